@@ -1,0 +1,138 @@
+"""The error tree.
+
+    SafelightError
+    ├── RequestError              the caller can mend it
+    │   ├── InvalidParameter
+    │   ├── UnknownModel
+    │   └── UnknownSampler
+    ├── Rejected                  right, but not now: come back after `retry_after_s`
+    │   ├── QueueFull
+    │   ├── DeadlineUnmeetable
+    │   └── Draining
+    ├── WorkFailed                accepted, but no picture came of it
+    └── ModelFolderError          a model on disk cannot be served
+"""
+
+import difflib
+from collections.abc import Sequence
+
+
+class SafelightError(Exception):
+    """Root of all errors that Safelight raises on purpose; the message is fit for users."""
+
+
+class RequestError(SafelightError):
+    """A request that can never be served as it is.
+
+    Attributes:
+        param: the field at fault, if it is one.
+        code: a short, stable name for programs.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None, code: str = "invalid_request") -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code
+
+
+class InvalidParameter(RequestError):
+    """A field with a value that cannot be used."""
+
+    def __init__(self, param: str, value: object, rule: str) -> None:
+        super().__init__(f"{param} is {shorten(value)}; {rule}.", param=param, code="invalid_value")
+
+
+class UnknownModel(RequestError):
+    """A model that no worker serves."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"No model named {shorten(name)}; {nearest(name, known)}.", param="model", code="model_not_found"
+        )
+
+
+class UnknownSampler(RequestError):
+    """A sampler that does not exist."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"No sampler named {shorten(name)}; {nearest(name, known)}.", param="sampler", code="invalid_value"
+        )
+
+
+class Rejected(SafelightError):
+    """A request that is right but is not taken now.
+
+    Attributes:
+        reason: a short, stable name for logs and metrics.
+        retry_after_s: when a new try has a chance, in seconds from now.
+    """
+
+    def __init__(self, message: str, *, reason: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class QueueFull(Rejected):
+    """The queue holds as many pictures as it may."""
+
+    def __init__(self, *, waiting: int, retry_after_s: float) -> None:
+        super().__init__(
+            f"The queue is full with {waiting} pictures; try again in {retry_after_s:.0f} s.",
+            reason="queue_full",
+            retry_after_s=retry_after_s,
+        )
+
+
+class DeadlineUnmeetable(Rejected):
+    """The picture would be ready too late."""
+
+    def __init__(self, *, deadline_s: float, expected_s: float, retry_after_s: float) -> None:
+        super().__init__(
+            f"The picture is wanted within {deadline_s:.3g} s but would take about {expected_s:.3g} s from now; "
+            f"allow more time, ask for fewer steps, or try again in {retry_after_s:.0f} s.",
+            reason="deadline_unmeetable",
+            retry_after_s=retry_after_s,
+        )
+
+
+class Draining(Rejected):
+    """The server is finishing what it has and takes nothing new."""
+
+    def __init__(self, *, retry_after_s: float) -> None:
+        super().__init__(
+            "The server is shutting down and takes no new work; try another replica.",
+            reason="draining",
+            retry_after_s=retry_after_s,
+        )
+
+
+class WorkFailed(SafelightError):
+    """Accepted work that ended without a picture.
+
+    Attributes:
+        reason: a short, stable name for logs and metrics.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ModelFolderError(SafelightError):
+    """A model folder that is missing, damaged, or not allowed."""
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return a phrase that offers the names most like `name`, else all of them."""
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(match) for match in close) + "?"
+    return "there is " + (", ".join(repr(match) for match in known) or "none yet")
+
+
+def shorten(value: object, *, limit: int = 80) -> str:
+    """Return `repr(value)`, cut to `limit` characters."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

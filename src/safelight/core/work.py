@@ -1,0 +1,100 @@
+"""What passes between a driver and a worker, both ways, as msgspec messages."""
+
+import msgspec
+
+from safelight.core.model import ModelSpec
+from safelight.core.request import ImageRequest
+
+
+class Pixels(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture as `height * width * 3` bytes, row by row, red-green-blue."""
+
+    width: int
+    height: int
+    rgb: bytes
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A request on its way to a worker; `attempt` counts from 1."""
+
+    request: ImageRequest
+    attempt: int = 1
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Start this job as soon as there is room."""
+
+    job: Job
+
+
+class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Drop this request at the next step boundary; unknown ids are ignored."""
+
+    request_id: str
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """End the worker process after the current tick."""
+
+
+WorkerCommand = Run | Cancel | Stop
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The worker has loaded its models; one denoiser call takes at most `max_denoiser_rows`."""
+
+    models: tuple[ModelSpec, ...]
+    max_denoiser_rows: int
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The first tick of this request is about to run."""
+
+    request_id: str
+
+
+class Stepped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """`step` of `steps` is done; `preview`, if any, is a small picture of the state so far."""
+
+    request_id: str
+    step: int
+    steps: int
+    preview: Pixels | None = None
+
+
+class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """One denoiser call is over: how long it took, and over how many rows."""
+
+    model: str
+    denoiser_rows: int
+    seconds: float
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The picture is ready.
+
+    Attributes:
+        compute_s: seconds of encoding, ticks and decoding that this picture took part in.
+        prompt_tokens: tokens of the prompt that the model saw.
+    """
+
+    request_id: str
+    picture: Pixels
+    compute_s: float
+    prompt_tokens: int
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The worker gives this request up; `message` is fit for users."""
+
+    request_id: str
+    message: str
+
+
+class Dropped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The request was cancelled and its row is free."""
+
+    request_id: str
+
+
+WorkerEvent = Ready | Started | Stepped | Ticked | Finished | Failed | Dropped

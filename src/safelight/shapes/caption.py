@@ -1,0 +1,53 @@
+"""The caption grammar: scenes to words, and any words to what they ask for."""
+
+import re
+from dataclasses import replace
+
+from safelight.shapes.scene import ObjectWish, SceneWish
+from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, KNOWN_WORDS, SHAPES, SIZES, SYNONYMS
+
+MAX_OBJECTS = 2
+
+
+def tell(wish: SceneWish) -> str:
+    """Return the caption of `wish`, for instance `a small red star on a white background`."""
+    relation = f" {wish.relation} "
+    objects = relation.join(_tell_object(wish_object) for wish_object in wish.objects)
+    if wish.background is None:
+        return objects
+    return f"{objects} on a {wish.background} background".lstrip()
+
+
+def _tell_object(wish: ObjectWish) -> str:
+    return " ".join(word for word in ("a", wish.size, wish.colour, wish.shape) if word)
+
+
+def known_words(text: str) -> list[str]:
+    """Return the words of `text` that the grammar knows, in order, synonyms resolved."""
+    words = re.findall(r"[a-z]+", text.lower())
+    resolved = (SYNONYMS.get(word, word) for word in words)
+    return [word for word in resolved if word in KNOWN_WORDS]
+
+
+def parse(text: str) -> SceneWish:
+    """Return what any text asks for; unknown words, and objects past the second, are passed over.
+
+    Adjectives belong to the next shape word; a ground colour belongs to the scene.
+    """
+    objects: list[ObjectWish] = []
+    size = colour = relation = background = None
+    words = known_words(text)
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word in SIZES:
+            size = word
+        elif word in COLOURS:
+            colour = word
+        elif word in BACKGROUNDS:
+            background = word
+        elif word == "above" or (word == "left" and following == "of"):
+            relation = "above" if word == "above" else "left of"
+        elif word in SHAPES and len(objects) < MAX_OBJECTS:
+            objects.append(ObjectWish(shape=word, colour=colour, size=size))
+            size = colour = None
+    wish = SceneWish(objects=tuple(objects), relation=relation, background=background)
+    return wish if len(objects) == MAX_OBJECTS else replace(wish, relation=None)

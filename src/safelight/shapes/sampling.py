@@ -1,0 +1,82 @@
+"""Drawing scenes and captions by lot, with a part of all captions kept out of training."""
+
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from safelight.shapes.caption import tell
+from safelight.shapes.scene import ObjectWish, PlacedObject, Scene, SceneWish
+from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, PICTURE_SIZE, RELATIONS, SHAPES, SIZES
+
+HELD_OUT_ONE_IN = 10
+"""One full caption in so many is never trained on."""
+
+MARGIN = 1.5
+"""Pixels that stay free between an object and the edge of its part of the picture."""
+
+WANDER_ALONE = 10.0
+WANDER_TOGETHER = 8.0
+"""How far, in pixels, an object's centre strays from the middle of its part of the picture."""
+
+
+def is_held_out(wish: SceneWish) -> bool:
+    """Say whether this full caption is kept for evaluation (by a fixed hash of its words)."""
+    return zlib.crc32(tell(wish).encode()) % HELD_OUT_ONE_IN == 0
+
+
+def draw_scene(rng: np.random.Generator, *, objects: int) -> Scene:
+    """Return a random scene of one or two objects."""
+    background = str(rng.choice(list(BACKGROUNDS)))
+    if objects == 1:
+        half = PICTURE_SIZE / 2
+        return Scene(objects=(_draw_object(rng, x=half, y=half, room=half, wander=WANDER_ALONE),), background=background)
+    relation = str(rng.choice(RELATIONS))
+    near, middle, far = PICTURE_SIZE / 4, PICTURE_SIZE / 2, PICTURE_SIZE * 3 / 4
+    centres = ((near, middle), (far, middle)) if relation == "left of" else ((middle, near), (middle, far))
+    placed = tuple(_draw_object(rng, x=x, y=y, room=near, wander=WANDER_TOGETHER) for x, y in centres)
+    return Scene(objects=placed, background=background, relation=relation)
+
+
+def _draw_object(rng: np.random.Generator, *, x: float, y: float, room: float, wander: float) -> PlacedObject:
+    """Place an object near (x, y), within the square part of half-width `room` along a tight axis."""
+    size = str(rng.choice(list(SIZES)))
+    half = PICTURE_SIZE / 2
+    play_x, play_y = (
+        max(0.0, min(wander, (half if middle == half else room) - SIZES[size] - MARGIN)) for middle in (x, y)
+    )
+    return PlacedObject(
+        shape=str(rng.choice(SHAPES)),
+        colour=str(rng.choice(list(COLOURS))),
+        size=size,
+        x=x + rng.uniform(-play_x, play_x),
+        y=y + rng.uniform(-play_y, play_y),
+    )
+
+
+def training_scenes(rng: np.random.Generator) -> Iterator[Scene]:
+    """Yield random scenes without end, a third of them of one object, none with a held-out caption."""
+    while True:
+        scene = draw_scene(rng, objects=1 if rng.random() < 1 / 3 else 2)
+        if not is_held_out(scene.wish):
+            yield scene
+
+
+def held_out_captions(rng: np.random.Generator, *, objects: int, count: int) -> list[str]:
+    """Return `count` full captions that training never saw."""
+    captions: list[str] = []
+    while len(captions) < count:
+        wish = draw_scene(rng, objects=objects).wish
+        if is_held_out(wish):
+            captions.append(tell(wish))
+    return captions
+
+
+def vary(rng: np.random.Generator, wish: SceneWish, *, drop: float = 0.2) -> SceneWish:
+    """Return `wish` with each size, each colour and the ground left unsaid with probability `drop`."""
+
+    def keep(word: str | None) -> str | None:
+        return None if rng.random() < drop else word
+
+    objects = tuple(ObjectWish(shape=o.shape, colour=keep(o.colour), size=keep(o.size)) for o in wish.objects)
+    return SceneWish(objects=objects, relation=wish.relation, background=keep(wish.background))

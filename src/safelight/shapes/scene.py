@@ -1,0 +1,50 @@
+"""Scenes: what a caption asks for, and where a picture has it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectWish:
+    """One object of a caption; an attribute that the caption leaves open is `None`."""
+
+    shape: str
+    colour: str | None = None
+    size: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneWish:
+    """What a caption asks for: up to two objects, how they stand, and the ground they stand on."""
+
+    objects: tuple[ObjectWish, ...] = ()
+    relation: str | None = None
+    background: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedObject:
+    """One object of a scene; `x` and `y` are its centre in pixels from the top left."""
+
+    shape: str
+    colour: str
+    size: str
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A complete scene, ready to be rendered."""
+
+    objects: tuple[PlacedObject, ...]
+    background: str
+    relation: str | None = None
+
+    @property
+    def wish(self) -> SceneWish:
+        """The most that a caption can say about this scene."""
+        return SceneWish(
+            objects=tuple(ObjectWish(shape=o.shape, colour=o.colour, size=o.size) for o in self.objects),
+            relation=self.relation,
+            background=self.background,
+        )

@@ -1,0 +1,1 @@
+"""One device, one process: control's replica scheduler over an engine."""

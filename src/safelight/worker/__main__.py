@@ -1,0 +1,37 @@
+"""`python -m safelight.worker --model DIR`: what the server starts, once for each device."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from safelight.core.errors import ModelFolderError
+from safelight.worker.process import run_worker
+
+
+def main() -> int:
+    """Run a worker over the named model folders; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m safelight.worker", description=__doc__)
+    parser.add_argument("--model", action="append", type=Path, required=True, help="a diffusers folder; repeatable")
+    parser.add_argument("--max-denoiser-rows", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    # The server ends its workers by closing their input, so that Ctrl-C reaches only the server.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def make_engine() -> "DiffusionEngine":
+        return DiffusionEngine.load(arguments.model, device=arguments.device, threads=arguments.threads)
+
+    from safelight.diffusion.engine import DiffusionEngine
+
+    try:
+        run_worker(make_engine, max_denoiser_rows=arguments.max_denoiser_rows)
+    except ModelFolderError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""The worker as a process: commands on standard input, events on standard output."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from safelight.core.frames import decode_command, frame, read_body
+from safelight.core.work import WorkerEvent
+from safelight.worker.engine import Engine
+from safelight.worker.loop import Inbox, WorkerLoop
+
+
+def run_worker(make_engine: Callable[[], Engine], *, max_denoiser_rows: int) -> None:
+    """Serve commands from standard input until it ends.
+
+    Standard output is kept for events alone: anything printed goes to standard error instead.
+    """
+    events = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    inbox: Inbox = SimpleQueue()
+
+    def send(event: WorkerEvent) -> None:
+        events.write(frame(event))
+
+    loop = WorkerLoop(make_engine(), inbox=inbox, send=send, max_denoiser_rows=max_denoiser_rows)
+    threading.Thread(target=_read_commands, args=(inbox,), daemon=True).start()
+    try:
+        loop.run()
+    except BrokenPipeError:
+        return
+
+
+def _read_commands(inbox: Inbox) -> None:
+    while (body := read_body(sys.stdin.buffer)) is not None:
+        inbox.put(decode_command(body))
+    inbox.put(None)

@@ -1,0 +1,62 @@
+"""An engine that paints nothing, in a set time: for testing and timing all that stands around a real one."""
+
+import time
+from collections.abc import Sequence
+
+from safelight.core.model import ModelSpec, StepTime
+from safelight.core.request import ImageRequest
+from safelight.core.work import Pixels
+
+GREY = 128
+
+
+class NullEngine:
+    """Gives flat grey pictures; each step sleeps for `step_s` whatever the batch."""
+
+    def __init__(self, *, step_s: float = 0.0, names: Sequence[str] = ("null-large", "null-small")) -> None:
+        self._step_s = step_s
+        self._requests: dict[str, ImageRequest] = {}
+        self.models = tuple(_spec(name, step_s) for name in names)
+
+    def begin(self, requests: Sequence[ImageRequest]) -> None:
+        self._requests |= {request.id: request for request in requests}
+
+    def step(self, request_ids: Sequence[str]) -> tuple[str, ...]:
+        if self._step_s:
+            time.sleep(self._step_s)
+        return ()
+
+    def preview(self, request_id: str) -> Pixels:
+        return _grey(8, 8)
+
+    def prompt_tokens(self, request_id: str) -> int:
+        return len(self._requests[request_id].prompt.split())
+
+    def finish(self, request_ids: Sequence[str]) -> list[Pixels]:
+        requests = [self._requests.pop(request_id) for request_id in request_ids]
+        return [_grey(request.width, request.height) for request in requests]
+
+    def drop(self, request_id: str) -> None:
+        self._requests.pop(request_id, None)
+
+
+def _spec(name: str, step_s: float) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        family="null",
+        width=64,
+        height=64,
+        size_multiple=16,
+        max_side=128,
+        steps=25,
+        guidance_scale=3.0,
+        sampler="euler",
+        samplers=("ddim", "euler", "dpm++2m"),
+        step_times=tuple(StepTime(denoiser_rows=rows, seconds=max(step_s, 1e-5)) for rows in (1, 2, 4, 8, 16, 32)),
+        encode_s=1e-5,
+        decode_s=1e-5,
+    )
+
+
+def _grey(width: int, height: int) -> Pixels:
+    return Pixels(width=width, height=height, rgb=bytes([GREY]) * (width * height * 3))

@@ -1,0 +1,19 @@
+"""A worker process around the null engine, with the real worker's command line."""
+
+import argparse
+import signal
+
+from null_engine import NullEngine
+
+from safelight.worker.process import run_worker
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", action="append", default=[])
+    parser.add_argument("--max-denoiser-rows", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--step-s", type=float, default=0.0)
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    run_worker(lambda: NullEngine(step_s=arguments.step_s), max_denoiser_rows=arguments.max_denoiser_rows)
