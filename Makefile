@@ -7,6 +7,7 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 BUILD := hatchling editables
+HELD := torch==2.13.0
 INPUTS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
@@ -33,12 +34,14 @@ format: .venv/.dev ## Format the code and mend what ruff can mend
 
 install: .venv/.dev ## Make .venv with everything that serving and developing need
 
+# Torch is held at the release that the shipped weights and the numbers in the README were made with; what a CUDA build
+# of it brings along is left out, since torch itself names those releases exactly.
 lock: ## Pin anew, in constraints.txt, the newest of everything that pyproject.toml allows
 	@rm -rf .lock-venv
 	@"$(PYTHON)" -m venv .lock-venv
-	@.lock-venv/bin/python -m pip --quiet --disable-pip-version-check install $(BUILD) -e '.[serve,dev]'
+	@.lock-venv/bin/python -m pip --quiet --disable-pip-version-check install $(BUILD) $(HELD) -e '.[serve,dev]'
 	@{ echo '# Every package that `make install` may install, exactly; made by `make lock`.'; \
-	   .lock-venv/bin/python -m pip freeze --exclude-editable | sed -E 's/\+[a-z0-9.]+$$//'; } > constraints.new
+	   .lock-venv/bin/python -m pip freeze --exclude-editable | sed -E -e '/^(nvidia|cuda|triton)/d' -e 's/\+[a-z0-9.]+$$//'; } > constraints.new
 	@if grep -n '@' constraints.new; then echo 'make lock: these packages have no plain version'; exit 1; fi
 	@mv constraints.new constraints.txt
 	@rm -rf .lock-venv
