@@ -17,7 +17,7 @@ Mask = NDArray[np.bool_]
 
 
 def _circle(x: Coordinates, y: Coordinates) -> Mask:
-    return x**2 + y**2 <= 1
+    return np.asarray(x**2 + y**2 <= 1)
 
 
 def _square(x: Coordinates, y: Coordinates) -> Mask:
@@ -35,7 +35,7 @@ def _star(x: Coordinates, y: Coordinates) -> Mask:
     half = np.pi / tips
     # The edge runs from the tip (radius 1, angle 0) to the notch (radius `inner`, angle `half`).
     edge = inner * np.sin(half) / (inner * np.sin(half - angle) + np.sin(angle))
-    return np.hypot(x, y) <= edge
+    return np.asarray(np.hypot(x, y) <= edge)
 
 
 def _cross(x: Coordinates, y: Coordinates) -> Mask:

@@ -30,7 +30,8 @@ def draw_scene(rng: np.random.Generator, *, objects: int) -> Scene:
     background = str(rng.choice(list(BACKGROUNDS)))
     if objects == 1:
         half = PICTURE_SIZE / 2
-        return Scene(objects=(_draw_object(rng, x=half, y=half, room=half, wander=WANDER_ALONE),), background=background)
+        alone = _draw_object(rng, x=half, y=half, room=half, wander=WANDER_ALONE)
+        return Scene(objects=(alone,), background=background)
     relation = str(rng.choice(RELATIONS))
     near, middle, far = PICTURE_SIZE / 4, PICTURE_SIZE / 2, PICTURE_SIZE * 3 / 4
     centres = ((near, middle), (far, middle)) if relation == "left of" else ((middle, near), (middle, far))

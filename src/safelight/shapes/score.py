@@ -1,0 +1,104 @@
+"""The scene score: which facts of a caption hold in a picture. It measures; nothing that serves may ask it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from safelight.shapes.looking import ObjectSeen, SceneSeen, look
+from safelight.shapes.scene import ObjectWish, SceneWish
+
+Cast = tuple[ObjectSeen | None, ...]
+"""Who plays which object of the caption; `None` where nobody does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One thing that a caption says, for instance `object 1 colour`, and what the picture shows of it."""
+
+    name: str
+    wanted: str
+    seen: str | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the picture shows what the caption says."""
+        return self.seen == self.wanted
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneScore:
+    """All facts of a caption, judged against one picture."""
+
+    facts: tuple[Fact, ...]
+
+    @property
+    def share(self) -> float:
+        """Share of the facts that hold, in [0, 1]; a caption that says nothing is fulfilled."""
+        return sum(fact.holds for fact in self.facts) / len(self.facts) if self.facts else 1.0
+
+    @property
+    def all_hold(self) -> bool:
+        """Whether every fact holds."""
+        return all(fact.holds for fact in self.facts)
+
+
+def score(picture: NDArray[np.uint8], wish: SceneWish) -> SceneScore:
+    """Judge a `(height, width, 3)` picture, 64 pixels or larger each way, by the caption it was painted for.
+
+    Raises:
+        InvalidParameter: it is no such picture.
+    """
+    return judge(look(picture), wish)
+
+
+def judge(seen: SceneSeen, wish: SceneWish) -> SceneScore:
+    """Compare what is seen with what was asked for, in the most favourable casting.
+
+    Only as many objects as the caption names are considered, the largest ones, so that a picture cannot gain facts by
+    showing many things.
+    """
+    wanted = len(wish.objects)
+    players: Cast = (*seen.objects[:wanted], *[None] * (wanted - len(seen.objects)))
+    scores = [SceneScore(facts=tuple(_facts(cast, seen, wish))) for cast in permutations(players)]
+    return max(scores, key=lambda one: one.share)
+
+
+def _facts(cast: Cast, seen: SceneSeen, wish: SceneWish) -> Iterator[Fact]:
+    for number, (player, role) in enumerate(zip(cast, wish.objects, strict=True), start=1):
+        yield from _object_facts(f"object {number}", player, role)
+    if wish.relation is not None:
+        yield Fact(name="relation", wanted=wish.relation, seen=_relation(cast, wish.objects))
+    if wish.background is not None:
+        yield Fact(name="background", wanted=wish.background, seen=seen.background)
+
+
+def _object_facts(name: str, player: ObjectSeen | None, role: ObjectWish) -> Iterator[Fact]:
+    yield Fact(name=f"{name} shape", wanted=role.shape, seen=player.shape if player else None)
+    if role.colour is not None:
+        yield Fact(name=f"{name} colour", wanted=role.colour, seen=player.colour if player else None)
+    if role.size is not None:
+        yield Fact(name=f"{name} size", wanted=role.size, seen=player.size if player else None)
+
+
+def _relation(cast: Cast, roles: tuple[ObjectWish, ...]) -> str | None:
+    """Say how the first object stands to the second; it takes two that are recognisable by shape or colour."""
+    match cast:
+        case (ObjectSeen() as first, ObjectSeen() as second):
+            pairs = zip((first, second), roles, strict=True)
+            return _stands(first, second) if all(_is_recognisable(*pair) for pair in pairs) else None
+        case _:
+            return None
+
+
+def _is_recognisable(player: ObjectSeen, role: ObjectWish) -> bool:
+    return player.shape == role.shape or (role.colour is not None and player.colour == role.colour)
+
+
+def _stands(first: ObjectSeen, second: ObjectSeen) -> str:
+    across, down = second.x - first.x, second.y - first.y
+    if abs(across) >= abs(down):
+        return "left of" if across > 0 else "right of"
+    return "above" if down > 0 else "below"
