@@ -1,0 +1,139 @@
+import io
+import math
+import string
+from typing import get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safelight.core.frames import decode_command, decode_event, frame, read_body
+from safelight.core.model import ModelSpec, StepTime
+from safelight.core.request import ImageRequest
+from safelight.core.work import (
+    Cancel,
+    Dropped,
+    Failed,
+    Finished,
+    Job,
+    Pixels,
+    Ready,
+    Run,
+    Started,
+    Stepped,
+    Stop,
+    Ticked,
+    WorkerCommand,
+    WorkerEvent,
+)
+
+words = st.text(string.printable + "äß猫🎈", max_size=40)
+counts = st.integers(min_value=0, max_value=2**31)
+seconds = st.floats(min_value=0, max_value=1e9)
+times_s = st.floats(min_value=0, allow_infinity=False)
+pixels = st.builds(Pixels, width=counts, height=counts, rgb=st.binary(max_size=100))
+step_times = st.lists(st.builds(StepTime, denoiser_rows=counts, seconds=seconds), max_size=3).map(tuple)
+specs = st.builds(
+    ModelSpec,
+    name=words,
+    width=counts,
+    height=counts,
+    size_multiple=counts,
+    max_side=counts,
+    guidance_scale=seconds,
+    steps=counts,
+    samplers=st.lists(words, max_size=3).map(tuple),
+    step_times=step_times,
+    encode_s=seconds,
+    decode_s=seconds,
+)
+requests = st.builds(
+    ImageRequest,
+    id=words,
+    prompt=words,
+    width=counts,
+    height=counts,
+    steps=counts,
+    guidance_scale=st.floats(allow_nan=False),
+    seed=st.integers(min_value=0, max_value=2**63 - 1),
+    arrived_s=times_s,
+    preview_every=counts,
+    deadline_s=st.none() | times_s,
+)
+COMMANDS = {
+    Run: st.builds(Run, job=st.builds(Job, request=requests, attempt=counts)),
+    Cancel: st.builds(Cancel, request_id=words),
+    Stop: st.builds(Stop),
+}
+EVENTS = {
+    Ready: st.builds(Ready, models=st.lists(specs, max_size=2).map(tuple), max_denoiser_rows=counts),
+    Started: st.builds(Started, request_id=words),
+    Stepped: st.builds(Stepped, request_id=words, step=counts, steps=counts, preview=st.none() | pixels),
+    Ticked: st.builds(Ticked, model=words, denoiser_rows=counts, seconds=seconds),
+    Finished: st.builds(Finished, request_id=words, picture=pixels, compute_s=seconds, prompt_tokens=counts),
+    Failed: st.builds(Failed, request_id=words, message=words),
+    Dropped: st.builds(Dropped, request_id=words),
+}
+commands = st.one_of(*COMMANDS.values())
+events = st.one_of(*EVENTS.values())
+
+
+def test_every_message_has_its_strategy_here():
+    assert set(COMMANDS) == set(get_args(WorkerCommand))
+    assert set(EVENTS) == set(get_args(WorkerEvent))
+
+
+@given(commands)
+def test_a_framed_command_reads_back_as_itself(command):
+    assert decode_command(read_body(io.BytesIO(frame(command)))) == command
+
+
+@given(events)
+def test_a_framed_event_reads_back_as_itself(event):
+    assert decode_event(read_body(io.BytesIO(frame(event)))) == event
+
+
+@given(st.lists(events, max_size=4))
+def test_frames_on_one_stream_are_read_in_order(sent):
+    stream = io.BytesIO(b"".join(frame(event) for event in sent))
+    received = [decode_event(body) for body in iter(lambda: read_body(stream), None)]
+    assert received == sent
+
+
+@given(events, st.data())
+def test_a_stream_cut_anywhere_in_a_frame_reads_as_ended(event, data):
+    whole = frame(event)
+    cut = data.draw(st.integers(min_value=0, max_value=len(whole) - 1))
+    assert read_body(io.BytesIO(whole[:cut])) is None
+
+
+def test_a_request_without_deadline_crosses_the_wire_as_due_never():
+    request = ImageRequest(
+        id="one",
+        model="m",
+        prompt="a red circle",
+        width=64,
+        height=64,
+        steps=25,
+        guidance_scale=3.0,
+        sampler="euler",
+        seed=1,
+        arrived_s=10.0,
+    )
+    received = decode_command(read_body(io.BytesIO(frame(Run(job=Job(request=request))))))
+    assert received.job.request.due_s == math.inf
+
+
+@given(st.binary(max_size=60))
+def test_bytes_that_are_no_command_are_refused_and_never_run(body):
+    try:
+        command = decode_command(body)
+    except msgspec.DecodeError:
+        return
+    assert isinstance(command, WorkerCommand)
+
+
+def test_a_command_is_not_an_event():
+    with pytest.raises(msgspec.ValidationError, match="Invalid value 'Stop'"):
+        decode_event(read_body(io.BytesIO(frame(Stop()))))

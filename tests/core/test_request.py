@@ -1,0 +1,41 @@
+import math
+
+import msgspec
+import pytest
+
+from safelight.core.request import ImageRequest
+
+REQUEST = ImageRequest(
+    id="one",
+    model="shapes-large",
+    prompt="a red circle",
+    width=64,
+    height=64,
+    steps=25,
+    guidance_scale=3.0,
+    sampler="euler",
+    seed=7,
+    arrived_s=100.0,
+)
+
+
+def but(**changes):
+    return msgspec.structs.replace(REQUEST, **changes)
+
+
+def test_a_request_with_a_deadline_is_due_that_long_after_its_arrival():
+    assert but(deadline_s=2.5).due_s == 102.5
+
+
+def test_a_request_without_a_deadline_is_never_due():
+    assert REQUEST.due_s == math.inf
+
+
+@pytest.mark.parametrize(("guidance_scale", "denoiser_rows"), [(0.0, 1), (1.0, 1), (1.01, 2), (7.5, 2)])
+def test_guidance_above_one_takes_a_second_denoiser_row(guidance_scale, denoiser_rows):
+    assert but(guidance_scale=guidance_scale).denoiser_rows == denoiser_rows
+
+
+def test_a_request_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        REQUEST.seed = 8
