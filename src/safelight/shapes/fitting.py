@@ -13,7 +13,8 @@ MIN_FIT = 0.88
 """Overlap (shared over joint coverage) from which a region is its best shape, and not a blob."""
 
 LENS = 0.8
-"""Sigma, in pixels, of the blur through which a region and its templates are compared."""
+TEMPLATE_LENSES = (LENS, 1.2)
+"""Sigmas, in pixels, of the blur through which a region and its templates are seen; the softer forgives soft edges."""
 
 WINDOW = 48
 """Side, in pixels, of the part of a picture in which shapes are compared; no object is that large."""
@@ -66,9 +67,9 @@ def _proportions(shape: str) -> _Proportions:
 
 
 @cache
-def _lens() -> NDArray[np.float64]:
+def _lens(blur: float) -> NDArray[np.float64]:
     steps = np.arange(WINDOW)
-    weights = np.exp(-((steps[:, None] - steps) ** 2) / (2 * LENS**2))
+    weights = np.exp(-((steps[:, None] - steps) ** 2) / (2 * blur**2))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
@@ -83,15 +84,16 @@ def fit_shape(share: Coverage) -> ShapeFit:
     """Return the shape of the given area and centre that overlaps most with a `(height, width)` coverage."""
     x, y = centre_of_mass(share)
     left, top = round(x) - WINDOW // 2, round(y) - WINDOW // 2
-    seen = _through_lens(_window(share, left=left, top=top))
+    seen = _through_lens(_window(share, left=left, top=top), LENS)
     area = float(share.sum())
     fits = []
     for shape in SHAPES:
         proportions = _proportions(shape)
         radius = (area / proportions.area) ** 0.5
         centre_y = y - proportions.drop * radius
-        template = _through_lens(coverage(shape, x=x - left, y=centre_y - top, radius=radius, size=WINDOW))
-        fits.append(ShapeFit(shape=shape, x=x, y=centre_y, radius=radius, overlap=_overlap(seen, template)))
+        template = coverage(shape, x=x - left, y=centre_y - top, radius=radius, size=WINDOW)
+        overlap = max(_overlap(seen, _through_lens(template, blur)) for blur in TEMPLATE_LENSES)
+        fits.append(ShapeFit(shape=shape, x=x, y=centre_y, radius=radius, overlap=overlap))
     return max(fits, key=lambda fit: fit.overlap)
 
 
@@ -100,8 +102,8 @@ def _window(share: Coverage, *, left: int, top: int) -> Coverage:
     return padded[top + WINDOW : top + 2 * WINDOW, left + WINDOW : left + 2 * WINDOW]
 
 
-def _through_lens(share: Coverage) -> Coverage:
-    return np.asarray(_lens() @ share @ _lens().T)
+def _through_lens(share: Coverage, blur: float) -> Coverage:
+    return np.asarray(_lens(blur) @ share @ _lens(blur).T)
 
 
 def _overlap(first: Coverage, second: Coverage) -> float:

@@ -20,13 +20,19 @@ COLOUR_REACH = 45.0
 
 FLAT_REACH = 60.0
 FLAT_SHARE = 0.7
-"""A region has a colour when this share of its core lies within this many levels of the core's median."""
+"""A region has a colour when this share of it lies within so many levels of the blends of that colour and the ground."""
 
 BORDER = 2
 """Width, in pixels, of the frame that shows the ground."""
 
 FRINGE = 2.0
 """How far, in pixels, the soft edge of a region reaches past its hard one."""
+
+DEEP = 0.6
+"""An object's colour is read where it is at least this share of its greatest depth deep."""
+
+CHROMA_WEIGHT = 0.5
+"""Weight of colour against brightness where edges are measured: compression and autoencoders keep brightness sharper."""
 
 MIN_PIXELS = 20
 """Regions smaller than this are specks, not objects (the smallest object covers 52 pixels)."""
@@ -39,6 +45,8 @@ Mask = NDArray[np.bool_]
 Colour = NDArray[np.float64]
 
 _CROSS = ndimage.generate_binary_structure(2, 1)
+_LUMA = np.array([0.299, 0.587, 0.114])
+_SIGHT = CHROMA_WEIGHT * np.eye(3) + (1 - CHROMA_WEIGHT) * np.outer(_LUMA, np.ones(3))
 _PALETTE = np.array(list(COLOURS.values()), float)
 
 
@@ -162,17 +170,23 @@ def _spread(marks: NDArray[np.int_]) -> NDArray[np.int_]:
 def _region(pixels: Pixels, ground: Colour, hard: Mask, soft: Mask) -> Region | None:
     if hard.sum() < MIN_PIXELS:
         return None
-    core = ndimage.binary_erosion(hard, _CROSS)
-    inner = pixels[core if core.any() else hard]
-    colour = np.median(inner, axis=0)
-    is_flat = bool((np.linalg.norm(inner - colour, axis=1) < FLAT_REACH).mean() >= FLAT_SHARE)
-    return Region(share=_coverage(pixels, ground, colour, soft), colour=colour, is_flat=is_flat)
+    colour = _deep_colour(pixels, hard)
+    share, off_line = _coverage(pixels, ground, colour)
+    on_line = off_line < FLAT_REACH
+    is_flat = bool(on_line[hard].mean() >= FLAT_SHARE)
+    return Region(share=np.where(soft & on_line, share, 0.0), colour=colour, is_flat=is_flat)
 
 
-def _coverage(pixels: Pixels, ground: Colour, colour: Colour, soft: Mask) -> Pixels:
-    """Return how far each pixel lies from the ground to the colour; pixels off that line are not covered."""
-    way = colour - ground
-    away = pixels - ground
+def _deep_colour(pixels: Pixels, hard: Mask) -> Colour:
+    """Return the median colour of the pixels of a region that lie farthest from its edge."""
+    depth = ndimage.distance_transform_edt(np.pad(hard, 1))[1:-1, 1:-1]
+    return np.asarray(np.median(pixels[depth >= DEEP * depth.max()], axis=0))
+
+
+def _coverage(pixels: Pixels, ground: Colour, colour: Colour) -> tuple[Pixels, Pixels]:
+    """Return how far each pixel lies on the way from the ground to the colour, and how far off that way in levels."""
+    way = (colour - ground) @ _SIGHT
+    away = (pixels - ground) @ _SIGHT
     share = away @ way / max(float(way @ way), 1.0)
     off_line = np.linalg.norm(away - share[..., None] * way, axis=2)
-    return np.where(soft & (off_line < FLAT_REACH), np.clip(share, -0.5, 1.5), 0.0)
+    return np.clip(share, -0.5, 1.5), off_line
