@@ -1,0 +1,82 @@
+"""What one worker does next: earliest due first, within what fits a batch."""
+
+from bisect import insort
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from safelight.control.batch import Row, choose_batch
+from safelight.core.work import Job
+from safelight.profiles.model import ModelProfile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """One denoiser call: rows of one model and size, most urgent first."""
+
+    model: str
+    width: int
+    height: int
+    request_ids: tuple[str, ...]
+
+
+class ReplicaScheduler:
+    """Holds the jobs of one worker and chooses the rows of each tick."""
+
+    def __init__(self, profiles: Mapping[str, ModelProfile], *, max_denoiser_rows: int) -> None:
+        self._profiles = profiles
+        self._max_denoiser_rows = max_denoiser_rows
+        self._held: dict[str, Row] = {}
+        self._in_order: list[Row] = []
+        self._sequence = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to run."""
+        return not self._held
+
+    def hold(self, job: Job) -> None:
+        """Take a job; its row joins at the next tick that has room."""
+        request = job.request
+        assert request.id not in self._held, f"{request.id} is held already"
+        row = Row.of(request, sequence=self._sequence)
+        self._sequence += 1
+        self._held[request.id] = row
+        insort(self._in_order, row, key=_place)
+
+    def drop(self, request_id: str) -> bool:
+        """Let a job go; returns whether it was held."""
+        row = self._held.pop(request_id, None)
+        if row is None:
+            return False
+        self._in_order.remove(row)
+        return True
+
+    def next_tick(self, now: float) -> Tick | None:
+        """Return the next tick, or None when nothing is held; `now` is on the clock of `ImageRequest.arrived_s`."""
+        if not self._in_order:
+            return None
+        batch = choose_batch(
+            self._in_order, now=now, profiles=self._profiles, max_denoiser_rows=self._max_denoiser_rows
+        )
+        model, width, height = batch[0].kind
+        return Tick(model=model, width=width, height=height, request_ids=tuple(row.request.id for row in batch))
+
+    def tick_done(self, tick: Tick, seconds: float) -> tuple[str, ...]:
+        """Note that `tick` took `seconds`; returns the ids whose last step it was, which are no longer held.
+
+        Rows that were dropped since the tick was chosen do not count.
+        """
+        ran = [self._held[request_id] for request_id in tick.request_ids if request_id in self._held]
+        if ran:
+            denoiser_rows = sum(row.denoiser_rows for row in ran)
+            self._profiles[tick.model].observe(denoiser_rows, seconds, width=tick.width, height=tick.height)
+        for row in ran:
+            row.steps_left -= 1
+        done = tuple(row.request.id for row in ran if row.steps_left == 0)
+        for request_id in done:
+            self.drop(request_id)
+        return done
+
+
+def _place(row: Row) -> tuple[float, float, int]:
+    return row.place

@@ -1,0 +1,1 @@
+"""What was measured about each model, and what follows from it."""
