@@ -1,0 +1,49 @@
+"""Measuring a model when it is loaded: what one denoiser call, one encoding and one decoding take."""
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+
+from safelight.core.model import StepTime
+from safelight.diffusion.family import Family
+
+DENOISER_ROWS = (1, 2, 4, 8, 16, 32)
+REPEATS = 3
+
+
+def measure_step_times(family: Family, *, max_denoiser_rows: int) -> tuple[StepTime, ...]:
+    """Return the median seconds of a denoiser call for each number of rows up to `max_denoiser_rows`."""
+    width, height = family.native_size
+    shape = family.latent_shape(width, height)
+    context = family.encode([""])[0].context
+    times = []
+    for rows in (count for count in DENOISER_ROWS if count == 1 or count <= max_denoiser_rows):
+        latents = torch.zeros(rows, *shape)
+        contexts = context.expand(rows, -1, -1)
+        seconds = _median_seconds(lambda x=latents, c=contexts: family.denoise(x, torch.zeros(len(x)), c))
+        times.append(StepTime(denoiser_rows=rows, seconds=seconds))
+    return tuple(times)
+
+
+def measure_encode_s(family: Family) -> float:
+    """Return the median seconds of encoding one prompt."""
+    return _median_seconds(lambda: family.encode(["a picture"]))
+
+
+def measure_decode_s(family: Family) -> float:
+    """Return the median seconds of decoding one picture."""
+    width, height = family.native_size
+    latents = torch.zeros(1, *family.latent_shape(width, height))
+    return _median_seconds(lambda: family.decode(latents))
+
+
+def _median_seconds(work: Callable[[], object]) -> float:
+    work()
+    taken = []
+    for _ in range(REPEATS):
+        started_s = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - started_s)
+    return median(taken)

@@ -1,0 +1,64 @@
+"""Rows: pictures on their way, each at a step of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from safelight.core.request import ImageRequest
+from safelight.diffusion.family import Conditioning
+from safelight.diffusion.samplers import Before, Levels
+from safelight.diffusion.schedule import Schedule
+
+
+@dataclass
+class Row:
+    """One picture being denoised; `latent` and `x0` have shape (channels, height, width)."""
+
+    request: ImageRequest
+    schedule: Schedule
+    wanted: Conditioning
+    unwanted: Conditioning | None
+    latent: Tensor
+    steps_done: int = 0
+    x0: Tensor | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the row has all its steps."""
+        return self.steps_done == len(self.schedule.times)
+
+
+def initial_noise(request: ImageRequest, shape: tuple[int, int, int]) -> Tensor:
+    """Return the noise that diffusers draws for this seed, of shape (channels, height, width)."""
+    generator = torch.Generator().manual_seed(request.seed)
+    return torch.randn((1, *shape), generator=generator)[0]
+
+
+def levels_now(rows: Sequence[Row]) -> Levels:
+    """Return the level that each row is at."""
+    return _levels([row.schedule.alpha[row.steps_done] for row in rows], [row.schedule.sigma[row.steps_done] for row in rows])
+
+
+def levels_after(rows: Sequence[Row]) -> Levels:
+    """Return the level that each row is about to reach."""
+    return _levels(
+        [row.schedule.alpha_after[row.steps_done] for row in rows],
+        [row.schedule.sigma_after[row.steps_done] for row in rows],
+    )
+
+
+def before(rows: Sequence[Row], x0: Tensor) -> Before:
+    """Return each row's last estimate and its level; rows on their first step repeat `x0` and the level they are at."""
+    last = [max(0, row.steps_done - 1) for row in rows]
+    levels = _levels(
+        [row.schedule.alpha[step] for row, step in zip(rows, last, strict=True)],
+        [row.schedule.sigma[step] for row, step in zip(rows, last, strict=True)],
+    )
+    estimates = [present if row.x0 is None else row.x0 for row, present in zip(rows, x0, strict=True)]
+    return Before(x0=torch.stack(estimates), levels=levels)
+
+
+def _levels(alpha: list[Tensor], sigma: list[Tensor]) -> Levels:
+    return Levels(alpha=torch.stack(alpha).view(-1, 1, 1, 1), sigma=torch.stack(sigma).view(-1, 1, 1, 1))

@@ -1,0 +1,62 @@
+"""Noise levels of a run: diffusers' schedulers lay the grid, our samplers walk it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
+from torch import Tensor
+
+_GRIDS: Mapping[str, Any] = MappingProxyType(
+    {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler, "dpm++2m": DPMSolverMultistepScheduler}
+)
+"""The diffusers scheduler whose grid each sampler walks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """The levels of one run, each of shape (steps,): the denoiser's time, and alpha and sigma before and after."""
+
+    times: Tensor
+    alpha: Tensor
+    sigma: Tensor
+    alpha_after: Tensor
+    sigma_after: Tensor
+
+
+def make_schedule(config: Mapping[str, Any], *, sampler: str, steps: int) -> Schedule:
+    """Return the schedule that diffusers would use for this scheduler config, sampler and number of steps."""
+    grid = _GRIDS[sampler].from_config(dict(config))
+    grid.set_timesteps(steps)
+    if isinstance(grid, DDIMScheduler):
+        return _from_products(grid, steps)
+    return _from_ratios(grid.timesteps, grid.sigmas)
+
+
+def _from_products(grid: DDIMScheduler, steps: int) -> Schedule:
+    product = grid.alphas_cumprod[grid.timesteps]
+    times_after = grid.timesteps - grid.config.num_train_timesteps // steps
+    final = grid.final_alpha_cumprod.to(product)
+    product_after = torch.where(times_after >= 0, grid.alphas_cumprod[times_after.clamp(min=0)], final)
+    return Schedule(
+        times=grid.timesteps.float(),
+        alpha=product.sqrt(),
+        sigma=(1 - product).sqrt(),
+        alpha_after=product_after.sqrt(),
+        sigma_after=(1 - product_after).sqrt(),
+    )
+
+
+def _from_ratios(times: Tensor, ratios: Tensor) -> Schedule:
+    """Levels of a variance-preserving model from its noise-to-signal ratios of shape (steps + 1,)."""
+    alpha = (1 + ratios.double().square()).rsqrt()
+    sigma = ratios.double() * alpha
+    return Schedule(
+        times=times.float(),
+        alpha=alpha[:-1].float(),
+        sigma=sigma[:-1].float(),
+        alpha_after=alpha[1:].float(),
+        sigma_after=sigma[1:].float(),
+    )

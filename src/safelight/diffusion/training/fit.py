@@ -1,0 +1,125 @@
+"""One training loop for every network: seeded, checkpointed, resumed where it stopped."""
+
+import csv
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.progress import Progress
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+Loss = Callable[[int, torch.Generator], Tensor]
+"""From a step number and a generator that only this step uses to a scalar loss."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How long and how fast to train: AdamW, linear warm-up, cosine decay, averaged weights."""
+
+    name: str
+    steps: int
+    learning_rate: float = 1e-3
+    warmup_steps: int = 200
+    weight_decay: float = 0.01
+    average_decay: float = 0.999
+    checkpoint_every: int = 200
+    seed: int = 0
+
+    def rate_at(self, step: int) -> float:
+        """Return the learning rate of `step`."""
+        warmth = min(1.0, (step + 1) / self.warmup_steps)
+        return self.learning_rate * warmth * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+
+
+@dataclass
+class _State:
+    net: nn.Module
+    average: nn.Module
+    optimizer: torch.optim.AdamW
+    step: int = 0
+
+
+def fit(net: nn.Module, average: nn.Module, loss: Loss, course: Course, *, folder: Path, progress: Progress) -> None:
+    """Train `net` in place and leave its running average in `average`.
+
+    A checkpoint and a loss log are kept in `folder`; a second call goes on from the checkpoint, and ends as
+    an uninterrupted run would have, since each step draws from a generator of its own.
+    """
+    average.load_state_dict(net.state_dict())
+    state = _State(net, average.requires_grad_(requires_grad=False), _optimizer(net, course))
+    checkpoint = folder / f"{course.name}.checkpoint.safetensors"
+    if checkpoint.exists():
+        _load(state, checkpoint)
+    task = progress.add_task(course.name, total=course.steps, completed=state.step)
+    recent: list[float] = []
+    while state.step < course.steps:
+        recent.append(_advance(state, loss, course))
+        progress.update(task, completed=state.step, description=f"{course.name} loss {recent[-1]:.4f}")
+        if state.step % course.checkpoint_every == 0 or state.step == course.steps:
+            _save(state, checkpoint)
+            _log(folder / f"{course.name}.loss.csv", state.step, sum(recent) / len(recent))
+            recent.clear()
+
+
+def _optimizer(net: nn.Module, course: Course) -> torch.optim.AdamW:
+    trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(trained, betas=(0.9, 0.99), weight_decay=course.weight_decay)
+
+
+def _advance(state: _State, loss: Loss, course: Course) -> float:
+    generator = torch.Generator().manual_seed(course.seed * 1_000_003 + state.step)
+    for group in state.optimizer.param_groups:
+        group["lr"] = course.rate_at(state.step)
+    state.optimizer.zero_grad(set_to_none=True)
+    value = loss(state.step, generator)
+    value.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(state.net.parameters(), 1.0)
+    state.optimizer.step()
+    state.step += 1
+    decay = min(course.average_decay, (1 + state.step) / (10 + state.step))
+    with torch.no_grad():
+        averaged, current = list(state.average.parameters()), list(state.net.parameters())
+        torch._foreach_lerp_(averaged, [p.detach() for p in current], 1 - decay)
+    return float(value.detach())
+
+
+def _save(state: _State, path: Path) -> None:
+    tensors = {f"net.{name}": value for name, value in state.net.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
+    for index, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+    temporary = path.with_suffix(".partial")
+    save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, {"step": str(state.step)})
+    os.replace(temporary, path)
+
+
+def _load(state: _State, path: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        state.step = int(file.metadata()["step"])
+    tensors = load_file(path)
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+    state.net.load_state_dict(part("net."))
+    state.average.load_state_dict(part("average."))
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in part("optimizer.").items():
+        index, moment = name.split(".")
+        moments.setdefault(int(index), {})[moment] = value
+    state.optimizer.load_state_dict(state.optimizer.state_dict() | {"state": moments})
+
+
+def _log(path: Path, step: int, loss: float) -> None:
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if is_new:
+            writer.writerow(("step", "mean_loss"))
+        writer.writerow((step, f"{loss:.6f}"))
