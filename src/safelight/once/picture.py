@@ -1,0 +1,23 @@
+"""What is asked for on the command line, and what comes of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Body = dict[str, str | int | float]
+"""A body of `POST /v1/images/generations`, with nothing in it that was left unsaid."""
+
+Progress = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painted:
+    """A picture file and where it came from; `by` is a server's address, or `this machine`."""
+
+    content: bytes
+    by: str
+    model: str
+    steps: int
+    seed: int
+    sampler: str
+    seconds: float
