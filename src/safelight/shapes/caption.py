@@ -11,8 +11,7 @@ MAX_OBJECTS = 2
 
 def tell(wish: SceneWish) -> str:
     """Return the caption of `wish`, for instance `a small red star on a white background`."""
-    relation = f" {wish.relation} "
-    objects = relation.join(_tell_object(wish_object) for wish_object in wish.objects)
+    objects = f" {wish.relation or 'and'} ".join(_tell_object(wish_object) for wish_object in wish.objects)
     if wish.background is None:
         return objects
     return f"{objects} on a {wish.background} background".lstrip()
@@ -37,7 +36,7 @@ def parse(text: str) -> SceneWish:
     objects: list[ObjectWish] = []
     size = colour = relation = background = None
     words = known_words(text)
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         if word in SIZES:
             size = word
         elif word in COLOURS:

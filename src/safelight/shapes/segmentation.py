@@ -20,7 +20,7 @@ COLOUR_REACH = 45.0
 
 FLAT_REACH = 60.0
 FLAT_SHARE = 0.7
-"""A region has a colour when this share of it lies within so many levels of the blends of that colour and the ground."""
+"""A region has a colour when this share of it lies so many levels near the blends of that colour and the ground."""
 
 BORDER = 2
 """Width, in pixels, of the frame that shows the ground."""
@@ -32,13 +32,16 @@ DEEP = 0.6
 """An object's colour is read where it is at least this share of its greatest depth deep."""
 
 CHROMA_WEIGHT = 0.5
-"""Weight of colour against brightness where edges are measured: compression and autoencoders keep brightness sharper."""
+"""Weight of colour against brightness where edges are measured: compression keeps brightness sharper."""
 
 MIN_PIXELS = 20
 """Regions smaller than this are specks, not objects (the smallest object covers 52 pixels)."""
 
 MIN_SEED = 4
 """Pixels of one colour, away from all edges, that make an object of their own within a region."""
+
+EVEN_SLOPE = 25.0
+"""Change of colour, in RGB levels a pixel, below which a patch is even."""
 
 Pixels = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -76,7 +79,8 @@ def to_pixels(picture: NDArray[np.uint8]) -> Pixels:
     if scale == 1:
         return pixels
     down, across = (_averaging(length, round(length / scale)) for length in (height, width))
-    return np.asarray(np.einsum("yh,hwc,xw->yxc", down, pixels, across, optimize=True))
+    lower = (down @ pixels.reshape(height, -1)).reshape(len(down), width, 3)
+    return np.asarray(across @ lower)
 
 
 def _averaging(length: int, wanted: int) -> NDArray[np.float64]:
@@ -147,12 +151,14 @@ def _split(pixels: Pixels, mask: Mask) -> NDArray[np.int_]:
 
 
 def _seeds(pixels: Pixels, core: Mask) -> NDArray[np.int_]:
-    """Return marks from 1 for the thick patches of one palette colour within a core."""
+    """Return marks from 1 for the thick, even patches of one palette colour within a core; haze has none."""
+    slopes = np.array(np.gradient(pixels, axis=(0, 1)))
+    is_even = np.sqrt((slopes**2).sum(axis=(0, 3))) < EVEN_SLOPE
     hues = ((pixels[:, :, None] - _PALETTE) ** 2).sum(axis=3).argmin(axis=2)
     seeds = np.zeros(core.shape, int)
     marked = 0
     for hue in np.unique(hues[core]):
-        thick = ndimage.binary_erosion(core & (hues == hue), _CROSS)
+        thick = ndimage.binary_erosion(core & (hues == hue), _CROSS) & is_even
         patches, count = ndimage.label(thick)
         for patch in range(1, count + 1):
             if (patches == patch).sum() >= MIN_SEED:
