@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 BUILD := hatchling editables
 HELD := torch==2.13.0
-INPUTS := pyproject.toml constraints.txt
+INPUTS := pyproject.toml constraints.txt src/safelight/__init__.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install serve test check format lock clean
@@ -26,7 +26,7 @@ check: .venv/.dev ## Lint, check formatting, types and the contracts between roo
 	@"$(BIN)/ruff" check
 	@"$(BIN)/ruff" format --check
 	@"$(BIN)/mypy"
-	@"$(BIN)/lint-imports" --no-cache
+	@"$(BIN)/lint-imports" --no-cache --no-logo
 
 format: .venv/.dev ## Format the code and mend what ruff can mend
 	@"$(BIN)/ruff" check --fix

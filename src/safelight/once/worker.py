@@ -8,11 +8,12 @@ from typing import BinaryIO, cast
 
 from pydantic import ValidationError
 
-from safelight.core.errors import InvalidParameter, WorkFailed
+from safelight.core.errors import RequestError, WorkFailed
 from safelight.core.frames import decode_event, frame, read_body
 from safelight.core.request import ImageRequest
 from safelight.core.work import Failed, Finished, Job, Ready, Run, Stepped, WorkerEvent
 from safelight.once.picture import Body, Painted, Progress
+from safelight.server.complaints import describe
 from safelight.server.images import encode
 from safelight.server.orders import Order, find_model, specify
 from safelight.server.wire import GenerationRequest
@@ -71,8 +72,8 @@ def _checked(body: Body) -> GenerationRequest:
     try:
         return GenerationRequest.model_validate(body)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidParameter(str(first["loc"][0]), first["input"], first["msg"]) from None
+        problem = describe(error.errors(), tuple(GenerationRequest.model_fields))
+        raise RequestError(problem.message, param=problem.param, code=problem.code) from None
 
 
 @contextmanager
