@@ -6,7 +6,7 @@ import pytest
 
 from safelight.cli import main
 
-COMMANDS = ("serve", "generate")
+COMMANDS = ("serve", "generate", "train", "score")
 
 
 def run(arguments, capsys):
@@ -31,7 +31,9 @@ def test_help_lists_every_command(capsys):
     assert [command for command in COMMANDS if command not in out] == []
 
 
-@pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
+@pytest.mark.parametrize(
+    "command", [[], *([command] for command in COMMANDS), ["train", "shapes"], ["score", "shapes"]]
+)
 def test_every_help_has_examples(command, capsys):
     _, out, _ = run([*command, "--help"], capsys)
     assert "Example" in out
@@ -47,6 +49,7 @@ def test_every_help_has_examples(command, capsys):
         (["serve", "--port", "99999"], "--port"),
         (["serve", "--workers", "0"], "--workers"),
         (["serve", "--model", "no/such/folder"], "'no/such/folder'"),
+        (["score", "shape"], "Did you mean 'shapes'?"),
         (["generate"], "PROMPT"),
         (["generate", "a heart", "-o", "heart.bmp"], "'.bmp'; pictures end in .png"),
         (["generate", "a heart", "-o", "heart"], "pictures end in .png"),
@@ -83,7 +86,15 @@ def test_a_folder_that_is_no_model_is_a_failure_in_the_workers_words(tmp_path, c
     assert "model_index.json" in err
 
 
-@pytest.mark.parametrize("arguments", [["serve"], ["generate", "a heart", "-m", "."]])
+def test_scoring_a_folder_without_the_models_is_a_failure_that_names_it(tmp_path, capsys):
+    status, out, err = run(["score", "shapes", "--json", "--folder", str(tmp_path)], capsys)
+    assert (status, out) == (1, "")
+    assert str(tmp_path / "shapes-large") in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["serve"], ["generate", "a heart", "-m", "."], ["train", "shapes"], ["score", "shapes"]]
+)
 def test_without_the_extra_one_sentence_names_it(arguments):
     program = f"import sys; sys.modules['torch'] = None; from safelight.cli import main; sys.exit(main({arguments}))"
     said = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
+from rich.table import Table
 from typer.exceptions import TyperException
 
 from safelight import __version__
@@ -55,12 +57,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+train = typer.Typer(help="Train the embedded models from nothing.", no_args_is_help=True)
+score = typer.Typer(help="Measure how well the embedded models paint.", no_args_is_help=True)
+app.add_typer(train, name="train", epilog="Example:\n\nsafelight train shapes --folder runs/shapes")
+app.add_typer(score, name="score", epilog="Example:\n\nsafelight score shapes --json")
 
 Models = Annotated[
     list[str] | None,
     typer.Option("--model", "-m", metavar="NAME|DIR", help="A shipped model or a diffusers folder; repeatable."),
 ]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of one worker.")]
+TrainingThreads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="CPU threads.")]
 ApiKey = Annotated[
     str | None,
     typer.Option(envvar="SAFELIGHT_API_KEY", metavar="KEY", help="What clients must show: Authorization: Bearer KEY."),
@@ -133,6 +140,10 @@ def serve(
     outcomes: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")
     ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A further name that a local proxy calls us by; repeatable."),
+    ] = None,
 ) -> None:
     """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
     _need("serve", SERVE_EXTRA)
@@ -148,6 +159,7 @@ def serve(
         drain_s=drain_s,
         max_waiting=max_waiting,
         outcomes=outcomes,
+        allowed_hosts=tuple(allowed_host or ()),
     )
     run_server(settings)
 
@@ -189,7 +201,7 @@ def generate(
         "sampler": sampler,
     }
     body |= {name: value for name, value in options.items() if value is not None}
-    with _progress_bar() as note:
+    with _progress_bar("painting") as note:
         if _is_folder(model) or not _is_served(server, api_key=api_key):
             painted = _paint_here(body, model, server=server, threads=threads, note=note)
         else:
@@ -197,6 +209,61 @@ def generate(
             painted = paint_there(named, url=_address(server), api_key=api_key, progress=note)
     output.write_bytes(painted.content)
     _report(painted, output, as_json=as_json)
+
+
+@train.command(
+    "shapes",
+    epilog="Examples:\n\nsafelight train shapes\n\nsafelight train shapes --folder runs/second --threads 4",
+)
+def train_shapes(
+    *,
+    folder: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where checkpoints, loss logs and the finished models go.")
+    ] = Path("runs/shapes"),
+    threads: TrainingThreads = 2,
+) -> None:
+    """Train shapes-large and shapes-small; started again, it goes on where it stopped."""
+    _need("serve", SERVE_EXTRA)
+    from safelight.diffusion.training.export import export
+    from safelight.diffusion.training.recipe import Recipe, train
+
+    with Progress(console=notes) as progress:
+        trained = train(Recipe(threads=threads), folder, progress)
+    export(trained, folder / "models")
+    print(f"The models are in {folder / 'models'}; serve them with: safelight serve --model DIR")
+
+
+@score.command(
+    "shapes", epilog="Examples:\n\nsafelight score shapes\n\nsafelight score shapes --json --folder runs/shapes/models"
+)
+def score_shapes(
+    *,
+    folder: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder with shapes-large and shapes-small.", show_default="shipped")
+    ] = SHIPPED_MODELS,
+    threads: TrainingThreads = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Paint captions that training never saw, and tell the share of their facts that hold."""
+    _need("serve", SERVE_EXTRA)
+    from safelight.diffusion.engine import DiffusionEngine
+    from safelight.diffusion.quality import ByObjects, cost_ratio, score_model
+    from safelight.diffusion.training.export import LARGE, SMALL
+
+    engine = DiffusionEngine.load([folder / LARGE, folder / SMALL], threads=threads)
+    scores: dict[str, ByObjects] = {}
+    for model in (LARGE, SMALL):
+        with _progress_bar(model) as note:
+            scores[model] = score_model(engine, model, on_picture=note)
+    ratio = cost_ratio(engine, small=SMALL, large=LARGE)
+    if as_json:
+        print(msgspec.json.encode({**scores, "cost_ratio": ratio}).decode())
+        return
+    table = Table("model", "one: facts", "one: all", "two: facts", "two: all")
+    for model, by in scores.items():
+        table.add_row(model, *(f"{share:.3f}" for share in (by.one.facts, by.one.all, by.two.facts, by.two.all)))
+    Console().print(table)
+    print(f"A picture by {SMALL} takes {ratio:.3f} of the time of one by {LARGE}.")
 
 
 def _format(output: Path) -> str:
@@ -255,9 +322,9 @@ def _report(painted: Painted, output: Path, *, as_json: bool) -> None:
 
 
 @contextmanager
-def _progress_bar() -> Iterator[Note]:
+def _progress_bar(what: str) -> Iterator[Note]:
     with Progress(console=notes, transient=True, disable=not notes.is_terminal) as bar:
-        task = bar.add_task("painting", total=None)
+        task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
