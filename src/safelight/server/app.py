@@ -1,0 +1,91 @@
+"""The ASGI application: routes, what guards them, and how errors are told."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from safelight import __version__
+from safelight.core.errors import SafelightError
+from safelight.server import chat, generations, health, models, page_route, queue
+from safelight.server.auth import KeyGuard, check_bind
+from safelight.server.browser import BrowserGuard
+from safelight.server.chat_wire import ChatRequest
+from safelight.server.complaints import describe
+from safelight.server.envelope import Envelope
+from safelight.server.errors import Problem, problem_of
+from safelight.server.limits import BodyLimit
+from safelight.server.logs import Log, make_log
+from safelight.server.outcomes import OutcomeLog
+from safelight.server.service import Service
+from safelight.server.settings import ServerSettings
+from safelight.server.wire import GenerationRequest
+
+_KNOWN_FIELDS = {
+    "/v1/images/generations": tuple(GenerationRequest.model_fields),
+    "/v1/chat/completions": tuple(ChatRequest.model_fields),
+}
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
+    """Return the application; its lifespan starts and ends the workers. Raises CannotServe."""
+    check_bind(settings)
+    log = log or make_log()
+    outcomes = OutcomeLog(settings.outcomes)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with Service(settings, outcomes=outcomes, log=log) as service:
+            app.state.service = service
+            yield
+
+    app = FastAPI(
+        title="Safelight",
+        version=__version__,
+        summary="Serves text-to-image diffusion models under deadlines.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    for room in (generations, chat, models, queue, health, page_route):
+        app.include_router(room.router)
+    app.add_exception_handler(SafelightError, _tell)
+    app.add_exception_handler(RequestValidationError, _tell_invalid)
+    app.add_exception_handler(HTTPException, _tell_http)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, within_s=settings.body_read_s)
+    app.add_middleware(KeyGuard, api_key=settings.api_key)
+    app.add_middleware(BrowserGuard, host=settings.host, allowed_hosts=settings.allowed_hosts)
+    app.add_middleware(Envelope, log=log)
+    return app
+
+
+async def _tell(_: Request, error: Exception) -> Response:
+    return problem_of(error).response()
+
+
+async def _tell_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return describe(error.errors(), _KNOWN_FIELDS.get(request.url.path, ())).response()
+
+
+async def _tell_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    messages = {
+        400: "The body is not valid JSON in UTF-8.",
+        404: f"There is nothing at {request.url.path!r}; GET /openapi.json lists what there is.",
+        405: f"{request.method} is not possible at {request.url.path!r}.",
+    }
+    problem = Problem(
+        status=error.status_code,
+        message=messages.get(error.status_code, str(error.detail)),
+        type="not_found_error" if error.status_code == 404 else "invalid_request_error",
+        code=_HTTP_CODES.get(error.status_code, "invalid_request"),
+        headers=error.headers or {},
+    )
+    return problem.response()

@@ -1,0 +1,131 @@
+"""`POST /v1/chat/completions`: a picture as the answer to a message, in vLLM-Omni's shape."""
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from safelight.core.errors import InvalidParameter, RequestError
+from safelight.core.model import ModelSpec
+from safelight.server.chat_wire import (
+    ChatAnswer,
+    ChatMetrics,
+    ChatOptions,
+    ChatRequest,
+    ChatResponse,
+    ChatUsage,
+    Choice,
+    ImagePart,
+    ImageUrl,
+    StageDurations,
+)
+from safelight.server.fields import MAX_PROMPT_CHARACTERS
+from safelight.server.images import png_data_url
+from safelight.server.orders import Order, find_model, specify
+from safelight.server.painting import Painted, Painter, provenance_of, unix_now, usage_of
+from safelight.server.replies import IdempotencyKey, make_answer, repeatable, reply
+from safelight.server.responses import PAINTING, errors
+from safelight.server.service import TheService
+from safelight.server.tickets import Ticket
+
+router = APIRouter()
+
+
+@router.post(
+    "/v1/chat/completions",
+    response_model=ChatResponse,
+    responses=errors(*PAINTING),
+    operation_id="complete_chat",
+    tags=["images"],
+)
+async def complete_chat(
+    body: ChatRequest, request: Request, service: TheService, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Paint the last user message; the answer's content is a PNG data URL."""
+    name = repeatable(request, idempotency_key, body)
+    if name is not None and (known := service.answers.find(name)) is not None:
+        return await reply(request, known, is_stream=False, is_replay=True)
+    options = _options(body)
+    order = Order(prompt=_prompt(body), options=options, model=body.model, pictures=body.n or 1, size=_size(options))
+    service.hub.check_open()
+    model = find_model(order.model, service.hub.models)
+    tickets = service.hub.submit(specify(order, model, arrived_s=service.hub.now_s))
+    answer = make_answer(
+        _document(service.painter, tickets, model),
+        store=service.answers,
+        name=name,
+        outlives_readers=options.on_disconnect == "finish",
+    )
+    return await reply(request, answer, is_stream=False, is_replay=False)
+
+
+def _options(body: ChatRequest) -> ChatOptions:
+    """Merge both places of options; raises RequestError for one that is in both."""
+    if body.extra_body is None:
+        return body
+    names = set(ChatOptions.model_fields)
+    nested = body.extra_body.model_fields_set & names
+    flat = body.model_fields_set & names
+    if both := sorted(nested & flat):
+        raise RequestError(
+            f"{both[0]} is given at the top level and in extra_body; give it once.",
+            param=both[0],
+            code="duplicate_parameter",
+        )
+    return ChatOptions.model_construct(
+        flat | nested,
+        **{name: getattr(body.extra_body if name in nested else body, name) for name in names},
+    )
+
+
+def _prompt(body: ChatRequest) -> str:
+    place = f"messages[{len(body.messages) - 1}].content"
+    text = next((message.text for message in reversed(body.messages) if message.role == "user"), "")
+    if not text.strip():
+        raise InvalidParameter(place, text, "the last message of role 'user' should say what to paint")
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        raise RequestError(
+            f"The prompt has {len(text):,} characters, of which at most {MAX_PROMPT_CHARACTERS:,} are allowed.",
+            param="messages",
+            code="invalid_value",
+        )
+    return text
+
+
+def _size(options: ChatOptions) -> tuple[int, int] | None:
+    match options.width, options.height:
+        case None, None:
+            return None
+        case int(width), int(height):
+            return width, height
+    missing = "width" if options.width is None else "height"
+    raise InvalidParameter(missing, None, "width and height go together")
+
+
+async def _document(painter: Painter, tickets: Sequence[Ticket], model: ModelSpec) -> AsyncIterator[bytes]:
+    painted = await painter.paint(tickets, "png")
+    deliveries = [picture.delivery for picture in painted]
+    usage = usage_of(deliveries, model)
+    provenance = provenance_of(deliveries)
+    answer = ChatResponse(
+        id=f"chatcmpl-{secrets.token_hex(12)}",
+        created=unix_now(),
+        model=model.name,
+        choices=[_choice(index, picture) for index, picture in enumerate(painted)],
+        usage=ChatUsage(
+            prompt_tokens=usage.input_tokens,
+            completion_tokens=usage.output_tokens,
+            total_tokens=usage.total_tokens,
+        ),
+        metrics=ChatMetrics(stage_durations=StageDurations(queue=provenance.queue_s, diffusion=provenance.compute_s)),
+        safelight=provenance,
+    )
+    yield answer.model_dump_json().encode()
+
+
+def _choice(index: int, picture: Painted) -> Choice:
+    outcome = picture.delivery.outcome
+    durations = StageDurations(queue=outcome.queue_s, diffusion=outcome.compute_s)
+    part = ImagePart(image_url=ImageUrl(url=png_data_url(picture.content)), stage_durations=durations)
+    return Choice(index=index, message=ChatAnswer(content=[part]))

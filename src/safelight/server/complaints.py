@@ -1,0 +1,88 @@
+"""What is wrong with a request, in words: from pydantic's list of errors to one message."""
+
+from collections.abc import Mapping, Sequence
+
+from safelight.core.errors import nearest, shorten
+from safelight.server.errors import Problem
+
+MAX_COMPLAINTS = 3
+
+_PARTS_OF_A_REQUEST = frozenset({"body", "query", "path", "header", "cookie"})
+_BRANCH_MARKS = ("[", "function-", "literal")
+_UNION_BRANCHES = frozenset({"str", "int", "float", "bool", "none"})
+
+PydanticError = Mapping[str, object]
+
+
+def describe(errors: Sequence[PydanticError], known_fields: Sequence[str]) -> Problem:
+    """Return the problem for `errors`, at least one; `known_fields` are offered for misspelt names."""
+    kept = _one_per_field(errors)
+    sentences = [_sentence(error, known_fields) for error in kept[:MAX_COMPLAINTS]]
+    if len(kept) > MAX_COMPLAINTS:
+        sentences.append(f"There are {len(kept) - MAX_COMPLAINTS} more.")
+    first = kept[0]
+    return Problem(
+        status=400,
+        message=" ".join(sentences),
+        type="invalid_request_error",
+        param=_field(first) or None,
+        code="invalid_json" if first["type"] == "json_invalid" else "invalid_value",
+    )
+
+
+def _one_per_field(errors: Sequence[PydanticError]) -> list[PydanticError]:
+    """Keep the most precise error of each top-level field: a union complains once for each of its branches."""
+    kept: dict[str, PydanticError] = {}
+    for error in errors:
+        field = _field(error).partition(".")[0].partition("[")[0]
+        if field not in kept or len(_place(error)) > len(_place(kept[field])):
+            kept[field] = error
+    return list(kept.values())
+
+
+def _sentence(error: PydanticError, known_fields: Sequence[str]) -> str:
+    field = _field(error)
+    match error["type"]:
+        case "json_invalid":
+            said = f"The body is not valid JSON: {_context(error, 'error')} at character {_place(error)[-1]}."
+        case "missing" | "model_attributes_type" | "model_type" | "dict_type" if not field:
+            said = "The body should be a JSON object, sent with `Content-Type: application/json`."
+        case "missing":
+            said = f"{field} is missing."
+        case "extra_forbidden":
+            said = f"There is no field {shorten(field)}; {nearest(field, known_fields)}."
+        case "string_too_long" if isinstance(text := error.get("input"), str):
+            said = (
+                f"{field} has {len(text):,} characters, of which at most {_context(error, 'max_length')} are allowed."
+            )
+        case "string_unicode":
+            said = f"{field} is not valid Unicode text."
+        case _:
+            rule = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "it should")
+            said = f"{field or 'The body'} is {shorten(error.get('input'))}; {rule}."
+    return said
+
+
+def _place(error: PydanticError) -> tuple[object, ...]:
+    place = error["loc"]
+    assert isinstance(place, tuple)
+    return place
+
+
+def _field(error: PydanticError) -> str:
+    """Return where the error is, as a client would write it: `messages[0].content`."""
+    name = ""
+    for step in _place(error):
+        if isinstance(step, int):
+            name += f"[{step}]"
+        elif step in _PARTS_OF_A_REQUEST and not name:
+            continue
+        elif step not in _UNION_BRANCHES and not any(mark in str(step) for mark in _BRANCH_MARKS):
+            name += f".{step}" if name else str(step)
+    return "" if error["type"] == "json_invalid" else name
+
+
+def _context(error: PydanticError, key: str) -> object:
+    context = error["ctx"]
+    assert isinstance(context, Mapping)
+    return context[key]

@@ -1,0 +1,182 @@
+"""How the server fails, and how each failure reads over HTTP.
+
+    SafelightError
+    ├── CannotServe               the server cannot start or go on; the command line shows the message
+    │   ├── UnsafeBind
+    │   ├── PortTaken
+    │   └── WorkersCannotStart
+    └── HttpError                 a failure that has a status of its own
+
+Errors of `core` get their status from the table in `problem_of`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+from starlette.responses import Response
+
+from safelight.core.errors import Draining, Rejected, RequestError, SafelightError, UnknownModel, WorkFailed
+
+DO_NOT_RETRY = {"x-should-retry": "false"}
+"""What the official clients read before they try again on their own."""
+
+
+class CannotServe(SafelightError):
+    """The server cannot start, or cannot go on."""
+
+
+class UnsafeBind(CannotServe):
+    """Listening beyond this machine without a key."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"Refusing to listen on {host!r} without an API key: anyone who reaches it could use this machine. "
+            "Give --api-key, or listen on 127.0.0.1."
+        )
+
+
+class PortTaken(CannotServe):
+    """Another program listens there already."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(
+            f"Cannot listen on {host}:{port}: {reason}. Stop what listens there, or choose another --port."
+        )
+
+
+class WorkersCannotStart(CannotServe):
+    """Workers die before they are ready, again and again."""
+
+    def __init__(self, worker: str, last_words: str) -> None:
+        super().__init__(last_words or f"Worker {worker} ended before it was ready, and said nothing.")
+
+
+class HttpError(SafelightError):
+    """A failure with a status of its own."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        kind: str = "invalid_request_error",
+        code: str,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.problem = Problem(
+            status=status, message=message, type=kind, code=code, param=param, headers=dict(headers or {})
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One failure as HTTP tells it: `{"error": {"message", "type", "param", "code"}}`."""
+
+    status: int
+    message: str
+    type: str
+    code: str
+    param: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def document(self) -> dict[str, dict[str, str | None]]:
+        """The body as plain values."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+    def response(self) -> Response:
+        """Return the whole answer."""
+        body = msgspec.json.encode(self.document)
+        return Response(body, self.status, dict(self.headers), media_type="application/json")
+
+
+UNEXPECTED = Problem(
+    status=500,
+    type="server_error",
+    code="internal_error",
+    message="Something went wrong here; the server's log has it under this answer's x-request-id.",
+)
+
+
+def not_ready(retry_after_s: float) -> HttpError:
+    """No worker is ready to paint."""
+    return HttpError(
+        "No worker is ready; models are being loaded.",
+        status=503,
+        kind="server_error",
+        code="not_ready",
+        headers=retry_after(retry_after_s),
+    )
+
+
+def shut_down() -> HttpError:
+    """The server ended before the picture was ready."""
+    return HttpError(
+        "The server was shut down before the picture was ready; try another replica.",
+        status=503,
+        kind="server_error",
+        code="shut_down",
+        headers=retry_after(1),
+    )
+
+
+def cancelled() -> HttpError:
+    """The picture was cancelled from the queue while its client waited."""
+    return HttpError(
+        "The picture was cancelled before it was ready.",
+        status=410,
+        kind="cancelled_error",
+        code="cancelled",
+        headers=DO_NOT_RETRY,
+    )
+
+
+def not_found(what: str, name: str, *, hint: str) -> HttpError:
+    """A path names something that is not here."""
+    return HttpError(f"There is no {what} {name!r} here; {hint}.", status=404, kind="not_found_error", code="not_found")
+
+
+def retry_after(seconds: float) -> dict[str, str]:
+    """Return the header that says when to come back, in whole seconds and at least one."""
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return how HTTP tells `error`; whatever is not meant for users becomes a generic 500."""
+    if isinstance(error, HttpError):
+        return error.problem
+    for told, status, kind in _TABLE:
+        if isinstance(error, told):
+            return Problem(
+                status=status,
+                message=str(error),
+                type=kind,
+                code=_code(error),
+                param=error.param if isinstance(error, RequestError) else None,
+                headers=_headers(error),
+            )
+    return UNEXPECTED
+
+
+_TABLE: tuple[tuple[type[SafelightError], int, str], ...] = (
+    (UnknownModel, 404, "invalid_request_error"),
+    (RequestError, 400, "invalid_request_error"),
+    (Draining, 503, "server_error"),
+    (Rejected, 429, "rate_limit_error"),
+    (WorkFailed, 500, "server_error"),
+)
+"""Errors of `core` with their status and type; the first that fits counts."""
+
+
+def _code(error: SafelightError) -> str:
+    return str(error.code if isinstance(error, RequestError) else getattr(error, "reason", "internal_error"))
+
+
+def _headers(error: SafelightError) -> Mapping[str, str]:
+    if isinstance(error, Rejected):
+        return retry_after(error.retry_after_s)
+    return DO_NOT_RETRY if isinstance(error, WorkFailed) else {}

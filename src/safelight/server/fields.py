@@ -1,0 +1,54 @@
+"""Field types shared by the wire types: the limits that hold whatever the model."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+MAX_PROMPT_CHARACTERS = 4000
+MAX_PICTURES = 10
+MAX_STEPS = 200
+MAX_GUIDANCE = 20.0
+MAX_SEED = 2**63 - 1 - MAX_PICTURES
+"""Leaves room for the seeds of the further pictures of one request in 64 signed bits."""
+
+MAX_DEADLINE_S = 86_400.0
+MAX_PARTIAL_IMAGES = 3
+MAX_SIDE = 99_999
+MAX_NAME_CHARACTERS = 256
+
+SIZE_PATTERN = r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"
+
+OutputFormat = Literal["png", "jpeg", "webp"]
+Quality = Literal["auto", "standard", "hd", "low", "medium", "high", "xhigh", "max"]
+OnDisconnect = Literal["cancel", "finish"]
+
+
+def _integral(value: object) -> object:
+    """Turn 256.0 into 256: JSON knows one kind of number, and some clients write all of them as floats."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _said(prompt: str) -> str:
+    if not prompt.strip():
+        raise ValueError("it should say what to paint")
+    return prompt
+
+
+_from_float = BeforeValidator(_integral, json_schema_input_type=int)
+
+Prompt = Annotated[
+    str,
+    AfterValidator(_said),
+    Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS, json_schema_extra={"pattern": r"\S"}),
+]
+NegativePrompt = Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
+Size = Annotated[str, Field(pattern=SIZE_PATTERN)]
+Pictures = Annotated[int, _from_float, Field(ge=1, le=MAX_PICTURES)]
+Percent = Annotated[int, _from_float, Field(ge=0, le=100)]
+PartialImages = Annotated[int, _from_float, Field(ge=0, le=MAX_PARTIAL_IMAGES)]
+Side = Annotated[int, _from_float, Field(ge=1, le=MAX_SIDE)]
+Steps = Annotated[int, _from_float, Field(ge=1, le=MAX_STEPS)]
+Seed = Annotated[int, _from_float, Field(ge=0, le=MAX_SEED)]
+Guidance = Annotated[float, Field(ge=0, le=MAX_GUIDANCE, allow_inf_nan=False)]
+Deadline = Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)]

@@ -1,0 +1,233 @@
+"""Drives the controller with the real clock: requests and worker events in, commands to workers and tickets out."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from safelight.control.commands import Assign, Command, Deliver, Dismissed, GiveUp, Recall, Reject
+from safelight.control.events import (
+    Arrived,
+    DrainBegan,
+    Event,
+    Reported,
+    TimePassed,
+    Withdrawn,
+    WorkerJoined,
+    WorkerLeft,
+)
+from safelight.control.fleet import DRAIN_RETRY_S, FleetController
+from safelight.core.clock import Clock
+from safelight.core.errors import Draining
+from safelight.core.model import ModelSpec
+from safelight.core.outcome import Outcome
+from safelight.core.request import ImageRequest
+from safelight.core.work import Cancel, Ready, Run, Stepped, Ticked, WorkerEvent
+from safelight.server.errors import CannotServe, HttpError, cancelled, not_ready, shut_down
+from safelight.server.logs import Log
+from safelight.server.metrics import Metrics
+from safelight.server.outcomes import OutcomeLog
+from safelight.server.recent import RecentPictures
+from safelight.server.tickets import Delivery, Preview, Ticket
+from safelight.server.workers import Crew
+
+PULSE_S = 1.0
+"""How often the controller is told that time has passed."""
+
+NOT_READY_RETRY_S = 5.0
+"""About how long a worker takes to load its models."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubParts:
+    """What a hub works with."""
+
+    controller: FleetController
+    crew: Crew
+    clock: Clock
+    metrics: Metrics
+    outcomes: OutcomeLog
+    log: Log
+
+
+class Hub:
+    """Owns the controller; every call happens on the event loop and none blocks."""
+
+    def __init__(self, parts: HubParts) -> None:
+        self.controller = parts.controller
+        self._crew = parts.crew
+        self._clock = parts.clock
+        self._metrics = parts.metrics
+        self._outcomes = parts.outcomes
+        self._log = parts.log
+        self._models: dict[str, ModelSpec] = {}
+        self._tickets: dict[str, Ticket] = {}
+        self._is_draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.first_ready = asyncio.Event()
+        self.collapse: asyncio.Future[CannotServe] = asyncio.get_running_loop().create_future()
+        self.recent = RecentPictures(now_s=parts.clock.now_s())
+
+    @property
+    def models(self) -> Mapping[str, ModelSpec]:
+        """The served models by name, in the order in which workers named them."""
+        return self._models
+
+    @property
+    def now_s(self) -> float:
+        """The time on the hub's clock."""
+        return self._clock.now_s()
+
+    @property
+    def waiting_count(self) -> int:
+        """How many pictures wait for a worker."""
+        return len(self.controller.waiting)
+
+    @property
+    def running_count(self) -> int:
+        """How many pictures are with a worker."""
+        return len(self.controller.running)
+
+    def check_ready(self) -> None:
+        """Raise HttpError while there is no worker, and Draining once the server is about to end."""
+        if self._is_draining:
+            raise Draining(retry_after_s=DRAIN_RETRY_S)
+        if not self._crew.ready_count:
+            raise not_ready(NOT_READY_RETRY_S)
+
+    def check_open(self) -> None:
+        """Do as `check_ready` does for a request, and count the refusal."""
+        try:
+            self.check_ready()
+        except Draining:
+            self._metrics.refused("draining")
+            raise
+        except HttpError:
+            self._metrics.refused("not_ready")
+            raise
+
+    def submit(self, requests: Sequence[ImageRequest]) -> tuple[Ticket, ...]:
+        """Take all of `requests`, or none: raises Rejected when one is not taken."""
+        tickets: list[Ticket] = []
+        for request in requests:
+            ticket = Ticket(request)
+            tickets.append(ticket)
+            self._tickets[request.id] = ticket
+            self._idle.clear()
+            self._handle(Arrived(request))
+            if ticket.delivery.done() and (refusal := ticket.delivery.exception()):
+                for taken in tickets:
+                    self.withdraw(taken.request.id)
+                raise refusal
+        return tuple(tickets)
+
+    def withdraw(self, request_id: str, reason: HttpError | None = None) -> bool:
+        """Stop working on a picture that nobody wants; returns whether it was still to come.
+
+        Whoever still waits for it is told `reason`, by default that it was cancelled.
+        """
+        ticket = self._tickets.get(request_id)
+        if ticket is None or ticket.delivery.done():
+            return False
+        ticket.fail(reason or cancelled())
+        self._handle(Withdrawn(request_id))
+        return True
+
+    def withdraw_all(self) -> int:
+        """Stop working on everything, since the server ends; returns how many pictures that is."""
+        return sum(self.withdraw(request_id, shut_down()) for request_id in list(self._tickets))
+
+    def begin_drain(self) -> None:
+        """Take nothing new from now on."""
+        self._is_draining = True
+        self._handle(DrainBegan())
+
+    async def idle(self) -> None:
+        """Wait until every accepted request has ended."""
+        await self._idle.wait()
+
+    def preview(self, request_id: str) -> Preview | None:
+        """Return the latest preview of a running picture."""
+        ticket = self._tickets.get(request_id)
+        return ticket.latest if ticket else None
+
+    async def pulse(self) -> None:
+        """Tell the controller again and again that time has passed, until cancelled."""
+        while True:
+            await asyncio.sleep(PULSE_S)
+            self._handle(TimePassed())
+
+    def joined(self, worker: str, ready: Ready) -> None:
+        """A worker is ready."""
+        for model in ready.models:
+            self._models.setdefault(model.name, model)
+        self._log.info("worker ready", worker=worker, models=[model.name for model in ready.models])
+        self._handle(WorkerJoined(worker, ready))
+        self.first_ready.set()
+
+    def left(self, worker: str, reason: str) -> None:
+        """A worker that was ready is gone."""
+        self._log.warning("worker lost", worker=worker, reason=reason)
+        self._handle(WorkerLeft(worker, reason))
+
+    def reported(self, worker: str, events: Sequence[WorkerEvent]) -> None:
+        """A worker has said something."""
+        for event in events:
+            match event:
+                case Stepped() if event.preview and (ticket := self._tickets.get(event.request_id)):
+                    ticket.progress(event)
+                case Ticked():
+                    self._metrics.ticked(event)
+            self._handle(Reported(worker, event))
+
+    def restarting(self, worker: str) -> None:
+        """A successor of this worker is about to start."""
+        self._metrics.worker_restarted()
+
+    def collapsed(self, error: CannotServe) -> None:
+        """No worker is ready, and none will be."""
+        if not self.collapse.done():
+            self.collapse.set_result(error)
+
+    def _handle(self, event: Event) -> None:
+        for command in self.controller.handle(event, self._clock.now_s()):
+            self._obey(command)
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Assign(worker=worker, job=job):
+                if job.attempt > 1:
+                    self._log.warning("picture runs again", id=job.request.id, attempt=job.attempt, worker=worker)
+                self._crew.send(worker, Run(job=job))
+            case Recall(worker=worker, request_id=request_id):
+                self._crew.send(worker, Cancel(request_id=request_id))
+            case Deliver(request=request, finished=finished, outcome=outcome):
+                self.recent.add(now_s=self._clock.now_s(), total_s=outcome.total_s)
+                ticket = self._close(request, outcome)
+                ticket.deliver(Delivery(request=request, finished=finished, outcome=outcome))
+            case (
+                Reject(request=request, error=error, outcome=outcome)
+                | GiveUp(request=request, error=error, outcome=outcome)
+            ):
+                self._close(request, outcome).fail(error)
+            case Dismissed(request=request, outcome=outcome):
+                self._close(request, outcome).fail(cancelled())
+
+    def _close(self, request: ImageRequest, outcome: Outcome) -> Ticket:
+        self._metrics.ended(outcome)
+        self._outcomes.add(outcome)
+        self._log.info(
+            "picture " + outcome.status,
+            id=request.id,
+            model=request.model,
+            reason=outcome.reason or None,
+            worker=outcome.worker,
+            queue_s=round(outcome.queue_s, 4),
+            compute_s=round(outcome.compute_s, 4),
+            total_s=round(outcome.total_s, 4),
+            retries=outcome.retries,
+        )
+        ticket = self._tickets.pop(request.id)
+        if not self._tickets:
+            self._idle.set()
+        return ticket

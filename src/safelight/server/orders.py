@@ -1,0 +1,92 @@
+"""From what a client wrote to what a worker paints: defaults filled in, limits of the model checked."""
+
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from safelight.core.errors import InvalidParameter, UnknownModel, UnknownSampler
+from safelight.core.model import ModelSpec
+from safelight.core.request import ImageRequest
+from safelight.server.fields import MAX_STEPS
+from safelight.server.wire import PaintOptions
+
+PREVIEWS = 8
+"""About how many previews a picture gets on its way; streams and the queue show some of them."""
+
+STEP_FACTORS = {"low": 0.5, "medium": 1.0, "high": 1.5, "xhigh": 2.0, "max": 2.0}
+"""Steps of each quality, as a multiple of the model's own."""
+
+_RANDOM_SEEDS = 2**32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """One or more pictures as a client ordered them, before the model's own limits are known."""
+
+    prompt: str
+    options: PaintOptions
+    model: str | None = None
+    pictures: int = 1
+    size: tuple[int, int] | None = None
+    quality: str = "medium"
+
+
+def find_model(name: str | None, models: Mapping[str, ModelSpec]) -> ModelSpec:
+    """Return the model called `name`, or the first one for None; raises UnknownModel."""
+    if name is None:
+        return next(iter(models.values()))
+    if name not in models:
+        raise UnknownModel(name, tuple(models))
+    return models[name]
+
+
+def specify(order: Order, model: ModelSpec, *, arrived_s: float) -> tuple[ImageRequest, ...]:
+    """Return one request for each picture ordered; raises InvalidParameter or UnknownSampler."""
+    width, height = _size(order, model)
+    options = order.options
+    steps = options.num_inference_steps or _steps(order.quality, model)
+    seed = secrets.randbelow(_RANDOM_SEEDS) if options.seed is None else options.seed
+    return tuple(
+        ImageRequest(
+            id=f"img_{secrets.token_hex(12)}",
+            model=model.name,
+            prompt=order.prompt,
+            negative_prompt=options.negative_prompt or "",
+            width=width,
+            height=height,
+            steps=steps,
+            guidance_scale=model.guidance_scale if options.guidance_scale is None else options.guidance_scale,
+            sampler=_sampler(options.sampler, model),
+            seed=seed + number,
+            arrived_s=arrived_s,
+            deadline_s=options.deadline_s,
+            preview_every=max(1, steps // PREVIEWS),
+        )
+        for number in range(order.pictures)
+    )
+
+
+def _size(order: Order, model: ModelSpec) -> tuple[int, int]:
+    if order.size is None:
+        return model.width, model.height
+    if all(side % model.size_multiple == 0 and side <= model.max_side for side in order.size):
+        return order.size
+    raise InvalidParameter(
+        "size",
+        "{}x{}".format(*order.size),
+        f"{model.name} paints widths and heights that are multiples of {model.size_multiple} "
+        f"from {model.size_multiple} to {model.max_side}",
+    )
+
+
+def _steps(quality: str, model: ModelSpec) -> int:
+    return min(MAX_STEPS, math.ceil(model.steps * STEP_FACTORS[quality]))
+
+
+def _sampler(name: str | None, model: ModelSpec) -> str:
+    if name is None:
+        return model.sampler
+    if name not in model.samplers:
+        raise UnknownSampler(name, model.samplers)
+    return name

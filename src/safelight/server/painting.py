@@ -1,0 +1,120 @@
+"""From tickets to answers: wait for pictures, encode them, and say where they came from."""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from safelight.core.model import ModelSpec
+from safelight.server.hub import Hub
+from safelight.server.images import FULL_QUALITY, OutputFormat, PictureEncoder
+from safelight.server.tickets import Delivery, Preview, Ticket
+from safelight.server.wire import InputTokensDetails, PictureProvenance, Provenance, Usage
+
+QUIET_S = 15.0
+"""How long a stream may be silent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painted:
+    """A delivered picture and its file."""
+
+    delivery: Delivery
+    content: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painter:
+    """Turns tickets into picture files; whoever stops listening early withdraws what is still to come."""
+
+    hub: Hub
+    encoder: PictureEncoder
+
+    async def paint(
+        self, tickets: Sequence[Ticket], output_format: OutputFormat, quality: int = FULL_QUALITY
+    ) -> list[Painted]:
+        """Wait for all pictures; raises what became of the first that failed."""
+        try:
+            return await asyncio.gather(*(self._paint(ticket, output_format, quality) for ticket in tickets))
+        finally:
+            for ticket in tickets:
+                self.hub.withdraw(ticket.request.id)
+
+    async def previews(self, ticket: Ticket, count: int) -> AsyncIterator[Preview | None]:
+        """Yield up to `count` previews, evenly spread over the steps, until the picture has ended.
+
+        A None now and then says that it still goes on.
+        """
+        shown = 0
+        while not ticket.delivery.done():
+            try:
+                async with asyncio.timeout(QUIET_S):
+                    await ticket.news()
+            except TimeoutError:
+                yield None
+                continue
+            latest = ticket.latest
+            due_step = (shown + 1) * ticket.request.steps / (count + 1)
+            if shown < count and latest is not None and latest.step >= due_step:
+                shown += 1
+                yield latest
+
+    async def _paint(self, ticket: Ticket, output_format: OutputFormat, quality: int) -> Painted:
+        delivery = await asyncio.shield(ticket.delivery)
+        content = await self.encoder.encode(delivery.finished.picture, output_format, quality)
+        return Painted(delivery=delivery, content=content)
+
+
+def base64_text(content: bytes) -> str:
+    """Return `content` as base64 text."""
+    return base64.b64encode(content).decode("ascii")
+
+
+def unix_now() -> int:
+    """Return the wall clock's time in whole seconds."""
+    return int(time.time())
+
+
+def usage_of(deliveries: Sequence[Delivery], model: ModelSpec) -> Usage:
+    """Count tokens: the prompt once, since it is one prompt; a picture one for each smallest square of its model."""
+    request = deliveries[0].request
+    text = deliveries[0].finished.prompt_tokens
+    squares = (request.width // model.size_multiple) * (request.height // model.size_multiple)
+    pictures = squares * len(deliveries)
+    return Usage(
+        input_tokens=text,
+        input_tokens_details=InputTokensDetails(image_tokens=0, text_tokens=text),
+        output_tokens=pictures,
+        total_tokens=text + pictures,
+    )
+
+
+def provenance_of(deliveries: Sequence[Delivery]) -> Provenance:
+    """Return where pictures of one order came from."""
+    request = deliveries[0].request
+    outcomes = [delivery.outcome for delivery in deliveries]
+    return Provenance(
+        model=request.model,
+        steps=request.steps,
+        seed=request.seed,
+        sampler=request.sampler,
+        guidance_scale=request.guidance_scale,
+        queue_s=max(outcome.queue_s for outcome in outcomes),
+        compute_s=sum(outcome.compute_s for outcome in outcomes),
+        retries=sum(outcome.retries for outcome in outcomes),
+        images=[_provenance_of_one(delivery) for delivery in deliveries],
+    )
+
+
+def _provenance_of_one(delivery: Delivery) -> PictureProvenance:
+    request, outcome = delivery.request, delivery.outcome
+    return PictureProvenance(
+        id=request.id,
+        seed=request.seed,
+        worker=outcome.worker,
+        queue_s=outcome.queue_s,
+        compute_s=outcome.compute_s,
+        total_s=outcome.total_s,
+        retries=outcome.retries,
+    )

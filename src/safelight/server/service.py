@@ -1,0 +1,68 @@
+"""All that the HTTP handlers share: built when the server starts, ended when it stops."""
+
+import asyncio
+from typing import Annotated, Self
+
+from fastapi import Depends, Request
+
+from safelight.control.fleet import ControlConfig, FleetController
+from safelight.server.clock import MonotonicClock
+from safelight.server.hub import Hub, HubParts
+from safelight.server.idempotency import AnswerStore
+from safelight.server.images import PictureEncoder
+from safelight.server.logs import Log
+from safelight.server.metrics import Metrics
+from safelight.server.outcomes import OutcomeLog
+from safelight.server.painting import Painter
+from safelight.server.pictures import PictureStore
+from safelight.server.settings import ServerSettings
+from safelight.server.workers import Crew
+
+
+class Service:
+    """The parts of one running server."""
+
+    def __init__(self, settings: ServerSettings, *, outcomes: OutcomeLog, log: Log) -> None:
+        self.metrics = Metrics()
+        self.outcomes = outcomes
+        self.crew = Crew(settings.worker_argv, size=settings.workers, log=log)
+        self.hub = Hub(
+            HubParts(
+                controller=FleetController(ControlConfig(max_waiting=settings.max_waiting)),
+                crew=self.crew,
+                clock=MonotonicClock(),
+                metrics=self.metrics,
+                outcomes=self.outcomes,
+                log=log,
+            )
+        )
+        self.encoder = PictureEncoder()
+        self.painter = Painter(hub=self.hub, encoder=self.encoder)
+        self.pictures = PictureStore(max_pictures=settings.max_stored, max_bytes=settings.max_stored_bytes)
+        self.answers = AnswerStore(max_answers=settings.max_stored, max_bytes=settings.max_stored_bytes)
+        self.metrics.watch(
+            waiting=lambda: self.hub.waiting_count,
+            running=lambda: self.hub.running_count,
+            workers=lambda: self.crew.ready_count,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Start the workers, without waiting for them."""
+        self.crew.start(self.hub)
+        self._pulse = asyncio.create_task(self.hub.pulse())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End everything that was started."""
+        self._pulse.cancel()
+        await self.crew.stop()
+        self.encoder.close()
+        self.outcomes.close()
+
+
+def _service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+TheService = Annotated[Service, Depends(_service_of)]

@@ -1,0 +1,49 @@
+"""What a server is told when it starts."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+
+MAX_BODY_BYTES = 1 << 20
+"""A prompt of the longest kind, escaped to the full, fits forty times over."""
+
+BODY_READ_S = 30.0
+"""How long a client may take to send a body."""
+
+MAX_STORED_BYTES = 64 << 20
+"""Bytes of pictures kept for `response_format: url`, and as many for repeated answers."""
+
+MAX_STORED = 256
+"""Pictures, or repeated answers, kept at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """One server: where it listens, who may ask, which workers it starts and how much it takes.
+
+    Attributes:
+        worker_argv: command line of one worker process; all workers are alike.
+        workers: how many worker processes to keep running.
+        port: 0 lets the system choose.
+        api_key: guards every route but liveness; needed to listen beyond loopback.
+        allowed_hosts: further names that a loopback server may be called by, for a proxy on the same machine.
+        drain_s: how long accepted work may go on after SIGTERM.
+        max_waiting: pictures that may wait; further ones are refused.
+        outcomes: file to which one JSON line a request is added; none when None.
+    """
+
+    worker_argv: tuple[str, ...]
+    workers: int = 1
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    api_key: str | None = field(default=None, repr=False)
+    allowed_hosts: tuple[str, ...] = ()
+    drain_s: float = 30.0
+    max_waiting: int = 256
+    max_body_bytes: int = MAX_BODY_BYTES
+    body_read_s: float = BODY_READ_S
+    max_stored_bytes: int = MAX_STORED_BYTES
+    max_stored: int = MAX_STORED
+    outcomes: Path | None = None

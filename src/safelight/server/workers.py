@@ -1,0 +1,158 @@
+"""The crew: a fixed number of worker processes, each started again when it dies."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from safelight.core.work import Ready, WorkerCommand, WorkerEvent
+from safelight.server.errors import CannotServe, WorkersCannotStart
+from safelight.server.logs import Log
+from safelight.server.process import WorkerProcess
+
+START_TRIES = 3
+"""Starts in a row that may fail while no other worker is ready."""
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 10.0
+STEADY_S = 10.0
+"""A worker that was ready this long is started again without a longer pause."""
+
+STOP_WITHIN_S = 5.0
+"""How long a worker may take to end when it is told to."""
+
+END_WITHIN_S = 1.0
+"""How long a worker may linger that has closed its output, or speaks nonsense."""
+
+
+class CrewListener(Protocol):
+    """Hears what becomes of workers."""
+
+    def joined(self, worker: str, ready: Ready) -> None:
+        """A worker is ready."""
+
+    def left(self, worker: str, reason: str) -> None:
+        """A worker that was ready is gone."""
+
+    def reported(self, worker: str, events: Sequence[WorkerEvent]) -> None:
+        """A worker has said something."""
+
+    def restarting(self, worker: str) -> None:
+        """A successor of this worker is about to start."""
+
+    def collapsed(self, error: CannotServe) -> None:
+        """No worker is ready, and none will be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrewMember:
+    """A worker as the queue view shows it."""
+
+    name: str
+    pid: int
+    ready: Ready | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Life:
+    """How one process lived; a failed start has weight 1, or that of all tries when another one would fail too."""
+
+    was_ready: bool
+    weight: int
+    last_words: str
+
+
+class Crew:
+    """Keeps `size` workers running and passes messages on; `worker-1.2` is the second process of the second place."""
+
+    def __init__(self, argv: Sequence[str], *, size: int, log: Log) -> None:
+        self._argv = tuple(argv)
+        self._size = size
+        self._log = log
+        self._processes: dict[str, WorkerProcess] = {}
+        self._keepers: list[asyncio.Task[None]] = []
+        self._is_stopping = False
+
+    def start(self, listener: CrewListener) -> None:
+        """Start all workers, without waiting for them."""
+        self._keepers = [asyncio.create_task(self._keep(place, listener)) for place in range(self._size)]
+
+    def send(self, worker: str, command: WorkerCommand) -> None:
+        """Send a command; lost when that worker is gone."""
+        if process := self._processes.get(worker):
+            process.send(command)
+
+    def members(self) -> Iterator[CrewMember]:
+        """Yield the workers that run now, ready or not."""
+        for process in self._processes.values():
+            yield CrewMember(name=process.name, pid=process.pid, ready=process.ready)
+
+    @property
+    def ready_count(self) -> int:
+        """How many workers are ready."""
+        return sum(process.ready is not None for process in self._processes.values())
+
+    async def stop(self) -> None:
+        """End all workers."""
+        self._is_stopping = True
+        await asyncio.gather(*(process.stop(within_s=STOP_WITHIN_S) for process in list(self._processes.values())))
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+
+    async def _keep(self, place: int, listener: CrewListener) -> None:
+        loop = asyncio.get_running_loop()
+        incarnation, failed_starts, pause_s = 1, 0, FIRST_PAUSE_S
+        while True:
+            name = f"worker-{place}.{incarnation}"
+            began_s = loop.time()
+            life = await self._live(name, listener)
+            if self._is_stopping:
+                return
+            failed_starts = 0 if life.was_ready else failed_starts + life.weight
+            if failed_starts >= START_TRIES and not self.ready_count:
+                listener.collapsed(WorkersCannotStart(name, life.last_words))
+                return
+            is_steady = life.was_ready and loop.time() - began_s >= STEADY_S
+            pause_s = FIRST_PAUSE_S if is_steady else min(2 * pause_s, LONGEST_PAUSE_S)
+            await asyncio.sleep(pause_s)
+            incarnation += 1
+            listener.restarting(name)
+
+    async def _live(self, name: str, listener: CrewListener) -> _Life:
+        """Run one process to its end."""
+        try:
+            process = await WorkerProcess.start(name, self._argv, self._log)
+        except OSError as error:
+            return _Life(was_ready=False, weight=START_TRIES, last_words=_cannot_start(self._argv[0], error))
+        self._processes[name] = process
+        try:
+            await self._attend(process, listener)
+        except msgspec.DecodeError as error:
+            self._log.error("worker speaks nonsense", worker=name, reason=str(error))
+        except asyncio.CancelledError:
+            self._is_stopping = True
+        finally:
+            del self._processes[name]
+        status = await process.ended(within_s=END_WITHIN_S)
+        self._log.info("worker ended", worker=name, status=status)
+        if process.ready is not None and not self._is_stopping:
+            listener.left(name, f"The worker ended with status {status}.")
+        return _Life(
+            was_ready=process.ready is not None,
+            weight=START_TRIES if process.refusal else 1,
+            last_words=process.last_words,
+        )
+
+    async def _attend(self, process: WorkerProcess, listener: CrewListener) -> None:
+        async for events in process.events():
+            if process.ready is None and isinstance(first := events[0], Ready):
+                process.ready = first
+                listener.joined(process.name, first)
+            listener.reported(process.name, [event for event in events if not isinstance(event, Ready)])
+
+
+def _cannot_start(program: str, error: OSError) -> str:
+    return f"Cannot start {program!r}: {error.strerror}."
