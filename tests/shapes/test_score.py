@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from safelight.core.errors import InvalidParameter
 from safelight.shapes.looking import ObjectSeen, SceneSeen, look
@@ -14,7 +15,7 @@ from safelight.shapes.render import coverage, render
 from safelight.shapes.scene import ObjectWish, PlacedObject, Scene, SceneWish
 from safelight.shapes.score import judge, score
 from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, SHAPES, SIZES
-from shapes.worlds import DEGRADED, drawn_scenes, facts_of_own_captions, scenes, share_that_holds, to_picture
+from shapes.worlds import DEGRADED, blurred, drawn_scenes, facts_of_own_captions, scenes, share_that_holds, to_picture
 
 RENDERED_SHARE = 0.998
 DEGRADED_SHARE = 0.98
@@ -166,6 +167,26 @@ def test_the_share_counts_facts_that_hold():
 def test_objects_that_touch_are_told_apart_by_colour():
     touching = replace(TWO, objects=(replace(TWO.objects[0], x=29.5, y=33), TWO.objects[1]))
     assert score(render(touching), touching.wish).all_hold
+
+
+def test_a_narrow_gap_between_objects_of_one_colour_is_seen():
+    left, right = (PlacedObject(shape="square", colour="blue", size="large", x=x, y=32) for x in (18, 44))
+    near = Scene(objects=(left, replace(right, x=18 + 2 * 0.88 * 14 + 1.4)), background="beige", relation="left of")
+    assert score(blurred(render(near), sigma=0.5), near.wish).all_hold
+
+
+def test_uneven_paint_does_not_cut_an_object_in_two():
+    share = coverage("cross", x=32, y=32, radius=14)[..., None]
+    paint = np.linspace(0, 1, 64)[:, None, None] * np.array([5, 45, 15]) + np.array([243, 125, 25])
+    picture = to_picture(np.array(BACKGROUNDS["black"]) * (1 - share) + paint * share)
+    assert [seen.shape for seen in look(picture).objects] == ["cross"]
+
+
+@pytest.mark.parametrize("shape", ["triangle", "cross", "heart", "square"])
+def test_a_slight_tilt_is_forgiven(shape):
+    share = ndimage.rotate(coverage(shape, x=32, y=32, radius=12), 5, reshape=False, order=1)[..., None]
+    picture = to_picture(np.array(BACKGROUNDS["white"]) * (1 - share) + np.array(COLOURS["green"]) * share)
+    assert [seen.shape for seen in look(picture).objects] == [shape]
 
 
 @pytest.mark.parametrize("off", [-0.5, 0.5])

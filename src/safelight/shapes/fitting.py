@@ -1,6 +1,6 @@
 """Naming a shape: the best of all shapes drawn at a region's own centre and area."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -11,6 +11,10 @@ from safelight.shapes.vocabulary import PICTURE_SIZE, SHAPES, SIZES
 
 MIN_FIT = 0.88
 """Overlap (shared over joint coverage) from which a region is its best shape, and not a blob."""
+
+MIN_CLEAR_FIT = 0.84
+CLEAR_LEAD = 0.1
+"""An overlap that is enough where no other shape comes within the lead (circles and squares overlap by 0.84)."""
 
 LENS = 0.8
 TEMPLATE_LENSES = (LENS, 1.2)
@@ -27,18 +31,19 @@ Coverage = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class ShapeFit:
-    """The shape that a region resembles most; `x`, `y` and `radius` in pixels, `overlap` in [0, 1]."""
+    """The shape that a region resembles most; `x`, `y`, `radius` in pixels, `overlap` and its `lead` in [0, 1]."""
 
     shape: str
     x: float
     y: float
     radius: float
     overlap: float
+    lead: float = 0.0
 
     @property
     def is_sure(self) -> bool:
         """Whether the region is that shape, rather than merely closer to it than to the others."""
-        return self.overlap >= MIN_FIT
+        return self.overlap >= MIN_FIT or (self.overlap >= MIN_CLEAR_FIT and self.lead >= CLEAR_LEAD)
 
     @property
     def size(self) -> str | None:
@@ -94,7 +99,8 @@ def fit_shape(share: Coverage) -> ShapeFit:
         template = coverage(shape, x=x - left, y=centre_y - top, radius=radius, size=WINDOW)
         overlap = max(_overlap(seen, _through_lens(template, blur)) for blur in TEMPLATE_LENSES)
         fits.append(ShapeFit(shape=shape, x=x, y=centre_y, radius=radius, overlap=overlap))
-    return max(fits, key=lambda fit: fit.overlap)
+    next_best, best = sorted(fits, key=lambda fit: fit.overlap)[-2:]
+    return replace(best, lead=best.overlap - next_best.overlap)
 
 
 def _window(share: Coverage, *, left: int, top: int) -> Coverage:

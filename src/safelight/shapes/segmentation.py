@@ -12,6 +12,9 @@ from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, PICTURE_SIZE
 GROUND_REACH = 40.0
 """How far, in RGB levels, a pixel may lie from the ground and still belong to it."""
 
+EDGE = 0.35
+"""Share of the contrast close by from which a pixel belongs to an object, so that narrow gaps stay open."""
+
 GROUND_SHARE = 0.75
 """Share of the border that must agree before a picture has a ground at all."""
 
@@ -120,7 +123,8 @@ def _nearest(colour: Colour, names: list[str], palette: Pixels, reach: float) ->
 
 def find_regions(pixels: Pixels, ground: Colour) -> list[Region]:
     """Return the objects on a ground, specks left out; touching objects are told apart by colour."""
-    lifted = np.linalg.norm(pixels - ground, axis=2) > GROUND_REACH
+    contrast = np.linalg.norm(pixels - ground, axis=2)
+    lifted = (contrast > GROUND_REACH) & (contrast > EDGE * ndimage.maximum_filter(contrast, size=5))
     parts, count = ndimage.label(lifted)
     sizes = np.bincount(parts.ravel(), minlength=count + 1)
     marks = np.zeros(lifted.shape, int)
@@ -156,15 +160,23 @@ def _seeds(pixels: Pixels, core: Mask) -> NDArray[np.int_]:
     is_even = np.sqrt((slopes**2).sum(axis=(0, 3))) < EVEN_SLOPE
     hues = ((pixels[:, :, None] - _PALETTE) ** 2).sum(axis=3).argmin(axis=2)
     seeds = np.zeros(core.shape, int)
-    marked = 0
+    colours: list[Colour] = []
     for hue in np.unique(hues[core]):
         thick = ndimage.binary_erosion(core & (hues == hue), _CROSS) & is_even
         patches, count = ndimage.label(thick)
         for patch in range(1, count + 1):
             if (patches == patch).sum() >= MIN_SEED:
-                marked += 1
-                seeds[patches == patch] = marked
+                seeds[patches == patch] = _mark(np.median(pixels[patches == patch], axis=0), colours)
     return seeds
+
+
+def _mark(colour: Colour, colours: list[Colour]) -> int:
+    """Return the mark of a colour, that of an earlier one if there is one like it."""
+    for mark, known in enumerate(colours, start=1):
+        if np.linalg.norm(colour - known) < FLAT_REACH:
+            return mark
+    colours.append(colour)
+    return len(colours)
 
 
 def _spread(marks: NDArray[np.int_]) -> NDArray[np.int_]:
