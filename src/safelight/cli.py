@@ -144,14 +144,16 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="A further name that a local proxy calls us by; repeatable."),
     ] = None,
-) -> None:
+) -> int:
     """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
     _need("serve", SERVE_EXTRA)
     from safelight.server.run import serve as run_server
     from safelight.server.settings import ServerSettings
 
+    folders = _model_folders(model)
+    notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")
     settings = ServerSettings(
-        worker_argv=_worker_argv(_model_folders(model), "--threads", str(threads)),
+        worker_argv=_worker_argv(folders, "--threads", str(threads)),
         workers=workers,
         host=host,
         port=port,
@@ -161,7 +163,7 @@ def serve(
         outcomes=outcomes,
         allowed_hosts=tuple(allowed_host or ()),
     )
-    run_server(settings)
+    return run_server(settings, on_ready=lambda url: notes.print(f"Safelight is ready at {url}; Ctrl-C ends it."))
 
 
 @app.command(
