@@ -23,9 +23,7 @@ def spec(name=LARGE, *, tick_s=0.02, row_s=0.01, encode_s=0.0, decode_s=0.0):
         guidance_scale=3.0,
         sampler="euler",
         samplers=("euler",),
-        step_times=tuple(
-            StepTime(denoiser_rows=rows, seconds=tick_s + row_s * rows) for rows in (1, 2, 4, 8, 16, 32)
-        ),
+        step_times=tuple(StepTime(denoiser_rows=rows, seconds=tick_s + row_s * rows) for rows in (1, 2, 4, 8, 16, 32)),
         encode_s=encode_s,
         decode_s=decode_s,
     )
@@ -39,7 +37,7 @@ def ready(*specs, max_denoiser_rows=8):
     return Ready(models=specs or (spec(LARGE), spec(SMALL)), max_denoiser_rows=max_denoiser_rows)
 
 
-def request(  # noqa: PLR0913 - one default for each field of a request
+def request(
     name="one",
     *,
     model=LARGE,

@@ -1,7 +1,7 @@
-from control.makers import LARGE, SMALL, crowds, profiles, request, spec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control.makers import LARGE, SMALL, crowds, profiles, request, spec
 from safelight.control.batch import Row, choose_batch
 
 MOST_ROWS = st.integers(2, 12)

@@ -1,7 +1,7 @@
-from control.makers import request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control.makers import request
 from safelight.control.order import PATIENCE_S, place_of
 
 DEADLINES = st.none() | st.floats(0, 1e4)

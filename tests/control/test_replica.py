@@ -1,10 +1,10 @@
 from collections import Counter
 
 import pytest
-from control.makers import LARGE, OWN_SIDE, SMALL, crowds, job, profiles, request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control.makers import LARGE, OWN_SIDE, SMALL, crowds, job, profiles, request
 from safelight.control.order import PATIENCE_S
 from safelight.control.replica import ReplicaScheduler
 from safelight.core.work import Job
@@ -88,9 +88,7 @@ def test_a_dropped_row_never_runs_again_and_the_others_get_all_their_steps(reque
 def test_the_most_urgent_row_meets_a_deadline_that_it_could_meet_alone(requests, most):
     player = playing(requests, most=most)
     first = min(requests, key=lambda each: (min(each.due_s, each.arrived_s + PATIENCE_S), each.arrived_s))
-    alone_s = first.steps * profiles()[first.model].tick_s(
-        first.denoiser_rows, width=first.width, height=first.height
-    )
+    alone_s = first.steps * profiles()[first.model].tick_s(first.denoiser_rows, width=first.width, height=first.height)
     player.run()
     assert player.ended_s[first.id] <= first.due_s + 1e-9 or alone_s > first.due_s
 
