@@ -43,7 +43,7 @@ class DiffusionEngine:
             models = [load_model(folder, device=device, max_denoiser_rows=max_denoiser_rows) for folder in folders]
         names = [model.spec.name for model in models]
         if doubled := {name for name in names if names.count(name) > 1}:
-            raise ModelFolderError(f"Two model folders are called {sorted(doubled)[0]!r}; rename one of them.")
+            raise ModelFolderError(f"Two model folders are called {min(doubled)!r}; rename one of them.")
         return cls(models, device=device)
 
     @property

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 
 import torch
@@ -22,7 +23,7 @@ def measure_step_times(family: Family, *, max_denoiser_rows: int) -> tuple[StepT
     for rows in (count for count in DENOISER_ROWS if count == 1 or count <= max_denoiser_rows):
         latents = torch.zeros(rows, *shape)
         contexts = context.expand(rows, -1, -1)
-        seconds = _median_seconds(lambda x=latents, c=contexts: family.denoise(x, torch.zeros(len(x)), c))
+        seconds = _median_seconds(partial(family.denoise, latents, torch.zeros(rows), contexts))
         times.append(StepTime(denoiser_rows=rows, seconds=seconds))
     return tuple(times)
 

@@ -50,13 +50,11 @@ def score_model(engine: DiffusionEngine, model: str, *, prompts: int = PROMPTS, 
         ]
         judged = []
         for number, picture in enumerate(paint_all(engine, requests)):
-            judged.append(score(_as_array(picture), parse(captions[number])))
+            judgement = score(_as_array(picture), parse(captions[number]))
+            judged.append((judgement.share, judgement.all_hold))
             on_picture((objects - 1) * (prompts // 2) + number + 1, prompts)
-        results.append(
-            Following(
-                facts=float(np.mean([one.share for one in judged])), all=float(np.mean([one.all_hold for one in judged]))
-            )
-        )
+        facts, complete = (float(np.mean(values)) for values in zip(*judged, strict=True))
+        results.append(Following(facts=facts, all=complete))
     return ByObjects(one=results[0], two=results[1])
 
 

@@ -38,7 +38,9 @@ def initial_noise(request: ImageRequest, shape: tuple[int, int, int]) -> Tensor:
 
 def levels_now(rows: Sequence[Row]) -> Levels:
     """Return the level that each row is at."""
-    return _levels([row.schedule.alpha[row.steps_done] for row in rows], [row.schedule.sigma[row.steps_done] for row in rows])
+    return _levels(
+        [row.schedule.alpha[row.steps_done] for row in rows], [row.schedule.sigma[row.steps_done] for row in rows]
+    )
 
 
 def levels_after(rows: Sequence[Row]) -> Levels:

@@ -50,11 +50,11 @@ class StableDiffusion:
         if self._predicts not in PREDICTIONS:
             raise ModelFolderError(f"{str(folder)!r} predicts {self._predicts!r}; known are {', '.join(PREDICTIONS)}.")
 
-    def _load(self, kind: Any, folder: Path) -> Any:
+    def _load(self, kind: Any, folder: Path) -> Any:  # noqa: ANN401 - the libraries' classes are untyped
         check_weights(folder)
         with explaining(folder):
             part = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32)
-        return part.to(self._device).eval().requires_grad_(False)
+        return part.to(self._device).eval().requires_grad_(requires_grad=False)
 
     @property
     def _downscale(self) -> int:
@@ -104,7 +104,7 @@ class StableDiffusion:
         return (signal / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
-def _load_tokenizer(folder: Path) -> Any:
+def _load_tokenizer(folder: Path) -> Any:  # noqa: ANN401 - likewise
     config = read_json(folder / "tokenizer_config.json")
     if config.get("auto_map"):
         raise ModelFolderError(f"{str(folder)!r} brings code of its own (auto_map), which Safelight does not run.")

@@ -54,7 +54,7 @@ def vary_pictures(pictures: Tensor, generator: torch.Generator) -> Tensor:
     stripes = torch.sin(pitch[:, :1] * x + pitch[:, 1:] * y).sign()
     varied = torch.where(chance(0.06), varied + 0.3 * stripes, varied)
 
-    blurred = F.avg_pool2d(F.pad(varied, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
+    blurred = blur(varied)
     varied = torch.where(chance(0.06), blurred, varied)
     coarse = F.interpolate(F.avg_pool2d(varied, 4), scale_factor=4.0, mode="nearest")
     varied = torch.where(chance(0.06), coarse, varied)
@@ -65,14 +65,22 @@ def vary_pictures(pictures: Tensor, generator: torch.Generator) -> Tensor:
 def crop(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """Return a quarter of each picture: of two random windows, the one in which more happens."""
     rows, _, height, width = pictures.shape
-    tops, lefts = (
-        torch.randint(side // 2 + 1, (2, rows), generator=generator).tolist() for side in (height, width)
-    )
+    tops, lefts = (torch.randint(side // 2 + 1, (2, rows), generator=generator).tolist() for side in (height, width))
     windows = torch.stack(
         [
-            torch.stack([picture[:, y : y + height // 2, x : x + width // 2] for picture, y, x in zip(pictures, ys, xs, strict=True)])
+            torch.stack(
+                [
+                    picture[:, y : y + height // 2, x : x + width // 2]
+                    for picture, y, x in zip(pictures, ys, xs, strict=True)
+                ]
+            )
             for ys, xs in zip(tops, lefts, strict=True)
         ]
     )
     liveliest = windows.flatten(2).std(dim=2).argmax(dim=0)
     return windows[liveliest, torch.arange(rows)]
+
+
+def blur(pictures: Tensor) -> Tensor:
+    """Return pictures averaged over 5x5 pixels."""
+    return F.avg_pool2d(F.pad(pictures, (2, 2, 2, 2), mode="replicate"), 5, stride=1)

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import torch
 from diffusers import StableDiffusionPipeline
-from torch import nn
 
 from safelight.diffusion.folder import SETTINGS
 from safelight.diffusion.training import nets
-from safelight.diffusion.training.recipe import Trained
+from safelight.diffusion.training.recipe import ConditionedDenoiser, Trained
 
 LARGE, SMALL = "shapes-large", "shapes-small"
 
@@ -22,16 +21,16 @@ SERVED_SETTINGS = {
 
 def export(trained: Trained, folder: Path) -> None:
     """Write `shapes-large` and `shapes-small` under `folder` in half precision, each a whole pipeline."""
-    for name, denoiser in ((LARGE, trained.large), (SMALL, trained.small)):
-        _export_one(trained, denoiser, folder / name, SERVED_SETTINGS[name])
+    for name, model in ((LARGE, trained.large), (SMALL, trained.small)):
+        _export_one(trained, model, folder / name, SERVED_SETTINGS[name])
 
 
-def _export_one(trained: Trained, denoiser: nn.Module, folder: Path, settings: dict[str, object]) -> None:
+def _export_one(trained: Trained, model: ConditionedDenoiser, folder: Path, settings: dict[str, object]) -> None:
     pipeline = StableDiffusionPipeline(
         vae=trained.autoencoder,
-        text_encoder=trained.text_encoder,
+        text_encoder=model.text_encoder,
         tokenizer=trained.tokenizer,
-        unet=denoiser,
+        unet=model.denoiser,
         scheduler=nets.make_scheduler(),
         safety_checker=None,
         feature_extractor=None,

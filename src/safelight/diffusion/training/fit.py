@@ -2,13 +2,13 @@
 
 import csv
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from rich.progress import Progress
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -82,8 +82,8 @@ def _advance(state: _State, loss: Loss, course: Course) -> float:
     state.step += 1
     decay = min(course.average_decay, (1 + state.step) / (10 + state.step))
     with torch.no_grad():
-        averaged, current = list(state.average.parameters()), list(state.net.parameters())
-        torch._foreach_lerp_(averaged, [p.detach() for p in current], 1 - decay)
+        averaged = [parameter.data for parameter in state.average.parameters()]
+        torch._foreach_lerp_(averaged, [parameter.data for parameter in state.net.parameters()], 1 - decay)
     return float(value.detach())
 
 
@@ -94,12 +94,10 @@ def _save(state: _State, path: Path) -> None:
         tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
     temporary = path.with_suffix(".partial")
     save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, {"step": str(state.step)})
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _load(state: _State, path: Path) -> None:
-    from safetensors import safe_open
-
     with safe_open(path, framework="pt") as file:
         state.step = int(file.metadata()["step"])
     tensors = load_file(path)

@@ -1,7 +1,7 @@
 """The whole course that makes `shapes-large` and `shapes-small` from nothing.
 
 Four stages, each resumed where it stopped: the autoencoder; the latents of all training scenes; the large
-denoiser together with the text encoder; the small denoiser, which learns the large one's guided answers.
+denoiser and the small one, each together with a text encoder of its own.
 Velocity prediction (Salimans and Ho, 2022) on a cosine schedule, with steps drawn logit-normally for the
 most part (Esser et al., 2024).
 """
@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 from rich.progress import Progress
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from safelight.diffusion.training import nets
-from safelight.diffusion.training.data import crop, make_scenes, to_signal, vary_pictures
+from safelight.diffusion.training.data import blur, crop, make_scenes, to_signal, vary_pictures
 from safelight.diffusion.training.fit import Course, fit
 from safelight.diffusion.training.tokenizer import make_tokenizer
 from safelight.shapes.caption import tell
@@ -33,6 +34,8 @@ class Recipe:
     scenes: int = 60_000
     autoencoder: Course = Course(name="autoencoder", steps=4_000, learning_rate=1.5e-3, warmup_steps=50)
     autoencoder_cropped: float = 0.75
+    detail: Course = Course(name="detail", steps=2_400, warmup_steps=50, seed=3)
+    detail_weight: float = 6.0
     crops: int = 32
     whole_pictures: int = 16
     divergence_weight: float = 1e-4
@@ -40,19 +43,7 @@ class Recipe:
     small: Course = Course(name="small", steps=5_000, learning_rate=2e-3, seed=2)
     batch: int = 64
     caption_dropout: float = 0.1
-    teacher_guidance: float = 2.0
     threads: int = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """The finished networks (running averages), in evaluation mode."""
-
-    tokenizer: PreTrainedTokenizerFast
-    text_encoder: nn.Module
-    autoencoder: nn.Module
-    large: nn.Module
-    small: nn.Module
 
 
 class ConditionedDenoiser(nn.Module):
@@ -68,6 +59,16 @@ class ConditionedDenoiser(nn.Module):
         return self.denoiser(noisy, steps, encoder_hidden_states=context).sample
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """The finished networks (running averages), in evaluation mode."""
+
+    tokenizer: PreTrainedTokenizerFast
+    autoencoder: AutoencoderKL
+    large: ConditionedDenoiser
+    small: ConditionedDenoiser
+
+
 def train(recipe: Recipe, folder: Path, progress: Progress) -> Trained:
     """Run or resume the course in `folder` and return the trained networks."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,57 +79,80 @@ def train(recipe: Recipe, folder: Path, progress: Progress) -> Trained:
     latents = encode_all(autoencoder, pictures, folder / "latents.safetensors", progress)
     del pictures
     data = Captioned(scenes=scenes, latents=latents, tokenizer=make_tokenizer(), dropout=recipe.caption_dropout)
-    teacher = train_large(recipe, data, folder, progress)
-    small = train_small(recipe, data, teacher, folder, progress)
-    return Trained(
-        tokenizer=data.tokenizer,
-        text_encoder=teacher.text_encoder,
-        autoencoder=autoencoder,
-        large=teacher.denoiser,
-        small=small,
+    large, small = (
+        train_denoiser(denoiser, data, course, batch=recipe.batch, folder=folder, progress=progress)
+        for denoiser, course in (
+            (nets.make_large_denoiser(), recipe.large),
+            (nets.make_small_denoiser(), recipe.small),
+        )
     )
+    return Trained(tokenizer=data.tokenizer, autoencoder=autoencoder, large=large, small=small)
 
 
-def train_autoencoder(recipe: Recipe, pictures: Tensor, folder: Path, progress: Progress) -> nn.Module:
+def train_autoencoder(recipe: Recipe, pictures: Tensor, folder: Path, progress: Progress) -> AutoencoderKL:
     """Train the autoencoder on varied pictures: absolute and squared error, and a light pull to the unit Gaussian.
 
-    The first part of the course sees small crops with something in them, which teach more a second than whole pictures.
+    The first part of the first course sees small crops with something in them, which teach more a second than whole
+    pictures. The second course weighs the error where a picture differs from its blurred self.
     """
     net = nets.make_autoencoder()
     average = copy.deepcopy(net)
 
-    def loss(step: int, generator: torch.Generator) -> Tensor:
-        is_cropped = step < recipe.autoencoder_cropped * recipe.autoencoder.steps
-        count = recipe.crops if is_cropped else recipe.whole_pictures
-        rows = torch.randint(len(pictures), (count,), generator=generator)
-        wanted = vary_pictures(to_signal(pictures[rows]), generator)
-        wanted = crop(wanted, generator) if is_cropped else wanted
+    def loss(wanted: Tensor, weight: Tensor, generator: torch.Generator) -> Tensor:
         posterior = net.encode(wanted).latent_dist
-        painted = net.decode(posterior.sample(generator)).sample
+        error = net.decode(posterior.sample(generator)).sample - wanted
         divergence = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
-        error = painted - wanted
-        return error.abs().mean() + 2 * error.square().mean() + recipe.divergence_weight * divergence
+        return (weight * (error.abs() + 2 * error.square())).mean() + recipe.divergence_weight * divergence
 
-    fit(net, average, loss, recipe.autoencoder, folder=folder, progress=progress)
+    def draw(count: int, generator: torch.Generator) -> Tensor:
+        rows = torch.randint(len(pictures), (count,), generator=generator)
+        return vary_pictures(to_signal(pictures[rows]), generator)
+
+    def first(step: int, generator: torch.Generator) -> Tensor:
+        is_cropped = step < recipe.autoencoder_cropped * recipe.autoencoder.steps
+        wanted = draw(recipe.crops if is_cropped else recipe.whole_pictures, generator)
+        wanted = crop(wanted, generator) if is_cropped else wanted
+        return loss(wanted, torch.ones(()), generator)
+
+    def second(step: int, generator: torch.Generator) -> Tensor:
+        wanted = draw(recipe.whole_pictures, generator)
+        is_detail = (wanted - blur(wanted)).abs().amax(dim=1, keepdim=True) > 0.05
+        return loss(wanted, 1 + recipe.detail_weight * is_detail, generator)
+
+    fit(net, average, first, recipe.autoencoder, folder=folder, progress=progress)
+    net.load_state_dict(average.state_dict())
+    fit(net, average, second, recipe.detail, folder=folder, progress=progress)
     return average.eval()
 
 
-@torch.inference_mode()
-def encode_all(autoencoder: nn.Module, pictures: Tensor, path: Path, progress: Progress) -> Tensor:
-    """Return the latents of all pictures at unit scale, and note that scale in the autoencoder's config."""
+@torch.no_grad()
+def encode_all(autoencoder: AutoencoderKL, pictures: Tensor, path: Path, progress: Progress) -> Tensor:
+    """Return the latents of all pictures at zero mean and unit spread by channel, and have the autoencoder speak so."""
     if path.exists():
         latents = load_file(path)["latents"]
     else:
         task = progress.add_task("latents", total=len(pictures))
         parts = []
-        for batch in pictures.split(64):
+        for batch in torch.split(pictures, 64):
             parts.append(autoencoder.encode(to_signal(batch)).latent_dist.mean)
             progress.advance(task, len(batch))
         latents = torch.cat(parts)
         save_file({"latents": latents}, path)
-    scale = 1 / float(latents.std())
-    autoencoder.register_to_config(scaling_factor=scale)
-    return latents * scale
+    mean, spread = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
+    _standardise(autoencoder, mean, spread)
+    return (latents - mean.view(1, -1, 1, 1)) / spread.view(1, -1, 1, 1)
+
+
+def _standardise(autoencoder: AutoencoderKL, mean: Tensor, spread: Tensor) -> None:
+    """Fold `(latent - mean) / spread` into the 1x1 convolutions on both sides of the latents."""
+    into, out_of = autoencoder.quant_conv, autoencoder.post_quant_conv
+    channels = len(mean)
+    into.weight[:channels] /= spread.view(-1, 1, 1, 1)
+    into.bias[:channels] = (into.bias[:channels] - mean) / spread
+    into.bias[channels:] -= 2 * spread.log()
+    out_of.bias += out_of.weight[:, :, 0, 0] @ mean
+    out_of.weight *= spread.view(1, -1, 1, 1)
+    autoencoder.register_to_config(scaling_factor=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +183,7 @@ class Captioned:
 class NoisyBatch:
     """Latents on their way to noise, and the velocity that leads back."""
 
-    noisy: Tensor
+    latents: Tensor
     velocity: Tensor
     steps: Tensor
 
@@ -175,47 +199,22 @@ def add_noise(latents: Tensor, alphas_cumprod: Tensor, generator: torch.Generato
     spread = (1 - alphas_cumprod[steps]).sqrt().view(-1, 1, 1, 1)
     noise = torch.randn(latents.shape, generator=generator)
     return NoisyBatch(
-        noisy=signal * latents + spread * noise, velocity=signal * noise - spread * latents, steps=steps
+        latents=signal * latents + spread * noise, velocity=signal * noise - spread * latents, steps=steps
     )
 
 
-def train_large(recipe: Recipe, data: Captioned, folder: Path, progress: Progress) -> ConditionedDenoiser:
-    """Train the large denoiser and the text encoder together."""
-    net = ConditionedDenoiser(nets.make_text_encoder(data.tokenizer), nets.make_large_denoiser())
+def train_denoiser(
+    denoiser: nn.Module, data: Captioned, course: Course, *, batch: int, folder: Path, progress: Progress
+) -> ConditionedDenoiser:
+    """Train a denoiser together with a text encoder of its own, to predict velocities."""
+    net = ConditionedDenoiser(nets.make_text_encoder(data.tokenizer), denoiser)
     average = copy.deepcopy(net)
     alphas_cumprod = nets.make_scheduler().alphas_cumprod
 
     def loss(_: int, generator: torch.Generator) -> Tensor:
-        latents, tokens = data.draw(recipe.batch, generator)
-        batch = add_noise(latents, alphas_cumprod, generator)
-        return (net(batch.noisy, batch.steps, tokens) - batch.velocity).square().mean()
+        latents, tokens = data.draw(batch, generator)
+        noisy = add_noise(latents, alphas_cumprod, generator)
+        return (net(noisy.latents, noisy.steps, tokens) - noisy.velocity).square().mean()
 
-    fit(net, average, loss, recipe.large, folder=folder, progress=progress)
-    return average.eval()
-
-
-def train_small(
-    recipe: Recipe, data: Captioned, teacher: ConditionedDenoiser, folder: Path, progress: Progress
-) -> nn.Module:
-    """Train the small denoiser on the large one's guided velocities, so that it needs no guidance itself."""
-    net = nets.make_small_denoiser()
-    average = copy.deepcopy(net)
-    alphas_cumprod = nets.make_scheduler().alphas_cumprod
-    with torch.inference_mode():
-        empty = teacher.text_encoder(data.tokens([""]))[0]
-
-    def loss(_: int, generator: torch.Generator) -> Tensor:
-        latents, tokens = data.draw(recipe.batch, generator)
-        batch = add_noise(latents, alphas_cumprod, generator)
-        with torch.no_grad():
-            context = teacher.text_encoder(tokens)[0]
-            both = torch.cat([empty.expand_as(context), context])
-            plain, wanted = teacher.denoiser(
-                batch.noisy.repeat(2, 1, 1, 1), batch.steps.repeat(2), encoder_hidden_states=both
-            ).sample.chunk(2)
-            target = plain + recipe.teacher_guidance * (wanted - plain)
-        guess = net(batch.noisy, batch.steps, encoder_hidden_states=context).sample
-        return (guess - target).square().mean()
-
-    fit(net, average, loss, recipe.small, folder=folder, progress=progress)
+    fit(net, average, loss, course, folder=folder, progress=progress)
     return average.eval()
