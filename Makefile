@@ -23,10 +23,12 @@ test: .venv/.dev ## Run the tests (ARGS="tests/core -k frame")
 	@OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest $(ARGS)
 
 check: .venv/.dev ## Lint, check formatting, types and the contracts between rooms
-	@"$(BIN)/ruff" check
-	@"$(BIN)/ruff" format --check
-	@"$(BIN)/mypy"
-	@"$(BIN)/lint-imports" --no-cache --no-logo
+	@status=0; \
+	"$(BIN)/ruff" check --quiet || status=1; \
+	"$(BIN)/ruff" format --check --quiet || status=1; \
+	"$(BIN)/mypy" --no-error-summary || status=1; \
+	"$(BIN)/lint-imports" --no-cache --no-logo || status=1; \
+	exit $$status
 
 format: .venv/.dev ## Format the code and mend what ruff can mend
 	@"$(BIN)/ruff" check --fix
