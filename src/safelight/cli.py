@@ -226,13 +226,11 @@ def train_shapes(
 ) -> None:
     """Train shapes-large and shapes-small; started again, it goes on where it stopped."""
     _need("serve", SERVE_EXTRA)
-    from safelight.diffusion.training.export import export
     from safelight.diffusion.training.recipe import Recipe, train
 
     with Progress(console=notes) as progress:
-        trained = train(Recipe(threads=threads), folder, progress)
-    export(trained, folder / "models")
-    print(f"The models are in {folder / 'models'}; serve them with: safelight serve --model DIR")
+        models = train(Recipe(threads=threads), folder, progress)
+    print(f"Serve the models with: safelight serve {' '.join(f'--model {model}' for model in models)}")
 
 
 @score.command(

@@ -1,42 +1,67 @@
-"""Writing the trained networks as diffusers folders."""
+"""Writing a trained model as a diffusers folder, and a sheet of what it paints."""
 
 import json
 import shutil
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from PIL import Image
+from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
+from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.folder import SETTINGS
+from safelight.diffusion.quality import sample_sheet
 from safelight.diffusion.training import nets
-from safelight.diffusion.training.recipe import ConditionedDenoiser, Trained
 
-LARGE, SMALL = "shapes-large", "shapes-small"
+SHEET_CAPTIONS = (
+    "a large red circle on a white background",
+    "a small yellow star on a black background",
+    "a medium green heart on a beige background",
+    "a large purple cross on a gray background",
+    "a large blue square left of a small orange triangle on a white background",
+    "a medium pink heart above a large cyan square on a black background",
+    "a small red star left of a large green circle on a beige background",
+    "a medium yellow cross above a small blue triangle on a gray background",
+)
+SHEET_ROWS = 3
+SHEET_SEED = 0
 
-SERVED_SETTINGS = {
-    LARGE: {"steps": 25, "guidance_scale": 3.0, "sampler": "dpm++2m"},
-    SMALL: {"steps": 6, "guidance_scale": 1.0, "sampler": "dpm++2m"},
-}
 
-
-def export(trained: Trained, folder: Path) -> None:
-    """Write `shapes-large` and `shapes-small` under `folder` in half precision, each a whole pipeline."""
-    for name, model in ((LARGE, trained.large), (SMALL, trained.small)):
-        _export_one(trained, model, folder / name, SERVED_SETTINGS[name])
-
-
-def _export_one(trained: Trained, model: ConditionedDenoiser, folder: Path, settings: dict[str, object]) -> None:
+def export_model(
+    *,
+    tokenizer: PreTrainedTokenizerFast,
+    text_encoder: CLIPTextModel,
+    autoencoder: AutoencoderKL,
+    denoiser: UNet2DConditionModel,
+    settings: dict[str, object],
+    folder: Path,
+) -> None:
+    """Write a whole pipeline to `folder`, weights in half precision; the networks are left as they were."""
     pipeline = StableDiffusionPipeline(
-        vae=trained.autoencoder,
-        text_encoder=model.text_encoder,
-        tokenizer=trained.tokenizer,
-        unet=model.denoiser,
+        vae=autoencoder,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        unet=denoiser,
         scheduler=nets.make_scheduler(),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     )
+    kept = [
+        (part, {name: value.clone() for name, value in part.state_dict().items()})
+        for part in (autoencoder, text_encoder, denoiser)
+    ]
     shutil.rmtree(folder, ignore_errors=True)
     pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
     pipeline.to(torch.float32)
+    for part, weights in kept:
+        part.load_state_dict(weights)
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def write_sheet(model: Path, path: Path, *, threads: int) -> None:
+    """Paint `SHEET_CAPTIONS`, a column each, with the model in folder `model`, and write them as one PNG."""
+    engine = DiffusionEngine.load([model], threads=threads)
+    sheet = sample_sheet(engine, model.name, SHEET_CAPTIONS * SHEET_ROWS, seed=SHEET_SEED, columns=len(SHEET_CAPTIONS))
+    Image.frombytes("RGB", (sheet.width, sheet.height), sheet.rgb).save(path)

@@ -27,6 +27,7 @@ class Course:
     weight_decay: float = 0.01
     average_decay: float = 0.999
     checkpoint_every: int = 200
+    milestone_every: int = 1_000
     seed: int = 0
 
     def rate_at(self, step: int) -> float:
@@ -43,11 +44,21 @@ class _State:
     step: int = 0
 
 
-def fit(net: nn.Module, average: nn.Module, loss: Loss, course: Course, *, folder: Path, progress: Progress) -> None:
+def fit(
+    net: nn.Module,
+    average: nn.Module,
+    loss: Loss,
+    course: Course,
+    *,
+    folder: Path,
+    progress: Progress,
+    on_milestone: Callable[[int], None] = lambda step: None,
+) -> None:
     """Train `net` in place and leave its running average in `average`.
 
     A checkpoint and a loss log are kept in `folder`; a second call goes on from the checkpoint, and ends as
-    an uninterrupted run would have, since each step draws from a generator of its own.
+    an uninterrupted run would have, since each step draws from a generator of its own. `on_milestone` is called with
+    the step now and then, and at the end of a run that had steps left.
     """
     average.load_state_dict(net.state_dict())
     state = _State(net, average.requires_grad_(requires_grad=False), _optimizer(net, course))
@@ -63,6 +74,8 @@ def fit(net: nn.Module, average: nn.Module, loss: Loss, course: Course, *, folde
             _save(state, checkpoint)
             _log(folder / f"{course.name}.loss.csv", state.step, sum(recent) / len(recent))
             recent.clear()
+        if state.step % course.milestone_every == 0 or state.step == course.steps:
+            on_milestone(state.step)
 
 
 def _optimizer(net: nn.Module, course: Course) -> torch.optim.AdamW:

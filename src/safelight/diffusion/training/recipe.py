@@ -12,19 +12,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from rich.progress import Progress
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast
+from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
 from safelight.diffusion.training import nets
 from safelight.diffusion.training.data import blur, crop, make_scenes, to_signal, vary_pictures
+from safelight.diffusion.training.export import export_model, write_sheet
 from safelight.diffusion.training.fit import Course, fit
 from safelight.diffusion.training.tokenizer import make_tokenizer
 from safelight.shapes.caption import tell
 from safelight.shapes.sampling import vary
 from safelight.shapes.scene import Scene
+
+LARGE_SETTINGS: dict[str, object] = {"steps": 25, "guidance_scale": 3.0, "sampler": "dpm++2m"}
+SMALL_SETTINGS: dict[str, object] = {"steps": 6, "guidance_scale": 1.0, "sampler": "dpm++2m"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,28 +53,22 @@ class Recipe:
 class ConditionedDenoiser(nn.Module):
     """A text encoder and a denoiser, trained as one."""
 
-    def __init__(self, text_encoder: nn.Module, denoiser: nn.Module) -> None:
+    def __init__(self, text_encoder: CLIPTextModel, denoiser: UNet2DConditionModel) -> None:
         super().__init__()
         self.text_encoder = text_encoder
         self.denoiser = denoiser
 
     def forward(self, noisy: Tensor, steps: Tensor, tokens: Tensor) -> Tensor:
         context = self.text_encoder(tokens)[0]
-        return self.denoiser(noisy, steps, encoder_hidden_states=context).sample
+        velocity: Tensor = self.denoiser(noisy, steps, encoder_hidden_states=context).sample
+        return velocity
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """The finished networks (running averages), in evaluation mode."""
+def train(recipe: Recipe, folder: Path, progress: Progress) -> list[Path]:
+    """Run or resume the course in `folder` and return the finished model folders.
 
-    tokenizer: PreTrainedTokenizerFast
-    autoencoder: AutoencoderKL
-    large: ConditionedDenoiser
-    small: ConditionedDenoiser
-
-
-def train(recipe: Recipe, folder: Path, progress: Progress) -> Trained:
-    """Run or resume the course in `folder` and return the trained networks."""
+    Beside checkpoints and loss logs, each model is written out with a sheet of samples every so often.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(0)
@@ -79,14 +77,17 @@ def train(recipe: Recipe, folder: Path, progress: Progress) -> Trained:
     latents = encode_all(autoencoder, pictures, folder / "latents.safetensors", progress)
     del pictures
     data = Captioned(scenes=scenes, latents=latents, tokenizer=make_tokenizer(), dropout=recipe.caption_dropout)
-    large, small = (
-        train_denoiser(denoiser, data, course, batch=recipe.batch, folder=folder, progress=progress)
-        for denoiser, course in (
-            (nets.make_large_denoiser(), recipe.large),
-            (nets.make_small_denoiser(), recipe.small),
+    return [
+        train_model(model, recipe, data=data, autoencoder=autoencoder, folder=folder, progress=progress)
+        for model in (
+            Model(
+                name="shapes-large", denoiser=nets.make_large_denoiser(), course=recipe.large, settings=LARGE_SETTINGS
+            ),
+            Model(
+                name="shapes-small", denoiser=nets.make_small_denoiser(), course=recipe.small, settings=SMALL_SETTINGS
+            ),
         )
-    )
-    return Trained(tokenizer=data.tokenizer, autoencoder=autoencoder, large=large, small=small)
+    ]
 
 
 def train_autoencoder(recipe: Recipe, pictures: Tensor, folder: Path, progress: Progress) -> AutoencoderKL:
@@ -203,18 +204,40 @@ def add_noise(latents: Tensor, alphas_cumprod: Tensor, generator: torch.Generato
     )
 
 
-def train_denoiser(
-    denoiser: nn.Module, data: Captioned, course: Course, *, batch: int, folder: Path, progress: Progress
-) -> ConditionedDenoiser:
-    """Train a denoiser together with a text encoder of its own, to predict velocities."""
-    net = ConditionedDenoiser(nets.make_text_encoder(data.tokenizer), denoiser)
-    average = copy.deepcopy(net)
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A denoiser to be trained, and how it will be served."""
+
+    name: str
+    denoiser: UNet2DConditionModel
+    course: Course
+    settings: dict[str, object]
+
+
+def train_model(
+    model: Model, recipe: Recipe, *, data: Captioned, autoencoder: AutoencoderKL, folder: Path, progress: Progress
+) -> Path:
+    """Train a denoiser with a text encoder of its own to predict velocities; return the written model folder."""
+    net = ConditionedDenoiser(nets.make_text_encoder(data.tokenizer), model.denoiser)
+    average = copy.deepcopy(net).eval()
     alphas_cumprod = nets.make_scheduler().alphas_cumprod
+    written = folder / "models" / model.name
 
     def loss(_: int, generator: torch.Generator) -> Tensor:
-        latents, tokens = data.draw(batch, generator)
+        latents, tokens = data.draw(recipe.batch, generator)
         noisy = add_noise(latents, alphas_cumprod, generator)
         return (net(noisy.latents, noisy.steps, tokens) - noisy.velocity).square().mean()
 
-    fit(net, average, loss, course, folder=folder, progress=progress)
-    return average.eval()
+    def write(step: int) -> None:
+        export_model(
+            tokenizer=data.tokenizer,
+            text_encoder=average.text_encoder,
+            autoencoder=autoencoder,
+            denoiser=average.denoiser,
+            settings=model.settings,
+            folder=written,
+        )
+        write_sheet(written, folder / f"{model.name}.{step}.png", threads=recipe.threads)
+
+    fit(net, average, loss, model.course, folder=folder, progress=progress, on_milestone=write)
+    return written
