@@ -247,8 +247,7 @@ def score_shapes(
     """Paint captions that training never saw, and tell the share of their facts that hold."""
     _need("serve", SERVE_EXTRA)
     from safelight.diffusion.engine import DiffusionEngine
-    from safelight.diffusion.quality import ByObjects, cost_ratio, score_model
-    from safelight.diffusion.training.export import LARGE, SMALL
+    from safelight.diffusion.quality import LARGE, SMALL, ByObjects, cost_ratio, score_model
 
     engine = DiffusionEngine.load([folder / LARGE, folder / SMALL], threads=threads)
     scores: dict[str, ByObjects] = {}

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, PreTrainedTokenizerFast
 
+from safelight.diffusion.quality import LARGE, SMALL
 from safelight.diffusion.training import nets
 from safelight.diffusion.training.data import blur, crop, make_scenes, to_signal, vary_pictures
 from safelight.diffusion.training.export import export_model, write_sheet
@@ -80,12 +81,8 @@ def train(recipe: Recipe, folder: Path, progress: Progress) -> list[Path]:
     return [
         train_model(model, recipe, data=data, autoencoder=autoencoder, folder=folder, progress=progress)
         for model in (
-            Model(
-                name="shapes-large", denoiser=nets.make_large_denoiser(), course=recipe.large, settings=LARGE_SETTINGS
-            ),
-            Model(
-                name="shapes-small", denoiser=nets.make_small_denoiser(), course=recipe.small, settings=SMALL_SETTINGS
-            ),
+            Model(name=LARGE, denoiser=nets.make_large_denoiser(), course=recipe.large, settings=LARGE_SETTINGS),
+            Model(name=SMALL, denoiser=nets.make_small_denoiser(), course=recipe.small, settings=SMALL_SETTINGS),
         )
     ]
 
