@@ -1,11 +1,11 @@
 """One answer in the making, which several clients may wait for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 
 class Answer:
-    """Chunks of a response body, made once and read by any number of clients, late ones included.
+    """Chunks of a response body with its headers, made once and read by any number of clients, late ones included.
 
     When the last reader leaves before the end, the making is cancelled, unless `outlives_readers`.
     `on_end` is called once, when nothing more will come.
@@ -15,9 +15,11 @@ class Answer:
         self,
         chunks: AsyncIterator[bytes],
         *,
+        headers: Mapping[str, str],
         outlives_readers: bool = False,
         on_end: Callable[["Answer"], None] = lambda _: None,
     ) -> None:
+        self.headers = headers
         self._chunks: list[bytes] = []
         self._error: Exception | None = None
         self._is_over = False

@@ -53,6 +53,7 @@ async def complete_chat(
     tickets = service.hub.submit(specify(order, model, arrived_s=service.hub.now_s))
     answer = make_answer(
         _document(service.painter, tickets, model),
+        tickets=tickets,
         store=service.answers,
         name=name,
         outlives_readers=options.on_disconnect == "finish",

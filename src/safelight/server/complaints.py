@@ -56,7 +56,7 @@ def _sentence(error: PydanticError, known_fields: Sequence[str]) -> str:
                 f"{field} has {len(text):,} characters, of which at most {_context(error, 'max_length')} are allowed."
             )
         case "string_unicode":
-            said = f"{field} is not valid Unicode text."
+            said = f"{field or 'The name of a field'} is not valid Unicode text."
         case _:
             rule = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "it should")
             said = f"{field or 'The body'} is {shorten(error.get('input'))}; {rule}."

@@ -38,8 +38,8 @@ _from_float = BeforeValidator(_integral, json_schema_input_type=int)
 
 Prompt = Annotated[
     str,
-    AfterValidator(_said),
     Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS, json_schema_extra={"pattern": r"\S"}),
+    AfterValidator(_said),
 ]
 NegativePrompt = Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]

@@ -63,20 +63,15 @@ class GenerationJob:
     async def events(self) -> AsyncIterator[bytes]:
         """Yield server-sent events: previews, then the picture; or an error."""
         try:
-            shown = 0
-            async for preview in self.service.painter.previews(self.tickets[0], self.body.partial_images or 0):
-                if preview is None:
-                    yield KEEP_ALIVE
-                else:
-                    yield await self._partial_image(preview, shown)
-                    shown += 1
+            async for partial in self.service.painter.partials(self.tickets[0]):
+                yield KEEP_ALIVE if partial is None else await self._partial_image(*partial)
             yield await self._completed()
         except SafelightError as error:
             yield server_sent("error", problem_of(error).document)
         finally:
             self.service.hub.withdraw(self.tickets[0].request.id)
 
-    async def _partial_image(self, preview: Preview, index: int) -> bytes:
+    async def _partial_image(self, index: int, preview: Preview) -> bytes:
         request = self.tickets[0].request
         content = await self.service.encoder.encode_preview(
             preview.pixels, (request.width, request.height), self._output_format

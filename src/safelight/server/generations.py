@@ -34,10 +34,12 @@ async def generate_images(
         return await reply(request, known, is_stream=is_stream, is_replay=True)
     service.hub.check_open()
     model = find_model(body.model, service.hub.models)
-    tickets = service.hub.submit(specify(_order(body), model, arrived_s=service.hub.now_s))
+    requests = specify(_order(body), model, arrived_s=service.hub.now_s)
+    tickets = service.hub.submit(requests, partial_images=body.partial_images or 0 if is_stream else 0)
     job = GenerationJob(service=service, body=body, model=model, tickets=tickets, base_url=str(request.base_url))
     answer = make_answer(
         job.events() if is_stream else job.document(),
+        tickets=tickets,
         store=service.answers,
         name=name,
         outlives_readers=body.on_disconnect == "finish",

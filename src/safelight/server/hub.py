@@ -106,11 +106,11 @@ class Hub:
             self._metrics.refused("not_ready")
             raise
 
-    def submit(self, requests: Sequence[ImageRequest]) -> tuple[Ticket, ...]:
+    def submit(self, requests: Sequence[ImageRequest], *, partial_images: int = 0) -> tuple[Ticket, ...]:
         """Take all of `requests`, or none: raises Rejected when one is not taken."""
         tickets: list[Ticket] = []
         for request in requests:
-            ticket = Ticket(request)
+            ticket = Ticket(request, partial_images=partial_images)
             tickets.append(ticket)
             self._tickets[request.id] = ticket
             self._idle.clear()

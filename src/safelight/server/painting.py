@@ -41,24 +41,19 @@ class Painter:
             for ticket in tickets:
                 self.hub.withdraw(ticket.request.id)
 
-    async def previews(self, ticket: Ticket, count: int) -> AsyncIterator[Preview | None]:
-        """Yield up to `count` previews, evenly spread over the steps, until the picture has ended.
-
-        A None now and then says that it still goes on.
-        """
+    async def partials(self, ticket: Ticket) -> AsyncIterator[tuple[int, Preview] | None]:
+        """Yield partial images with their numbers until the picture has ended; None now and then while it goes on."""
         shown = 0
-        while not ticket.delivery.done():
+        while shown < len(ticket.partials) or not ticket.delivery.done():
+            if shown < len(ticket.partials):
+                yield shown, ticket.partials[shown]
+                shown += 1
+                continue
             try:
                 async with asyncio.timeout(QUIET_S):
                     await ticket.news()
             except TimeoutError:
                 yield None
-                continue
-            latest = ticket.latest
-            due_step = (shown + 1) * ticket.request.steps / (count + 1)
-            if shown < count and latest is not None and latest.step >= due_step:
-                shown += 1
-                yield latest
 
     async def _paint(self, ticket: Ticket, output_format: OutputFormat, quality: int) -> Painted:
         delivery = await asyncio.shield(ticket.delivery)

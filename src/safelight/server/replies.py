@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -13,8 +13,12 @@ from starlette.responses import Response, StreamingResponse
 from safelight.server.answers import Answer
 from safelight.server.auth import caller_of
 from safelight.server.idempotency import AnswerStore, Repeatable
+from safelight.server.tickets import Ticket
 
 REPLAYED = {"idempotent-replayed": "true"}
+PICTURE_IDS_HEADER = "x-safelight-picture-ids"
+"""The pictures' names in the queue, so that whoever waits can cancel them there."""
+
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 IdempotencyKey = Annotated[
@@ -38,19 +42,25 @@ def repeatable(request: Request, key: str | None, body: BaseModel) -> Repeatable
 
 
 def make_answer(
-    chunks: AsyncIterator[bytes], *, store: AnswerStore, name: Repeatable | None, outlives_readers: bool
+    chunks: AsyncIterator[bytes],
+    *,
+    tickets: Sequence[Ticket],
+    store: AnswerStore,
+    name: Repeatable | None,
+    outlives_readers: bool,
 ) -> Answer:
-    """Start making an answer, and keep it for repetitions if it has a name."""
+    """Start making the answer about `tickets`, and keep it for repetitions if it has a name."""
+    headers = {PICTURE_IDS_HEADER: ",".join(ticket.request.id for ticket in tickets)}
     if name is None:
-        return Answer(chunks, outlives_readers=outlives_readers)
-    answer = Answer(chunks, outlives_readers=outlives_readers, on_end=partial(store.settle, name))
+        return Answer(chunks, headers=headers, outlives_readers=outlives_readers)
+    answer = Answer(chunks, headers=headers, outlives_readers=outlives_readers, on_end=partial(store.settle, name))
     store.put(name, answer)
     return answer
 
 
 async def reply(request: Request, answer: Answer, *, is_stream: bool, is_replay: bool) -> Response:
     """Return the response that carries `answer`; raises what its making raised."""
-    headers = REPLAYED if is_replay else {}
+    headers = {**answer.headers, **(REPLAYED if is_replay else {})}
     if is_stream:
         return StreamingResponse(answer.read(), media_type="text/event-stream", headers=STREAM_HEADERS | headers)
     body = await _whole_unless_gone(request, answer)

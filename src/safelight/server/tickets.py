@@ -26,18 +26,27 @@ class Preview:
 
 
 class Ticket:
-    """One accepted request on its way; `delivery` ends with the picture or with the error to tell."""
+    """One accepted request on its way; `delivery` ends with the picture or with the error to tell.
 
-    def __init__(self, request: ImageRequest) -> None:
+    `latest` is the latest preview; `partials` are up to `partial_images` of them, evenly spread over the steps.
+    """
+
+    def __init__(self, request: ImageRequest, *, partial_images: int = 0) -> None:
         self.request = request
+        self.partials: list[Preview] = []
+        self._partial_images = partial_images
         self.delivery: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
         self.latest: Preview | None = None
         self._news = asyncio.Event()
 
     def progress(self, event: Stepped) -> None:
         """Note a step."""
-        if event.preview is not None:
-            self.latest = Preview(step=event.step, pixels=event.preview)
+        if event.preview is None:
+            return
+        self.latest = Preview(step=event.step, pixels=event.preview)
+        due_step = (len(self.partials) + 1) * self.request.steps / (self._partial_images + 1)
+        if len(self.partials) < self._partial_images and event.step >= due_step:
+            self.partials.append(self.latest)
             self._news.set()
 
     def deliver(self, delivery: Delivery) -> None:
@@ -54,7 +63,7 @@ class Ticket:
         self._news.set()
 
     async def news(self) -> None:
-        """Wait for a preview or for the end."""
+        """Wait for a partial image or for the end."""
         if not self.delivery.done():
             await self._news.wait()
             self._news.clear()

@@ -1,0 +1,82 @@
+"""The real server on a free port of this machine, in a thread, with workers that paint grey."""
+
+import asyncio
+import io
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Self
+
+import uvicorn
+
+from safelight.server.app import make_app
+from safelight.server.logs import make_log
+from safelight.server.run import listen
+from safelight.server.service import Service
+from safelight.server.settings import ServerSettings
+
+NULL_WORKER = Path(__file__).with_name("null_worker.py")
+PATIENCE_S = 30.0
+
+
+def null_worker_argv(*, step_s=0.0):
+    """Return the command line of a worker whose steps take `step_s`."""
+    return (sys.executable, str(NULL_WORKER), "--step-s", str(step_s))
+
+
+def eventually(condition, *, within_s=PATIENCE_S):
+    """Wait until `condition()` is true and return what it gave; fail after `within_s`."""
+    give_up_s = time.monotonic() + within_s
+    while not (value := condition()):
+        assert time.monotonic() < give_up_s, "it never happened"
+        time.sleep(0.01)
+    return value
+
+
+class LiveServer:
+    """A server that runs within a `with`; by default it is ready when the block begins."""
+
+    def __init__(self, *, step_s=0.0, is_awaited=True, **settings):
+        settings.setdefault("worker_argv", null_worker_argv(step_s=step_s))
+        self.settings = ServerSettings(**settings)
+        self._log_text = io.StringIO()
+        self._is_awaited = is_awaited
+        self._listener = listen("127.0.0.1", 0)
+        self.app = make_app(self.settings, make_log(self._log_text))
+        config = uvicorn.Config(self.app, log_config=None, access_log=False, loop="asyncio", ws="none")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    @property
+    def url(self):
+        host, port = self._listener.getsockname()[:2]
+        return f"http://{host}:{port}"
+
+    @property
+    def service(self) -> Service:
+        return self.app.state.service
+
+    @property
+    def log(self):
+        return self._log_text.getvalue()
+
+    @property
+    def waiting_and_running(self):
+        return self.service.hub.waiting_count + self.service.hub.running_count
+
+    def __enter__(self) -> Self:
+        self._url = self.url
+        self._thread.start()
+        eventually(lambda: self._server.started)
+        if self._is_awaited:
+            eventually(lambda: self.service.crew.ready_count == self.settings.workers)
+        return self
+
+    def __exit__(self, *_):
+        self._server.should_exit = True
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive(), "the server does not end"
+
+    def _run(self):
+        asyncio.run(self._server.serve(sockets=[self._listener]))
