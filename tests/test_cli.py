@@ -1,12 +1,20 @@
+import json
+import signal
+import socket
 import subprocess
 import sys
 from importlib.metadata import version
 
 import pytest
+from PIL import Image
 
-from safelight.cli import main
+from fakes.live_server import LiveServer
+from safelight.cli import SHIPPED_MODELS, main
 
 COMMANDS = ("serve", "generate", "train", "score")
+
+
+SMALL = str(SHIPPED_MODELS / "shapes-small")
 
 
 def run(arguments, capsys):
@@ -14,6 +22,12 @@ def run(arguments, capsys):
     status = main(arguments)
     said = capsys.readouterr()
     return status, said.out, said.err
+
+
+def look_at(path):
+    """Return format and size of a picture file."""
+    with Image.open(path) as image:
+        return image.format, image.size
 
 
 def test_the_version_is_told(capsys):
@@ -102,3 +116,75 @@ def test_without_the_extra_one_sentence_names_it(arguments):
     assert said.stderr.strip() == (
         "error: This command needs torch, which comes with the extra [serve]: pip install 'safelight[serve]'."
     )
+
+
+@pytest.fixture(scope="module")
+def server():
+    with LiveServer() as server:
+        yield server
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [(".png", "PNG"), (".jpg", "JPEG"), (".JPEG", "JPEG"), (".webp", "WEBP")])
+def test_a_running_server_paints_in_the_format_of_the_files_name(suffix, kind, server, tmp_path, capsys):
+    output = tmp_path / f"heart{suffix}"
+    status, _, _ = run(["generate", "a heart", "-o", str(output), "--server", server.url], capsys)
+    assert (status, look_at(output)) == (0, (kind, (64, 64)))
+
+
+def test_every_option_reaches_the_server(server, tmp_path, capsys):
+    output = str(tmp_path / "heart.png")
+    options = ["--model", "null-small", "--seed", "7", "--steps", "3", "--guidance", "2", "--sampler", "ddim"]
+    status, out, _ = run(
+        ["generate", "a heart", "-o", output, "--server", f"{server.url}/", "--negative", "red", "--json", *options],
+        capsys,
+    )
+    told = json.loads(out)
+    seconds = told.pop("seconds")
+    assert (status, seconds >= 0) == (0, True)
+    assert told == {
+        "file": output,
+        "model": "null-small",
+        "steps": 3,
+        "sampler": "ddim",
+        "seed": 7,
+        "painted_by": server.url,
+    }
+
+
+def test_what_the_server_refuses_is_misuse_in_its_words(server, tmp_path, capsys):
+    output = tmp_path / "heart.png"
+    arguments = ["generate", "a heart", "-o", str(output), "--server", server.url, "--model", "nul-large"]
+    status, _, err = run(arguments, capsys)
+    assert (status, output.exists()) == (2, False)
+    assert "did you mean 'null-large'" in err
+
+
+def test_serving_on_a_taken_port_is_a_failure_that_names_it(tmp_path, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, _, err = run(["serve", "--model", str(tmp_path), "--port", port], capsys)
+    assert status == 1
+    assert f"127.0.0.1:{port}" in err
+
+
+def test_serving_beyond_this_machine_without_a_key_is_refused(tmp_path, capsys):
+    status, _, err = run(["serve", "--model", str(tmp_path), "--host", "0.0.0.0", "--port", "0"], capsys)
+    assert status == 1
+    assert "--api-key" in err
+
+
+def test_a_picture_can_be_painted_without_a_server(tmp_path, capsys):
+    output = tmp_path / "heart.png"
+    status, out, _ = run(["generate", "a pink heart", "-o", str(output), "-m", SMALL, "--seed", "7", "--json"], capsys)
+    assert (status, look_at(output)) == (0, ("PNG", (64, 64)))
+    assert json.loads(out)["painted_by"] == "this machine"
+
+
+def test_serve_says_when_it_is_ready_and_ends_well_on_sigterm():
+    command = [sys.executable, "-m", "safelight", "serve", "--port", "0", "--model", SMALL]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as serving:
+        said = next(line for line in serving.stderr if "ready at http://127.0.0.1:" in line)
+        serving.send_signal(signal.SIGTERM)
+        serving.stderr.read()
+    assert "Safelight is ready" in said
+    assert serving.returncode == 0
