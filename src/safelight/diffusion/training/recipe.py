@@ -41,6 +41,8 @@ class Recipe:
     autoencoder_cropped: float = 0.75
     detail: Course = Course(name="detail", steps=2_400, warmup_steps=50, seed=3)
     detail_weight: float = 6.0
+    varied_share: float = 0.3
+    decoder: Course = Course(name="decoder", steps=5_000, learning_rate=7e-4, warmup_steps=50, seed=4)
     crops: int = 32
     whole_pictures: int = 16
     divergence_weight: float = 1e-4
@@ -76,6 +78,7 @@ def train(recipe: Recipe, folder: Path, progress: Progress) -> list[Path]:
     scenes, pictures = make_scenes(recipe.scenes, seed=0, processes=recipe.threads)
     autoencoder = train_autoencoder(recipe, pictures, folder, progress)
     latents = encode_all(autoencoder, pictures, folder / "latents.safetensors", progress)
+    train_decoder(recipe, autoencoder, pictures, folder, progress)
     del pictures
     data = Captioned(scenes=scenes, latents=latents, tokenizer=make_tokenizer(), dropout=recipe.caption_dropout)
     return [
@@ -151,6 +154,29 @@ def _standardise(autoencoder: AutoencoderKL, mean: Tensor, spread: Tensor) -> No
     out_of.bias += out_of.weight[:, :, 0, 0] @ mean
     out_of.weight *= spread.view(1, -1, 1, 1)
     autoencoder.register_to_config(scaling_factor=1.0)
+
+
+def train_decoder(
+    recipe: Recipe, autoencoder: AutoencoderKL, pictures: Tensor, folder: Path, progress: Progress
+) -> None:
+    """Sharpen the decoder, the latents left as they are."""
+    net = nn.ModuleDict({"post_quant_conv": autoencoder.post_quant_conv, "decoder": autoencoder.decoder})
+    average = copy.deepcopy(net)
+
+    def loss(step: int, generator: torch.Generator) -> Tensor:
+        rows = torch.randint(len(pictures), (recipe.whole_pictures,), generator=generator)
+        signal = to_signal(pictures[rows])
+        is_varied = torch.rand(len(rows), 1, 1, 1, generator=generator) < recipe.varied_share
+        wanted = torch.where(is_varied, vary_pictures(signal, generator), signal)
+        with torch.no_grad():
+            latents = autoencoder.encode(wanted).latent_dist.sample(generator)
+        error = net["decoder"](net["post_quant_conv"](latents)) - wanted
+        is_detail = (wanted - blur(wanted)).abs().amax(dim=1, keepdim=True) > 0.05
+        return ((1 + recipe.detail_weight * is_detail) * (error.abs() + 2 * error.square())).mean()
+
+    fit(net, average, loss, recipe.decoder, folder=folder, progress=progress)
+    net.load_state_dict(average.state_dict())
+    autoencoder.eval()
 
 
 @dataclass(frozen=True, kw_only=True)
