@@ -88,13 +88,13 @@ def test_half_a_credential_does_not_get_in(guarded, header):
     assert answer.status_code == 401
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])  # noqa: S104
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
 def test_listening_beyond_this_machine_needs_a_key(host):
     with pytest.raises(UnsafeBind, match="--api-key"):
         check_bind(ServerSettings(worker_argv=(), host=host))
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "example.org"])  # noqa: S104
+@pytest.mark.parametrize("host", ["0.0.0.0", "example.org"])
 def test_with_a_key_any_address_will_do(host):
     check_bind(ServerSettings(worker_argv=(), host=host, api_key="k"))
 
@@ -106,7 +106,7 @@ def test_loopback_needs_no_key(host):
 
 def test_an_application_cannot_be_made_around_that_check():
     with pytest.raises(UnsafeBind):
-        make_app(ServerSettings(worker_argv=(), host="0.0.0.0"))  # noqa: S104
+        make_app(ServerSettings(worker_argv=(), host="0.0.0.0"))
 
 
 def test_the_key_does_not_show_when_settings_are_printed():

@@ -69,6 +69,15 @@ def test_the_last_user_message_is_the_prompt(http):
     assert chat(http, messages=messages).json()["usage"]["prompt_tokens"] == 4
 
 
+def test_earlier_answers_may_stay_in_the_conversation(http):
+    earlier = {"role": "assistant", "content": chat(http).json()["choices"][0]["message"]["content"]}
+    assert chat(http, messages=[*PROMPT, earlier, *PROMPT]).status_code == 200
+
+
+def test_a_side_that_is_left_out_is_the_models_own(http):
+    assert picture(chat(http, width=96)).size == (96, 64)
+
+
 def test_n_gives_as_many_choices(http):
     assert len(chat(http, n=2).json()["choices"]) == 2
 
@@ -81,10 +90,12 @@ def test_fields_of_language_models_are_tolerated(http):
     ("body", "param"),
     [
         ({"messages": []}, "messages"),
-        ({"messages": [{"role": "system", "content": "x"}]}, "messages[0].content"),
+        ({"messages": [{"role": "system", "content": "x"}]}, "messages"),
         ({"messages": [{"role": "user", "content": "  "}]}, "messages[0].content"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content"),
+        ({"messages": [{"role": "boss", "content": "x"}]}, "messages[0]"),
+        ({"messages": [{"content": "x"}]}, "messages[0]"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0].type"),
-        ({"width": 64}, "height"),
         ({"width": 60, "height": 64}, "size"),
         ({"extra_body": {"seed": "five"}}, "extra_body.seed"),
         ({"stream": True}, "stream"),

@@ -124,7 +124,7 @@ def test_a_host_that_does_not_exist_is_named():
 
 def test_an_unsafe_address_is_refused_before_anything_starts():
     with pytest.raises(UnsafeBind):
-        serve(ServerSettings(worker_argv=(), host="0.0.0.0"))  # noqa: S104
+        serve(ServerSettings(worker_argv=(), host="0.0.0.0"))
 
 
 def test_an_outcome_log_that_cannot_be_written_is_named(tmp_path):

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from safelight import __version__
 from safelight.core.errors import SafelightError
@@ -20,7 +20,8 @@ from safelight.server.errors import Problem, problem_of
 from safelight.server.limits import BodyLimit
 from safelight.server.logs import Log, make_log
 from safelight.server.outcomes import OutcomeLog
-from safelight.server.service import Service
+from safelight.server.schema import describe_api
+from safelight.server.service import Service, TheService
 from safelight.server.settings import ServerSettings
 from safelight.server.wire import GenerationRequest
 
@@ -48,12 +49,16 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
         version=__version__,
         summary="Serves text-to-image diffusion models under deadlines.",
         lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
+        openapi_url=None,
         separate_input_output_schemas=False,
     )
     for room in (generations, chat, models, queue, health, page_route):
         app.include_router(room.router)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi(service: TheService) -> Response:
+        return JSONResponse(describe_api(app, service.hub.models))
+
     app.add_exception_handler(SafelightError, _tell)
     app.add_exception_handler(RequestValidationError, _tell_invalid)
     app.add_exception_handler(HTTPException, _tell_http)

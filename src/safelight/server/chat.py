@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from safelight.core.errors import InvalidParameter, RequestError
+from safelight.core.errors import RequestError
 from safelight.core.model import ModelSpec
 from safelight.server.chat_wire import (
     ChatAnswer,
@@ -47,7 +47,14 @@ async def complete_chat(
     if name is not None and (known := service.answers.find(name)) is not None:
         return await reply(request, known, is_stream=False, is_replay=True)
     options = _options(body)
-    order = Order(prompt=_prompt(body), options=options, model=body.model, pictures=body.n or 1, size=_size(options))
+    order = Order(
+        prompt=_prompt(body),
+        options=options,
+        model=body.model,
+        pictures=body.n or 1,
+        width=options.width,
+        height=options.height,
+    )
     service.hub.check_open()
     model = find_model(order.model, service.hub.models)
     tickets = service.hub.submit(specify(order, model, arrived_s=service.hub.now_s))
@@ -81,27 +88,14 @@ def _options(body: ChatRequest) -> ChatOptions:
 
 
 def _prompt(body: ChatRequest) -> str:
-    place = f"messages[{len(body.messages) - 1}].content"
-    text = next((message.text for message in reversed(body.messages) if message.role == "user"), "")
-    if not text.strip():
-        raise InvalidParameter(place, text, "the last message of role 'user' should say what to paint")
-    if len(text) > MAX_PROMPT_CHARACTERS:
+    """Return the prompt; its parts are within the limit, and together they must be too."""
+    if len(body.prompt) > MAX_PROMPT_CHARACTERS:
         raise RequestError(
-            f"The prompt has {len(text):,} characters, of which at most {MAX_PROMPT_CHARACTERS:,} are allowed.",
+            f"The prompt has {len(body.prompt):,} characters, of which at most {MAX_PROMPT_CHARACTERS} are allowed.",
             param="messages",
             code="invalid_value",
         )
-    return text
-
-
-def _size(options: ChatOptions) -> tuple[int, int] | None:
-    match options.width, options.height:
-        case None, None:
-            return None
-        case int(width), int(height):
-            return width, height
-    missing = "width" if options.width is None else "height"
-    raise InvalidParameter(missing, None, "width and height go together")
+    return body.prompt
 
 
 async def _document(painter: Painter, tickets: Sequence[Ticket], model: ModelSpec) -> AsyncIterator[bytes]:

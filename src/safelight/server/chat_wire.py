@@ -2,20 +2,23 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from safelight.server.fields import Name, Pictures, Side
+from safelight.server.fields import Name, Pictures, Prompt, Side
 from safelight.server.wire import PaintOptions, Provenance
 
 MAX_MESSAGES = 100
 MAX_PARTS = 100
 
 
+OtherRole = Literal["system", "developer", "assistant", "tool", "function"]
+
+
 class ChatOptions(PaintOptions):
     """Options of the picture: at the top level of a chat request or in its `extra_body`, each in one place only."""
 
-    width: Annotated[Side | None, Field(description="Pixels; goes together with height.")] = None
-    height: Annotated[Side | None, Field(description="Pixels; goes together with width.")] = None
+    width: Annotated[Side | None, Field(description="In pixels; the model's own when left out.")] = None
+    height: Annotated[Side | None, Field(description="In pixels; the model's own when left out.")] = None
 
 
 class TextPart(BaseModel):
@@ -24,33 +27,75 @@ class TextPart(BaseModel):
     model_config = ConfigDict(strict=True)
 
     type: Literal["text"]
-    text: str
+    text: Prompt
 
 
-class ChatMessage(BaseModel):
-    """One message; the text of the last one from the user is the prompt."""
+class UserMessage(BaseModel):
+    """What to paint."""
 
     model_config = ConfigDict(strict=True)
 
-    role: Annotated[str, Field(min_length=1, max_length=64)]
-    content: Annotated[str | Annotated[list[TextPart], Field(max_length=MAX_PARTS)] | None, Field()] = None
+    role: Literal["user"]
+    content: Prompt | Annotated[list[TextPart], Field(min_length=1, max_length=MAX_PARTS)]
 
     @property
     def text(self) -> str:
         """All text of the message."""
         if isinstance(self.content, str):
             return self.content
-        return "\n".join(part.text for part in self.content or ())
+        return "\n".join(part.text for part in self.content)
+
+
+class OtherMessage(BaseModel):
+    """A message of somebody else; it is not looked at."""
+
+    role: OtherRole
+
+
+def _refuses(is_stream: bool) -> bool:  # noqa: FBT001 - pydantic calls it like that
+    if is_stream:
+        raise ValueError("streams are served by /v1/images/generations")
+    return is_stream
+
+
+NoStream = Annotated[
+    bool,
+    Field(description="Streams are served by /v1/images/generations.", json_schema_extra={"const": False}),
+    AfterValidator(_refuses),
+]
+
+
+def _asks(messages: list[UserMessage | OtherMessage]) -> list[UserMessage | OtherMessage]:
+    if not any(isinstance(message, UserMessage) for message in messages):
+        raise ValueError("there should be a message of role 'user' that says what to paint")
+    return messages
+
+
+_FROM_A_USER = {"contains": {"type": "object", "required": ["role"], "properties": {"role": {"const": "user"}}}}
 
 
 class ChatRequest(ChatOptions):
     """Body of `POST /v1/chat/completions`; fields that only language models know are tolerated."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
+    messages: Annotated[
+        list[Annotated[UserMessage | OtherMessage, Field(discriminator="role")]],
+        Field(
+            min_length=1,
+            max_length=MAX_MESSAGES,
+            description="The last message of the user is the prompt.",
+            json_schema_extra=_FROM_A_USER,
+        ),
+        AfterValidator(_asks),
+    ]
     model: Annotated[Name | None, Field(description="A served model; the first one when it is left out.")] = None
     n: Annotated[Pictures | None, Field(description="How many choices, with one picture each; 1 when left out.")] = None
-    stream: Annotated[Literal[False] | None, Field(description="Streams are served by /v1/images/generations.")] = None
+    stream: NoStream | None = None
     extra_body: Annotated[ChatOptions | None, Field(description="The options, as some clients nest them.")] = None
+
+    @property
+    def prompt(self) -> str:
+        """What to paint."""
+        return next(message.text for message in reversed(self.messages) if isinstance(message, UserMessage))
 
 
 class ImageUrl(BaseModel):

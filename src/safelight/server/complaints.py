@@ -1,8 +1,10 @@
 """What is wrong with a request, in words: from pydantic's list of errors to one message."""
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from safelight.core.errors import nearest, shorten
+from safelight.server.chat_wire import OtherRole
 from safelight.server.errors import Problem
 
 MAX_COMPLAINTS = 3
@@ -10,6 +12,8 @@ MAX_COMPLAINTS = 3
 _PARTS_OF_A_REQUEST = frozenset({"body", "query", "path", "header", "cookie"})
 _BRANCH_MARKS = ("[", "function-", "literal")
 _UNION_BRANCHES = frozenset({"str", "int", "float", "bool", "none"})
+
+_ROLES = frozenset(get_args(OtherRole)) | {"user"}
 
 PydanticError = Mapping[str, object]
 
@@ -47,6 +51,11 @@ def _sentence(error: PydanticError, known_fields: Sequence[str]) -> str:
             said = f"The body is not valid JSON: {_context(error, 'error')} at character {_place(error)[-1]}."
         case "missing" | "model_attributes_type" | "model_type" | "dict_type" if not field:
             said = "The body should be a JSON object, sent with `Content-Type: application/json`."
+        case "union_tag_not_found":
+            said = f"{field}.role is missing."
+        case "union_tag_invalid":
+            tag, allowed = _context(error, "tag"), _context(error, "expected_tags")
+            said = f"{field}.role is {shorten(tag)}; it should be one of {allowed}."
         case "missing":
             said = f"{field} is missing."
         case "extra_forbidden":
@@ -77,9 +86,15 @@ def _field(error: PydanticError) -> str:
             name += f"[{step}]"
         elif step in _PARTS_OF_A_REQUEST and not name:
             continue
-        elif step not in _UNION_BRANCHES and not any(mark in str(step) for mark in _BRANCH_MARKS):
+        elif not _is_branch(str(step), name):
             name += f".{step}" if name else str(step)
     return "" if error["type"] == "json_invalid" else name
+
+
+def _is_branch(step: str, place: str) -> bool:
+    """Whether `step` is no field, but pydantic's name for the branch of a union that it tried at `place`."""
+    is_tag = place.endswith("]") and step in _ROLES
+    return is_tag or step in _UNION_BRANCHES or any(mark in step for mark in _BRANCH_MARKS)
 
 
 def _context(error: PydanticError, key: str) -> object:

@@ -8,8 +8,8 @@ MAX_PROMPT_CHARACTERS = 4000
 MAX_PICTURES = 10
 MAX_STEPS = 200
 MAX_GUIDANCE = 20.0
-MAX_SEED = 2**63 - 1 - MAX_PICTURES
-"""Leaves room for the seeds of the further pictures of one request in 64 signed bits."""
+MAX_SEED = 2**53 - 1 - MAX_PICTURES
+"""Every JSON reader keeps this number exact, and those of the further pictures of one request."""
 
 MAX_DEADLINE_S = 86_400.0
 MAX_PARTIAL_IMAGES = 3
@@ -34,7 +34,7 @@ def _said(prompt: str) -> str:
     return prompt
 
 
-_from_float = BeforeValidator(_integral, json_schema_input_type=int)
+_from_float = BeforeValidator(_integral)
 
 Prompt = Annotated[
     str,
@@ -44,11 +44,11 @@ Prompt = Annotated[
 NegativePrompt = Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 Size = Annotated[str, Field(pattern=SIZE_PATTERN)]
-Pictures = Annotated[int, _from_float, Field(ge=1, le=MAX_PICTURES)]
-Percent = Annotated[int, _from_float, Field(ge=0, le=100)]
-PartialImages = Annotated[int, _from_float, Field(ge=0, le=MAX_PARTIAL_IMAGES)]
-Side = Annotated[int, _from_float, Field(ge=1, le=MAX_SIDE)]
-Steps = Annotated[int, _from_float, Field(ge=1, le=MAX_STEPS)]
-Seed = Annotated[int, _from_float, Field(ge=0, le=MAX_SEED)]
+Pictures = Annotated[int, Field(ge=1, le=MAX_PICTURES), _from_float]
+Percent = Annotated[int, Field(ge=0, le=100), _from_float]
+PartialImages = Annotated[int, Field(ge=0, le=MAX_PARTIAL_IMAGES), _from_float]
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE), _from_float]
+Steps = Annotated[int, Field(ge=1, le=MAX_STEPS), _from_float]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED), _from_float]
 Guidance = Annotated[float, Field(ge=0, le=MAX_GUIDANCE, allow_inf_nan=False)]
 Deadline = Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)]

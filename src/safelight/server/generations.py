@@ -72,16 +72,13 @@ async def get_image_content(picture_id: str, service: TheService) -> Response:
 
 
 def _order(body: GenerationRequest) -> Order:
-    size = None
-    if body.size not in {None, "auto"}:
-        assert body.size is not None
-        width, _, height = body.size.partition("x")
-        size = (int(width), int(height))
+    width, _, height = (body.size or "auto").replace("auto", "").partition("x")
     return Order(
         prompt=body.prompt,
         options=body,
         model=body.model,
         pictures=body.n or 1,
-        size=size,
+        width=int(width) if width else None,
+        height=int(height) if height else None,
         quality=PLAIN_QUALITY[body.quality],
     )

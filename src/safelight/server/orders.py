@@ -28,7 +28,8 @@ class Order:
     options: PaintOptions
     model: str | None = None
     pictures: int = 1
-    size: tuple[int, int] | None = None
+    width: int | None = None
+    height: int | None = None
     quality: str = "medium"
 
 
@@ -68,13 +69,12 @@ def specify(order: Order, model: ModelSpec, *, arrived_s: float) -> tuple[ImageR
 
 
 def _size(order: Order, model: ModelSpec) -> tuple[int, int]:
-    if order.size is None:
-        return model.width, model.height
-    if all(side % model.size_multiple == 0 and side <= model.max_side for side in order.size):
-        return order.size
+    size = order.width or model.width, order.height or model.height
+    if all(side % model.size_multiple == 0 and side <= model.max_side for side in size):
+        return size
     raise InvalidParameter(
         "size",
-        "{}x{}".format(*order.size),
+        "{}x{}".format(*size),
         f"{model.name} paints widths and heights that are multiples of {model.size_multiple} "
         f"from {model.size_multiple} to {model.max_side}",
     )

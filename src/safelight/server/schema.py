@@ -1,0 +1,65 @@
+"""The OpenAPI document, made exact: limits that only the loaded models know are in it too."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from safelight.core.model import ModelSpec
+from safelight.server.chat_wire import ChatOptions
+
+Schema = dict[str, Any]
+
+MOST_SIDES_LISTED = 64
+"""A size pattern with more sides than this would be longer than anybody wants to read."""
+
+_ONE_PICTURE_PER_STREAM: Schema = {
+    "if": {"properties": {"stream": {"const": True}}, "required": ["stream"]},
+    "then": {"properties": {"n": {"enum": [1, None]}}},
+}
+
+
+def describe_api(app: FastAPI, models: Mapping[str, ModelSpec]) -> Schema:
+    """Return the OpenAPI document of `app` as it serves `models`."""
+    document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    schemas: Schema = document["components"]["schemas"]
+    schemas["GenerationRequest"] |= _ONE_PICTURE_PER_STREAM
+    if models:
+        for name in ("GenerationRequest", "ChatRequest", "ChatOptions"):
+            _narrow(schemas[name]["properties"], list(models.values()))
+    chat = schemas["ChatRequest"]
+    schemas["FlatChatRequest"] = _without(chat, {"extra_body"}, title="Options at the top level")
+    schemas["NestedChatRequest"] = _without(chat, set(ChatOptions.model_fields), title="Options in extra_body")
+    schemas["ChatRequest"] = {
+        "description": chat["description"],
+        "anyOf": [{"$ref": f"#/components/schemas/{kind}ChatRequest"} for kind in ("Flat", "Nested")],
+    }
+    return document
+
+
+def _without(schema: Schema, names: AbstractSet[str], *, title: str) -> Schema:
+    """Return `schema` without the properties called `names`."""
+    kept = {name: value for name, value in schema["properties"].items() if name not in names}
+    return schema | {"title": title, "properties": kept}
+
+
+def _narrow(properties: Schema, models: Sequence[ModelSpec]) -> None:
+    """Put into `properties` what some of `models` can do."""
+    sides = sorted({side for model in models for side in _sides(model)})
+    known: Schema = {
+        "model": {"enum": [model.name for model in models]},
+        "sampler": {"enum": sorted({sampler for model in models for sampler in model.samplers})},
+        "width": {"enum": sides},
+        "height": {"enum": sides},
+    }
+    if len(sides) <= MOST_SIDES_LISTED:
+        listed = "|".join(map(str, sides))
+        known["size"] = {"pattern": f"^(auto|({listed})x({listed}))$"}
+    for name in known.keys() & properties.keys():
+        properties[name]["anyOf"][0] |= known[name]
+
+
+def _sides(model: ModelSpec) -> Iterable[int]:
+    return range(model.size_multiple, model.max_side + 1, model.size_multiple)
