@@ -29,11 +29,11 @@ def test_a_misspelt_name_is_answered_with_those_most_like_it():
 
 
 def test_a_name_like_no_other_is_answered_with_all_there_are():
-    assert nearest("dall-e-3", MODELS) == "there is 'shapes-large', 'shapes-small'"
+    assert nearest("dall-e-3", MODELS) == "there is 'shapes-large', 'shapes-small'."
 
 
 def test_with_nothing_to_offer_the_answer_says_so():
-    assert nearest("shapes-large", ()) == "there is none yet"
+    assert nearest("shapes-large", ()) == "there is none yet."
 
 
 def test_an_unknown_model_points_at_the_field_and_offers_names():

@@ -12,9 +12,8 @@ from diffusers import (
     StableDiffusionPipeline,
 )
 
-from safelight.diffusion.paint import paint
-
 import safelight
+from safelight.diffusion.paint import paint
 
 PEERS = {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler, "dpm++2m": DPMSolverMultistepScheduler}
 MODELS = Path(safelight.__file__).parent / "models"

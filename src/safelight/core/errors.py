@@ -1,16 +1,16 @@
 """The error tree.
 
-    SafelightError
-    ├── RequestError              the caller can mend it
-    │   ├── InvalidParameter
-    │   ├── UnknownModel
-    │   └── UnknownSampler
-    ├── Rejected                  right, but not now: come back after `retry_after_s`
-    │   ├── QueueFull
-    │   ├── DeadlineUnmeetable
-    │   └── Draining
-    ├── WorkFailed                accepted, but no picture came of it
-    └── ModelFolderError          a model on disk cannot be served
+SafelightError
+├── RequestError              the caller can mend it
+│   ├── InvalidParameter
+│   ├── UnknownModel
+│   └── UnknownSampler
+├── Rejected                  right, but not now: come back after `retry_after_s`
+│   ├── QueueFull
+│   ├── DeadlineUnmeetable
+│   └── Draining
+├── WorkFailed                accepted, but no picture came of it
+└── ModelFolderError          a model on disk cannot be served
 """
 
 import difflib
@@ -47,7 +47,7 @@ class UnknownModel(RequestError):
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__(
-            f"No model named {shorten(name)}; {nearest(name, known)}.", param="model", code="model_not_found"
+            f"No model named {shorten(name)}; {nearest(name, known)}", param="model", code="model_not_found"
         )
 
 
@@ -56,7 +56,7 @@ class UnknownSampler(RequestError):
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__(
-            f"No sampler named {shorten(name)}; {nearest(name, known)}.", param="sampler", code="invalid_value"
+            f"No sampler named {shorten(name)}; {nearest(name, known)}", param="sampler", code="invalid_value"
         )
 
 
@@ -129,7 +129,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(repr(match) for match in close) + "?"
-    return "there is " + (", ".join(repr(match) for match in known) or "none yet")
+    return "there is " + (", ".join(repr(match) for match in known) or "none yet") + "."
 
 
 def shorten(value: object, *, limit: int = 80) -> str:

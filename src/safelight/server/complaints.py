@@ -59,7 +59,7 @@ def _sentence(error: PydanticError, known_fields: Sequence[str]) -> str:
         case "missing":
             said = f"{field} is missing."
         case "extra_forbidden":
-            said = f"There is no field {shorten(field)}; {nearest(field, known_fields)}."
+            said = f"There is no field {shorten(field)}; {nearest(field, known_fields)}"
         case "string_too_long" if isinstance(text := error.get("input"), str):
             said = (
                 f"{field} has {len(text):,} characters, of which at most {_context(error, 'max_length')} are allowed."

@@ -1,6 +1,7 @@
 """`python -m safelight.worker --model DIR`: what the server starts, once for each device."""
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -19,11 +20,18 @@ def main() -> int:
     arguments = parser.parse_args()
     # The server ends its workers by closing their input, so that Ctrl-C reaches only the server.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def make_engine() -> "DiffusionEngine":
-        return DiffusionEngine.load(arguments.model, device=arguments.device, threads=arguments.threads)
+    # Standard error is the server's log; the libraries' bars have no place there.
+    os.environ.setdefault("TQDM_DISABLE", "1")
 
     from safelight.diffusion.engine import DiffusionEngine
+
+    def make_engine() -> DiffusionEngine:
+        return DiffusionEngine.load(
+            arguments.model,
+            device=arguments.device,
+            threads=arguments.threads,
+            max_denoiser_rows=arguments.max_denoiser_rows,
+        )
 
     try:
         run_worker(make_engine, max_denoiser_rows=arguments.max_denoiser_rows)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from safelight.core.frames import decode_command, frame, read_body
-from safelight.core.work import WorkerEvent
+from safelight.core.work import Stop, WorkerEvent
 from safelight.worker.engine import Engine
 from safelight.worker.loop import Inbox, WorkerLoop
 
@@ -33,6 +33,10 @@ def run_worker(make_engine: Callable[[], Engine], *, max_denoiser_rows: int) -> 
 
 
 def _read_commands(inbox: Inbox) -> None:
+    """Read up to the last command; a thread still reading would hold the input while the interpreter ends."""
     while (body := read_body(sys.stdin.buffer)) is not None:
-        inbox.put(decode_command(body))
+        command = decode_command(body)
+        inbox.put(command)
+        if isinstance(command, Stop):
+            return
     inbox.put(None)

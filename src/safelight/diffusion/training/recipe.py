@@ -137,7 +137,7 @@ def encode_all(autoencoder: AutoencoderKL, pictures: Tensor, path: Path, progres
         for batch in torch.split(pictures, 64):
             parts.append(autoencoder.encode(to_signal(batch)).latent_dist.mean)
             progress.advance(task, len(batch))
-        latents = torch.cat(parts)
+        latents = torch.cat(parts).contiguous()
         save_file({"latents": latents}, path)
     mean, spread = latents.mean(dim=(0, 2, 3)), latents.std(dim=(0, 2, 3))
     _standardise(autoencoder, mean, spread)
