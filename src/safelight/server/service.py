@@ -60,7 +60,7 @@ class Service:
         self.outcomes.close()
 
 
-def _service_of(request: Request) -> Service:
+async def _service_of(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
