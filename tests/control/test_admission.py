@@ -63,6 +63,11 @@ def test_company_on_the_worker_counts():
     assert together > alone
 
 
+def test_a_request_is_judged_by_the_worker_that_would_finish_it_soonest():
+    crowded, quiet = station(request("a"), request("b"), most=4), station(request("c", steps=1), most=4)
+    assert finish_s(newcomer(), crowded, quiet) == finish_s(newcomer(), quiet)
+
+
 def test_those_who_wait_ahead_count():
     full = [request("a", steps=8), request("b", steps=8)]
     ahead = tickets(request("c", deadline_s=20.0), request("d", deadline_s=20.0))

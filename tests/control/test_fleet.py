@@ -200,6 +200,15 @@ def test_a_withdrawn_request_is_dismissed_however_its_work_ends(word):
     assert isinstance(end, Dismissed)
 
 
+def test_a_wide_request_that_gives_up_waiting_makes_way_for_a_narrow_one():
+    fleet = Fleet("w", max_denoiser_rows=2)
+    fleet.arrive("running")
+    fleet.arrive("wide", is_guided=True)
+    fleet.arrive("narrow")
+    assert fleet.waiting == ["wide", "narrow"]
+    assert assigned(fleet.tell(Withdrawn("wide"))) == [("narrow", "w", 1)]
+
+
 def test_withdrawing_twice_is_withdrawing_once():
     fleet = Fleet("w")
     fleet.arrive()
@@ -352,6 +361,26 @@ def test_a_picture_that_is_being_decoded_is_still_expected():
     fleet.arrive()
     fleet.report(Stepped(request_id="one", step=4, steps=4))
     assert fleet.controller.expected_finish_s("one", 9.0) >= 9.0
+
+
+def test_an_attempt_that_was_lost_counts_for_nothing():
+    fleet = Fleet("w")
+    fleet.arrive()
+    before_s = fleet.controller.expected_finish_s("one", 0.0)
+    fleet.report(Started(request_id="one"))
+    fleet.report(Stepped(request_id="one", step=3, steps=4))
+    fleet.leave("w")
+    fleet.join("w.2")
+    running = fleet.running["one"]
+    assert (running.step, running.has_started) == (0, False)
+    assert fleet.controller.expected_finish_s("one", 0.0) == before_s
+
+
+def test_what_is_expected_moves_with_the_time_of_asking():
+    fleet = Fleet("w")
+    fleet.arrive()
+    first_s, second_s = (fleet.controller.expected_finish_s("one", now) for now in (0.0, 5.0))
+    assert second_s == pytest.approx(first_s + 5.0)
 
 
 def test_nothing_is_expected_of_a_model_without_a_worker():

@@ -277,7 +277,7 @@ class FleetUnderFire(RuleBasedStateMachine):
 
 
 TestFleetUnderFire = FleetUnderFire.TestCase
-TestFleetUnderFire.settings = settings(max_examples=150, stateful_step_count=50)
+TestFleetUnderFire.settings = settings(max_examples=100, stateful_step_count=50)
 
 
 class Crowd:

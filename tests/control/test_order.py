@@ -19,6 +19,10 @@ def test_without_deadlines_the_first_to_arrive_goes_first():
     assert place_of(request(arrived_s=1.0), 1) < place_of(request(arrived_s=2.0), 0)
 
 
+def test_of_two_that_are_due_together_the_first_to_arrive_goes_first():
+    assert place_of(request(deadline_s=2.0), 1) < place_of(request(arrived_s=1.0, deadline_s=1.0), 0)
+
+
 def test_a_generous_deadline_is_no_worse_than_none():
     assert place_of(request(deadline_s=1e4), 0) < place_of(request(arrived_s=1.0), 1)
 

@@ -243,7 +243,6 @@ class FleetController:
         self._stations[worker] = Station(worker, ready, lookahead_rows=self._config.lookahead_rows)
         for spec in ready.models:
             self._models[spec.name] = spec
-            self._unserved_since.pop(spec.name, None)
         return self._dispatch(now)
 
     def _leave(self, worker: str, reason: str, now: float) -> list[Command]:
