@@ -1,0 +1,265 @@
+"""The built-in page in a headless Chromium, against the real server with workers that paint grey."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+
+from fakes.live_server import LiveServer
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+STEP_S = 0.05
+PATIENCE_MS = 15_000
+WIDE = ViewportSize(width=1440, height=900)
+NARROW = ViewportSize(width=390, height=844)
+FEW_STEPS, MANY_STEPS = "4", "200"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """An open page, and what it let slip: complaints on the console, and the hosts that it asked."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+    def ask(self, prompt: str, fields: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Fill in the form, by the labels of its fields, and generate."""
+        self.page.evaluate("document.getElementById('advanced').open = true")
+        self.page.get_by_label("What should the picture show?").fill(prompt)
+        for label, value in ({"Steps": FEW_STEPS} | dict(fields)).items():
+            self.page.locator("#compose").get_by_label(label, exact=True).fill(value)
+        self.page.get_by_role("button", name="Generate").click()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with LiveServer(step_s=STEP_S) as server:
+        yield f"{server.url}/"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on PATH (Debian: apt-get install chromium), so the page is not tried in a browser")
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, address) -> Iterator[Visit]:
+    context = chromium.new_context(viewport=WIDE, reduced_motion="reduce", color_scheme="dark")
+    context.set_default_timeout(PATIENCE_MS)
+    visit = Visit(page=context.new_page())
+    visit.page.on("console", lambda message: visit.complaints.append(message.text) if message.type == "error" else None)
+    visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    visit.page.on("request", lambda request: visit.hosts.add(urlsplit(request.url).netloc))
+    visit.page.goto(address)
+    expect(visit.page.locator("#model option")).to_have_count(2)
+    yield visit
+    context.close()
+
+
+def prints(visit: Visit, state: str):
+    return visit.page.locator(f".print[data-state={state}]")
+
+
+def expect_prints(visit: Visit, state: str, count: int = 1) -> None:
+    expect(prints(visit, state)).to_have_count(count)
+
+
+def test_the_page_loads_without_complaint_and_asks_no_other_host(visit, address):
+    visit.ask("a red circle")
+    expect_prints(visit, "finished")
+    assert visit.complaints == []
+    assert visit.hosts - {""} == {urlsplit(address).netloc}
+
+
+def test_a_prompt_becomes_a_picture_with_its_provenance(visit):
+    visit.ask("a red circle", {"Seed": "4321"})
+    expect_prints(visit, "finished")
+    picture = visit.page.locator(".print .final")
+    assert picture.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [64, 64]
+    facts = visit.page.locator(".facts").inner_text()
+    assert all(word in facts for word in ("null-large", "4321", "queue", "compute"))
+
+
+def test_several_pictures_have_seeds_that_count_up(visit):
+    visit.ask("a red circle", {"Pictures": "6", "Seed": "10"})
+    expect_prints(visit, "finished", 6)
+    facts = visit.page.locator(".facts").all_inner_texts()
+    assert all(f"seed {seed}" in " ".join(fact.split()) for seed, fact in zip(range(10, 16), facts, strict=True))
+
+
+def test_a_picture_develops_before_your_eyes(visit):
+    visit.ask("a red circle", {"Steps": MANY_STEPS})
+    card = prints(visit, "running")
+    expect(card.locator(".latent")).to_be_visible()
+    expect(card.locator(".status")).to_contain_text("of 200")
+    assert 0 < card.locator("progress").evaluate("bar => bar.value") < 1
+
+
+def test_the_queue_lists_a_running_picture_with_its_progress_and_age(visit):
+    visit.ask("a purple star", {"Steps": MANY_STEPS})
+    job = visit.page.locator(".job.mine")
+    expect(job).to_contain_text("a purple star")
+    expect(job.locator(".job-line")).to_contain_text("/200")
+    expect(job.locator(".job-line")).to_contain_text("old")
+
+
+def test_cancelling_on_the_card_stops_the_picture_and_empties_the_queue(visit):
+    visit.ask("a red circle", {"Steps": MANY_STEPS})
+    prints(visit, "running").get_by_role("button", name="Cancel").click()
+    expect_prints(visit, "cancelled")
+    expect(visit.page.locator(".job")).to_have_count(0)
+
+
+def test_cancelling_in_the_queue_stops_the_picture(visit):
+    visit.ask("a red circle", {"Steps": MANY_STEPS})
+    visit.page.get_by_role("list", name="Queue").get_by_role("button", name="Cancel: a red circle").click()
+    expect_prints(visit, "cancelled")
+
+
+def test_a_cancelled_picture_can_be_tried_again(visit):
+    visit.ask("a red circle", {"Steps": MANY_STEPS})
+    prints(visit, "running").get_by_role("button", name="Cancel").click()
+    prints(visit, "cancelled").get_by_role("button", name="Retry").click()
+    expect_prints(visit, "running")
+
+
+def test_pictures_beyond_the_open_connections_wait_and_can_be_cancelled(visit):
+    visit.ask("a red circle", {"Pictures": "6", "Steps": MANY_STEPS})
+    waiting = visit.page.locator(".print", has_text="Waiting for a free connection")
+    expect(waiting).to_have_count(2)
+    waiting.first.get_by_role("button", name="Cancel").click()
+    expect_prints(visit, "cancelled")
+    expect(waiting).to_have_count(1)
+
+
+def test_an_error_is_shown_in_the_card_in_the_servers_words(visit):
+    visit.ask("a red circle", {"Steps": "100000"})
+    expect(prints(visit, "failed").locator(".trouble")).to_contain_text("num_inference_steps")
+
+
+def test_a_deadline_that_cannot_be_met_shows_when_to_come_back(visit):
+    visit.ask("a red circle", {"Deadline, in seconds": "0.001"})
+    card = prints(visit, "failed")
+    expect(card.locator(".trouble")).to_contain_text("wanted within 0.001 s")
+    expect(card.get_by_role("button", name="Retry in")).to_be_disabled()
+    expect(card.get_by_role("button", name="Retry", exact=True)).to_be_enabled()
+
+
+def test_markup_in_a_prompt_is_shown_as_text(visit):
+    prompt = "<img src=x onerror=\"document.title='owned'\"> a red circle"
+    visit.ask(prompt)
+    expect_prints(visit, "finished")
+    expect(visit.page.locator(".asked")).to_have_text(prompt)
+    assert visit.page.title() == "Safelight"
+
+
+def test_the_keyboard_alone_makes_enlarges_and_removes_a_picture(visit):
+    keyboard = visit.page.keyboard
+    expect(visit.page.get_by_label("What should the picture show?")).to_be_focused()
+    keyboard.press("ControlOrMeta+a")
+    keyboard.type("a red circle")
+    keyboard.press("Enter")
+    expect_prints(visit, "finished")
+    visit.page.get_by_role("button", name="Enlarge: a red circle").focus()
+    keyboard.press("Enter")
+    expect(visit.page.get_by_role("dialog")).to_be_visible()
+    keyboard.press("Escape")
+    expect(visit.page.get_by_role("dialog")).to_be_hidden()
+    visit.page.get_by_role("button", name="Remove").focus()
+    keyboard.press("Enter")
+    expect(visit.page.locator(".print")).to_have_count(0)
+    expect(visit.page.get_by_label("What should the picture show?")).to_be_focused()
+
+
+def test_shift_enter_starts_a_line_and_generates_nothing(visit):
+    prompt = visit.page.get_by_label("What should the picture show?")
+    prompt.fill("a red circle")
+    prompt.press("Shift+Enter")
+    expect(prompt).to_have_value("a red circle\n")
+    expect(visit.page.locator(".print")).to_have_count(0)
+
+
+def test_reuse_brings_prompt_and_seed_back(visit):
+    visit.ask("a green cross", {"Seed": "77"})
+    expect_prints(visit, "finished")
+    visit.page.get_by_label("What should the picture show?").fill("")
+    visit.page.get_by_label("Seed", exact=True).fill("")
+    visit.page.get_by_role("button", name="Use this prompt and seed again").click()
+    expect(visit.page.get_by_label("What should the picture show?")).to_have_value("a green cross")
+    expect(visit.page.get_by_label("Seed", exact=True)).to_have_value("77")
+
+
+def test_the_downloaded_file_is_the_picture(visit):
+    visit.ask("a green cross", {"Seed": "77"})
+    with visit.page.expect_download() as downloading:
+        visit.page.get_by_role("link", name="Download").click()
+    assert downloading.value.suggested_filename == "safelight-77.png"
+    with Image.open(downloading.value.path()) as picture:
+        assert picture.size == (64, 64)
+
+
+def test_the_copied_curl_command_survives_quotes(visit, address):
+    visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.ask("a painter's circle")
+    visit.page.get_by_role("button", name="Copy as a curl command").click()
+    expect(visit.page.locator(".icon-button.done")).to_be_visible()
+    command = visit.page.evaluate("navigator.clipboard.readText()")
+    assert command.startswith(f"curl -s {address}v1/images/generations")
+    assert "a painter'\\''s circle" in command
+
+
+def test_a_lost_connection_is_said_and_found_again(visit):
+    visit.page.context.set_offline(True)
+    expect(visit.page.locator("#banner")).to_contain_text("connection to the server is lost")
+    expect(visit.page.locator("#pulse")).to_have_text("Connection lost")
+    visit.page.context.set_offline(False)
+    expect(visit.page.locator("#banner")).to_be_hidden()
+    expect(visit.page.locator("#pulse")).to_have_text("Ready")
+
+
+def test_every_control_has_a_name(visit):
+    visit.ask("a red circle")
+    expect_prints(visit, "finished")
+    nameless = visit.page.evaluate(
+        """() => [...document.querySelectorAll("button, a, input, select, textarea, progress, [role=img]")]
+            .filter((node) => node.checkVisibility())
+            .filter((node) => !(node.ariaLabel || node.labels?.length || node.textContent.trim() || node.ariaHidden))
+            .map((node) => node.outerHTML)"""
+    )
+    assert nameless == []
+
+
+def test_nothing_moves_for_those_who_asked_for_stillness(visit):
+    visit.ask("a red circle", {"Steps": MANY_STEPS})
+    expect_prints(visit, "running")
+    assert visit.page.evaluate("document.getAnimations().length") == 0
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_the_page_fits_and_is_not_blank(visit, tmp_path, viewport, scheme):
+    visit.page.emulate_media(color_scheme=scheme)
+    visit.page.set_viewport_size(viewport)
+    visit.ask("a red circle", {"Pictures": "2"})
+    expect_prints(visit, "finished", 2)
+    shot = tmp_path / f"page-{scheme}-{viewport['width']}.png"
+    visit.page.screenshot(path=shot, full_page=True)
+    with Image.open(shot) as image:
+        picture = image.convert("RGB")
+    brightness = sum(picture.resize((1, 1)).getpixel((0, 0))) / 3
+    assert picture.width == viewport["width"]
+    assert len(picture.getcolors(picture.width * picture.height) or ()) > 200
+    assert (brightness < 100) if scheme == "dark" else (brightness > 155)
