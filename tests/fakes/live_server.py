@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Self
 
+import httpx2
 import uvicorn
 
 from safelight.server.app import make_app
@@ -18,6 +19,9 @@ from safelight.server.settings import ServerSettings
 
 NULL_WORKER = Path(__file__).with_name("null_worker.py")
 PATIENCE_S = 30.0
+
+web = httpx2.Client(verify=False, timeout=PATIENCE_S, limits=httpx2.Limits(max_keepalive_connections=0))
+"""A client for all tests: plain HTTP, a new connection for each request."""
 
 
 def null_worker_argv(*, step_s=0.0):

@@ -29,11 +29,11 @@ def client(quick):
 
 @pytest.fixture
 def http(quick):
-    with httpx2.Client(base_url=quick.url, timeout=30) as http:
+    with httpx2.Client(verify=False, base_url=quick.url, timeout=30) as http:
         yield http
 
 
 @pytest.fixture
 def slow_http(slow):
-    with httpx2.Client(base_url=slow.url, timeout=30) as http:
+    with httpx2.Client(verify=False, base_url=slow.url, timeout=30) as http:
         yield http

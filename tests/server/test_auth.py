@@ -2,12 +2,11 @@
 
 import base64
 
-import httpx2
 import openai
 import pytest
 from starlette.routing import Route
 
-from fakes.live_server import LiveServer
+from fakes.live_server import LiveServer, web
 from safelight.server.app import make_app
 from safelight.server.auth import PUBLIC_PATHS, check_bind
 from safelight.server.errors import UnsafeBind
@@ -44,7 +43,7 @@ def test_every_route_but_liveness_wants_the_key(guarded):
     assert {"/", "/v1/images/generations", "/v1/chat/completions", "/v1/queue", "/metrics", "/openapi.json"} <= {
         path for path, _ in routes
     }
-    open_paths = {path for path, method in routes if httpx2.request(method, guarded.url + path).status_code != 401}
+    open_paths = {path for path, method in routes if web.request(method, guarded.url + path).status_code != 401}
     assert open_paths == PUBLIC_PATHS == {"/health/live"}
 
 
@@ -52,7 +51,7 @@ def test_every_route_but_liveness_wants_the_key(guarded):
     "path", ["/nothing", "/health/live/", "/health/live/../ready", "//health/live", "/HEALTH/LIVE"]
 )
 def test_what_is_no_route_wants_the_key_too(guarded, path):
-    assert httpx2.get(guarded.url + path).status_code == 401
+    assert web.get(guarded.url + path).status_code == 401
 
 
 def test_the_official_client_gets_in_with_the_key():
@@ -71,20 +70,20 @@ def test_a_wrong_key_is_an_authentication_error(guarded):
 
 
 def test_a_browser_is_asked_for_a_password(guarded):
-    answer = httpx2.get(guarded.url)
+    answer = web.get(guarded.url)
     assert answer.headers["www-authenticate"].startswith("Basic ")
     assert answer.headers["x-request-id"]
 
 
 def test_the_key_is_taken_as_a_password_whatever_the_name(guarded):
     credentials = base64.b64encode(f"anybody:{KEY}".encode()).decode()
-    answer = httpx2.get(f"{guarded.url}/v1/models", headers={"authorization": f"Basic {credentials}"})
+    answer = web.get(f"{guarded.url}/v1/models", headers={"authorization": f"Basic {credentials}"})
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Basic", "Basic !!", "Basic eA==", "Digest x", "\x80"])
 def test_half_a_credential_does_not_get_in(guarded, header):
-    answer = httpx2.get(f"{guarded.url}/v1/models", headers={"authorization": header.encode("latin-1")})
+    answer = web.get(f"{guarded.url}/v1/models", headers={"authorization": header.encode("latin-1")})
     assert answer.status_code == 401
 
 

@@ -1,9 +1,8 @@
 """Other sites may neither steer a server on this machine nor read from it."""
 
-import httpx2
 import pytest
 
-from fakes.live_server import LiveServer
+from fakes.live_server import LiveServer, web
 
 ROUTE = "/v1/images/generations"
 
@@ -25,7 +24,7 @@ def test_loopback_names_are_answered(http, host):
 
 def test_a_proxys_name_is_answered_when_it_is_allowed():
     with LiveServer(allowed_hosts=("paint.example",), is_awaited=False) as server:
-        assert httpx2.get(f"{server.url}/v1/models", headers={"host": "paint.example"}).status_code == 200
+        assert web.get(f"{server.url}/v1/models", headers={"host": "paint.example"}).status_code == 200
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:1", ""])

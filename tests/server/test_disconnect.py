@@ -5,7 +5,7 @@ import threading
 import httpx2
 import pytest
 
-from fakes.live_server import eventually
+from fakes.live_server import eventually, web
 
 ROUTE = "/v1/images/generations"
 LONG = {"prompt": "x", "num_inference_steps": 200}
@@ -14,7 +14,7 @@ SHORT = {"prompt": "x", "num_inference_steps": 15}
 
 def statuses(server):
     """How many requests have ended, by how."""
-    lines = httpx2.get(f"{server.url}/metrics").text.splitlines()
+    lines = web.get(f"{server.url}/metrics").text.splitlines()
     counts = (line.rpartition(" ") for line in lines if line.startswith("safelight_pictures_total"))
     return {name.partition('status="')[2].partition('"')[0]: float(value) for name, _, value in counts}
 
@@ -26,11 +26,11 @@ def count(server, status):
 def abandon(server, body):
     """Send a request and hang up once it is being painted."""
     with pytest.raises(httpx2.ReadTimeout):
-        httpx2.post(server.url + ROUTE, json=body, timeout=httpx2.Timeout(5, read=0.2))
+        web.post(server.url + ROUTE, json=body, timeout=httpx2.Timeout(5, read=0.2))
 
 
 def abandon_stream(server, body):
-    with httpx2.stream("POST", server.url + ROUTE, json=body | {"stream": True}) as answer:
+    with web.stream("POST", server.url + ROUTE, json=body | {"stream": True}) as answer:
         assert answer.status_code == 200
 
 
@@ -57,7 +57,7 @@ def test_all_pictures_of_a_request_stop_together(slow):
 
 def test_others_are_not_disturbed(slow):
     answers = []
-    stayer = threading.Thread(target=lambda: answers.append(httpx2.post(slow.url + ROUTE, json=SHORT)))
+    stayer = threading.Thread(target=lambda: answers.append(web.post(slow.url + ROUTE, json=SHORT)))
     stayer.start()
     abandon(slow, LONG)
     stayer.join()

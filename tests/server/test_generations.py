@@ -3,10 +3,11 @@
 import base64
 import io
 
-import httpx2
 import openai
 import pytest
 from PIL import Image
+
+from fakes.live_server import web
 
 
 def picture(item):
@@ -105,7 +106,7 @@ def test_fields_of_hosted_models_are_tolerated(client):
 
 def test_a_url_leads_to_the_picture(client):
     answer = client.images.generate(prompt="x", response_format="url", output_format="webp")
-    file = httpx2.get(answer.data[0].url)
+    file = web.get(answer.data[0].url)
     assert file.headers["content-type"] == "image/webp"
     assert Image.open(io.BytesIO(file.content)).size == (64, 64)
 

@@ -4,11 +4,10 @@ import json
 import re
 import sys
 
-import httpx2
 import msgspec
 import pytest
 
-from fakes.live_server import LiveServer
+from fakes.live_server import LiveServer, web
 from safelight.core.outcome import Outcome
 
 SLEEPER = (sys.executable, "-c", "import sys; sys.stdin.read()")
@@ -28,17 +27,17 @@ def test_a_server_with_a_worker_is_ready(http, path):
 
 @pytest.mark.parametrize("path", ["/health", "/health/ready"])
 def test_a_server_without_a_worker_is_not_ready(loading, path):
-    answer = httpx2.get(loading.url + path)
+    answer = web.get(loading.url + path)
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
 
 
 def test_a_server_without_a_worker_is_alive(loading):
-    assert httpx2.get(f"{loading.url}/health/live").json() == {"status": "alive"}
+    assert web.get(f"{loading.url}/health/live").json() == {"status": "alive"}
 
 
 def test_a_server_without_a_worker_sends_clients_away_for_a_while(loading):
-    answer = httpx2.post(f"{loading.url}/v1/images/generations", json={"prompt": "x"})
+    answer = web.post(f"{loading.url}/v1/images/generations", json={"prompt": "x"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_ready")
     assert int(answer.headers["retry-after"]) >= 1
 
@@ -92,8 +91,8 @@ def test_metrics_tell(http, name):
 
 
 def test_metrics_count_refusals_by_reason(loading):
-    httpx2.post(f"{loading.url}/v1/images/generations", json={"prompt": "x"})
-    assert 'safelight_rejections_total{reason="not_ready"}' in httpx2.get(f"{loading.url}/metrics").text
+    web.post(f"{loading.url}/v1/images/generations", json={"prompt": "x"})
+    assert 'safelight_rejections_total{reason="not_ready"}' in web.get(f"{loading.url}/metrics").text
 
 
 def test_the_log_is_json_lines(quick, http):
@@ -104,7 +103,7 @@ def test_the_log_is_json_lines(quick, http):
 def test_outcomes_are_logged_as_the_rest_of_the_house_reads_them(tmp_path):
     path = tmp_path / "outcomes.jsonl"
     with LiveServer(outcomes=path) as server:
-        httpx2.post(f"{server.url}/v1/images/generations", json={"prompt": "a red circle", "seed": 3})
+        web.post(f"{server.url}/v1/images/generations", json={"prompt": "a red circle", "seed": 3})
     (line,) = path.read_bytes().splitlines()
     outcome = msgspec.json.decode(line, type=Outcome)
     assert (outcome.status, outcome.request.prompt, outcome.request.seed) == ("finished", "a red circle", 3)

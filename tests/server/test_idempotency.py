@@ -1,11 +1,12 @@
 """The same request under the same key is painted once."""
 
+import asyncio
 import threading
 
 import httpx2
 import pytest
 
-from fakes.live_server import LiveServer, eventually
+from fakes.live_server import LiveServer, eventually, web
 from safelight.server.answers import Answer
 from safelight.server.idempotency import AnswerStore, Repeatable
 
@@ -14,7 +15,7 @@ ROUTE = "/v1/images/generations"
 
 def post(server, key, **body):
     headers = {"Idempotency-Key": key}
-    return httpx2.post(server.url + ROUTE, json={"prompt": "x"} | body, headers=headers, timeout=30)
+    return web.post(server.url + ROUTE, json={"prompt": "x"} | body, headers=headers, timeout=30)
 
 
 def test_a_repetition_gets_the_same_answer(quick):
@@ -51,7 +52,7 @@ def test_the_same_key_with_another_body_is_refused(quick):
 
 def test_a_failed_request_is_run_again(slow):
     with pytest.raises(httpx2.ReadTimeout):
-        httpx2.post(
+        web.post(
             slow.url + ROUTE,
             json={"prompt": "x", "num_inference_steps": 10},
             headers={"Idempotency-Key": "left"},
@@ -68,7 +69,7 @@ def test_a_client_that_leaves_does_not_stop_one_that_joined(slow):
     stayer.start()
     eventually(lambda: slow.waiting_and_running)
     with pytest.raises(httpx2.ReadTimeout):
-        httpx2.post(
+        web.post(
             slow.url + ROUTE,
             json={"prompt": "x"},
             headers={"Idempotency-Key": "shared"},
@@ -92,10 +93,13 @@ def test_a_key_of_no_or_too_many_characters_is_refused(quick, key):
     assert post(quick, key).status_code == 400
 
 
-async def test_callers_do_not_see_each_others_answers():
-    async def chunks():
-        yield b"x"
+def test_callers_do_not_see_each_others_answers():
+    async def store_and_look():
+        async def chunks():
+            yield b"x"
 
-    store = AnswerStore(max_answers=2, max_bytes=100)
-    store.put(Repeatable(caller="a", key="k", fingerprint=b"f"), Answer(chunks(), headers={}))
-    assert store.find(Repeatable(caller="b", key="k", fingerprint=b"f")) is None
+        store = AnswerStore(max_answers=2, max_bytes=100)
+        store.put(Repeatable(caller="a", key="k", fingerprint=b"f"), Answer(chunks(), headers={}))
+        return store.find(Repeatable(caller="b", key="k", fingerprint=b"f"))
+
+    assert asyncio.run(store_and_look()) is None

@@ -6,7 +6,7 @@ import httpx2
 import openai
 import pytest
 
-from fakes.live_server import LiveServer, eventually, null_worker_argv
+from fakes.live_server import LiveServer, eventually, null_worker_argv, web
 
 ROUTE = "/v1/images/generations"
 JSON = {"content-type": "application/json"}
@@ -27,18 +27,18 @@ def chunks(count):
 
 
 def test_a_huge_body_is_refused_with_the_limit(small):
-    answer = httpx2.post(small.url + ROUTE, content=b" " * (LIMIT + 1), headers=JSON)
+    answer = web.post(small.url + ROUTE, content=b" " * (LIMIT + 1), headers=JSON)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
     assert "10,000" in answer.json()["error"]["message"]
 
 
 def test_a_huge_body_of_unknown_length_is_refused_while_it_comes(small):
-    assert httpx2.post(small.url + ROUTE, content=chunks(1000), headers=JSON).status_code == 413
+    assert web.post(small.url + ROUTE, content=chunks(1000), headers=JSON).status_code == 413
 
 
 def test_a_body_just_within_the_limit_is_read(small):
     body = b'{"prompt": "x", "num_inference_steps": 1}'.ljust(LIMIT)
-    assert httpx2.post(small.url + ROUTE, content=body, headers=JSON).status_code == 200
+    assert web.post(small.url + ROUTE, content=body, headers=JSON).status_code == 200
 
 
 def test_a_body_that_does_not_come_is_given_up(small):
@@ -52,7 +52,7 @@ def test_a_body_that_does_not_come_is_given_up(small):
 
 
 def test_a_get_with_a_huge_body_is_refused(small):
-    assert httpx2.request("GET", f"{small.url}/v1/models", content=b" " * (LIMIT + 1)).status_code == 413
+    assert web.request("GET", f"{small.url}/v1/models", content=b" " * (LIMIT + 1)).status_code == 413
 
 
 def test_a_full_queue_is_a_rate_limit_with_whole_seconds_to_wait(small):
@@ -64,7 +64,7 @@ def test_a_full_queue_is_a_rate_limit_with_whole_seconds_to_wait(small):
 
 
 def test_of_n_pictures_all_or_none_are_taken(small):
-    assert httpx2.post(small.url + ROUTE, json={"prompt": "x", "n": 10}).status_code == 429
+    assert web.post(small.url + ROUTE, json={"prompt": "x", "n": 10}).status_code == 429
     eventually(lambda: not small.waiting_and_running)
 
 

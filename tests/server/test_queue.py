@@ -5,10 +5,9 @@ import io
 import threading
 from contextlib import contextmanager
 
-import httpx2
 from PIL import Image
 
-from fakes.live_server import LiveServer, eventually
+from fakes.live_server import LiveServer, eventually, web
 
 ROUTE = "/v1/images/generations"
 
@@ -18,16 +17,14 @@ def painting(server, **body):
     """Paint within a `with`; gives a list that will hold the answer."""
     answers = []
     long = {"prompt": "a red circle", "num_inference_steps": 50}
-    asking = threading.Thread(
-        target=lambda: answers.append(httpx2.post(server.url + ROUTE, json=long | body, timeout=30))
-    )
+    asking = threading.Thread(target=lambda: answers.append(web.post(server.url + ROUTE, json=long | body, timeout=30)))
     asking.start()
     yield answers
     asking.join()
 
 
 def queue(server):
-    return httpx2.get(f"{server.url}/v1/queue").json()
+    return web.get(f"{server.url}/v1/queue").json()
 
 
 def entry_when(server, condition):
@@ -35,7 +32,7 @@ def entry_when(server, condition):
 
 
 def cancel(server, picture_id):
-    return httpx2.post(f"{server.url}/v1/queue/{picture_id}/cancel")
+    return web.post(f"{server.url}/v1/queue/{picture_id}/cancel")
 
 
 def test_a_running_picture_shows_its_progress(slow):

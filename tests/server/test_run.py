@@ -8,10 +8,9 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx2
 import pytest
 
-from fakes.live_server import PATIENCE_S, eventually
+from fakes.live_server import PATIENCE_S, eventually, web
 from safelight.server.errors import CannotServe, PortTaken, UnsafeBind, WorkersCannotStart
 from safelight.server.run import listen, serve
 from safelight.server.settings import ServerSettings
@@ -36,9 +35,9 @@ def painting(url, *, steps):
     """Paint within a `with`; gives a list that will hold the answer."""
     answers = []
     body = {"prompt": "x", "num_inference_steps": steps}
-    asking = threading.Thread(target=lambda: answers.append(httpx2.post(url + ROUTE, json=body, timeout=30)))
+    asking = threading.Thread(target=lambda: answers.append(web.post(url + ROUTE, json=body, timeout=30)))
     asking.start()
-    eventually(lambda: httpx2.get(f"{url}/v1/queue").json()["requests"])
+    eventually(lambda: web.get(f"{url}/v1/queue").json()["requests"])
     yield answers
     asking.join()
 
@@ -54,12 +53,12 @@ def test_sigterm_lets_accepted_work_finish_and_exits_with_0():
 def test_a_draining_server_takes_nothing_new_and_says_so():
     with served() as (process, url), painting(url, steps=100):
         process.send_signal(signal.SIGTERM)
-        ready = eventually(lambda: (answer := httpx2.get(f"{url}/health/ready")).status_code == 503 and answer)
-        refused = httpx2.post(url + ROUTE, json={"prompt": "x"})
+        ready = eventually(lambda: (answer := web.get(f"{url}/health/ready")).status_code == 503 and answer)
+        refused = web.post(url + ROUTE, json={"prompt": "x"})
         assert ready.json()["error"]["code"] == refused.json()["error"]["code"] == "draining"
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) >= 1
-        assert httpx2.get(f"{url}/health/live").status_code == 200
+        assert web.get(f"{url}/health/live").status_code == 200
 
 
 def test_an_idle_server_ends_at_once():
@@ -80,7 +79,7 @@ def test_a_second_signal_ends_it_now():
     with served(step_s=0.1) as (process, url):
         with painting(url, steps=200) as answers:
             process.send_signal(signal.SIGTERM)
-            eventually(lambda: httpx2.get(f"{url}/health/ready").status_code == 503)
+            eventually(lambda: web.get(f"{url}/health/ready").status_code == 503)
             process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE_S) == 1
     assert answers[0].status_code == 503

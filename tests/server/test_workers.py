@@ -4,11 +4,10 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx2
 import msgspec
 import pytest
 
-from fakes.live_server import LiveServer, eventually
+from fakes.live_server import LiveServer, eventually, web
 from safelight.core.frames import frame
 from safelight.core.work import Dropped, Failed, Started
 from safelight.server.process import FrameSplitter
@@ -19,13 +18,13 @@ PICTURES = 20
 
 def kill_one(server):
     """Kill the first worker; returns its name."""
-    worker = next(member for member in server.service.crew.members() if member.ready)
+    worker = next(member for member in server.service.crew.members if member.ready)
     os.kill(worker.pid, signal.SIGKILL)
     return worker.name
 
 
 def paint(server):
-    return httpx2.post(server.url + ROUTE, json={"prompt": "x"}, timeout=60)
+    return web.post(server.url + ROUTE, json={"prompt": "x"}, timeout=60)
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["alone", "one of two"])
@@ -59,22 +58,22 @@ def test_the_log_tells_of_the_lost_worker_and_the_second_try(mishap):
 
 def test_the_successor_has_another_name(mishap):
     server, victim, _ = mishap
-    names = [member.name for member in server.service.crew.members()]
+    names = [member.name for member in server.service.crew.members]
     assert victim not in names
     assert victim.replace(".1", ".2") in names
 
 
 def test_restarts_are_counted(mishap):
     server, _, _ = mishap
-    assert "safelight_worker_restarts_total 1.0" in httpx2.get(f"{server.url}/metrics").text
+    assert "safelight_worker_restarts_total 1.0" in web.get(f"{server.url}/metrics").text
 
 
 def test_a_picture_that_kills_every_worker_is_given_up_and_not_to_be_retried():
     with LiveServer(step_s=0.02) as server, ThreadPoolExecutor(1) as clients:
-        answer = clients.submit(httpx2.post, server.url + ROUTE, json={"prompt": "x", "num_inference_steps": 200})
+        answer = clients.submit(web.post, server.url + ROUTE, json={"prompt": "x", "num_inference_steps": 200})
         killed = set()
         while not answer.done():
-            for member in server.service.crew.members():
+            for member in server.service.crew.members:
                 if member.ready and member.name not in killed and server.service.hub.running_count:
                     os.kill(member.pid, signal.SIGKILL)
                     killed.add(member.name)

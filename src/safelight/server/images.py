@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
@@ -32,6 +33,11 @@ class PictureEncoder:
         """Return a small preview as a file of `size` (width, height)."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, encode_enlarged, pixels, size, output_format)
+
+    async def encode_all(self, pictures: Sequence[Pixels]) -> list[bytes]:
+        """Return small pictures as PNG files, all in one go."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: [encode(pixels, "png") for pixels in pictures])
 
     def close(self) -> None:
         """End the threads; pictures under way are still finished."""

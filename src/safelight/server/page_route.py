@@ -1,13 +1,17 @@
-"""The built-in page: three static files, served as they are."""
+"""The built-in page: static files, served as they are."""
 
 from importlib.resources import files
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from safelight.server.errors import not_found
+
 router = APIRouter(include_in_schema=False)
 
 _PAGE = files("safelight.server") / "page"
+_MODULES = frozenset(file.name for file in _PAGE.iterdir() if file.name.endswith(".js"))
+"""Only names listed here reach the disk."""
 
 
 @router.get("/")
@@ -22,10 +26,13 @@ async def css() -> Response:
     return _static("page.css", "text/css; charset=utf-8")
 
 
-@router.get("/page.js")
-async def script() -> Response:
-    """Return the page's behaviour."""
-    return _static("page.js", "text/javascript; charset=utf-8")
+@router.get("/{module}.js")
+async def script(module: str) -> Response:
+    """Return one module of the page's behaviour."""
+    name = f"{module}.js"
+    if name not in _MODULES:
+        raise not_found("module", name, hint="the page names those that there are")
+    return _static(name, "text/javascript; charset=utf-8")
 
 
 def _static(name: str, media_type: str) -> Response:

@@ -16,11 +16,11 @@ router = APIRouter(tags=["queue"])
 async def get_queue(service: TheService) -> QueueView:
     """Return every picture that waits or runs, the workers, and how fast pictures come out."""
     view = view_queue(service.hub, service.crew)
+    previews = {entry.id: preview for entry in view.requests if (preview := service.hub.preview(entry.id))}
+    files = await service.encoder.encode_all([preview.pixels for preview in previews.values()])
+    urls = dict(zip(previews, map(png_data_url, files), strict=True))
     for entry in view.requests:
-        preview = service.hub.preview(entry.id)
-        if preview is not None:
-            png = await service.encoder.encode(preview.pixels, "png")
-            entry.preview = png_data_url(png)
+        entry.preview = urls.get(entry.id)
     return view
 
 

@@ -55,7 +55,7 @@ def _entry(hub: Hub, request: ImageRequest, now_s: float, row: Running | None = 
 
 def _workers(hub: Hub, crew: Crew) -> Iterator[WorkerEntry]:
     rows = {load.worker: load.pictures for load in hub.controller.workers}
-    for member in crew.members():
+    for member in crew.members:
         yield WorkerEntry(
             name=member.name,
             models=[model.name for model in member.ready.models] if member.ready else [],

@@ -21,7 +21,7 @@ from safelight.server.service import Service
 from safelight.server.settings import ServerSettings
 
 BACKLOG = 2048
-CLOSING_S = 5.0
+CLOSING_S = 5
 """How long answers that are already made may take to reach their clients at the end."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -39,7 +39,12 @@ def serve(settings: ServerSettings, *, log: Log | None = None, on_ready: Callabl
     with listener, _library_logs(log):
         app = make_app(settings, log)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=int(CLOSING_S)
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=CLOSING_S,
         )
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             run = _Run(settings=settings, app=app, server=uvicorn.Server(config), listener=listener, log=log)

@@ -1,7 +1,7 @@
 """The crew: a fixed number of worker processes, each started again when it dies."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -84,10 +84,11 @@ class Crew:
         if process := self._processes.get(worker):
             process.send(command)
 
-    def members(self) -> Iterator[CrewMember]:
-        """Yield the workers that run now, ready or not."""
-        for process in self._processes.values():
-            yield CrewMember(name=process.name, pid=process.pid, ready=process.ready)
+    @property
+    def members(self) -> tuple[CrewMember, ...]:
+        """The workers that run now, ready or not."""
+        running = list(self._processes.values())
+        return tuple(CrewMember(name=process.name, pid=process.pid, ready=process.ready) for process in running)
 
     @property
     def ready_count(self) -> int:
