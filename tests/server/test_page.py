@@ -1,8 +1,10 @@
 """The built-in page in a headless Chromium, against the real server with workers that paint grey."""
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.resources import files
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -75,6 +77,12 @@ def prints(visit: Visit, state: str):
 
 def expect_prints(visit: Visit, state: str, count: int = 1) -> None:
     expect(prints(visit, state)).to_have_count(count)
+
+
+def test_every_module_of_the_page_is_fetched_early():
+    page = files("safelight.server") / "page"
+    preloads = re.findall(r'rel="modulepreload" href="([^"]+)"', (page / "index.html").read_text("utf-8"))
+    assert sorted([*preloads, "page.js"]) == sorted(file.name for file in page.iterdir() if file.name.endswith(".js"))
 
 
 def test_the_page_loads_without_complaint_and_asks_no_other_host(visit, address):

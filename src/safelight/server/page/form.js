@@ -1,0 +1,144 @@
+// The form: what to paint, and how.
+
+import { cancelCard, develop } from "./develop.js";
+import { element, find, icon, setText } from "./markup.js";
+import { lay, makeCard } from "./prints.js";
+import { remember, remembered } from "./memory.js";
+import { pick, plural, rollSeed } from "./words.js";
+
+const MOST_PICTURES = 10;
+const MOST_SEED = Number.MAX_SAFE_INTEGER - MOST_PICTURES;
+const NARROW = "(max-width: 48rem)";
+
+const EXAMPLES = {
+  "Red circle": "a large red circle on a white background",
+  "Star above square": "a small yellow star above a medium blue square on a gray background",
+  "Heart beside triangle": "a medium pink heart left of a small green triangle on a beige background",
+};
+const FIRST_EXAMPLE = "Star above square";
+const SIZES = ["small", "medium", "large"];
+const COLOURS = ["red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink"];
+const SHAPES = ["circle", "square", "triangle", "star", "cross", "heart"];
+const RELATIONS = ["left of", "above"];
+const BACKGROUNDS = ["white", "gray", "black", "beige"];
+
+const models = new Map();
+export const hasModels = () => models.size > 0;
+
+/** Offer these models, as `GET /v1/models` lists them. */
+export function showModels(list) {
+  for (const { id, safelight } of list) models.set(id, safelight);
+  fillSelect("model", [...models.keys()], (name) => name, list[0]?.id);
+  showAbilities();
+}
+
+function showAbilities() {
+  const spec = models.get(find("model").value);
+  if (!spec) return;
+  const guidance = spec.guidance_scale > 1 ? `guidance ${spec.guidance_scale}` : "no guidance";
+  setText(find("model-hint"), [plural(spec.steps, "step"), guidance, spec.size.replace("x", " × ")].join(" · "));
+  find("steps").placeholder = spec.steps;
+  find("guidance").placeholder = spec.guidance_scale;
+  fillSelect("sampler", spec.samplers, (name) => name, spec.sampler);
+  fillSelect("size", sizesOf(spec), (size) => size.replace("x", " × "), spec.size);
+}
+
+/** Fill in the options and keep the choice where it still stands; else take the one of last time, else `usual`. */
+function fillSelect(id, values, label, usual) {
+  const select = find(id);
+  const wishes = [select.value, remembered()[id], usual];
+  select.replaceChildren(...values.map((value) => new Option(label(value), value)));
+  select.value = wishes.find((wish) => values.includes(wish));
+}
+
+/** The model's own size first, then a few others that it can paint, as "WIDTHxHEIGHT". */
+function sizesOf({ size, size_multiple: multiple, max_side: most }) {
+  const fit = (side) => Math.min(most, Math.round(side / multiple) * multiple);
+  const [width, height] = size.split("x").map(Number);
+  const [wide, tall] = [fit(width * 1.5), fit(height * 1.5)];
+  const sizes = [[width, height], [wide, height], [width, tall], [wide, tall], [fit(width * 2), fit(height * 2)]];
+  return [...new Set(sizes.map((sides) => sides.join("x")))];
+}
+
+const number = (id) => (find(id).value.trim() === "" ? undefined : Number(find(id).value));
+
+/** A whole number within bounds, which the field then shows too. */
+function whole(id, least, most) {
+  const value = number(id);
+  if (value === undefined) return undefined;
+  find(id).value = Math.min(most, Math.max(least, Math.round(value)));
+  return number(id);
+}
+
+/** What the form asks for; what is left empty is left to the server. */
+function orderOf(seed) {
+  return {
+    prompt: find("prompt").value,
+    model: find("model").value || undefined,
+    size: find("size").value || undefined,
+    seed,
+    num_inference_steps: number("steps"),
+    guidance_scale: number("guidance"),
+    sampler: find("sampler").value || undefined,
+    deadline_s: number("deadline"),
+  };
+}
+
+function submit(event) {
+  event.preventDefault();
+  const first = whole("seed", 0, MOST_SEED) ?? rollSeed();
+  const count = whole("count", 1, MOST_PICTURES) ?? 1;
+  remember(find("compose"));
+  const hands = { cancel: cancelCard, retry: develop, reuse };
+  const fresh = Array.from({ length: count }, (_, index) => makeCard(orderOf(first + index), hands));
+  lay(fresh);
+  for (const card of fresh) develop(card);
+  if (matchMedia(NARROW).matches) find("tray-title").scrollIntoView({ block: "start" });
+}
+
+/** Fill in the form with what a card was made from. */
+function reuse({ order }) {
+  if (models.has(order.model)) find("model").value = order.model;
+  showAbilities();
+  find("prompt").value = order.prompt;
+  find("seed").value = order.seed;
+  find("steps").value = order.num_inference_steps ?? "";
+  find("guidance").value = order.guidance_scale ?? "";
+  for (const id of ["sampler", "size"]) if (order[id]) find(id).value = order[id];
+  find("advanced").open = true;
+  find("prompt").focus();
+}
+
+function surprise() {
+  const thing = () => `a ${pick(SIZES)} ${pick(COLOURS)} ${pick(SHAPES)}`;
+  const things = pick([thing(), `${thing()} ${pick(RELATIONS)} ${thing()}`]);
+  return `${things} on a ${pick(BACKGROUNDS)} background`;
+}
+
+function makeChip(prompt, ...content) {
+  const chip = element("button", { type: "button", className: "chip" }, ...content);
+  chip.addEventListener("click", () => {
+    find("prompt").value = prompt();
+    find("prompt").focus();
+  });
+  return chip;
+}
+
+function restore() {
+  const fields = remembered();
+  for (const id of ["prompt", "count", "seed", "steps", "guidance", "deadline"]) if (fields[id]) find(id).value = fields[id];
+  find("advanced").open = ["seed", "steps", "guidance", "deadline"].some((id) => fields[id]);
+  find("prompt").value ||= EXAMPLES[FIRST_EXAMPLE];
+}
+
+export function setUpForm() {
+  restore();
+  const chips = Object.entries(EXAMPLES).map(([label, prompt]) => makeChip(() => prompt, label));
+  find("chips").append(...chips, makeChip(surprise, icon("dice"), "Surprise me"));
+  find("compose").addEventListener("submit", submit);
+  find("model").addEventListener("change", showAbilities);
+  find("dice").addEventListener("click", () => (find("seed").value = rollSeed()));
+  find("prompt").addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
+  });
+}
