@@ -162,8 +162,9 @@ def train_decoder(
     """Sharpen the decoder, the latents left as they are."""
     net = nn.ModuleDict({"post_quant_conv": autoencoder.post_quant_conv, "decoder": autoencoder.decoder})
     average = copy.deepcopy(net)
+    net.requires_grad_(requires_grad=True)
 
-    def loss(step: int, generator: torch.Generator) -> Tensor:
+    def loss(_: int, generator: torch.Generator) -> Tensor:
         rows = torch.randint(len(pictures), (recipe.whole_pictures,), generator=generator)
         signal = to_signal(pictures[rows])
         is_varied = torch.rand(len(rows), 1, 1, 1, generator=generator) < recipe.varied_share
@@ -176,7 +177,7 @@ def train_decoder(
 
     fit(net, average, loss, recipe.decoder, folder=folder, progress=progress)
     net.load_state_dict(average.state_dict())
-    autoencoder.eval()
+    net.requires_grad_(requires_grad=False)
 
 
 @dataclass(frozen=True, kw_only=True)
