@@ -6,13 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.makers import LARGE, SMALL, crowds, finished, ready, request
+from control.makers import LARGE, SMALL, crowds, finished, ready, request, spec
 from safelight.control.commands import Assign, Deliver, Reject
 from safelight.control.events import Arrived, Reported, WorkerJoined
 from safelight.control.fleet import ControlConfig, FleetController
 from safelight.control.replica import ReplicaScheduler
 from safelight.core.work import Started, Stepped, Ticked
 from safelight.profiles.model import ModelProfile
+
+TICKS_S = (0.02, 0.0201379, 0.0203113)
+"""Workers of unlike speeds, so that no two ever end a tick at the same moment."""
 
 STEPS = st.integers(1, 6)
 MODELS = st.sampled_from([LARGE, SMALL])
@@ -61,8 +64,8 @@ class World:
         self.rejected = set()
         self.moments = []
         self.workers = {}
-        for number in range(workers):
-            welcome = ready(max_denoiser_rows=most)
+        for number, tick_s in enumerate(TICKS_S[:workers]):
+            welcome = ready(spec(LARGE, tick_s=tick_s), spec(SMALL, tick_s=tick_s), max_denoiser_rows=most)
             self.workers[f"w{number}"] = PunctualWorker(f"w{number}", welcome)
             self.tell(WorkerJoined(f"w{number}", welcome))
 
