@@ -1,39 +1,40 @@
-"""The built-in page: static files, served as they are."""
+"""The built-in page: static files of one folder, each at a route of its own, so that no client ever names a file."""
 
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from safelight.server.errors import not_found
+MEDIA_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+}
 
-router = APIRouter(include_in_schema=False)
-
-_PAGE = files("safelight.server") / "page"
-_MODULES = frozenset(file.name for file in _PAGE.iterdir() if file.name.endswith(".js"))
-"""Only names listed here reach the disk."""
-
-
-@router.get("/")
-async def index() -> Response:
-    """Return the page."""
-    return _static("index.html", "text/html; charset=utf-8")
+_INDEX = "index.html"
+_HEADERS = {"cache-control": "no-cache"}
 
 
-@router.get("/page.css")
-async def css() -> Response:
-    """Return the page's looks."""
-    return _static("page.css", "text/css; charset=utf-8")
+def _serve(file: Traversable) -> Callable[[], Awaitable[Response]]:
+    content, media_type = file.read_bytes(), MEDIA_TYPES[file.name.rpartition(".")[2]]
+
+    async def serve() -> Response:
+        return Response(content, media_type=media_type, headers=_HEADERS)
+
+    return serve
 
 
-@router.get("/{module}.js")
-async def script(module: str) -> Response:
-    """Return one module of the page's behaviour."""
-    name = f"{module}.js"
-    if name not in _MODULES:
-        raise not_found("module", name, hint="the page names those that there are")
-    return _static(name, "text/javascript; charset=utf-8")
+def _page_router() -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+    for file in (files("safelight.server") / "page").iterdir():
+        if file.name.rpartition(".")[2] in MEDIA_TYPES:
+            path = "/" if file.name == _INDEX else f"/{file.name}"
+            router.add_api_route(path, _serve(file), methods=["GET"], response_class=Response)
+    return router
 
 
-def _static(name: str, media_type: str) -> Response:
-    return Response((_PAGE / name).read_bytes(), media_type=media_type, headers={"cache-control": "no-cache"})
+router = _page_router()
