@@ -20,6 +20,10 @@ WANDER_TOGETHER = 8.0
 """How far, in pixels, an object's centre strays from the middle of its part of the picture."""
 
 
+GRID = 4
+"""Centres lie on a grid of so many pixels, so that a small model soon knows how every place looks."""
+
+
 def is_held_out(wish: SceneWish) -> bool:
     """Say whether this full caption is kept for evaluation (by a fixed hash of its words)."""
     return zlib.crc32(tell(wish).encode()) % HELD_OUT_ONE_IN == 0
@@ -50,9 +54,14 @@ def _draw_object(rng: np.random.Generator, *, x: float, y: float, room: float, w
         shape=str(rng.choice(SHAPES)),
         colour=str(rng.choice(list(COLOURS))),
         size=size,
-        x=x + rng.uniform(-play_x, play_x),
-        y=y + rng.uniform(-play_y, play_y),
+        x=x + _stray(rng, play_x),
+        y=y + _stray(rng, play_y),
     )
+
+
+def _stray(rng: np.random.Generator, play: float) -> float:
+    reach = int(play // GRID)
+    return float(GRID * rng.integers(-reach, reach, endpoint=True))
 
 
 def training_scenes(rng: np.random.Generator) -> Iterator[Scene]:

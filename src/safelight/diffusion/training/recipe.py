@@ -36,18 +36,18 @@ SMALL_SETTINGS: dict[str, object] = {"steps": 6, "guidance_scale": 1.0, "sampler
 class Recipe:
     """Every number of the training; the defaults made the shipped weights."""
 
-    scenes: int = 60_000
+    scenes: int = 48_000
     autoencoder: Course = Course(name="autoencoder", steps=4_000, learning_rate=1.5e-3, warmup_steps=50)
     autoencoder_cropped: float = 0.75
     detail: Course = Course(name="detail", steps=2_400, warmup_steps=50, seed=3)
     detail_weight: float = 6.0
     varied_share: float = 0.3
-    decoder: Course = Course(name="decoder", steps=5_000, learning_rate=7e-4, warmup_steps=50, seed=4)
+    decoder: Course = Course(name="decoder", steps=2_600, learning_rate=7e-4, warmup_steps=50, seed=4)
     crops: int = 32
     whole_pictures: int = 16
     divergence_weight: float = 1e-4
-    large: Course = Course(name="large", steps=5_000, seed=1)
-    small: Course = Course(name="small", steps=5_000, learning_rate=2e-3, seed=2)
+    large: Course = Course(name="large", steps=3_800, seed=1)
+    small: Course = Course(name="small", steps=3_000, learning_rate=2e-3, seed=2)
     batch: int = 64
     caption_dropout: float = 0.1
     threads: int = 2
