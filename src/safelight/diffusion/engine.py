@@ -61,12 +61,13 @@ class DiffusionEngine:
         encoded = _encode(model, requests)
         for request in requests:
             shape = model.family.latent_shape(request.width, request.height)
+            schedule = self._schedule(request.model, request.sampler, request.steps)
             self._rows[request.id] = Row(
                 request=request,
-                schedule=self._schedule(request.model, request.sampler, request.steps),
+                schedule=schedule,
                 wanted=encoded[request.prompt],
                 unwanted=encoded[request.negative_prompt] if request.is_guided else None,
-                latent=initial_noise(request, shape).to(self._device),
+                latent=(schedule.first_scale * initial_noise(request, shape)).to(self._device),
             )
 
     @torch.inference_mode()

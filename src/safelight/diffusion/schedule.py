@@ -1,7 +1,7 @@
 """Noise levels of a run: diffusers' schedulers lay the grid, our samplers walk it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -17,8 +17,12 @@ _GRIDS: Mapping[str, Any] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """The levels of one run, each of shape (steps,): the denoiser's time, and alpha and sigma before and after."""
+    """The levels of one run, each of shape (steps,): the denoiser's time, and alpha and sigma before and after.
 
+    A run starts from unit noise times `first_scale`.
+    """
+
+    first_scale: float
     times: Tensor
     alpha: Tensor
     sigma: Tensor
@@ -32,7 +36,11 @@ def make_schedule(config: Mapping[str, Any], *, sampler: str, steps: int) -> Sch
     grid.set_timesteps(steps)
     if isinstance(grid, DDIMScheduler):
         return _from_products(grid, steps)
-    return _from_ratios(grid.timesteps, grid.sigmas)
+    levels = _from_ratios(grid.timesteps, grid.sigmas)
+    if isinstance(grid, EulerDiscreteScheduler):
+        # Its latents are larger by 1 / alpha, and so is what it calls the initial noise.
+        return replace(levels, first_scale=float(grid.init_noise_sigma * levels.alpha[0]))
+    return levels
 
 
 def _from_products(grid: DDIMScheduler, steps: int) -> Schedule:
@@ -41,6 +49,7 @@ def _from_products(grid: DDIMScheduler, steps: int) -> Schedule:
     final = grid.final_alpha_cumprod.to(product)
     product_after = torch.where(times_after >= 0, grid.alphas_cumprod[times_after.clamp(min=0)], final)
     return Schedule(
+        first_scale=1.0,
         times=grid.timesteps.float(),
         alpha=product.sqrt(),
         sigma=(1 - product).sqrt(),
@@ -54,6 +63,7 @@ def _from_ratios(times: Tensor, ratios: Tensor) -> Schedule:
     alpha = (1 + ratios.double().square()).rsqrt()
     sigma = ratios.double() * alpha
     return Schedule(
+        first_scale=1.0,
         times=times.float(),
         alpha=alpha[:-1].float(),
         sigma=sigma[:-1].float(),

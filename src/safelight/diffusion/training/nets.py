@@ -81,9 +81,13 @@ def _make_denoiser(*, channels: tuple[int, int], layers: int) -> UNet2DCondition
 
 
 def make_scheduler() -> DDIMScheduler:
-    """Return the noise schedule that both models are trained with."""
+    """Return the noise schedule that both models are trained with.
+
+    Captions decide where noise is 3 to 30 times the signal. A linear schedule spends a third of its steps there, a
+    cosine one a fifth.
+    """
     return DDIMScheduler(
-        beta_schedule="squaredcos_cap_v2",
+        beta_schedule="linear",
         prediction_type="v_prediction",
         timestep_spacing="trailing",
         steps_offset=1,
