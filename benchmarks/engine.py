@@ -92,7 +92,7 @@ def measure(rounds: int) -> dict[str, float]:
     for part in parts:
         clock.watch(getattr(part, "decoder", part))
 
-    pipeline = StableDiffusionPipeline.from_pretrained(MODEL, torch_dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(MODEL, dtype=torch.float32)
     pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
     settings = {"num_inference_steps": model.spec.steps, "guidance_scale": model.spec.guidance_scale}

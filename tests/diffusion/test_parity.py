@@ -24,7 +24,7 @@ LARGEST_DIFFERENCE = 2e-3
 
 @pytest.fixture(scope="module", params=["shapes-large", "shapes-small"])
 def pipeline(request):
-    loaded = StableDiffusionPipeline.from_pretrained(MODELS / request.param, torch_dtype=torch.float32)
+    loaded = StableDiffusionPipeline.from_pretrained(MODELS / request.param, dtype=torch.float32)
     loaded.set_progress_bar_config(disable=True)
     loaded.served_name = request.param
     return loaded
@@ -69,7 +69,7 @@ def noise_predicting_folder(request, tmp_path_factory):
     """A model with random weights, set up as Stable Diffusion 1.x is."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("models") / "noise-predicting"
-    parts = StableDiffusionPipeline.from_pretrained(MODELS / "shapes-small", torch_dtype=torch.float32).components
+    parts = StableDiffusionPipeline.from_pretrained(MODELS / "shapes-small", dtype=torch.float32).components
     scheduler = DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -88,7 +88,7 @@ def noise_predicting_folder(request, tmp_path_factory):
 def test_a_model_that_predicts_noise_matches_whatever_the_spacing(
     noise_predicting_folder, ask, sampler
 ):
-    pipeline = StableDiffusionPipeline.from_pretrained(noise_predicting_folder, torch_dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(noise_predicting_folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.scheduler = PEERS[sampler].from_config(pipeline.scheduler.config)
     wanted = pipeline(

@@ -53,7 +53,7 @@ class StableDiffusion:
     def _load(self, kind: Any, folder: Path) -> Any:  # noqa: ANN401 - the libraries' classes are untyped
         check_weights(folder)
         with explaining(folder):
-            part = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, torch_dtype=torch.float32)
+            part = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, dtype=torch.float32)
         return part.to(self._device).eval().requires_grad_(requires_grad=False)
 
     @property
