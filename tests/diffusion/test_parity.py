@@ -85,9 +85,7 @@ def noise_predicting_folder(request, tmp_path_factory):
 
 
 @pytest.mark.parametrize("sampler", PEERS)
-def test_a_model_that_predicts_noise_matches_whatever_the_spacing(
-    noise_predicting_folder, ask, sampler
-):
+def test_a_model_that_predicts_noise_matches_whatever_the_spacing(noise_predicting_folder, ask, sampler):
     pipeline = StableDiffusionPipeline.from_pretrained(noise_predicting_folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.scheduler = PEERS[sampler].from_config(pipeline.scheduler.config)

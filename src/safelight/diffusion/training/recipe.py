@@ -214,7 +214,7 @@ class NoisyBatch:
 
 
 def add_noise(latents: Tensor, alphas_cumprod: Tensor, generator: torch.Generator) -> NoisyBatch:
-    """Mix each latent with noise at a step of its own: four in five logit-normal about step 650, one in five uniform."""
+    """Mix each latent with noise at a step of its own: four in five logit-normal about step 650, the rest uniform."""
     rows = len(latents)
     normal = torch.sigmoid(0.6 + torch.randn(rows, generator=generator))
     uniform = torch.rand(rows, generator=generator)
