@@ -1,0 +1,36 @@
+"""What the shipped models must be, whatever they have learned."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import safelight
+from safelight.diffusion.paint import make_request, paint_all
+from safelight.shapes.caption import parse
+from safelight.shapes.looking import look
+
+MODELS = Path(safelight.__file__).parent / "models"
+MOST_BYTES = 24_000_000
+BACKGROUNDS = ("white", "gray", "black", "beige")
+
+
+def test_both_models_together_stay_within_their_bytes():
+    assert sum(file.stat().st_size for file in MODELS.rglob("*") if file.is_file()) <= MOST_BYTES
+
+
+def test_every_weight_is_finite():
+    for file in MODELS.rglob("*.safetensors"):
+        assert all(torch.isfinite(weight).all() for weight in load_file(file).values()), file
+
+
+@pytest.mark.parametrize("model", ["shapes-large", "shapes-small"])
+def test_backgrounds_are_those_of_the_captions(engine, model):
+    captions = [f"a medium red circle on a {background} background" for background in BACKGROUNDS]
+    requests = [make_request(engine.models, caption, model=model, seed=5) for caption in captions]
+    pictures = [
+        np.frombuffer(one.rgb, np.uint8).reshape(one.height, one.width, 3) for one in paint_all(engine, requests)
+    ]
+    assert [look(picture).background for picture in pictures] == [parse(caption).background for caption in captions]
