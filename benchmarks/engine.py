@@ -4,11 +4,15 @@ Both run `shapes-large` with its served steps, guidance and sampler on one torch
 after another, as its pipeline does, and, for orientation, all sixteen in one lock-step call.
 """
 
+import sys
+
+# This folder's http.py must not stand in for Python's own `http`, which the libraries below import.
+sys.path = [entry for entry in sys.path if not entry.endswith("benchmarks")]
+
 import argparse
 import json
 import logging
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Callable
