@@ -1,7 +1,9 @@
 """Pictures per second of this engine and of diffusers' own pipeline, side by side on the same weights.
 
 Both run `shapes-large` with its served steps, guidance and sampler on one torch thread. The peer paints one request
-after another, as its pipeline does, and, for orientation, all sixteen in one lock-step call.
+after another, as its pipeline does, and, for orientation, all sixteen in one lock-step call. The stock pipeline reads
+256 equal tokens in the place of a T5 encoder, where the engine reads one that counts for all; the peer called `counted`
+is the same pipeline with the engine's attention, so that the two differ by nothing but batching.
 """
 
 import sys
@@ -21,15 +23,17 @@ from queue import SimpleQueue
 from typing import Any
 
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+from diffusers import DPMSolverMultistepScheduler, StableDiffusion3Pipeline
 from torch import nn
 
 import safelight
 from safelight.core.frames import frame
 from safelight.core.work import Finished, Job, Run, Stop, WorkerEvent
-from safelight.diffusion.engine import DiffusionEngine
+from safelight.diffusion.engine import LORA_RANKS, DiffusionEngine
+from safelight.diffusion.joint_attention import CountedJointAttention
 from safelight.diffusion.loading import load_model
 from safelight.diffusion.paint import make_request
+from safelight.diffusion.stable_diffusion_3 import T5_TOKENS
 from safelight.worker.loop import Inbox, WorkerLoop
 
 MODEL = Path(safelight.__file__).parent / "models" / "shapes-large"
@@ -73,10 +77,20 @@ def paint_here(engine: DiffusionEngine, count: int, seed: int) -> None:
     WorkerLoop(engine, inbox=inbox, send=send, max_denoiser_rows=2 * MANY).run()
 
 
-def paint_there(pipeline: StableDiffusionPipeline, settings: dict[str, Any], seeds: list[int]) -> None:
+def paint_there(pipeline: StableDiffusion3Pipeline, settings: dict[str, Any], seeds: list[int]) -> None:
     """Paint one picture for each seed in one call of diffusers' pipeline."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     pipeline([PROMPT] * len(seeds), generator=generators, **settings)
+
+
+def open_peer() -> StableDiffusion3Pipeline:
+    """Return diffusers' own pipeline with the same weights and sampler."""
+    pipeline = StableDiffusion3Pipeline.from_pretrained(MODEL, dtype=torch.float32)
+    pipeline.scheduler = DPMSolverMultistepScheduler(
+        use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=pipeline.scheduler.config.shift
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 def seconds_of(work: Callable[[], None]) -> float:
@@ -89,16 +103,16 @@ def measure(rounds: int) -> dict[str, float]:
     """Run all contestants in turn, `rounds` times, and return medians and ratios."""
     torch.set_num_threads(1)
     with torch.inference_mode():
-        model = load_model(MODEL, device="cpu", max_denoiser_rows=2 * MANY)
+        model = load_model(MODEL, device="cpu", max_denoiser_rows=2 * MANY, lora_ranks=LORA_RANKS)
     engine = DiffusionEngine([model], device="cpu")
     clock = ForwardClock()
     parts = [part for part in vars(model.family).values() if isinstance(part, nn.Module)]
     for part in parts:
         clock.watch(getattr(part, "decoder", part))
 
-    pipeline = StableDiffusionPipeline.from_pretrained(MODEL, dtype=torch.float32)
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
-    pipeline.set_progress_bar_config(disable=True)
+    pipeline, counted = open_peer(), open_peer()
+    for block in counted.transformer.transformer_blocks:
+        block.attn.set_processor(CountedJointAttention(T5_TOKENS))
     settings = {"num_inference_steps": model.spec.steps, "guidance_scale": model.spec.guidance_scale}
 
     contestants: dict[str, Callable[[int], None]] = {
@@ -107,6 +121,11 @@ def measure(rounds: int) -> dict[str, float]:
         "engine_16": lambda seed: paint_here(engine, MANY, seed),
         "diffusers_16_in_turn": lambda seed: (
             [paint_there(pipeline, settings, [seed + number]) for number in range(MANY)] and None
+        ),
+        "counted_1": lambda seed: paint_there(counted, settings | {"max_sequence_length": 1}, [seed]),
+        "counted_16_in_turn": lambda seed: (
+            [paint_there(counted, settings | {"max_sequence_length": 1}, [seed + number]) for number in range(MANY)]
+            and None
         ),
         "diffusers_16_lockstep": lambda seed: paint_there(pipeline, settings, list(range(seed, seed + MANY))),
     }
@@ -131,6 +150,8 @@ def summarise(medians: dict[str, float], forward_share: float) -> dict[str, floa
     return {
         "ratio_1": rates["engine_1_per_s"] / rates["diffusers_1_per_s"],
         "ratio_16": rates["engine_16_per_s"] / rates["diffusers_16_in_turn_per_s"],
+        "ratio_1_counted": rates["engine_1_per_s"] / rates["counted_1_per_s"],
+        "ratio_16_counted": rates["engine_16_per_s"] / rates["counted_16_in_turn_per_s"],
         "ratio_16_lockstep": rates["engine_16_per_s"] / rates["diffusers_16_lockstep_per_s"],
         "forward_share": forward_share,
     } | rates

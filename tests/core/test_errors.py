@@ -6,6 +6,7 @@ from safelight.core.errors import (
     InvalidParameter,
     QueueFull,
     SafelightError,
+    UnknownAdapter,
     UnknownModel,
     UnknownSampler,
     nearest,
@@ -47,6 +48,14 @@ def test_an_unknown_sampler_points_at_the_field_and_offers_names():
     error = UnknownSampler("eular", ("ddim", "euler"))
     assert error.param == "sampler"
     assert "No sampler named 'eular'; did you mean 'euler'?" in str(error)
+
+
+def test_an_unknown_adapter_offers_names_and_says_how_to_register_it():
+    error = UnknownAdapter("outlien", ("outline", "pastel"))
+    assert (error.param, error.code) == ("loras", "adapter_not_found")
+    assert str(error) == (
+        "No adapter named 'outlien'; did you mean 'outline'? Register it with `safelight adapters add`."
+    )
 
 
 def test_an_invalid_value_is_shown_with_its_rule():

@@ -8,10 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safelight.core.adapter import AdapterSpec, AdapterUse
 from safelight.core.frames import decode_command, decode_event, frame, read_body
-from safelight.core.model import ModelSpec, StepTime
+from safelight.core.model import AdapterCosts, ModelSpec, StepTime
 from safelight.core.request import ImageRequest
 from safelight.core.work import (
+    AdapterAdded,
+    AdapterRefused,
+    AddAdapter,
     Cancel,
     Dropped,
     Failed,
@@ -19,6 +23,7 @@ from safelight.core.work import (
     Job,
     Pixels,
     Ready,
+    RemoveAdapter,
     Run,
     Started,
     Stepped,
@@ -34,6 +39,7 @@ seconds = st.floats(min_value=0, max_value=1e9)
 times_s = st.floats(min_value=0, allow_infinity=False)
 pixels = st.builds(Pixels, width=counts, height=counts, rgb=st.binary(max_size=100))
 step_times = st.lists(st.builds(StepTime, denoiser_rows=counts, seconds=seconds), max_size=3).map(tuple)
+costs = st.builds(AdapterCosts, switch_s=seconds, unmerged_overhead=seconds, correction_overhead=seconds)
 specs = st.builds(
     ModelSpec,
     name=words,
@@ -47,7 +53,17 @@ specs = st.builds(
     step_times=step_times,
     encode_s=seconds,
     decode_s=seconds,
+    adapter_costs=st.none() | costs,
 )
+adapter_specs = st.builds(
+    AdapterSpec,
+    name=words,
+    model=words,
+    weights_bytes=counts,
+    ranks=st.lists(counts, max_size=3).map(tuple),
+    parts=st.lists(words, max_size=3).map(tuple),
+)
+uses = st.builds(AdapterUse, name=words, scale=st.floats(allow_nan=False))
 requests = st.builds(
     ImageRequest,
     id=words,
@@ -60,11 +76,14 @@ requests = st.builds(
     arrived_s=times_s,
     preview_every=counts,
     deadline_s=st.none() | times_s,
+    loras=st.lists(uses, max_size=3).map(tuple),
 )
 COMMANDS = {
     Run: st.builds(Run, job=st.builds(Job, request=requests, attempt=counts)),
     Cancel: st.builds(Cancel, request_id=words),
     Stop: st.builds(Stop),
+    AddAdapter: st.builds(AddAdapter, handle=words, name=words, path=words),
+    RemoveAdapter: st.builds(RemoveAdapter, handle=words),
 }
 EVENTS = {
     Ready: st.builds(Ready, models=st.lists(specs, max_size=2).map(tuple), max_denoiser_rows=counts),
@@ -74,6 +93,8 @@ EVENTS = {
     Finished: st.builds(Finished, request_id=words, picture=pixels, compute_s=seconds, prompt_tokens=counts),
     Failed: st.builds(Failed, request_id=words, message=words),
     Dropped: st.builds(Dropped, request_id=words),
+    AdapterAdded: st.builds(AdapterAdded, handle=words, spec=adapter_specs),
+    AdapterRefused: st.builds(AdapterRefused, handle=words, message=words),
 }
 commands = st.one_of(*COMMANDS.values())
 events = st.one_of(*EVENTS.values())

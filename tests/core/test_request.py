@@ -3,6 +3,7 @@ import math
 import msgspec
 import pytest
 
+from safelight.core.adapter import NO_ADAPTERS, AdapterUse
 from safelight.core.request import ImageRequest
 
 REQUEST = ImageRequest(
@@ -39,3 +40,12 @@ def test_guidance_above_one_takes_a_second_denoiser_row(guidance_scale, denoiser
 def test_a_request_cannot_be_changed():
     with pytest.raises(AttributeError):
         REQUEST.seed = 8
+
+
+def test_a_request_without_loras_has_the_empty_composition():
+    assert REQUEST.composition == NO_ADAPTERS
+
+
+def test_the_same_lora_twice_in_a_request_adds_up():
+    outline = AdapterUse(name="outline", scale=0.5)
+    assert but(loras=(outline, outline)).composition.uses == (AdapterUse(name="outline", scale=1.0),)

@@ -134,4 +134,4 @@ def test_prompt_tokens_count_the_words_that_the_model_knows(engine, ask):
     engine.begin([ask("row", prompt="Please draw a RED circle!")])
     tokens = engine.prompt_tokens("row")
     engine.drop("row")
-    assert tokens == len(["a", "red", "circle"])
+    assert tokens == len(["red", "circle"])

@@ -33,7 +33,7 @@ def test_a_folder_without_an_index_is_no_model(tmp_path):
 
 
 def test_truncated_weights_are_named(folder):
-    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:10_000])
     message = refusal(folder)
     assert str(weights) in message
@@ -54,8 +54,8 @@ def test_another_pipeline_is_refused_by_class(folder):
 
 def test_a_part_from_foreign_code_is_refused(folder):
     index = folder / "model_index.json"
-    index.write_text(json.dumps(json.loads(index.read_text()) | {"unet": ["my_code", "MyUNet"]}))
-    assert "'MyUNet'" in refusal(folder)
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"transformer": ["my_code", "MyNet"]}))
+    assert "'MyNet'" in refusal(folder)
 
 
 def test_a_tokenizer_that_brings_code_is_refused(folder):
@@ -65,8 +65,10 @@ def test_a_tokenizer_that_brings_code_is_refused(folder):
 
 
 def test_weights_of_the_wrong_shape_are_refused(folder):
-    config = folder / "unet" / "config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"block_out_channels": [32, 32]}))
+    config = folder / "transformer" / "config.json"
+    config.write_text(
+        json.dumps(json.loads(config.read_text()) | {"num_attention_heads": 5, "caption_projection_dim": 160})
+    )
     assert "cannot be loaded" in refusal(folder)
 
 

@@ -1,111 +1,112 @@
-"""diffusers' own pipeline is the oracle: same weights, seed and sampler, same picture."""
+"""diffusers' own pipelines are the oracle: same weights, seed and sampler, same picture."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from diffusers import (
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerDiscreteScheduler,
-    StableDiffusionPipeline,
-)
+from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler
 
 import safelight
+from diffusion.families import DIFFUSION_PEERS, FLOW_PEERS
+from diffusion.makers import write_stable_diffusion
 from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.paint import paint
-from safelight.diffusion.training.nets import make_small_denoiser
 
-PEERS = {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler, "dpm++2m": DPMSolverMultistepScheduler}
 MODELS = Path(safelight.__file__).parent / "models"
 LARGEST_DIFFERENCE = 2e-3
 
 
-@pytest.fixture(scope="module", params=["shapes-large", "shapes-small"])
-def pipeline(request):
-    loaded = StableDiffusionPipeline.from_pretrained(MODELS / request.param, dtype=torch.float32)
+def open_pipeline(folder: Path) -> DiffusionPipeline:
+    index = json.loads((folder / "model_index.json").read_text())
+    absent = {part: None for part, named in index.items() if named == [None, None]}
+    loaded = DiffusionPipeline.from_pretrained(folder, dtype=torch.float32, **absent)
     loaded.set_progress_bar_config(disable=True)
-    loaded.served_name = request.param
     return loaded
 
 
-@pytest.mark.parametrize("steps", [6, 25])
-@pytest.mark.parametrize("sampler", PEERS)
-@pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
-def test_the_picture_is_the_one_that_diffusers_makes(engine, ask, pipeline, sampler, steps, guidance_scale):
-    prompt, negative = "a large red circle left of a small blue star", "a gray background"
-    pipeline.scheduler = PEERS[sampler].from_config(pipeline.scheduler.config)
+def largest_difference(pipeline, engine, request) -> float:
+    """Return how far the engine's picture of `request` is from the pipeline's, on [0, 1]."""
     wanted = pipeline(
-        prompt,
-        negative_prompt=negative,
-        num_inference_steps=steps,
-        guidance_scale=guidance_scale,
-        generator=torch.Generator().manual_seed(11),
+        request.prompt,
+        negative_prompt=request.negative_prompt or None,
+        width=request.width,
+        height=request.height,
+        num_inference_steps=request.steps,
+        guidance_scale=request.guidance_scale,
+        generator=torch.Generator().manual_seed(request.seed),
         output_type="np",
     ).images[0]
+    picture = paint(engine, [request])[0]
+    ours = np.frombuffer(picture.rgb, np.uint8).reshape(picture.height, picture.width, 3) / 255
+    return float(np.abs(ours - wanted).max())
+
+
+@pytest.fixture(scope="module", params=["shapes-large", "shapes-small"])
+def shipped(request):
+    return request.param, open_pipeline(MODELS / request.param)
+
+
+@pytest.mark.parametrize("steps", [6, 25])
+@pytest.mark.parametrize("sampler", FLOW_PEERS)
+@pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
+def test_a_shipped_model_paints_what_it_paints_in_diffusers(engine, ask, shipped, sampler, steps, guidance_scale):
+    name, pipeline = shipped
+    pipeline.scheduler = FLOW_PEERS[sampler](pipeline.scheduler.config | {"shift": 1.0})
     request = ask(
         "row",
-        model=pipeline.served_name,
-        prompt=prompt,
-        negative_prompt=negative,
+        model=name,
+        prompt="a large red circle left of a small blue star",
+        negative_prompt="a gray background",
         steps=steps,
         guidance_scale=guidance_scale,
         sampler=sampler,
         seed=11,
     )
-    picture = paint(engine, [request])[0]
-    ours = np.frombuffer(picture.rgb, np.uint8).reshape(64, 64, 3) / 255
-    assert np.abs(ours - wanted).max() <= LARGEST_DIFFERENCE
+    assert largest_difference(pipeline, engine, request) <= LARGEST_DIFFERENCE
 
 
-def test_a_stock_pipeline_paints_free_text(pipeline):
+def test_so_it_does_at_another_size(engine, ask, shipped):
+    name, pipeline = shipped
+    pipeline.scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
+    request = ask("row", model=name, width=96, height=80, steps=4, sampler="euler")
+    assert largest_difference(pipeline, engine, request) <= LARGEST_DIFFERENCE
+
+
+def test_a_stock_pipeline_paints_free_text(shipped):
+    _, pipeline = shipped
     picture = pipeline("Please draw a RED circle!", num_inference_steps=2, guidance_scale=1.0).images[0]
     assert picture.size == (64, 64)
 
 
-@pytest.fixture(scope="module", params=["leading", "linspace", "trailing"])
-def noise_predicting_folder(request, tmp_path_factory):
-    """A model with random weights, set up as Stable Diffusion 1.x is."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("models") / "noise-predicting"
-    parts = StableDiffusionPipeline.from_pretrained(MODELS / "shapes-small", dtype=torch.float32).components
-    scheduler = DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-        timestep_spacing=request.param,
-    )
-    parts |= {"unet": make_small_denoiser(), "scheduler": scheduler}
-    StableDiffusionPipeline(**parts, requires_safety_checker=False).save_pretrained(folder)
-    return folder
+@pytest.fixture(
+    scope="module",
+    params=[
+        {"timestep_spacing": "leading"},
+        {"timestep_spacing": "linspace"},
+        {"timestep_spacing": "trailing"},
+        {"timestep_spacing": "trailing", "prediction_type": "v_prediction"},
+    ],
+    ids=lambda config: "-".join(config.values()),
+)
+def stable_diffusion(request, tmp_path_factory):
+    return write_stable_diffusion(tmp_path_factory.mktemp("models") / "random", **request.param)
 
 
-@pytest.mark.parametrize("sampler", PEERS)
-def test_a_model_that_predicts_noise_matches_whatever_the_spacing(noise_predicting_folder, ask, sampler):
-    pipeline = StableDiffusionPipeline.from_pretrained(noise_predicting_folder, dtype=torch.float32)
-    pipeline.set_progress_bar_config(disable=True)
-    pipeline.scheduler = PEERS[sampler].from_config(pipeline.scheduler.config)
-    wanted = pipeline(
-        "a red circle",
-        num_inference_steps=10,
-        guidance_scale=4.0,
-        generator=torch.Generator().manual_seed(3),
-        output_type="np",
-    ).images[0]
-    engine = DiffusionEngine.load([noise_predicting_folder])
+@pytest.mark.parametrize("sampler", DIFFUSION_PEERS)
+def test_stable_diffusion_matches_whatever_the_spacing_and_prediction(stable_diffusion, ask, sampler):
+    pipeline = open_pipeline(stable_diffusion)
+    pipeline.scheduler = DIFFUSION_PEERS[sampler](pipeline.scheduler.config)
     request = ask(
         "row",
-        model="noise-predicting",
+        model="random",
         prompt="a red circle",
+        width=32,
+        height=32,
         steps=10,
         guidance_scale=4.0,
         sampler=sampler,
         seed=3,
     )
-    picture = paint(engine, [request])[0]
-    ours = np.frombuffer(picture.rgb, np.uint8).reshape(64, 64, 3) / 255
-    assert np.abs(ours - wanted).max() <= LARGEST_DIFFERENCE
+    assert largest_difference(pipeline, DiffusionEngine.load([stable_diffusion]), request) <= LARGEST_DIFFERENCE

@@ -4,8 +4,9 @@ import pytest
 from rich.progress import Progress
 
 from safelight.diffusion.engine import DiffusionEngine
+from safelight.diffusion.training.course import train
 from safelight.diffusion.training.fit import Course
-from safelight.diffusion.training.recipe import Recipe, train
+from safelight.diffusion.training.recipe import Recipe
 
 
 def short(name: str) -> Course:
@@ -19,6 +20,7 @@ RECIPE = Recipe(
     decoder=short("decoder"),
     large=short("large"),
     small=short("small"),
+    distilled=short("distilled"),
     crops=4,
     whole_pictures=2,
     batch=2,
@@ -41,8 +43,8 @@ def test_the_course_ends_with_models_that_can_be_served(course):
 def test_every_stage_leaves_a_loss_log_and_every_model_a_sheet(course):
     folder, _ = course
     names = {file.name for file in folder.iterdir()}
-    logs = {f"{stage}.loss.csv" for stage in ("autoencoder", "detail", "decoder", "large", "small")}
-    assert logs | {"shapes-large.2.png", "shapes-small.2.png"} <= names
+    logs = {f"{stage}.loss.csv" for stage in ("autoencoder", "detail", "decoder", "large", "small", "distilled")}
+    assert logs | {"large.2.png", "small.2.png", "distilled.2.png"} <= names
 
 
 def test_a_finished_course_is_not_run_again(course):

@@ -18,7 +18,11 @@ BACKGROUNDS = ("white", "gray", "black", "beige")
 
 
 def test_both_models_together_stay_within_their_bytes():
-    assert sum(file.stat().st_size for file in MODELS.rglob("*") if file.is_file()) <= MOST_BYTES
+    assert sum(_bytes(folder) for folder in MODELS.glob("shapes-*")) <= MOST_BYTES
+
+
+def test_all_adapters_together_stay_within_their_bytes():
+    assert 0 < _bytes(MODELS / "adapters") <= MOST_BYTES
 
 
 def test_every_weight_is_finite():
@@ -34,3 +38,7 @@ def test_backgrounds_are_those_of_the_captions(engine, model):
         np.frombuffer(one.rgb, np.uint8).reshape(one.height, one.width, 3) for one in paint_all(engine, requests)
     ]
     assert [look(picture).background for picture in pictures] == [parse(caption).background for caption in captions]
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

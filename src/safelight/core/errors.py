@@ -4,13 +4,19 @@ SafelightError
 ├── RequestError              the caller can mend it
 │   ├── InvalidParameter
 │   ├── UnknownModel
-│   └── UnknownSampler
+│   ├── UnknownSampler
+│   ├── UnknownAdapter
+│   ├── AdapterExists
+│   ├── AdapterMisfit         it is of another kind, or for another model
+│   ├── AdapterTooLarge
+│   └── TooManyAdapters
 ├── Rejected                  right, but not now: come back after `retry_after_s`
 │   ├── QueueFull
 │   ├── DeadlineUnmeetable
 │   └── Draining
 ├── WorkFailed                accepted, but no picture came of it
-└── ModelFolderError          a model on disk cannot be served
+├── ModelFolderError          a model on disk cannot be served
+└── AdapterFileError          an adapter on disk cannot be read
 """
 
 import difflib
@@ -57,6 +63,60 @@ class UnknownSampler(RequestError):
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__(
             f"No sampler named {shorten(name)}; {nearest(name, known)}", param="sampler", code="invalid_value"
+        )
+
+
+class UnknownAdapter(RequestError):
+    """An adapter that is not registered, or not any more."""
+
+    def __init__(self, name: str, known: Sequence[str], *, param: str = "loras") -> None:
+        super().__init__(
+            f"No adapter named {shorten(name)}; {nearest(name, known)} Register it with `safelight adapters add`.",
+            param=param,
+            code="adapter_not_found",
+        )
+
+
+class AdapterExists(RequestError):
+    """A name that a registered adapter has."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is an adapter named {shorten(name)} already; remove it first, or give this one another name.",
+            param="name",
+            code="adapter_exists",
+        )
+
+
+class AdapterMisfit(RequestError):
+    """An adapter used as what it is not, or with a model that it was not made for."""
+
+    def __init__(self, name: str, *, made: str, asked: str, param: str = "loras") -> None:
+        super().__init__(
+            f"{shorten(name)} is a {made}, so it cannot be used as a {asked}.", param=param, code="adapter_misfit"
+        )
+
+
+class AdapterTooLarge(RequestError):
+    """An adapter that fits in no place meant for adapters."""
+
+    def __init__(self, name: str, *, needs: str, limit: str) -> None:
+        super().__init__(
+            f"{shorten(name)} has {needs}, and adapters here may have at most {limit}; "
+            "make room for larger ones, or export it smaller.",
+            param="name",
+            code="adapter_too_large",
+        )
+
+
+class TooManyAdapters(RequestError):
+    """More adapters in one request than one picture may have, or than have room at the same time."""
+
+    def __init__(self, count: int, *, limit: int, param: str = "loras") -> None:
+        super().__init__(
+            f"{param} names {count} adapters; a picture may have at most {limit}. Leave some out.",
+            param=param,
+            code="too_many_adapters",
         )
 
 
@@ -122,6 +182,12 @@ class WorkFailed(SafelightError):
 
 class ModelFolderError(SafelightError):
     """A model folder that is missing, damaged, or not allowed."""
+
+
+class AdapterFileError(SafelightError):
+    """An adapter's file or folder that is missing, damaged, not allowed, or made for another model."""
+
+    reason = "adapter_refused"
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

@@ -4,6 +4,9 @@ import math
 
 import msgspec
 
+from safelight.core.adapter import AdapterUse, Composition, composition_of
+from safelight.core.model import Guidance
+
 
 class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One picture that somebody asked for, fully specified and already checked against its model.
@@ -11,11 +14,13 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: unique name of this picture's request.
         steps: denoising steps.
-        guidance_scale: strength of classifier-free guidance; 1 or less means none.
+        guidance_scale: strength of guidance; 1 or less means none where it is classifier-free.
+        guidance: how its model is guided.
         seed: of the initial noise; the same seed gives the same picture whoever shares the batch.
         arrived_s: time of arrival on the driver's clock.
         deadline_s: seconds after arrival by which the picture must be ready.
         preview_every: a preview is made after every so many steps; 0 for none.
+        loras: in any order; the same one twice adds up.
     """
 
     id: str
@@ -26,11 +31,13 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     height: int
     steps: int
     guidance_scale: float
+    guidance: Guidance = "classifier-free"
     sampler: str
     seed: int
     arrived_s: float
     deadline_s: float | None = None
     preview_every: int = 0
+    loras: tuple[AdapterUse, ...] = ()
 
     @property
     def due_s(self) -> float:
@@ -40,9 +47,14 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_guided(self) -> bool:
         """Whether each step needs the denoiser with and without the prompt."""
-        return self.guidance_scale > 1
+        return self.guidance == "classifier-free" and self.guidance_scale > 1
 
     @property
     def denoiser_rows(self) -> int:
         """How many denoiser rows one step of this picture takes."""
         return 2 if self.is_guided else 1
+
+    @property
+    def composition(self) -> Composition:
+        """What its LoRAs come to together."""
+        return composition_of(self.loras)

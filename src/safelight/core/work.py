@@ -2,6 +2,7 @@
 
 import msgspec
 
+from safelight.core.adapter import AdapterSpec
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 
@@ -37,7 +38,21 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """End the worker process after the current tick."""
 
 
-WorkerCommand = Run | Cancel | Stop
+class AddAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Read the adapter at `path`; jobs call these very weights `handle` from now on."""
+
+    handle: str
+    name: str
+    path: str
+
+
+class RemoveAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Let go of these weights; no job that comes later uses them. Unknown handles are ignored."""
+
+    handle: str
+
+
+WorkerCommand = Run | Cancel | Stop | AddAdapter | RemoveAdapter
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -97,4 +112,18 @@ class Dropped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     request_id: str
 
 
-WorkerEvent = Ready | Started | Stepped | Ticked | Finished | Failed | Dropped
+class AdapterAdded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The adapter was read and fits one of the models."""
+
+    handle: str
+    spec: AdapterSpec
+
+
+class AdapterRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The adapter cannot be used; `message` says why and is fit for users."""
+
+    handle: str
+    message: str
+
+
+WorkerEvent = Ready | Started | Stepped | Ticked | Finished | Failed | Dropped | AdapterAdded | AdapterRefused

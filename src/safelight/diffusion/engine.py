@@ -1,23 +1,40 @@
 """The engine: step-level batching over rows that are each at a step of their own."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from safelight.core.errors import ModelFolderError
+from safelight.core.adapter import NO_ADAPTERS, AdapterSpec, Composition
+from safelight.core.errors import AdapterFileError, ModelFolderError
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 from safelight.core.work import Pixels
 from safelight.diffusion.family import Conditioning
 from safelight.diffusion.loading import LoadedModel, load_model
+from safelight.diffusion.lora.weights import LoraWeights
 from safelight.diffusion.rows import Row, before, initial_noise, levels_after, levels_now
 from safelight.diffusion.samplers import SAMPLERS_BY_NAME, Before, Levels
-from safelight.diffusion.schedule import Schedule, make_schedule
+from safelight.diffusion.schedule import Schedule
 
 SCHEDULES_KEPT = 256
+LORA_RANKS = 256
+
+_Text = tuple[str | None, Composition]
+"""A prompt and the LoRAs that it is encoded with; no prompt is what guidance steers away from by default."""
+
+_UNPROMPTED: _Text = (None, NO_ADAPTERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadLora:
+    """Weights of a LoRA and the model that they fit."""
+
+    model: str
+    weights: LoraWeights
 
 
 class DiffusionEngine:
@@ -27,20 +44,30 @@ class DiffusionEngine:
         self._models = {model.spec.name: model for model in models}
         self._device = device
         self._rows: dict[str, Row] = {}
+        self._adapters: dict[str, str] = {}
         self._schedule = lru_cache(maxsize=SCHEDULES_KEPT)(self._make_schedule)
 
     @classmethod
     def load(
-        cls, folders: Sequence[Path], *, device: str = "cpu", threads: int = 1, max_denoiser_rows: int = 32
+        cls,
+        folders: Sequence[Path],
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        max_denoiser_rows: int = 32,
+        lora_ranks: int = LORA_RANKS,
     ) -> "DiffusionEngine":
-        """Load model folders and measure them.
+        """Load model folders and measure them; of all LoRAs beside one model, the ranks come to `lora_ranks` at most.
 
         Raises:
             ModelFolderError: if a folder cannot be served, or two would be served under one name.
         """
         torch.set_num_threads(threads)
         with torch.inference_mode():
-            models = [load_model(folder, device=device, max_denoiser_rows=max_denoiser_rows) for folder in folders]
+            models = [
+                load_model(folder, device=device, max_denoiser_rows=max_denoiser_rows, lora_ranks=lora_ranks)
+                for folder in folders
+            ]
         names = [model.spec.name for model in models]
         if doubled := {name for name in names if names.count(name) > 1}:
             raise ModelFolderError(f"Two model folders are called {min(doubled)!r}; rename one of them.")
@@ -51,22 +78,26 @@ class DiffusionEngine:
         """The models that are loaded."""
         return tuple(model.spec for model in self._models.values())
 
-    def _make_schedule(self, model: str, sampler: str, steps: int) -> Schedule:
-        return make_schedule(self._models[model].family.scheduler_config, sampler=sampler, steps=steps)
+    def _make_schedule(self, model: str, sampler: str, steps: int, width: int, height: int) -> Schedule:
+        return self._models[model].family.schedule(sampler=sampler, steps=steps, width=width, height=height)
 
     @torch.inference_mode()
     def begin(self, requests: Sequence[ImageRequest]) -> None:
         """Encode the prompts of `requests`, all of one model, and give each a row of initial noise."""
         model = self._models[requests[0].model]
+        assert all(request.guidance == model.spec.guidance for request in requests)
         encoded = _encode(model, requests)
         for request in requests:
             shape = model.family.latent_shape(request.width, request.height)
-            schedule = self._schedule(request.model, request.sampler, request.steps)
+            loras = request.composition
+            text = model.loras.on_text(loras)
+            schedule = self._schedule(request.model, request.sampler, request.steps, request.width, request.height)
             self._rows[request.id] = Row(
                 request=request,
                 schedule=schedule,
-                wanted=encoded[request.prompt],
-                unwanted=encoded[request.negative_prompt] if request.is_guided else None,
+                wanted=encoded[request.prompt, text],
+                unwanted=encoded[request.negative_prompt or None, text] if request.is_guided else None,
+                loras=loras,
                 latent=(schedule.first_scale * initial_noise(request, shape)).to(self._device),
             )
 
@@ -107,18 +138,56 @@ class DiffusionEngine:
         pictures = family.decode(torch.stack([row.latent for row in rows])).cpu().numpy()
         return [Pixels(width=picture.shape[1], height=picture.shape[0], rgb=picture.tobytes()) for picture in pictures]
 
+    def read_adapter(self, name: str, path: Path) -> tuple[AdapterSpec, ReadLora]:
+        """Read a LoRA for the first of the models that it fits; safe in any thread.
+
+        Raises:
+            AdapterFileError: if it cannot be used with any of them.
+        """
+        refusals = []
+        for model in self._models.values():
+            try:
+                spec, weights = model.loras.read(name, path)
+            except AdapterFileError as error:
+                refusals.append(str(error))
+            else:
+                return spec, ReadLora(model=spec.model, weights=weights)
+        raise AdapterFileError(" ".join(dict.fromkeys(refusals)))
+
+    @torch.inference_mode()
+    def load_adapter(self, handle: str, weights: ReadLora) -> None:
+        """Put a LoRA beside its model; requests call it `handle`."""
+        self._models[weights.model].loras.load(handle, weights.weights)
+        self._adapters[handle] = weights.model
+
+    @torch.inference_mode()
+    def evict_adapter(self, handle: str) -> None:
+        """Let go of a LoRA that no row uses."""
+        self._models[self._adapters.pop(handle)].loras.evict(handle)
+
+    @torch.inference_mode()
+    def fold(self, model: str, composition: Composition) -> None:
+        """Have the model's weights hold `composition` of handles and nothing else; rows get what differs from it."""
+        self._models[model].loras.fold(composition)
+
     def drop(self, request_id: str) -> None:
         """Free a row; ids without a row are ignored."""
         self._rows.pop(request_id, None)
 
 
-def _encode(model: LoadedModel, requests: Sequence[ImageRequest]) -> dict[str, Conditioning]:
-    """Return every text of `requests` with its conditioning, each encoded once, in one batch."""
-    prompts = [request.prompt for request in requests]
-    prompts += [request.negative_prompt for request in requests if request.is_guided]
-    fresh = [prompt for prompt in dict.fromkeys(prompts) if prompt]
-    conditionings = model.family.encode(fresh) if fresh else []
-    return dict(zip(fresh, conditionings, strict=True)) | {"": model.empty_prompt}
+def _encode(model: LoadedModel, requests: Sequence[ImageRequest]) -> dict[_Text, Conditioning]:
+    """Return every text with its conditioning, each encoded once, in one batch; None is no negative prompt."""
+    texts: list[_Text] = []
+    for request in requests:
+        loras = model.loras.on_text(request.composition)
+        texts.append((request.prompt, loras))
+        if request.is_guided:
+            texts.append((request.negative_prompt or None, loras))
+    known = {_UNPROMPTED: model.unprompted}
+    fresh = [text for text in dict.fromkeys(texts) if text not in known]
+    with model.loras.encoding([loras for _, loras in fresh]):
+        encoded = model.family.encode([prompt for prompt, _ in fresh])
+    return dict(zip(fresh, encoded, strict=True)) | known
 
 
 def _predict(model: LoadedModel, rows: Sequence[Row], latents: Tensor) -> Tensor:
@@ -128,15 +197,20 @@ def _predict(model: LoadedModel, rows: Sequence[Row], latents: Tensor) -> Tensor
     """
     guided = [index for index, row in enumerate(rows) if row.unwanted is not None]
     times = torch.stack([row.schedule.times[row.steps_done] for row in rows]).to(latents.device)
-    contexts = [row.wanted.context for row in rows] + [row.unwanted.context for row in rows if row.unwanted is not None]
-    prediction = model.family.denoise(
-        torch.cat([latents, latents[guided]]), torch.cat([times, times[guided]]), torch.stack(contexts)
-    )
+    conditionings = [row.wanted for row in rows] + [row.unwanted for row in rows if row.unwanted is not None]
+    scale = torch.tensor([row.request.guidance_scale for row in rows], device=latents.device)
+    loras = [row.loras for row in rows] + [rows[index].loras for index in guided]
+    with model.loras.denoising(loras):
+        prediction = model.family.denoise(
+            torch.cat([latents, latents[guided]]),
+            torch.cat([times, times[guided]]),
+            conditionings,
+            torch.cat([scale, scale[guided]]),
+        )
     wanted, unwanted = prediction[: len(rows)], prediction[len(rows) :]
     if not guided:
         return wanted
-    scale = torch.tensor([rows[index].request.guidance_scale for index in guided], device=latents.device)
-    wanted[guided] = unwanted + scale.view(-1, 1, 1, 1) * (wanted[guided] - unwanted)
+    wanted[guided] = unwanted + scale[guided].view(-1, 1, 1, 1) * (wanted[guided] - unwanted)
     return wanted
 
 

@@ -2,30 +2,69 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
+
+from safelight.core.model import Guidance
+from safelight.core.work import Pixels
+from safelight.diffusion.controls import ControlBase
+from safelight.diffusion.residuals import Residuals
+from safelight.diffusion.schedule import Schedule
+from safelight.diffusion.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conditioning:
-    """What one prompt tells the denoiser: `context` of shape (tokens, width), and how many tokens were words."""
+    """What one prompt tells the denoiser.
+
+    Attributes:
+        context: (tokens, width), what attention reads.
+        pooled: (width,), the prompt as one vector, for families that want it.
+        prompt_tokens: how many tokens were words.
+    """
 
     context: Tensor
+    pooled: Tensor | None = None
     prompt_tokens: int
 
 
 class Family(Protocol):
-    """Text encoder, denoiser and decoder of one loaded model."""
+    """Text encoders, denoiser and decoder of one loaded model; computes, and remembers nothing between calls."""
 
-    @property
-    def name(self) -> str:
-        """The family's name, such as `stable-diffusion`."""
+    name: str
+    """The family's name, such as `stable-diffusion`."""
+
+    pipeline: str
+    """The diffusers pipeline that a model folder of this family names."""
+
+    def __init__(self, folder: Path, *, device: str) -> None:
+        """Load from a diffusers folder.
+
+        Raises:
+            ModelFolderError: if the folder is not a whole model of this family in safetensors.
+        """
         ...
 
     @property
-    def scheduler_config(self) -> Mapping[str, Any]:
-        """The diffusers scheduler config that the model was trained with."""
+    def guidance(self) -> Guidance:
+        """How this model is guided."""
+        ...
+
+    @property
+    def defaults(self) -> Settings:
+        """What a silent request gets where the folder does not say."""
+        ...
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """What LoRAs may change, under diffusers' names, the denoiser first."""
+        ...
+
+    @property
+    def control_base(self) -> ControlBase:
+        """What this model's ControlNets must know of it."""
         ...
 
     @property
@@ -42,12 +81,30 @@ class Family(Protocol):
         """Return (channels, height, width) of the latents of a picture of this size in pixels."""
         ...
 
-    def encode(self, prompts: Sequence[str]) -> list[Conditioning]:
-        """Encode prompts in one batch."""
+    def schedule(self, *, sampler: str, steps: int, width: int, height: int) -> Schedule:
+        """Return the noise levels that diffusers would use for a picture of this size in pixels."""
         ...
 
-    def denoise(self, latents: Tensor, times: Tensor, contexts: Tensor) -> Tensor:
-        """Return the raw prediction for (rows, channels, height, width) latents at (rows,) times."""
+    def encode(self, prompts: Sequence[str | None]) -> list[Conditioning]:
+        """Encode prompts in one batch; None is what guidance steers away from where nobody said what."""
+        ...
+
+    def denoise(
+        self,
+        latents: Tensor,
+        times: Tensor,
+        conditionings: Sequence[Conditioning],
+        guidance: Tensor,
+        residuals: Residuals | None = None,
+    ) -> Tensor:
+        """Return the raw prediction for (rows, channels, height, width) latents at (rows,) times.
+
+        `guidance`, of shape (rows,), is for models that read it themselves; `residuals` are added within.
+        """
+        ...
+
+    def control_hint(self, picture: Pixels) -> Tensor:
+        """Return a control picture, of the size of the picture to paint, as this family's ControlNets read it."""
         ...
 
     def estimate_x0(self, latents: Tensor, prediction: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:

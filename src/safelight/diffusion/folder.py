@@ -15,7 +15,7 @@ SETTINGS = "safelight.json"
 LARGEST_JSON_BYTES = 16 << 20
 
 
-def read_index(folder: Path, *, allowed: Mapping[str, frozenset[str]]) -> Mapping[str, Any]:
+def read_index(folder: Path, *, allowed: Mapping[str, frozenset[str | None]]) -> Mapping[str, Any]:
     """Return the folder's model index after checking that every part is of an allowed class.
 
     Raises:
@@ -25,13 +25,20 @@ def read_index(folder: Path, *, allowed: Mapping[str, frozenset[str]]) -> Mappin
         raise ModelFolderError(f"There is no model folder {str(folder)!r}; name a folder that holds {INDEX}.")
     index = read_json(folder / INDEX)
     for part, classes in allowed.items():
-        named = index.get(part)
-        name = named[-1] if isinstance(named, list) and named else named
+        name = class_in(index, part)
         if name not in classes:
             raise ModelFolderError(
-                f"{str(folder / INDEX)!r} has {part} of class {name!r}; Safelight serves {', '.join(sorted(classes))}."
+                f"{str(folder / INDEX)!r} has {part} of class {name!r}; "
+                f"Safelight serves {', '.join(sorted(map(str, classes)))}."
             )
     return index
+
+
+def class_in(index: Mapping[str, Any], part: str) -> str | None:
+    """Return the class that a model index names for a part, or None where there is no such part."""
+    named = index.get(part)
+    last: object = named[-1] if isinstance(named, list) and named else named
+    return None if last is None else str(last)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -8,45 +8,51 @@ import msgspec
 from safelight.core.errors import ModelFolderError
 from safelight.core.model import ModelSpec
 from safelight.diffusion.family import Conditioning, Family
-from safelight.diffusion.folder import SETTINGS
+from safelight.diffusion.flux import Flux
+from safelight.diffusion.folder import INDEX, SETTINGS, read_index, read_json
 from safelight.diffusion.measuring import measure_decode_s, measure_encode_s, measure_step_times
+from safelight.diffusion.measuring_loras import measure_adapter_costs
+from safelight.diffusion.model_loras import ModelLoras
 from safelight.diffusion.preview import PreviewMap, fit_preview
 from safelight.diffusion.samplers import SAMPLERS_BY_NAME
+from safelight.diffusion.settings import Settings
 from safelight.diffusion.stable_diffusion import StableDiffusion
+from safelight.diffusion.stable_diffusion_3 import StableDiffusion3
+from safelight.diffusion.stable_diffusion_xl import StableDiffusionXL
+
+FAMILIES: tuple[type[Family], ...] = (StableDiffusion, StableDiffusionXL, StableDiffusion3, Flux)
 
 SIDES_OVER_NATIVE = 2
 """How many times its native side a picture may measure."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a silent request gets; a model folder may state it in `safelight.json`."""
-
-    steps: int = 25
-    guidance_scale: float = 5.0
-    sampler: str = "dpm++2m"
-
-
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """A family with all that serving needs to know about it; the empty prompt is encoded once."""
+    """A family with all that serving needs to know about it.
+
+    `unprompted` is what guidance steers away from where nobody said what.
+    """
 
     family: Family
     spec: ModelSpec
     preview: PreviewMap
-    empty_prompt: Conditioning
+    unprompted: Conditioning
+    loras: ModelLoras
 
 
-def load_model(folder: Path, *, device: str, max_denoiser_rows: int) -> LoadedModel:
+def load_model(folder: Path, *, device: str, max_denoiser_rows: int, lora_ranks: int) -> LoadedModel:
     """Load and measure the model in `folder`, which is served under the folder's name.
 
     Raises:
         ModelFolderError: if it cannot be served.
     """
-    settings = _read_settings(folder / SETTINGS)
-    family = StableDiffusion(folder, device=device)
+    family = _family_of(folder)(folder, device=device)
+    settings = _read_settings(folder / SETTINGS, family.defaults)
     width, height = family.native_size
+    name = folder.resolve().name
+    loras = ModelLoras(name, family.networks, pages=lora_ranks)
     spec = ModelSpec(
-        name=folder.resolve().name,
+        name=name,
         family=family.name,
         width=width,
         height=height,
@@ -59,16 +65,33 @@ def load_model(folder: Path, *, device: str, max_denoiser_rows: int) -> LoadedMo
         step_times=measure_step_times(family, max_denoiser_rows=max_denoiser_rows),
         encode_s=measure_encode_s(family),
         decode_s=measure_decode_s(family),
+        guidance=family.guidance,
+        adapter_costs=measure_adapter_costs(family, loras, max_denoiser_rows=max_denoiser_rows) if lora_ranks else None,
     )
-    return LoadedModel(family=family, spec=spec, preview=fit_preview(family), empty_prompt=family.encode([""])[0])
+    return LoadedModel(
+        family=family,
+        spec=spec,
+        preview=fit_preview(family),
+        unprompted=family.encode([None])[0],
+        loras=loras,
+    )
 
 
-def _read_settings(path: Path) -> Settings:
+def _family_of(folder: Path) -> type[Family]:
+    named = read_index(folder, allowed={}).get("_class_name")
+    for family in FAMILIES:
+        if family.pipeline == named:
+            return family
+    known = ", ".join(family.pipeline for family in FAMILIES)
+    raise ModelFolderError(f"{str(folder / INDEX)!r} is of class {named!r}; Safelight serves {known}.")
+
+
+def _read_settings(path: Path, defaults: Settings) -> Settings:
     if not path.exists():
-        return Settings()
+        return defaults
     try:
-        settings = msgspec.json.decode(path.read_bytes(), type=Settings)
-    except (OSError, msgspec.DecodeError) as error:
+        settings = msgspec.convert(msgspec.to_builtins(defaults) | read_json(path), type=Settings)
+    except msgspec.ValidationError as error:
         raise ModelFolderError(f"{str(path)!r} is not a valid settings file: {error}") from None
     if settings.sampler not in SAMPLERS_BY_NAME:
         raise ModelFolderError(

@@ -18,12 +18,11 @@ def measure_step_times(family: Family, *, max_denoiser_rows: int) -> tuple[StepT
     """Return the median seconds of a denoiser call for each number of rows up to `max_denoiser_rows`."""
     width, height = family.native_size
     shape = family.latent_shape(width, height)
-    context = family.encode([""])[0].context
+    conditioning = family.encode([""])[0]
     times = []
     for rows in (count for count in DENOISER_ROWS if count == 1 or count <= max_denoiser_rows):
-        latents = torch.zeros(rows, *shape)
-        contexts = context.expand(rows, -1, -1)
-        seconds = _median_seconds(partial(family.denoise, latents, torch.zeros(rows), contexts))
+        latents, zeros = torch.zeros(rows, *shape), torch.zeros(rows)
+        seconds = _median_seconds(partial(family.denoise, latents, zeros, [conditioning] * rows, zeros))
         times.append(StepTime(denoiser_rows=rows, seconds=seconds))
     return tuple(times)
 

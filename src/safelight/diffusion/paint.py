@@ -25,6 +25,7 @@ def make_request(models: Sequence[ModelSpec], prompt: str, *, model: str, seed: 
         height=spec.height,
         steps=spec.steps,
         guidance_scale=spec.guidance_scale,
+        guidance=spec.guidance,
         sampler=spec.sampler,
         seed=seed,
         arrived_s=0.0,

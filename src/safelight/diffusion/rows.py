@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from safelight.core.adapter import NO_ADAPTERS, Composition
 from safelight.core.request import ImageRequest
 from safelight.diffusion.family import Conditioning
 from safelight.diffusion.samplers import Before, Levels
@@ -21,6 +22,7 @@ class Row:
     wanted: Conditioning
     unwanted: Conditioning | None
     latent: Tensor
+    loras: Composition = NO_ADAPTERS
     steps_done: int = 0
     x0: Tensor | None = None
 

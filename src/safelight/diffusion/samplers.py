@@ -39,19 +39,12 @@ Step = Callable[[Tensor, Tensor, Levels, Levels, Before], Tensor]
 
 
 def ddim(latent: Tensor, x0: Tensor, now: Levels, after: Levels, before: Before) -> Tensor:
-    """Keep the estimated noise and the estimated picture, and mix them anew (Song et al., 2021, eq. 12, eta 0)."""
+    """Keep the estimated noise and the estimated picture, and mix them anew (Song et al., 2021, eq. 12, eta 0).
+
+    This is also one Euler step along the noise ratio (Karras et al., 2022, alg. 1) and along a flow's time.
+    """
     noise = (latent - now.alpha * x0) / now.sigma
     return after.alpha * x0 + after.sigma * noise
-
-
-def euler(latent: Tensor, x0: Tensor, now: Levels, after: Levels, before: Before) -> Tensor:
-    """One Euler step of dx/dr = (x - x0) / r for x = latent / alpha, r = sigma / alpha (Karras et al., 2022, alg. 1).
-
-    In exact arithmetic this is `ddim`; on the same grid of levels the two differ by rounding alone.
-    """
-    scaled = latent / now.alpha
-    slope = (scaled - x0) / now.ratio
-    return after.alpha * (scaled + slope * (after.ratio - now.ratio))
 
 
 def dpm_2m(latent: Tensor, x0: Tensor, now: Levels, after: Levels, before: Before) -> Tensor:
@@ -79,7 +72,7 @@ class Sampler:
 
 SAMPLERS = (
     Sampler(name="ddim", order=1, step=ddim),
-    Sampler(name="euler", order=1, step=euler),
+    Sampler(name="euler", order=1, step=ddim),
     Sampler(name="dpm++2m", order=2, step=dpm_2m),
 )
 

@@ -1,7 +1,4 @@
-"""The Stable Diffusion family: one CLIP text encoder, a UNet and a KL autoencoder.
-
-The embedded `shapes` models are of this family.
-"""
+"""The Stable Diffusion 1.x and 2.x family: one CLIP text encoder, a UNet and a KL autoencoder."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,86 +6,119 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from torch import Tensor
-from transformers import AutoTokenizer, CLIPTextModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel
 
 from safelight.core.errors import ModelFolderError
+from safelight.core.model import Guidance
+from safelight.core.work import Pixels
+from safelight.diffusion.controls import ControlBase, pixel_hint, plain_config
 from safelight.diffusion.family import Conditioning
-from safelight.diffusion.folder import check_weights, explaining, read_index, read_json
+from safelight.diffusion.folder import explaining, read_index, read_json
+from safelight.diffusion.parts import TOKENIZERS, count_words, decode, downscale, load_part, load_tokenizer, tokenize
+from safelight.diffusion.residuals import Residuals, unet_arguments
+from safelight.diffusion.schedule import Schedule, diffusion_schedule
+from safelight.diffusion.settings import Settings
 
 ALLOWED = {
-    "_class_name": frozenset({"StableDiffusionPipeline"}),
     "unet": frozenset({"UNet2DConditionModel"}),
     "vae": frozenset({"AutoencoderKL"}),
     "text_encoder": frozenset({"CLIPTextModel"}),
-    "tokenizer": frozenset({"CLIPTokenizer", "CLIPTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"}),
+    "tokenizer": TOKENIZERS,
 }
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
+DEFAULTS = Settings(steps=25, guidance_scale=7.5, sampler="dpm++2m")
 
 
 class StableDiffusion:
-    """One loaded Stable Diffusion model; computes, and remembers nothing between calls."""
+    """One loaded Stable Diffusion model."""
 
     name = "stable-diffusion"
+    pipeline = "StableDiffusionPipeline"
 
     def __init__(self, folder: Path, *, device: str) -> None:
-        """Load from a diffusers folder.
-
-        Raises:
-            ModelFolderError: if the folder is not a whole Stable Diffusion model in safetensors.
-        """
         read_index(folder, allowed=ALLOWED)
         self._device = torch.device(device)
-        self._tokenizer = _load_tokenizer(folder / "tokenizer")
-        self._text_encoder = self._load(CLIPTextModel, folder / "text_encoder")
-        self._unet = self._load(UNet2DConditionModel, folder / "unet")
-        self._vae = self._load(AutoencoderKL, folder / "vae")
+        self._tokenizer = load_tokenizer(folder / "tokenizer")
+        self._text_encoder = load_part(CLIPTextModel, folder / "text_encoder", device=self._device)
+        self._unet = load_part(UNet2DConditionModel, folder / "unet", device=self._device)
+        self._vae = load_part(AutoencoderKL, folder / "vae", device=self._device)
         with explaining(folder / "scheduler"):
             scheduler = DDIMScheduler.from_config(read_json(folder / "scheduler" / "scheduler_config.json"))
-        self.scheduler_config: Mapping[str, Any] = dict(scheduler.config)
-        self._predicts = self.scheduler_config["prediction_type"]
+        self._scheduler_config: Mapping[str, Any] = dict(scheduler.config)
+        self._predicts = self._scheduler_config["prediction_type"]
         if self._predicts not in PREDICTIONS:
             raise ModelFolderError(f"{str(folder)!r} predicts {self._predicts!r}; known are {', '.join(PREDICTIONS)}.")
 
-    def _load(self, kind: Any, folder: Path) -> Any:  # noqa: ANN401 - the libraries' classes are untyped
-        check_weights(folder)
-        with explaining(folder):
-            part = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, dtype=torch.float32)
-        return part.to(self._device).eval().requires_grad_(requires_grad=False)
+    @property
+    def guidance(self) -> Guidance:
+        """How this model is guided."""
+        return "classifier-free"
 
     @property
-    def _downscale(self) -> int:
-        return int(2 ** (len(self._vae.config.block_out_channels) - 1))
+    def defaults(self) -> Settings:
+        """What a silent request gets where the folder does not say."""
+        return DEFAULTS
+
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """What LoRAs may change, under diffusers' names, the denoiser first."""
+        return {"unet": self._unet, "text_encoder": self._text_encoder}
+
+    @property
+    def control_base(self) -> ControlBase:
+        """What this model's ControlNets must know of it."""
+        return ControlBase(
+            controlnet="ControlNetModel", denoiser=plain_config(self._unet), pixels_per_place=downscale(self._vae)
+        )
 
     @property
     def native_size(self) -> tuple[int, int]:
         """Width and height, in pixels, that the model was trained at."""
-        side = int(self._unet.config.sample_size) * self._downscale
+        side = int(self._unet.config.sample_size) * downscale(self._vae)
         return side, side
 
     @property
     def size_multiple(self) -> int:
         """Latents must halve evenly at every level of the UNet."""
-        return self._downscale * int(2 ** (len(self._unet.config.block_out_channels) - 1))
+        return downscale(self._vae) * int(2 ** (len(self._unet.config.block_out_channels) - 1))
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int]:
         """Return (channels, height, width) of the latents of a picture of this size in pixels."""
-        return int(self._unet.config.in_channels), height // self._downscale, width // self._downscale
+        pixels = downscale(self._vae)
+        return int(self._unet.config.in_channels), height // pixels, width // pixels
 
-    def encode(self, prompts: Sequence[str]) -> list[Conditioning]:
-        """Encode prompts in one batch, cut or padded to the tokenizer's length as diffusers does."""
-        tokens = self._tokenizer(list(prompts), padding="max_length", truncation=True, return_tensors="pt").input_ids
+    def schedule(self, *, sampler: str, steps: int, width: int, height: int) -> Schedule:
+        """Return the noise levels that diffusers would use for a picture of this size in pixels."""
+        return diffusion_schedule(self._scheduler_config, sampler=sampler, steps=steps)
+
+    def encode(self, prompts: Sequence[str | None]) -> list[Conditioning]:
+        """Encode prompts in one batch; None is what guidance steers away from where nobody said what."""
+        tokens = tokenize(self._tokenizer, prompts)
         contexts = self._text_encoder(tokens.to(self._device))[0]
-        ends = (tokens == self._tokenizer.eos_token_id).int().argmax(dim=1).tolist()
         return [
-            Conditioning(context=context, prompt_tokens=max(0, end - 1))
-            for context, end in zip(contexts, ends, strict=True)
+            Conditioning(context=context, prompt_tokens=words)
+            for context, words in zip(contexts, count_words(self._tokenizer, tokens), strict=True)
         ]
 
-    def denoise(self, latents: Tensor, times: Tensor, contexts: Tensor) -> Tensor:
+    def denoise(
+        self,
+        latents: Tensor,
+        times: Tensor,
+        conditionings: Sequence[Conditioning],
+        guidance: Tensor,
+        residuals: Residuals | None = None,
+    ) -> Tensor:
         """Return the raw prediction for (rows, channels, height, width) latents at (rows,) times."""
-        prediction: Tensor = self._unet(latents, times, encoder_hidden_states=contexts, return_dict=False)[0]
+        contexts = torch.stack([conditioning.context for conditioning in conditionings])
+        prediction: Tensor = self._unet(
+            latents, times, encoder_hidden_states=contexts, **unet_arguments(residuals), return_dict=False
+        )[0]
         return prediction
+
+    def control_hint(self, picture: Pixels) -> Tensor:
+        """Return a control picture, of the size of the picture to paint, as this family's ControlNets read it."""
+        return pixel_hint(picture).to(self._device)
 
     def estimate_x0(self, latents: Tensor, prediction: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """Return the clean latents that a prediction stands for."""
@@ -100,13 +130,4 @@ class StableDiffusion:
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return pictures as (rows, height, width, 3) bytes."""
-        signal = self._vae.decode(latents / self._vae.config.scaling_factor, return_dict=False)[0]
-        return (signal / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-
-
-def _load_tokenizer(folder: Path) -> Any:  # noqa: ANN401 - likewise
-    config = read_json(folder / "tokenizer_config.json")
-    if config.get("auto_map"):
-        raise ModelFolderError(f"{str(folder)!r} brings code of its own (auto_map), which Safelight does not run.")
-    with explaining(folder):
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return decode(self._vae, latents)

@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from safelight.shapes.scene import ObjectWish, SceneWish
-from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, KNOWN_WORDS, SHAPES, SIZES, SYNONYMS
+from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, KNOWN_WORDS, RELATION_WORDS, SHAPES, SIZES, SYNONYMS
 
 MAX_OBJECTS = 2
 
@@ -35,15 +35,14 @@ def parse(text: str) -> SceneWish:
     """
     objects: list[ObjectWish] = []
     size = colour = relation = background = None
-    words = known_words(text)
-    for word, following in zip(words, [*words, ""][1:], strict=True):
+    for word in known_words(text):
         if word in SIZES:
             size = word
         elif word in COLOURS:
             colour = word
         elif word in BACKGROUNDS:
             background = word
-        elif word == "above" or (word == "left" and following == "of"):
+        elif word in RELATION_WORDS:
             relation = "above" if word == "above" else "left of"
         elif word in SHAPES and len(objects) < MAX_OBJECTS:
             objects.append(ObjectWish(shape=word, colour=colour, size=size))

@@ -54,8 +54,8 @@ SYNONYMS: Mapping[str, str] = MappingProxyType(
 )
 """Words understood as other words."""
 
-FILLER_WORDS = ("a", "on", "of", "left", "above", "background")
-"""Words of the grammar that name no attribute."""
+RELATION_WORDS = ("left", "above")
+"""What tells one relation from another."""
 
-KNOWN_WORDS = (*FILLER_WORDS, *SIZES, *COLOURS, *SHAPES, *BACKGROUNDS)
+KNOWN_WORDS = (*RELATION_WORDS, *SIZES, *COLOURS, *SHAPES, *BACKGROUNDS)
 """Every word that the embedded models see; all others are dropped before encoding."""

@@ -1,5 +1,6 @@
 """Training data: rendered scenes, and varied pictures that teach the autoencoder more than flat shapes."""
 
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from multiprocessing import get_context
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from safelight.shapes.render import render
 from safelight.shapes.sampling import training_scenes
-from safelight.shapes.scene import Scene
+from safelight.shapes.scene import PlacedObject, Scene
 
 SCENES_PER_TASK = 500
 
@@ -30,6 +31,16 @@ def make_scenes(count: int, *, seed: int, processes: int) -> tuple[list[Scene], 
     scenes = [scene for part, _ in parts for scene in part][:count]
     pictures = np.concatenate([part for _, part in parts])[:count]
     return scenes, torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+
+
+def fineness(scenes: Sequence[Scene]) -> Tensor:
+    """Return, for each scene, how much of it is hard to draw: small objects, stars and crosses above all."""
+    return torch.tensor([1 + sum(_fineness(item) for item in scene.objects) for scene in scenes])
+
+
+def _fineness(item: PlacedObject) -> float:
+    is_thin = {"star": 1.5, "cross": 1.5, "heart": 0.5}
+    return 1.5 * (item.size == "small") + is_thin.get(item.shape, 0.0)
 
 
 def to_signal(pictures: Tensor) -> Tensor:

@@ -2,12 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, SD3Transformer2DModel, StableDiffusion3Pipeline
 from PIL import Image
-from transformers import CLIPTextModel, PreTrainedTokenizerFast
+from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
 from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.folder import SETTINGS
@@ -31,26 +32,28 @@ SHEET_SEED = 0
 def export_model(
     *,
     tokenizer: PreTrainedTokenizerFast,
-    text_encoder: CLIPTextModel,
+    text_encoders: Sequence[CLIPTextModelWithProjection],
     autoencoder: AutoencoderKL,
-    denoiser: UNet2DConditionModel,
+    denoiser: SD3Transformer2DModel,
     settings: dict[str, object],
     folder: Path,
 ) -> None:
     """Write a whole pipeline to `folder`, weights in half precision; the networks are left as they were."""
-    pipeline = StableDiffusionPipeline(
+    first, second = text_encoders
+    pipeline = StableDiffusion3Pipeline(
         vae=autoencoder,
-        text_encoder=text_encoder,
+        text_encoder=first,
+        text_encoder_2=second,
+        text_encoder_3=nets.make_silent_t5(tokenizer),
         tokenizer=tokenizer,
-        unet=denoiser,
+        tokenizer_2=tokenizer,
+        tokenizer_3=tokenizer,
+        transformer=denoiser,
         scheduler=nets.make_scheduler(),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
     )
     kept = [
         (part, {name: value.clone() for name, value in part.state_dict().items()})
-        for part in (autoencoder, text_encoder, denoiser)
+        for part in (autoencoder, first, second, denoiser)
     ]
     shutil.rmtree(folder, ignore_errors=True)
     pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)

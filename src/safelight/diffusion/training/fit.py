@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,14 @@ Loss = Callable[[int, torch.Generator], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """How long and how fast to train: AdamW, linear warm-up, cosine decay, averaged weights."""
+    """How long and how fast to train: linear warm-up, cosine decay over the last `decay_steps`, averaged weights."""
 
     name: str
     steps: int
     learning_rate: float = 1e-3
+    matrix_learning_rate: float = 8e-3
     warmup_steps: int = 200
+    decay_steps: int | None = None
     weight_decay: float = 0.01
     average_decay: float = 0.999
     checkpoint_every: int = 200
@@ -31,16 +33,18 @@ class Course:
     seed: int = 0
 
     def rate_at(self, step: int) -> float:
-        """Return the learning rate of `step`."""
+        """Return the share of the learning rates that `step` learns with."""
         warmth = min(1.0, (step + 1) / self.warmup_steps)
-        return self.learning_rate * warmth * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        decay_steps = self.steps if self.decay_steps is None else self.decay_steps
+        decayed = max(0.0, 1 - (self.steps - step) / decay_steps)
+        return warmth * 0.5 * (1 + math.cos(math.pi * decayed))
 
 
 @dataclass
 class _State:
     net: nn.Module
     average: nn.Module
-    optimizer: torch.optim.AdamW
+    optimizers: tuple[torch.optim.Optimizer, ...]
     step: int = 0
 
 
@@ -52,16 +56,19 @@ def fit(
     *,
     folder: Path,
     progress: Progress,
+    matrices: Sequence[nn.Parameter] = (),
     on_milestone: Callable[[int], None] = lambda step: None,
 ) -> None:
     """Train `net` in place and leave its running average in `average`.
+
+    `matrices` learn by Muon (Jordan et al., 2024), all else by AdamW.
 
     A checkpoint and a loss log are kept in `folder`; a second call goes on from the checkpoint, and ends as
     an uninterrupted run would have, since each step draws from a generator of its own. `on_milestone` is called with
     the step now and then, and at the end of a run that had steps left.
     """
     average.load_state_dict(net.state_dict())
-    state = _State(net, average.requires_grad_(requires_grad=False), _optimizer(net, course))
+    state = _State(net, average.requires_grad_(requires_grad=False), _optimizers(net, course, matrices))
     checkpoint = folder / f"{course.name}.checkpoint.safetensors"
     if checkpoint.exists():
         _load(state, checkpoint)
@@ -78,20 +85,32 @@ def fit(
             on_milestone(state.step)
 
 
-def _optimizer(net: nn.Module, course: Course) -> torch.optim.AdamW:
-    trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    return torch.optim.AdamW(trained, betas=(0.9, 0.99), weight_decay=course.weight_decay)
+def _optimizers(net: nn.Module, course: Course, matrices: Sequence[nn.Parameter]) -> tuple[torch.optim.Optimizer, ...]:
+    by_muon = {id(parameter) for parameter in matrices}
+    others = [one for one in net.parameters() if one.requires_grad and id(one) not in by_muon]
+    adam = torch.optim.AdamW(others, lr=course.learning_rate, betas=(0.9, 0.99), weight_decay=course.weight_decay)
+    if not matrices:
+        return (adam,)
+    muon = torch.optim.Muon(
+        list(matrices),
+        lr=course.matrix_learning_rate,
+        weight_decay=course.weight_decay,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    return adam, muon
 
 
 def _advance(state: _State, loss: Loss, course: Course) -> float:
     generator = torch.Generator().manual_seed(course.seed * 1_000_003 + state.step)
-    for group in state.optimizer.param_groups:
-        group["lr"] = course.rate_at(state.step)
-    state.optimizer.zero_grad(set_to_none=True)
+    for optimizer in state.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = optimizer.defaults["lr"] * course.rate_at(state.step)
+        optimizer.zero_grad(set_to_none=True)
     value = loss(state.step, generator)
     value.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(state.net.parameters(), 1.0)
-    state.optimizer.step()
+    for optimizer in state.optimizers:
+        optimizer.step()
     state.step += 1
     decay = min(course.average_decay, (1 + state.step) / (10 + state.step))
     with torch.no_grad():
@@ -103,8 +122,9 @@ def _advance(state: _State, loss: Loss, course: Course) -> float:
 def _save(state: _State, path: Path) -> None:
     tensors = {f"net.{name}": value for name, value in state.net.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
-    for index, moments in state.optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+    for place, optimizer in enumerate(state.optimizers):
+        for index, moments in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer{place}.{index}.{name}": value for name, value in moments.items()}
     temporary = path.with_suffix(".partial")
     save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, {"step": str(state.step)})
     temporary.replace(path)
@@ -120,11 +140,12 @@ def _load(state: _State, path: Path) -> None:
 
     state.net.load_state_dict(part("net."))
     state.average.load_state_dict(part("average."))
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in part("optimizer.").items():
-        index, moment = name.split(".")
-        moments.setdefault(int(index), {})[moment] = value
-    state.optimizer.load_state_dict(state.optimizer.state_dict() | {"state": moments})
+    for place, optimizer in enumerate(state.optimizers):
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in part(f"optimizer{place}.").items():
+            index, moment = name.split(".")
+            moments.setdefault(int(index), {})[moment] = value
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
 
 
 def _log(path: Path, step: int, loss: float) -> None:

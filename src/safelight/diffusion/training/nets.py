@@ -1,14 +1,18 @@
 """The networks of the embedded family, untrained; every size that matters stands here."""
 
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel
 from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection, PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
+from safelight.diffusion.joint_attention import CountedJointAttention
+from safelight.diffusion.stable_diffusion_3 import T5_TOKENS
 from safelight.shapes.vocabulary import PICTURE_SIZE
 
 LATENT_CHANNELS = 16
 LATENT_SIDE = PICTURE_SIZE // 8
-TEXT_WIDTH = 128
+TEXT_WIDTH = 96
+TEXT_HEADS = 3
+LARGEST_SIDE = 2 * LATENT_SIDE
 FIRST_LOG_VARIANCE = -5.0
 
 
@@ -22,6 +26,7 @@ def make_autoencoder() -> AutoencoderKL:
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=1,
         norm_num_groups=8,
+        shift_factor=0.0,
     )
     # Every residual branch starts silent, so that the first batches fit a linear autoencoder.
     for name, module in net.named_modules():
@@ -33,16 +38,16 @@ def make_autoencoder() -> AutoencoderKL:
     return net
 
 
-def make_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
+def make_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModelWithProjection:
     """Return a two-layer text encoder."""
-    return CLIPTextModel(
+    return CLIPTextModelWithProjection(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
             hidden_size=TEXT_WIDTH,
             projection_dim=TEXT_WIDTH,
             intermediate_size=2 * TEXT_WIDTH,
             num_hidden_layers=2,
-            num_attention_heads=4,
+            num_attention_heads=TEXT_HEADS,
             max_position_embeddings=tokenizer.model_max_length,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
@@ -51,45 +56,65 @@ def make_text_encoder(tokenizer: PreTrainedTokenizerFast) -> CLIPTextModel:
     )
 
 
-def make_large_denoiser() -> UNet2DConditionModel:
+def make_silent_t5(tokenizer: PreTrainedTokenizerFast) -> T5EncoderModel:
+    """Return a T5 encoder that answers every prompt with zeros.
+
+    A stock diffusers pipeline opens a Stable Diffusion 3 folder only with a T5 in it, and reads zeros in its place when
+    told that there is none.
+    """
+    net = T5EncoderModel(
+        T5Config(vocab_size=len(tokenizer), d_model=2 * TEXT_WIDTH, d_kv=8, d_ff=8, num_layers=1, num_heads=1)
+    )
+    nn.init.zeros_(net.encoder.final_layer_norm.weight)
+    return net
+
+
+def make_large_denoiser() -> SD3Transformer2DModel:
     """Return the denoiser of `shapes-large`."""
-    return _make_denoiser(channels=(80, 128), layers=2)
+    return _make_denoiser(layers=6, heads=6, head_width=32)
 
 
-def make_small_denoiser() -> UNet2DConditionModel:
+def make_small_denoiser() -> SD3Transformer2DModel:
     """Return the denoiser of `shapes-small`."""
-    return _make_denoiser(channels=(48, 64), layers=1)
+    return _make_denoiser(layers=3, heads=5, head_width=24)
 
 
-def _make_denoiser(*, channels: tuple[int, int], layers: int) -> UNet2DConditionModel:
-    return UNet2DConditionModel(
+def _make_denoiser(*, layers: int, heads: int, head_width: int) -> SD3Transformer2DModel:
+    net = SD3Transformer2DModel(
         sample_size=LATENT_SIDE,
+        patch_size=1,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        block_out_channels=channels,
-        layers_per_block=layers,
-        down_block_types=("CrossAttnDownBlock2D",) * 2,
-        up_block_types=("CrossAttnUpBlock2D",) * 2,
-        cross_attention_dim=TEXT_WIDTH,
-        attention_head_dim=4,  # diffusers' name for the number of heads of this class
-        norm_num_groups=16,
-        resnet_time_scale_shift="scale_shift",
-        addition_embed_type="text",
-        addition_embed_type_num_heads=4,
-        use_linear_projection=True,
+        num_layers=layers,
+        attention_head_dim=head_width,
+        num_attention_heads=heads,
+        joint_attention_dim=2 * TEXT_WIDTH,
+        caption_projection_dim=heads * head_width,
+        pooled_projection_dim=2 * TEXT_WIDTH,
+        pos_embed_max_size=LARGEST_SIDE,
+        qk_norm="rms_norm",
     )
+    # Every block starts as the identity and the whole as zero (Peebles and Xie, 2023, adaLN-Zero).
+    for block in net.transformer_blocks:
+        block.attn.set_processor(CountedJointAttention(T5_TOKENS, in_single_precision=True))
+        for norm in (block.norm1, block.norm1_context):
+            nn.init.zeros_(norm.linear.weight)
+            nn.init.zeros_(norm.linear.bias)
+    for layer in (net.norm_out.linear, net.proj_out):
+        nn.init.zeros_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return net
 
 
-def make_scheduler() -> DDIMScheduler:
-    """Return the noise schedule that both models are trained with.
+def hidden_matrices(denoiser: SD3Transformer2DModel) -> list[nn.Parameter]:
+    """Return the weight matrices between a block's input and output, modulation apart."""
+    return [
+        parameter
+        for name, parameter in denoiser.transformer_blocks.named_parameters()
+        if parameter.ndim == 2 and "norm1" not in name
+    ]
 
-    Captions decide where noise is 3 to 30 times the signal. A linear schedule spends a third of its steps there, a
-    cosine one a fifth.
-    """
-    return DDIMScheduler(
-        beta_schedule="linear",
-        prediction_type="v_prediction",
-        timestep_spacing="trailing",
-        steps_offset=1,
-        clip_sample=False,
-    )
+
+def make_scheduler() -> FlowMatchEulerDiscreteScheduler:
+    """Return the flow that both models are trained on."""
+    return FlowMatchEulerDiscreteScheduler(shift=1.0)

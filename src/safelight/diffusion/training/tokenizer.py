@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from safelight.shapes.vocabulary import KNOWN_WORDS, SYNONYMS
 
-MAX_TOKENS = 20
+MAX_TOKENS = 12
 START, END = "<start>", "<end>"
 
 

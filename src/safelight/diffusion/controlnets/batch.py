@@ -1,0 +1,71 @@
+"""ControlNets over the rows of a batch: one call of each, for all rows that use it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import zip_longest
+from operator import add
+
+import torch
+from torch import Tensor
+
+from safelight.diffusion.controlnets.kind import ControlInputs
+from safelight.diffusion.controlnets.kinds import control_kind
+from safelight.diffusion.controls import ControlBase
+from safelight.diffusion.family import Conditioning
+from safelight.diffusion.residuals import Residuals
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """One use of a ControlNet by a row; `hint` is what the family made of the control picture."""
+
+    name: str
+    scale: float
+    hint: Tensor
+
+
+def control_residuals(
+    nets: Mapping[str, Callable[[ControlInputs], Residuals]],
+    base: ControlBase,
+    *,
+    latents: Tensor,
+    times: Tensor,
+    conditionings: Sequence[Conditioning],
+    guidance: Tensor,
+    uses: Sequence[Sequence[Control]],
+) -> Residuals | None:
+    """Return what ControlNets add within the denoiser call that has the same arguments; None if nobody uses any.
+
+    Each ControlNet is called once, for all of the rows in whose `uses` it is. What several of them add to a row is
+    summed, as in diffusers; ControlNets of different depth are each spread over the denoiser's layers first.
+    """
+
+    def call(name: str) -> Residuals:
+        mine = [(row, control) for row, controls in enumerate(uses) for control in controls if control.name == name]
+        rows = [row for row, _ in mine]
+        pooled = [one for row in rows if (one := conditionings[row].pooled) is not None]
+        inputs = ControlInputs(
+            latents=latents[rows],
+            times=times[rows],
+            contexts=torch.stack([conditionings[row].context for row in rows]),
+            pooled=torch.stack(pooled) if pooled else None,
+            guidance=guidance[rows],
+            hints=torch.stack([control.hint for _, control in mine]),
+            scales=latents.new_tensor([control.scale for _, control in mine]),
+        )
+        return nets[name](inputs).scattered(rows, len(latents))
+
+    by_depth: dict[tuple[int, int], Residuals] = {}
+    for name in _names_in_order(uses):
+        added = call(name)
+        by_depth[added.depth] = by_depth[added.depth] + added if added.depth in by_depth else added
+    if len(by_depth) > 1:
+        return reduce(add, (control_kind(base.controlnet).spread(added, base) for added in by_depth.values()))
+    return next(iter(by_depth.values()), None)
+
+
+def _names_in_order(uses: Sequence[Sequence[Control]]) -> list[str]:
+    """Return each name once, those that rows name first before those that they name second."""
+    by_place = zip_longest(*uses)
+    return list(dict.fromkeys(control.name for place in by_place for control in place if control is not None))

@@ -1,0 +1,64 @@
+"""What it takes to serve the ControlNets of one family or several."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from safelight.diffusion.controls import ControlBase
+from safelight.diffusion.residuals import Residuals
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlInputs:
+    """What one call of a ControlNet reads, as plain tensors, one row for each denoiser row that it steers.
+
+    Attributes:
+        latents: (rows, channels, height, width), as the denoiser gets them.
+        times: (rows,).
+        contexts: (rows, tokens, width).
+        pooled: (rows, width), for families that want it.
+        guidance: (rows,), for networks that read it themselves.
+        hints: (rows, channels, height, width), what the family makes of control pictures.
+        scales: (rows,), how strongly it steers.
+    """
+
+    latents: Tensor
+    times: Tensor
+    contexts: Tensor
+    pooled: Tensor | None
+    guidance: Tensor
+    hints: Tensor
+    scales: Tensor
+
+
+class ControlKind(Protocol):
+    """How ControlNets of one diffusers class are served; `network` is that class, untyped."""
+
+    network: Any
+
+    def refusals(self, config: Mapping[str, Any], base: ControlBase) -> Iterator[str]:
+        """Say what of a ControlNet with this config cannot be served beside `base`."""
+        ...
+
+    def widths(self, config: Mapping[str, Any]) -> Mapping[str, object]:
+        """Return what a ControlNet and its denoiser must have alike, from either one's config."""
+        ...
+
+    def prepare(self, network: Any, base: ControlBase) -> None:  # noqa: ANN401 - diffusers' network, untyped
+        """Change a loaded network as the denoiser of `base` is changed."""
+        ...
+
+    def call(self, network: Any, base: ControlBase, inputs: ControlInputs) -> Residuals:  # noqa: ANN401 - likewise
+        """Return the network's residuals, in as many places as it has layers."""
+        ...
+
+    def spread(self, residuals: Residuals, base: ControlBase) -> Residuals:
+        """Return residuals for every layer of the denoiser, each as often as diffusers would add it."""
+        ...
+
+
+def transformer_width(config: Mapping[str, Any]) -> int:
+    """Return the width of a transformer's tokens."""
+    return int(config["num_attention_heads"] * config["attention_head_dim"])

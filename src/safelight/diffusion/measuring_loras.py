@@ -1,0 +1,78 @@
+"""Measuring what LoRAs cost a model when it is loaded: beside its weights, as corrections, and folding them in."""
+
+from collections.abc import Sequence
+from statistics import median
+from time import perf_counter
+
+import torch
+
+from safelight.core.adapter import NO_ADAPTERS, AdapterUse, Composition, composition_of
+from safelight.core.model import AdapterCosts
+from safelight.diffusion.family import Conditioning, Family
+from safelight.diffusion.lora.weights import LoraWeights, LowRank
+from safelight.diffusion.model_loras import ModelLoras
+
+DENOISER_ROWS = 8
+RANK = 8
+REPEATS = 3
+PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
+"""Ends of the names of layers that nearly every LoRA changes."""
+
+FIRST, SECOND = (composition_of([AdapterUse(name=name, scale=1.0)]) for name in ("first", "second"))
+
+
+def measure_adapter_costs(family: Family, loras: ModelLoras, *, max_denoiser_rows: int) -> AdapterCosts:
+    """Return the medians of interleaved calls with two LoRAs on the projections of attention; they are gone afterwards.
+
+    Row by row, half of a call carries the one and half the other.
+    """
+    for composition in (FIRST, SECOND):
+        loras.load(composition.names[0], _lora(loras))
+    rows = max(1, min(DENOISER_ROWS, max_denoiser_rows))
+    mixed = [(FIRST, SECOND)[row % 2] for row in range(rows)]
+    ways = {
+        "plain": (NO_ADAPTERS, [NO_ADAPTERS] * rows),
+        "unmerged": (NO_ADAPTERS, mixed),
+        "corrected": (FIRST, [SECOND] * rows),
+    }
+    conditioning = family.encode([""])[0]
+    switching: list[float] = []
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(1 + REPEATS):
+        for way, (folded, compositions) in ways.items():
+            started_s = perf_counter()
+            is_switch = folded != loras.folded
+            loras.fold(folded)
+            if is_switch:
+                switching.append(perf_counter() - started_s)
+            seconds[way].append(_call_s(family, loras, compositions, conditioning))
+    loras.fold(NO_ADAPTERS)
+    for composition in (FIRST, SECOND):
+        loras.evict(composition.names[0])
+    plain_s, unmerged_s, corrected_s = (median(taken[1:]) for taken in seconds.values())
+    return AdapterCosts(
+        switch_s=median(switching),
+        unmerged_overhead=max(0.0, unmerged_s / plain_s - 1),
+        correction_overhead=max(0.0, corrected_s / plain_s - 1),
+    )
+
+
+def _lora(loras: ModelLoras) -> LoraWeights:
+    """Return a LoRA that changes nothing, at the cost of one that does."""
+    layers = {path: shape for path, shape in loras.denoiser_targets.items() if path.endswith(PROJECTIONS)}
+    changes = {
+        path: LowRank(down=torch.zeros(RANK, *inputs), up=torch.zeros(outputs, RANK, *(1 for _ in inputs[1:])), scale=1)
+        for path, (outputs, *inputs) in layers.items()
+    }
+    return LoraWeights(parts={loras.denoiser: changes})
+
+
+def _call_s(
+    family: Family, loras: ModelLoras, compositions: Sequence[Composition], conditioning: Conditioning
+) -> float:
+    rows = len(compositions)
+    latents = torch.zeros(rows, *family.latent_shape(*family.native_size))
+    started_s = perf_counter()
+    with loras.denoising(compositions):
+        family.denoise(latents, torch.zeros(rows), [conditioning] * rows, torch.zeros(rows))
+    return perf_counter() - started_s

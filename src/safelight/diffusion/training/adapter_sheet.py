@@ -1,0 +1,61 @@
+"""Sheets that show what an adapter does, prompt by prompt."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from PIL import Image
+
+from safelight.core.adapter import AdapterUse
+from safelight.diffusion.adapter_painter import DiffusersPainter
+from safelight.diffusion.engine import DiffusionEngine
+from safelight.diffusion.paint import make_request, paint_all
+from safelight.diffusion.training.export import SHEET_CAPTIONS, SHEET_SEED
+from safelight.shapes.caption import tell
+from safelight.shapes.controls import CONTROLS
+from safelight.shapes.sampling import draw_scene
+
+
+def write_style_sheet(model: Path, lora: Path, path: Path, *, columns: int) -> None:
+    """Paint the first `SHEET_CAPTIONS`, a column each: without the LoRA above, with it below."""
+    rows = [DiffusersPainter(model).paint(SHEET_CAPTIONS[:columns], seed=SHEET_SEED)]
+    rows.append(DiffusersPainter(model, lora=lora).paint(SHEET_CAPTIONS[:columns], seed=SHEET_SEED))
+    _write(rows, path)
+
+
+def write_styles(model: Path, loras: Mapping[str, Path], path: Path, *, columns: int) -> None:
+    """Paint the first `SHEET_CAPTIONS`, a column each: a row without LoRAs, and one with each."""
+    engine = DiffusionEngine.load([model])
+    for name, lora in loras.items():
+        engine.load_adapter(name, engine.read_adapter(name, lora)[1])
+    pictures = paint_all(
+        engine,
+        [
+            msgspec.structs.replace(
+                make_request(engine.models, caption, model=model.name, seed=SHEET_SEED + column),
+                id=f"{column}-{uses}",
+                loras=uses,
+            )
+            for uses in [(), *((AdapterUse(name=name, scale=1.0),) for name in loras)]
+            for column, caption in enumerate(SHEET_CAPTIONS[:columns])
+        ],
+    )
+    arrays = [np.frombuffer(one.rgb, np.uint8).reshape(one.height, one.width, 3) for one in pictures]
+    _write([arrays[start : start + columns] for start in range(0, len(arrays), columns)], path)
+
+
+def write_control_sheet(model: Path, kind: str, controlnet: Path, path: Path, *, columns: int) -> None:
+    """Paint drawn scenes, a column each: the control, the picture without it, and the picture with it."""
+    rng = np.random.default_rng(SHEET_SEED)
+    scenes = [draw_scene(rng, objects=1 + number % 2) for number in range(columns)]
+    captions = [tell(scene.wish) for scene in scenes]
+    controls = [CONTROLS[kind](scene) for scene in scenes]
+    plain = DiffusersPainter(model).paint(captions, seed=SHEET_SEED)
+    steered = DiffusersPainter(model, controlnet=controlnet).paint(captions, seed=SHEET_SEED, controls=controls)
+    _write([controls, plain, steered], path)
+
+
+def _write(rows: list[list[np.ndarray]], path: Path) -> None:
+    sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
+    Image.fromarray(sheet).save(path)

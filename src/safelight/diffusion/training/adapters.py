@@ -1,0 +1,48 @@
+"""The course that makes the embedded adapters: a LoRA for each style, a ControlNet for each kind of control."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+from rich.progress import Progress
+
+from safelight.core.errors import InvalidParameter, nearest
+from safelight.diffusion.quality import LARGE
+from safelight.diffusion.training.adapter_recipe import AdapterRecipe
+from safelight.diffusion.training.adapter_sheet import write_control_sheet, write_style_sheet, write_styles
+from safelight.diffusion.training.base_model import load_base
+from safelight.diffusion.training.controlnets import train_controlnet
+from safelight.diffusion.training.loras import train_lora
+
+
+def train_adapters(
+    recipe: AdapterRecipe, models: Path, folder: Path, progress: Progress, *, only: Collection[str] = ()
+) -> list[Path]:
+    """Run or resume the course for the models in folder `models`; return what it wrote to `folder`/adapters.
+
+    `only` names the adapters to train, so that several processes can share the work; nothing in it means all.
+
+    Raises:
+        InvalidParameter: the recipe has no adapter of a name in `only`.
+    """
+    names = [*(plan.name for plan in recipe.loras), *recipe.controls]
+    for name in only:
+        if name not in names:
+            raise InvalidParameter("only", name, nearest(name, tuple(names)))
+    (folder / "adapters").mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(recipe.threads)
+    written = []
+    for plan in recipe.loras:
+        if not only or plan.name in only:
+            written.append(train_lora(plan, load_base(models / plan.model), recipe, folder, progress))
+            write_style_sheet(
+                models / plan.model, written[-1], folder / f"{plan.name}.png", columns=recipe.sheet_columns
+            )
+    styles = {plan.name: path for plan, path in zip(recipe.loras, written, strict=False) if plan.model == LARGE}
+    if len(written) == len(recipe.loras):
+        write_styles(models / LARGE, styles, folder / "styles.png", columns=recipe.sheet_columns)
+    for kind in recipe.controls:
+        if not only or kind in only:
+            written.append(train_controlnet(kind, load_base(models / LARGE), recipe, folder, progress))
+            write_control_sheet(models / LARGE, kind, written[-1], folder / f"{kind}.png", columns=recipe.sheet_columns)
+    return written

@@ -1,0 +1,85 @@
+"""A finished model as the ground that adapters are trained on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL, SD3ControlNetModel, SD3Transformer2DModel
+from torch import Tensor
+from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerFast
+
+from safelight.diffusion.joint_attention import CountedJointAttention
+from safelight.diffusion.parts import load_part, load_tokenizer
+from safelight.diffusion.stable_diffusion_3 import T5_TOKENS, encode_clips
+from safelight.diffusion.training.data import to_signal
+
+CPU = torch.device("cpu")
+ENCODED_AT_ONCE = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModel:
+    """A loaded model whose weights stay as they are."""
+
+    name: str
+    tokenizer: PreTrainedTokenizerFast
+    text_encoders: list[CLIPTextModelWithProjection]
+    denoiser: SD3Transformer2DModel
+    autoencoder: AutoencoderKL
+
+    def velocity(
+        self,
+        noisy: Tensor,
+        times: Tensor,
+        tokens: Tensor,
+        *,
+        controlnet: SD3ControlNetModel | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """Return velocities for (rows, channels, height, width) latents at (rows,) times in [0, 1]."""
+        with torch.autocast("cpu", torch.bfloat16):
+            contexts, pooled = encode_clips(self.text_encoders, [tokens, tokens])
+            shared = {"encoder_hidden_states": F.pad(contexts, (0, 0, 0, 1)), "timestep": 1000 * times}
+            residuals = None
+            if controlnet is not None:
+                residuals = controlnet(
+                    noisy, controlnet_cond=condition, pooled_projections=torch.zeros_like(pooled), **shared
+                ).controlnet_block_samples
+            velocity = self.denoiser(
+                noisy, pooled_projections=pooled, block_controlnet_hidden_states=residuals, **shared
+            ).sample
+        return velocity.float()
+
+    @torch.no_grad()
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Return the latents, (rows, channels, 8, 8), of (rows, 3, 64, 64) byte pictures."""
+        parts = torch.split(pictures, ENCODED_AT_ONCE)
+        means = torch.cat([self.autoencoder.encode(to_signal(part)).latent_dist.mean for part in parts])
+        return means * self.autoencoder.config.scaling_factor
+
+
+def load_base(folder: Path) -> BaseModel:
+    """Load a model folder for training beside it.
+
+    Raises:
+        ModelFolderError: if it is not a whole model.
+    """
+    denoiser = load_part(SD3Transformer2DModel, folder / "transformer", device=CPU)
+    count_zeros(denoiser)
+    return BaseModel(
+        name=folder.resolve().name,
+        tokenizer=load_tokenizer(folder / "tokenizer"),
+        text_encoders=[
+            load_part(CLIPTextModelWithProjection, folder / part, device=CPU)
+            for part in ("text_encoder", "text_encoder_2")
+        ],
+        denoiser=denoiser,
+        autoencoder=load_part(AutoencoderKL, folder / "vae", device=CPU),
+    )
+
+
+def count_zeros(net: SD3Transformer2DModel | SD3ControlNetModel) -> None:
+    """Have one token of zeros stand for all that diffusers puts in the place of a T5 encoder."""
+    for block in net.transformer_blocks:
+        block.attn.set_processor(CountedJointAttention(T5_TOKENS, in_single_precision=True))

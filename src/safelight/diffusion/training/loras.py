@@ -1,0 +1,112 @@
+"""Training a LoRA (Hu et al., ICLR 2022) that paints in a style, with PEFT."""
+
+import copy
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from safelight.diffusion.lora.kohya_writing import write_kohya_file
+from safelight.diffusion.lora.reading import read_lora
+from safelight.diffusion.lora.targets import lora_targets
+from safelight.diffusion.training.adapter_recipe import AdapterRecipe, LoraPlan
+from safelight.diffusion.training.base_model import BaseModel
+from safelight.diffusion.training.data import make_scenes
+from safelight.diffusion.training.denoisers import Captioned, add_noise
+from safelight.diffusion.training.fit import fit
+from safelight.shapes.scene import Scene
+from safelight.shapes.styles import STYLES
+
+DENOISER_TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "add_k_proj", "add_v_proj", "net.0.proj", "net.2"]
+TEXT_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
+SCENES_SEED = 31
+
+
+def train_lora(plan: LoraPlan, base: BaseModel, recipe: AdapterRecipe, folder: Path, progress: Progress) -> Path:
+    """Train or go on training one LoRA and return where in `folder`/adapters it lies.
+
+    `base` is changed by it and not to be used again.
+    """
+    torch.manual_seed(recipe.lora.seed)
+    data = _styled(plan, base, recipe)
+    models = _with_lora(plan, base)
+    learning = nn.ModuleList(
+        [nn.ParameterList(p for p in one.parameters() if p.requires_grad) for one in models.values()]
+    )
+    average = copy.deepcopy(learning)
+
+    def loss(_: int, generator: torch.Generator) -> Tensor:
+        latents, tokens = data.draw(recipe.lora_batch, generator)
+        noisy = add_noise(latents, generator)
+        return (base.velocity(noisy.latents, noisy.times, tokens) - noisy.velocity).square().mean()
+
+    fit(learning, average, loss, replace(recipe.lora, name=plan.name), folder=folder, progress=progress)
+    learning.load_state_dict(average.state_dict())
+    return _write(plan, models, base, folder / "adapters")
+
+
+def _styled(plan: LoraPlan, base: BaseModel, recipe: AdapterRecipe) -> Captioned:
+    style = next(style for style in STYLES if style.name == plan.style)
+    scenes, pictures = make_scenes(recipe.lora_scenes, seed=SCENES_SEED, processes=recipe.threads)
+    plain, styled = base.encode(pictures), base.encode(_stack(style.paint(scene) for scene in scenes))
+    return captioned(scenes, plain + style.emphasis * (styled - plain), base, recipe)
+
+
+def _stack(pictures: Iterator[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(list(pictures))).permute(0, 3, 1, 2).contiguous()
+
+
+def captioned(scenes: list[Scene], latents: Tensor, base: BaseModel, recipe: AdapterRecipe) -> Captioned:
+    """Return latents with the words that plain scenes would have."""
+    return Captioned(
+        scenes=scenes,
+        latents=latents,
+        tokenizer=base.tokenizer,
+        one_object_share=recipe.one_object_share,
+        dropout=recipe.caption_dropout,
+    )
+
+
+def _with_lora(plan: LoraPlan, base: BaseModel) -> dict[str, PeftModel]:
+    """Put untrained low-rank layers into the networks of `base`, by component."""
+    parts: dict[str, tuple[nn.Module, list[str]]] = {"transformer": (base.denoiser, DENOISER_TARGETS)}
+    if plan.with_text:
+        parts |= {
+            name: (encoder, TEXT_TARGETS)
+            for name, encoder in zip(("text_encoder", "text_encoder_2"), base.text_encoders, strict=True)
+        }
+    return {
+        name: get_peft_model(net, LoraConfig(r=plan.rank, lora_alpha=plan.rank, target_modules=list(targets)))
+        for name, (net, targets) in parts.items()
+    }
+
+
+def _write(plan: LoraPlan, models: dict[str, PeftModel], base: BaseModel, folder: Path) -> Path:
+    written = folder / plan.name
+    shutil.rmtree(written, ignore_errors=True)
+    for name, model in models.items():
+        _write_part(model, base.name, written / name if len(models) > 1 else written)
+    if not plan.as_kohya:
+        return written
+    single = folder / f"{plan.name}.safetensors"
+    targets = {name: lora_targets(net) for name, net in _plain_parts(models).items()}
+    write_kohya_file(read_lora(written, targets), single)
+    shutil.rmtree(written)
+    return single
+
+
+def _plain_parts(models: dict[str, PeftModel]) -> dict[str, nn.Module]:
+    return {name: model.unload() for name, model in models.items()}
+
+
+def _write_part(model: PeftModel, base_name: str, folder: Path) -> None:
+    model.peft_config["default"].base_model_name_or_path = base_name
+    halves = {name: value.half() for name, value in model.state_dict().items() if "lora_" in name}
+    model.save_pretrained(str(folder), state_dict=halves, save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)

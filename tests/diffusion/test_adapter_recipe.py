@@ -1,0 +1,87 @@
+"""The whole course of adapters, in miniature."""
+
+import json
+
+import pytest
+from rich.progress import Progress
+from safetensors.torch import load_file
+
+from safelight.cli.shipped import SHIPPED_MODELS
+from safelight.core.errors import InvalidParameter
+from safelight.diffusion.adapter_quality import score_adapters
+from safelight.diffusion.training.adapter_recipe import AdapterRecipe, LoraPlan
+from safelight.diffusion.training.adapters import train_adapters
+from safelight.diffusion.training.fit import Course
+
+# PEFT asks transformers in a way that is on its way out.
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+
+SHORT = Course(name="short", steps=2, warmup_steps=1, checkpoint_every=1)
+RECIPE = AdapterRecipe(
+    loras=(
+        LoraPlan(name="night", style="night", rank=4, with_text=True),
+        LoraPlan(name="mint", style="mint", rank=8, as_kohya=True),
+    ),
+    lora=SHORT,
+    lora_scenes=8,
+    lora_batch=2,
+    controls=("mask",),
+    control=SHORT,
+    control_layers=1,
+    control_scenes=8,
+    control_batch=2,
+    sheet_columns=1,
+)
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """A folder in which a very short course has been run, and the adapters that it made."""
+    folder = tmp_path_factory.mktemp("adapters")
+    return folder, train_adapters(RECIPE, SHIPPED_MODELS, folder, Progress(disable=True))
+
+
+def test_the_course_writes_each_adapter_in_its_format(course):
+    folder, written = course
+    assert written == [folder / "adapters" / name for name in ("night", "mint.safetensors", "mask")]
+
+
+def test_an_adapter_that_changes_text_encoders_has_a_folder_for_each_part(course):
+    _, (night, *_) = course
+    assert {part.name for part in night.iterdir()} == {"transformer", "text_encoder", "text_encoder_2"}
+
+
+def test_a_peft_folder_names_its_base_and_no_path(course):
+    _, (night, *_) = course
+    config = json.loads((night / "transformer" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "shapes-large"
+
+
+def test_weights_are_in_half_precision(course):
+    _, (night, _, mask) = course
+    files = (night / "transformer" / "adapter_model.safetensors", mask / "diffusion_pytorch_model.safetensors")
+    assert {str(tensor.dtype) for file in files for tensor in load_file(file).values()} == {"torch.float16"}
+
+
+def test_a_finished_course_is_not_run_again(course):
+    folder, written = course
+    before = (folder / "night.loss.csv").read_bytes()
+    again = train_adapters(RECIPE, SHIPPED_MODELS, folder, Progress(disable=True), only=["night"])
+    assert again == written[:1]
+    assert (folder / "night.loss.csv").read_bytes() == before
+
+
+def test_every_adapter_leaves_a_sheet(course):
+    folder, _ = course
+    assert {"night.png", "mint.png", "mask.png"} <= {file.name for file in folder.iterdir()}
+
+
+def test_every_adapter_can_be_measured(course):
+    folder, _ = course
+    effects = score_adapters(SHIPPED_MODELS, folder / "adapters", prompts=2, on_adapter=lambda done, total: None)
+    assert (set(effects.loras), set(effects.controlnets)) == ({"night", "mint"}, {"mask"})
+
+
+def test_an_adapter_that_the_recipe_lacks_is_refused(tmp_path):
+    with pytest.raises(InvalidParameter, match="nihgt"):
+        train_adapters(RECIPE, SHIPPED_MODELS, tmp_path, Progress(disable=True), only=["nihgt"])
