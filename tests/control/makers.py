@@ -11,7 +11,7 @@ LARGE, SMALL = "shapes-large", "shapes-small"
 OWN_SIDE = 64
 
 
-def spec(name=LARGE, *, tick_s=0.02, row_s=0.01, encode_s=0.0, decode_s=0.0):
+def spec(name=LARGE, *, tick_s=0.02, row_s=0.01, encode_s=0.0, decode_s=0.0, adapter_costs=None):
     return ModelSpec(
         name=name,
         family="sd3",
@@ -26,6 +26,7 @@ def spec(name=LARGE, *, tick_s=0.02, row_s=0.01, encode_s=0.0, decode_s=0.0):
         step_times=tuple(StepTime(denoiser_rows=rows, seconds=tick_s + row_s * rows) for rows in (1, 2, 4, 8, 16, 32)),
         encode_s=encode_s,
         decode_s=decode_s,
+        adapter_costs=adapter_costs,
     )
 
 
@@ -46,6 +47,7 @@ def request(
     is_guided=False,
     arrived_s=0.0,
     deadline_s=None,
+    loras=(),
 ):
     return ImageRequest(
         id=name,
@@ -59,6 +61,7 @@ def request(
         seed=7,
         arrived_s=arrived_s,
         deadline_s=deadline_s,
+        loras=loras,
     )
 
 

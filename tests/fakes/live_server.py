@@ -75,6 +75,7 @@ class LiveServer:
         eventually(lambda: self._server.started)
         if self._is_awaited:
             eventually(lambda: self.service.crew.ready_count == self.settings.workers)
+            eventually(self.service.hub.first_ready.is_set)
         return self
 
     def __exit__(self, *_):

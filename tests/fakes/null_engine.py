@@ -2,7 +2,10 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
+from safelight.core.adapter import NO_ADAPTERS, AdapterSpec, Composition
+from safelight.core.errors import AdapterFileError
 from safelight.core.model import ModelSpec, StepTime
 from safelight.core.request import ImageRequest
 from safelight.core.work import Pixels
@@ -11,14 +14,21 @@ GREY = 128
 
 
 class NullEngine:
-    """Gives flat grey pictures; each step sleeps for `step_s` whatever the batch."""
+    """Gives flat grey pictures; each step sleeps for `step_s` whatever the batch.
+
+    It takes any file for a LoRA that is not called broken: for its last model if the name begins with "small", else
+    for its first.
+    """
 
     def __init__(self, *, step_s: float = 0.0, names: Sequence[str] = ("null-large", "null-small")) -> None:
         self._step_s = step_s
         self._requests: dict[str, ImageRequest] = {}
+        self.resident: set[str] = set()
+        self.folded = NO_ADAPTERS
         self.models = tuple(_spec(name, step_s) for name in names)
 
     def begin(self, requests: Sequence[ImageRequest]) -> None:
+        assert all(self.resident.issuperset(request.composition.names) for request in requests)
         self._requests |= {request.id: request for request in requests}
 
     def step(self, request_ids: Sequence[str]) -> tuple[str, ...]:
@@ -38,6 +48,27 @@ class NullEngine:
 
     def drop(self, request_id: str) -> None:
         self._requests.pop(request_id, None)
+
+    def read_adapter(self, name: str, path: Path) -> tuple[AdapterSpec, bytes]:
+        if "broken" in path.name:
+            raise AdapterFileError(f"{path.name!r} is broken.")
+        model = self.models[-1 if name.startswith("small") else 0]
+        spec = AdapterSpec(name=name, kind="lora", model=model.name, weights_bytes=1000, ranks=(4,))
+        return spec, name.encode()
+
+    def load_adapter(self, handle: str, weights: bytes) -> None:
+        assert weights.decode() == handle.rpartition("@")[0]
+        self.resident.add(handle)
+
+    def evict_adapter(self, handle: str) -> None:
+        assert all(handle not in request.composition.names for request in self._requests.values())
+        self.resident.remove(handle)
+        if handle in self.folded.names:
+            self.folded = NO_ADAPTERS
+
+    def fold(self, model: str, composition: Composition) -> None:
+        assert self.resident.issuperset(composition.names)
+        self.folded = composition
 
 
 def _spec(name: str, step_s: float) -> ModelSpec:

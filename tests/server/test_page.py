@@ -21,6 +21,7 @@ PATIENCE_MS = 15_000
 WIDE = ViewportSize(width=1440, height=900)
 NARROW = ViewportSize(width=390, height=844)
 FEW_STEPS, MANY_STEPS = "4", "200"
+LORAS = ("mask", "outline", "small-glow")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +42,11 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with LiveServer(step_s=STEP_S) as server:
+def address(tmp_path_factory) -> Iterator[str]:
+    adapters = tmp_path_factory.mktemp("adapters")
+    for name in LORAS:
+        (adapters / f"{name}.safetensors").touch()
+    with LiveServer(step_s=STEP_S, adapters=(adapters,)) as server:
         yield f"{server.url}/"
 
 
@@ -99,6 +103,61 @@ def test_a_prompt_becomes_a_picture_with_its_provenance(visit):
     assert picture.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [64, 64]
     facts = visit.page.locator(".facts").inner_text()
     assert all(word in facts for word in ("null-large", "4321", "queue", "compute"))
+
+
+def lora(visit: Visit, name: str):
+    return visit.page.get_by_role("slider", name=name, exact=True)
+
+
+def told_loras(visit: Visit) -> list[str]:
+    """What the finished prints say of LoRAs, the last one first."""
+    facts = visit.page.locator(".print[data-state=finished] .facts")
+    return [text.partition("loras")[2].strip() for text in facts.all_inner_texts()]
+
+
+def test_loras_are_off_until_they_are_chosen(visit):
+    expect(lora(visit, "outline")).to_have_js_property("valueAsNumber", 0)
+    visit.ask("a red circle")
+    expect_prints(visit, "finished")
+    assert told_loras(visit) == [""]
+
+
+def test_chosen_loras_reach_the_server_with_their_scales(visit):
+    lora(visit, "outline").fill("0.85")
+    lora(visit, "mask").fill("-0.5")
+    visit.ask("a red circle")
+    expect_prints(visit, "finished")
+    assert told_loras(visit) == ["mask −0.5, outline 0.85"]
+
+
+def test_a_click_switches_a_lora_on_in_full_and_another_one_off(visit):
+    visit.page.get_by_role("button", name="Switch outline on").click()
+    visit.ask("a red circle")
+    expect_prints(visit, "finished")
+    visit.page.get_by_role("button", name="Switch outline off").click()
+    visit.ask("a red circle")
+    expect_prints(visit, "finished", 2)
+    assert told_loras(visit) == ["", "outline 1.0"]
+
+
+def test_only_the_loras_of_the_chosen_model_are_offered_and_asked_for(visit):
+    lora(visit, "outline").fill("1")
+    visit.page.get_by_label("Model").select_option("null-small")
+    expect(visit.page.locator(".lora label")).to_have_text(["small-glow"])
+    visit.ask("a red circle")
+    expect_prints(visit, "finished")
+    assert told_loras(visit) == [""]
+
+
+def test_reuse_brings_the_loras_back(visit):
+    lora(visit, "mask").fill("1.5")
+    visit.ask("a green cross")
+    expect_prints(visit, "finished")
+    lora(visit, "mask").fill("0")
+    lora(visit, "outline").fill("2")
+    visit.page.get_by_role("button", name="Use this prompt and seed again").click()
+    expect(lora(visit, "mask")).to_have_value("1.5")
+    expect(lora(visit, "outline")).to_have_value("0")
 
 
 def test_several_pictures_have_seeds_that_count_up(visit):

@@ -27,6 +27,8 @@ from safelight.core.model import ModelSpec
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
 from safelight.core.work import (
+    AdapterAdded,
+    AdapterRefused,
     Dropped,
     Failed,
     Finished,
@@ -270,7 +272,7 @@ class FleetController:
 
     def _hear(self, worker: str, report: WorkerEvent, now: float) -> list[Command]:
         station = self._stations.get(worker)
-        if station is None or isinstance(report, Ready):
+        if station is None or isinstance(report, Ready | AdapterAdded | AdapterRefused):
             return []
         if isinstance(report, Ticked):
             station.learn(report)

@@ -3,28 +3,43 @@
 from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
+from safelight.adapters.modes import DEFAULT_POLICY, policy_named
 from safelight.control.batch import Row, choose_batch
+from safelight.control.folding import Folding
+from safelight.core.adapter import NO_ADAPTERS, Composition
 from safelight.core.work import Job
 from safelight.profiles.model import ModelProfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """One denoiser call: rows of one model and size, most urgent first."""
+    """One denoiser call: rows of one model and size, most urgent first, with `folded` in the weights."""
 
     model: str
     width: int
     height: int
     request_ids: tuple[str, ...]
+    folded: Composition = NO_ADAPTERS
 
 
 class ReplicaScheduler:
     """Holds the jobs of one worker and chooses the rows of each tick."""
 
-    def __init__(self, profiles: Mapping[str, ModelProfile], *, max_denoiser_rows: int) -> None:
+    def __init__(
+        self,
+        profiles: Mapping[str, ModelProfile],
+        *,
+        max_denoiser_rows: int,
+        adapter_mode: str = DEFAULT_POLICY,
+    ) -> None:
         self._profiles = profiles
         self._max_denoiser_rows = max_denoiser_rows
+        self._folding = {
+            model: Folding(profile, partial(policy_named, adapter_mode), max_denoiser_rows=max_denoiser_rows)
+            for model, profile in profiles.items()
+        }
         self._held: dict[str, Row] = {}
         self._in_order: list[Row] = []
         self._sequence = 0
@@ -55,11 +70,31 @@ class ReplicaScheduler:
         """Return the next tick, or None when nothing is held; `now` is on the clock of `ImageRequest.arrived_s`."""
         if not self._in_order:
             return None
+        kind = self._in_order[0].kind
+        model, width, height = kind
+        folding = self._folding[model]
         batch = choose_batch(
-            self._in_order, now=now, profiles=self._profiles, max_denoiser_rows=self._max_denoiser_rows
+            folding.choose([row for row in self._in_order if row.kind == kind], now=now),
+            now=now,
+            profiles=self._profiles,
+            max_denoiser_rows=self._max_denoiser_rows,
         )
-        model, width, height = batch[0].kind
-        return Tick(model=model, width=width, height=height, request_ids=tuple(row.request.id for row in batch))
+        return Tick(
+            model=model,
+            width=width,
+            height=height,
+            request_ids=tuple(row.request.id for row in batch),
+            folded=folding.folded,
+        )
+
+    def adapter_evicted(self, handle: str) -> None:
+        """Note that these weights have left the device; what was folded with them no longer is."""
+        for folding in self._folding.values():
+            folding.adapter_evicted(handle)
+
+    def fold_failed(self, model: str) -> None:
+        """Note that the weights of `model` could not be made to hold what the last tick wanted."""
+        self._folding[model].failed()
 
     def tick_done(self, tick: Tick, seconds: float) -> tuple[str, ...]:
         """Note that `tick` took `seconds`; returns the ids whose last step it was, which are no longer held.
@@ -69,7 +104,8 @@ class ReplicaScheduler:
         ran = [self._held[request_id] for request_id in tick.request_ids if request_id in self._held]
         if ran:
             denoiser_rows = sum(row.denoiser_rows for row in ran)
-            self._profiles[tick.model].observe(denoiser_rows, seconds, width=tick.width, height=tick.height)
+            plain_s = seconds / self._folding[tick.model].slowdown(ran)
+            self._profiles[tick.model].observe(denoiser_rows, plain_s, width=tick.width, height=tick.height)
         for row in ran:
             row.steps_left -= 1
         done = tuple(row.request.id for row in ran if row.steps_left == 0)

@@ -7,10 +7,11 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from safelight import __version__
 from safelight.core.errors import SafelightError
-from safelight.server import chat, generations, health, models, page_route, queue
+from safelight.server import adapter_routes, chat, generations, health, models, page_route, queue
 from safelight.server.auth import KeyGuard, check_bind
 from safelight.server.browser import BrowserGuard
 from safelight.server.chat_wire import ChatRequest
@@ -23,11 +24,12 @@ from safelight.server.outcomes import OutcomeLog
 from safelight.server.schema import describe_api
 from safelight.server.service import Service, TheService
 from safelight.server.settings import ServerSettings
-from safelight.server.wire import GenerationRequest
+from safelight.server.wire import AdapterRequest, GenerationRequest
 
 _KNOWN_FIELDS = {
     "/v1/images/generations": tuple(GenerationRequest.model_fields),
     "/v1/chat/completions": tuple(ChatRequest.model_fields),
+    "/v1/adapters": tuple(AdapterRequest.model_fields),
 }
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
@@ -52,12 +54,12 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
         openapi_url=None,
         separate_input_output_schemas=False,
     )
-    for room in (generations, chat, models, queue, health, page_route):
+    for room in (generations, chat, models, adapter_routes, queue, health, page_route):
         app.include_router(room.router)
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(service: TheService) -> Response:
-        return JSONResponse(describe_api(app, service.hub.models))
+        return JSONResponse(describe_api(app, service.hub.models, service.hub.adapters.names))
 
     app.add_exception_handler(SafelightError, _tell)
     app.add_exception_handler(RequestValidationError, _tell_invalid)
@@ -91,6 +93,16 @@ async def _tell_http(request: Request, error: Exception) -> Response:
         message=messages.get(error.status_code, str(error.detail)),
         type="not_found_error" if error.status_code == 404 else "invalid_request_error",
         code=_HTTP_CODES.get(error.status_code, "invalid_request"),
-        headers=error.headers or {},
+        headers={"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers or {},
     )
     return problem.response()
+
+
+def _methods(request: Request) -> list[str]:
+    """Return what is possible at a path, over all routes that share it."""
+    routes = [route for route in request.app.routes if isinstance(route, Route) and _is_at(route, request.url.path)]
+    return sorted({method for route in routes for method in route.methods or ()})
+
+
+def _is_at(route: Route, path: str) -> bool:
+    return route.path_regex.match(path) is not None

@@ -17,7 +17,17 @@ from dataclasses import dataclass, field
 import msgspec
 from starlette.responses import Response
 
-from safelight.core.errors import Draining, Rejected, RequestError, SafelightError, UnknownModel, WorkFailed
+from safelight.core.errors import (
+    AdapterExists,
+    AdapterFileError,
+    Draining,
+    Rejected,
+    RequestError,
+    SafelightError,
+    UnknownAdapter,
+    UnknownModel,
+    WorkFailed,
+)
 
 DO_NOT_RETRY = {"x-should-retry": "false"}
 """What the official clients read before they try again on their own."""
@@ -113,6 +123,17 @@ def not_ready(retry_after_s: float) -> HttpError:
     )
 
 
+def still_reading(adapter: str, within_s: float) -> HttpError:
+    """The workers take their time over an adapter, which may prove good yet."""
+    return HttpError(
+        f"No worker has read {adapter!r} within {within_s:.0f} s; GET /v1/adapters has it as soon as one has.",
+        status=503,
+        kind="server_error",
+        code="not_ready",
+        headers=retry_after(within_s),
+    )
+
+
 def shut_down() -> HttpError:
     """The server ended before the picture was ready."""
     return HttpError(
@@ -164,6 +185,9 @@ def problem_of(error: Exception) -> Problem:
 
 _TABLE: tuple[tuple[type[SafelightError], int, str], ...] = (
     (UnknownModel, 404, "invalid_request_error"),
+    (UnknownAdapter, 404, "invalid_request_error"),
+    (AdapterExists, 409, "invalid_request_error"),
+    (AdapterFileError, 400, "invalid_request_error"),
     (RequestError, 400, "invalid_request_error"),
     (Draining, 503, "server_error"),
     (Rejected, 429, "rate_limit_error"),

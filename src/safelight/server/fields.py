@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from safelight.adapters.registry import MAX_PER_PICTURE
+
 MAX_PROMPT_CHARACTERS = 4000
 MAX_PICTURES = 10
 MAX_STEPS = 200
@@ -14,7 +16,12 @@ MAX_SEED = 2**53 - 1 - MAX_PICTURES
 MAX_DEADLINE_S = 86_400.0
 MAX_PARTIAL_IMAGES = 3
 MAX_SIDE = 99_999
+MAX_SCALE = 10.0
+MAX_LORAS = MAX_PER_PICTURE
 MAX_NAME_CHARACTERS = 256
+
+SAYS_SOMETHING = r"[^\s\u001c-\u001f\u0085]"
+"""A character that is no space to Python, in words that regular expressions of other languages understand alike."""
 
 SIZE_PATTERN = r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"
 
@@ -38,7 +45,7 @@ _from_float = BeforeValidator(_integral)
 
 Prompt = Annotated[
     str,
-    Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS, json_schema_extra={"pattern": r"\S"}),
+    Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS, json_schema_extra={"pattern": SAYS_SOMETHING}),
     AfterValidator(_said),
 ]
 NegativePrompt = Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)]
@@ -51,4 +58,5 @@ Side = Annotated[int, Field(ge=1, le=MAX_SIDE), _from_float]
 Steps = Annotated[int, Field(ge=1, le=MAX_STEPS), _from_float]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED), _from_float]
 Guidance = Annotated[float, Field(ge=0, le=MAX_GUIDANCE, allow_inf_nan=False)]
+Scale = Annotated[float, Field(ge=-MAX_SCALE, le=MAX_SCALE, allow_inf_nan=False)]
 Deadline = Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)]

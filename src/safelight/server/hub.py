@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from safelight.control.commands import Assign, Command, Deliver, Dismissed, GiveUp, Recall, Reject
 from safelight.control.events import (
     Arrived,
@@ -21,7 +23,17 @@ from safelight.core.errors import Draining
 from safelight.core.model import ModelSpec
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
-from safelight.core.work import Cancel, Ready, Run, Stepped, Ticked, WorkerEvent
+from safelight.core.work import (
+    AdapterAdded,
+    AdapterRefused,
+    Cancel,
+    Ready,
+    Run,
+    Stepped,
+    Ticked,
+    WorkerEvent,
+)
+from safelight.server.adapters import Adapters
 from safelight.server.errors import CannotServe, HttpError, cancelled, not_ready, shut_down
 from safelight.server.logs import Log
 from safelight.server.metrics import Metrics
@@ -62,6 +74,7 @@ class Hub:
         self._models: dict[str, ModelSpec] = {}
         self._tickets: dict[str, Ticket] = {}
         self._is_draining = False
+        self.adapters = Adapters(parts.crew.broadcast)
         self._idle = asyncio.Event()
         self._idle.set()
         self.first_ready = asyncio.Event()
@@ -92,7 +105,7 @@ class Hub:
         """Raise HttpError while there is no worker, and Draining once the server is about to end."""
         if self._is_draining:
             raise Draining(retry_after_s=DRAIN_RETRY_S)
-        if not self._crew.ready_count:
+        if not self._crew.ready_count or self.adapters.are_awaited:
             raise not_ready(NOT_READY_RETRY_S)
 
     def check_open(self) -> None:
@@ -107,10 +120,16 @@ class Hub:
             raise
 
     def submit(self, requests: Sequence[ImageRequest], *, partial_images: int = 0) -> tuple[Ticket, ...]:
-        """Take all of `requests`, or none: raises Rejected when one is not taken."""
+        """Take all of `requests`, or none.
+
+        Raises:
+            Rejected: when one is not taken.
+            RequestError: when one names adapters that it cannot have.
+        """
         tickets: list[Ticket] = []
-        for request in requests:
-            ticket = Ticket(request, partial_images=partial_images)
+        for named in requests:
+            request = self.adapters.bind(named)
+            ticket = Ticket(named, partial_images=partial_images)
             tickets.append(ticket)
             self._tickets[request.id] = ticket
             self._idle.clear()
@@ -162,8 +181,10 @@ class Hub:
         for model in ready.models:
             self._models.setdefault(model.name, model)
         self._log.info("worker ready", worker=worker, models=[model.name for model in ready.models])
+        for command in self.adapters.commands:
+            self._crew.send(worker, command)
         self._handle(WorkerJoined(worker, ready))
-        self.first_ready.set()
+        self._note_ready()
 
     def left(self, worker: str, reason: str) -> None:
         """A worker that was ready is gone."""
@@ -178,6 +199,9 @@ class Hub:
                     ticket.progress(event)
                 case Ticked():
                     self._metrics.ticked(event)
+                case AdapterAdded() | AdapterRefused():
+                    self.adapters.heard(event)
+                    self._note_ready()
             self._handle(Reported(worker, event))
 
     def restarting(self, worker: str) -> None:
@@ -188,6 +212,10 @@ class Hub:
         """No worker is ready, and none will be."""
         if not self.collapse.done():
             self.collapse.set_result(error)
+
+    def _note_ready(self) -> None:
+        if self._crew.ready_count and not self.adapters.are_awaited:
+            self.first_ready.set()
 
     def _handle(self, event: Event) -> None:
         for command in self.controller.handle(event, self._clock.now_s()):
@@ -201,21 +229,21 @@ class Hub:
                 self._crew.send(worker, Run(job=job))
             case Recall(worker=worker, request_id=request_id):
                 self._crew.send(worker, Cancel(request_id=request_id))
-            case Deliver(request=request, finished=finished, outcome=outcome):
+            case Deliver(finished=finished, outcome=outcome):
                 self.recent.add(now_s=self._clock.now_s(), total_s=outcome.total_s)
-                ticket = self._close(request, outcome)
-                ticket.deliver(Delivery(request=request, finished=finished, outcome=outcome))
-            case (
-                Reject(request=request, error=error, outcome=outcome)
-                | GiveUp(request=request, error=error, outcome=outcome)
-            ):
-                self._close(request, outcome).fail(error)
-            case Dismissed(request=request, outcome=outcome):
-                self._close(request, outcome).fail(cancelled())
+                ticket = self._close(outcome)
+                ticket.deliver(Delivery(request=ticket.request, finished=finished, outcome=outcome))
+            case Reject(error=error, outcome=outcome) | GiveUp(error=error, outcome=outcome):
+                self._close(outcome).fail(error)
+            case Dismissed(outcome=outcome):
+                self._close(outcome).fail(cancelled())
 
-    def _close(self, request: ImageRequest, outcome: Outcome) -> Ticket:
+    def _close(self, outcome: Outcome) -> Ticket:
+        """Record an end, with the request as it was asked for: handles of adapters are between hub and workers."""
+        ticket = self._tickets.pop(outcome.request.id)
+        request = ticket.request
         self._metrics.ended(outcome)
-        self._outcomes.add(outcome)
+        self._outcomes.add(msgspec.structs.replace(outcome, request=request))
         self._log.info(
             "picture " + outcome.status,
             id=request.id,
@@ -227,7 +255,7 @@ class Hub:
             total_s=round(outcome.total_s, 4),
             retries=outcome.retries,
         )
-        ticket = self._tickets.pop(request.id)
+        self.adapters.release(request.id)
         if not self._tickets:
             self._idle.set()
         return ticket

@@ -46,6 +46,7 @@ def specify(order: Order, model: ModelSpec, *, arrived_s: float) -> tuple[ImageR
     """Return one request for each picture ordered; raises InvalidParameter or UnknownSampler."""
     width, height = _size(order, model)
     options = order.options
+    _check_guidance(options, model)
     steps = options.num_inference_steps or _steps(order.quality, model)
     seed = secrets.randbelow(_RANDOM_SEEDS) if options.seed is None else options.seed
     return tuple(
@@ -58,14 +59,29 @@ def specify(order: Order, model: ModelSpec, *, arrived_s: float) -> tuple[ImageR
             height=height,
             steps=steps,
             guidance_scale=model.guidance_scale if options.guidance_scale is None else options.guidance_scale,
+            guidance=model.guidance,
             sampler=_sampler(options.sampler, model),
             seed=seed + number,
             arrived_s=arrived_s,
             deadline_s=options.deadline_s,
             preview_every=max(1, steps // PREVIEWS),
+            loras=options.uses,
         )
         for number in range(order.pictures)
     )
+
+
+def _check_guidance(options: PaintOptions, model: ModelSpec) -> None:
+    if options.negative_prompt and model.guidance != "classifier-free":
+        raise InvalidParameter(
+            "negative_prompt",
+            options.negative_prompt,
+            f"{model.name} paints without the second look that a negative prompt needs; leave it out",
+        )
+    if options.guidance_scale is not None and options.guidance_scale > 1 and model.guidance == "none":
+        raise InvalidParameter(
+            "guidance_scale", options.guidance_scale, f"{model.name} was made to paint without guidance; leave it out"
+        )
 
 
 def _size(order: Order, model: ModelSpec) -> tuple[int, int]:

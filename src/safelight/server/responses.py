@@ -11,6 +11,7 @@ Responses = dict[int | str, dict[str, Any]]
 _MEANINGS = {
     400: "The request cannot be served as it is; the message says why.",
     404: "Nothing of that name is here.",
+    409: "The name is taken.",
     410: "The picture was cancelled from the queue.",
     413: "The body is too large.",
     422: "The Idempotency-Key was used before with another body.",

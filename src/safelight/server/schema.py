@@ -15,20 +15,23 @@ Schema = dict[str, Any]
 MOST_SIDES_LISTED = 64
 """A size pattern with more sides than this would be longer than anybody wants to read."""
 
+_LORA, _OMNI_LORA = "#/components/schemas/LoraChoice", "#/components/schemas/OmniLora"
+
 _ONE_PICTURE_PER_STREAM: Schema = {
     "if": {"properties": {"stream": {"const": True}}, "required": ["stream"]},
     "then": {"properties": {"n": {"enum": [1, None]}}},
 }
 
 
-def describe_api(app: FastAPI, models: Mapping[str, ModelSpec]) -> Schema:
-    """Return the OpenAPI document of `app` as it serves `models`."""
+def describe_api(app: FastAPI, models: Mapping[str, ModelSpec], adapters: Sequence[str]) -> Schema:
+    """Return the OpenAPI document of `app` as it serves `models` with `adapters`."""
     document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     schemas: Schema = document["components"]["schemas"]
     schemas["GenerationRequest"] |= _ONE_PICTURE_PER_STREAM
     if models:
         for name in ("GenerationRequest", "ChatRequest", "ChatOptions"):
             _narrow(schemas[name]["properties"], list(models.values()))
+            _name_adapters(schemas[name]["properties"], adapters)
     chat = schemas["ChatRequest"]
     schemas["FlatChatRequest"] = _without(chat, {"extra_body"}, title="Options at the top level")
     schemas["NestedChatRequest"] = _without(chat, set(ChatOptions.model_fields), title="Options in extra_body")
@@ -59,6 +62,13 @@ def _narrow(properties: Schema, models: Sequence[ModelSpec]) -> None:
         known["size"] = {"pattern": f"^(auto|({listed})x({listed}))$"}
     for name in known.keys() & properties.keys():
         properties[name]["anyOf"][0] |= known[name]
+
+
+def _name_adapters(properties: Schema, adapters: Sequence[str]) -> None:
+    """Put the names of `adapters` into `properties`."""
+    named: Schema = {"properties": {"name": {"enum": list(adapters)}}}
+    properties["loras"]["anyOf"][0] |= {"items": {"allOf": [{"$ref": _LORA}, named]}} if adapters else {"maxItems": 0}
+    properties["lora"]["anyOf"][0] = {"allOf": [{"$ref": _OMNI_LORA}, named]} if adapters else {"type": "null"}
 
 
 def _sides(model: ModelSpec) -> Iterable[int]:

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from fastapi import Depends, Request
 
 from safelight.control.fleet import ControlConfig, FleetController
+from safelight.server.adapter_folder import find_adapters
 from safelight.server.clock import MonotonicClock
 from safelight.server.hub import Hub, HubParts
 from safelight.server.idempotency import AnswerStore
@@ -23,6 +24,8 @@ class Service:
     """The parts of one running server."""
 
     def __init__(self, settings: ServerSettings, *, outcomes: OutcomeLog, log: Log) -> None:
+        self.settings = settings
+        self._log = log
         self.metrics = Metrics()
         self.outcomes = outcomes
         self.crew = Crew(settings.worker_argv, size=settings.workers, log=log)
@@ -48,6 +51,7 @@ class Service:
 
     async def __aenter__(self) -> Self:
         """Start the workers, without waiting for them."""
+        self.hub.adapters.begin_with(find_adapters(self.settings.adapters), self._log)
         self.crew.start(self.hub)
         self._pulse = asyncio.create_task(self.hub.pulse())
         return self

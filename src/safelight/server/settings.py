@@ -26,6 +26,7 @@ class ServerSettings:
     Attributes:
         worker_argv: command line of one worker process; all workers are alike.
         workers: how many worker processes to keep running.
+        adapters: folders of adapters, by whose names requests may ask for them; of one name, the first is taken.
         port: 0 lets the system choose.
         api_key: guards every route but liveness; needed to listen beyond loopback.
         allowed_hosts: further names that a loopback server may be called by, for a proxy on the same machine.
@@ -36,6 +37,7 @@ class ServerSettings:
 
     worker_argv: tuple[str, ...]
     workers: int = 1
+    adapters: tuple[Path, ...] = ()
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     api_key: str | None = field(default=None, repr=False)

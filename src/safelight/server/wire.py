@@ -2,9 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from safelight.core.adapter import AdapterUse
 from safelight.server.fields import (
+    MAX_LORAS,
     MAX_PROMPT_CHARACTERS,
     Deadline,
     Guidance,
@@ -17,6 +19,7 @@ from safelight.server.fields import (
     Pictures,
     Prompt,
     Quality,
+    Scale,
     Seed,
     Size,
     Steps,
@@ -26,6 +29,24 @@ PlainQuality = Literal["low", "medium", "high", "xhigh", "max"]
 """What a quality asked for comes down to."""
 
 _DEFAULT_MODEL = "A served model; the first one when it is left out."
+
+
+class LoraChoice(BaseModel):
+    """A LoRA by the name that it is registered under, and how strongly it acts; negative turns it round."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: Name
+    scale: Scale = 1.0
+
+
+class OmniLora(BaseModel):
+    """One LoRA as vLLM-Omni's clients write it; it is found by its name, and a path beside it is not looked at."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: Annotated[Name, Field(validation_alias=AliasChoices("name", "lora_name", "adapter"))]
+    scale: Annotated[Scale, Field(validation_alias=AliasChoices("scale", "lora_scale"))] = 1.0
 
 
 class PaintOptions(BaseModel):
@@ -45,6 +66,11 @@ class PaintOptions(BaseModel):
     ] = None
     negative_prompt: Annotated[NegativePrompt | None, Field(description="What guidance steers away from.")] = None
     sampler: Annotated[Name | None, Field(description="One of the model's samplers.")] = None
+    loras: Annotated[
+        list[LoraChoice] | None,
+        Field(max_length=MAX_LORAS, description="LoRAs by name; the scales of one named twice add up."),
+    ] = None
+    lora: Annotated[OmniLora | None, Field(description="One more LoRA, in the shape of vLLM-Omni.")] = None
     deadline_s: Annotated[
         Deadline | None,
         Field(description="Seconds from now by which the picture is needed; refused at once when it cannot be met."),
@@ -52,6 +78,12 @@ class PaintOptions(BaseModel):
     on_disconnect: Annotated[OnDisconnect, Field(description="What becomes of the work when the client goes away.")] = (
         "cancel"
     )
+
+    @property
+    def uses(self) -> tuple[AdapterUse, ...]:
+        """All LoRAs asked for."""
+        asked = [*(self.loras or ()), *([self.lora] if self.lora else ())]
+        return tuple(AdapterUse(name=choice.name, scale=choice.scale) for choice in asked)
 
 
 class GenerationRequest(PaintOptions):
@@ -136,6 +168,7 @@ class Provenance(BaseModel):
     seed: int
     sampler: str
     guidance_scale: float
+    loras: list[LoraChoice]
     queue_s: float
     compute_s: float
     retries: int
@@ -281,3 +314,39 @@ class Cancellation(BaseModel):
 
     id: str
     state: Literal["cancelled"] = "cancelled"
+
+
+class AdapterRequest(BaseModel):
+    """Body of `POST /v1/adapters`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: Annotated[Name, Field(description="Of an adapter that lies in one of the server's folders.")]
+
+
+class AdapterCard(BaseModel):
+    """One adapter that requests may name; `pictures` that use it are on their way."""
+
+    id: str
+    object: Literal["adapter"] = "adapter"
+    kind: Literal["lora", "controlnet"]
+    model: str
+    ranks: list[int]
+    parts: list[str]
+    weights_bytes: int
+    pictures: int
+
+
+class AdapterList(BaseModel):
+    """Answer of `GET /v1/adapters`."""
+
+    object: Literal["list"] = "list"
+    data: list[AdapterCard]
+
+
+class AdapterRemoval(BaseModel):
+    """Answer of `DELETE /v1/adapters/{name}`; pictures that use it already are still painted."""
+
+    id: str
+    object: Literal["adapter"] = "adapter"
+    deleted: Literal[True] = True

@@ -84,6 +84,12 @@ class Crew:
         if process := self._processes.get(worker):
             process.send(command)
 
+    def broadcast(self, command: WorkerCommand) -> None:
+        """Send a command to every worker that is ready."""
+        for process in self._processes.values():
+            if process.ready is not None:
+                process.send(command)
+
     @property
     def members(self) -> tuple[CrewMember, ...]:
         """The workers that run now, ready or not."""

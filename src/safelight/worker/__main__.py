@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+from safelight.adapters.modes import DEFAULT_POLICY, POLICY_NAMES
 from safelight.core.errors import ModelFolderError
 from safelight.worker.process import run_worker
 
@@ -17,6 +18,7 @@ def main() -> int:
     parser.add_argument("--max-denoiser-rows", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--adapter-mode", choices=POLICY_NAMES, default=DEFAULT_POLICY)
     arguments = parser.parse_args()
     # The server ends its workers by closing their input, so that Ctrl-C reaches only the server.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -34,7 +36,7 @@ def main() -> int:
         )
 
     try:
-        run_worker(make_engine, max_denoiser_rows=arguments.max_denoiser_rows)
+        run_worker(make_engine, max_denoiser_rows=arguments.max_denoiser_rows, adapter_mode=arguments.adapter_mode)
     except ModelFolderError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,8 +1,10 @@
 """The seam between the worker's loop and what paints."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
+from safelight.core.adapter import AdapterSpec, Composition
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 from safelight.core.work import Pixels
@@ -41,4 +43,24 @@ class Engine(Protocol):
 
     def drop(self, request_id: str) -> None:
         """Free a row; ids without a row are ignored."""
+        ...
+
+    def read_adapter(self, name: str, path: Path) -> tuple[AdapterSpec, Any]:
+        """Read an adapter for one of the models, and return what it is with its weights; safe in any thread.
+
+        Raises:
+            AdapterFileError: if it cannot be used with any of them.
+        """
+        ...
+
+    def load_adapter(self, handle: str, weights: Any) -> None:  # noqa: ANN401 - the engine's own
+        """Put weights that `read_adapter` gave beside their model; rows call them `handle`."""
+        ...
+
+    def evict_adapter(self, handle: str) -> None:
+        """Let go of weights that no row uses; if they are folded in, nothing is from now on."""
+        ...
+
+    def fold(self, model: str, composition: Composition) -> None:
+        """Have the model's weights hold `composition` of handles and nothing else; rows get what differs from it."""
         ...

@@ -5,15 +5,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
+from safelight.adapters.modes import DEFAULT_POLICY
+from safelight.adapters.room import Room
 from safelight.control.replica import ReplicaScheduler, Tick
 from safelight.core.errors import SafelightError
 from safelight.core.work import (
+    AddAdapter,
     Cancel,
     Dropped,
     Failed,
     Finished,
     Job,
     Ready,
+    RemoveAdapter,
     Run,
     Started,
     Stepped,
@@ -23,10 +27,14 @@ from safelight.core.work import (
     WorkerEvent,
 )
 from safelight.profiles.model import ModelProfile
+from safelight.worker.adapters import AdapterCabinet, WeightsRead
 from safelight.worker.engine import Engine
 
-Inbox = SimpleQueue[WorkerCommand | None]
-"""Commands in order of arrival; None says that no more will come."""
+ROOM = Room(host_bytes=2 << 30, device_ranks=256, device_controlnets=8)
+"""For the adapters of one worker."""
+
+Inbox = SimpleQueue[WorkerCommand | WeightsRead | None]
+"""Commands in order of arrival, and weights that were read; None says that no more will come."""
 
 Send = Callable[[WorkerEvent], None]
 
@@ -42,26 +50,42 @@ class _Held:
 class WorkerLoop:
     """Runs one engine until it is told to stop or its inbox ends."""
 
-    def __init__(self, engine: Engine, *, inbox: Inbox, send: Send, max_denoiser_rows: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        inbox: Inbox,
+        send: Send,
+        max_denoiser_rows: int,
+        adapter_mode: str = DEFAULT_POLICY,
+    ) -> None:
         self._engine = engine
         self._inbox = inbox
         self._send = send
         self._max_denoiser_rows = max_denoiser_rows
         profiles = {spec.name: ModelProfile.from_spec(spec) for spec in engine.models}
-        self._scheduler = ReplicaScheduler(profiles, max_denoiser_rows=max_denoiser_rows)
+        self._scheduler = ReplicaScheduler(profiles, max_denoiser_rows=max_denoiser_rows, adapter_mode=adapter_mode)
         self._held: dict[str, _Held] = {}
+        self._cabinet = AdapterCabinet(
+            engine, room=ROOM, post=inbox.put, send=send, on_evicted=self._scheduler.adapter_evicted
+        )
+        self._awaiting: dict[str, Job] = {}
         self._is_stopping = False
 
     def run(self) -> None:
         """Serve commands until `Stop` or the end of the inbox."""
         self._send(Ready(models=self._engine.models, max_denoiser_rows=self._max_denoiser_rows))
-        while True:
-            self._take_commands()
-            if self._is_stopping:
-                return
-            tick = self._scheduler.next_tick(time.monotonic())
-            if tick is not None:
-                self._run(tick)
+        try:
+            while True:
+                self._take_commands()
+                if self._is_stopping:
+                    return
+                tick = self._scheduler.next_tick(time.monotonic())
+                if tick is not None:
+                    self._run(tick)
+                    self._admit()
+        finally:
+            self._cabinet.close()
 
     def _take_commands(self) -> None:
         if self._scheduler.is_idle:
@@ -72,22 +96,45 @@ class WorkerLoop:
             except Empty:
                 return
 
-    def _obey(self, command: WorkerCommand | None) -> None:
+    def _obey(self, command: WorkerCommand | WeightsRead | None) -> None:
         match command:
             case Run(job=job):
-                self._held[job.request.id] = _Held(job)
-                self._scheduler.hold(job)
+                self._hold(job)
             case Cancel(request_id=request_id):
-                if self._scheduler.drop(request_id):
+                if request_id in self._held:
+                    self._scheduler.drop(request_id)
                     self._release(request_id)
                     self._send(Dropped(request_id=request_id))
+            case AddAdapter():
+                self._cabinet.add(command)
+            case RemoveAdapter(handle=handle):
+                self._cabinet.remove(handle)
+            case WeightsRead():
+                self._cabinet.take_in(command, time.monotonic())
             case Stop() | None:
                 self._is_stopping = True
+        self._admit()
+
+    def _hold(self, job: Job) -> None:
+        request = job.request
+        self._held[request.id] = _Held(job)
+        self._awaiting[request.id] = job
+        if not request.composition.is_empty:
+            self._cabinet.hold(request.id, request.composition.names, time.monotonic())
+
+    def _admit(self) -> None:
+        """Schedule the rows whose adapters are all there, and give up those whose adapters never will be."""
+        while (loss := self._cabinet.loss) is not None:
+            self._fail([loss.row], loss.reason)
+        for row, job in list(self._awaiting.items()):
+            if job.request.composition.is_empty or self._cabinet.is_ready(row):
+                del self._awaiting[row]
+                self._scheduler.hold(job)
 
     def _run(self, tick: Tick) -> None:
         self._begin([row for row in tick.request_ids if not self._held[row].has_begun])
-        rows = [row for row in tick.request_ids if row in self._held]
-        if not rows:
+        rows = tick.request_ids
+        if not self._held.keys() >= set(rows) or not self._fold(tick):
             return
         started_s = time.perf_counter()
         try:
@@ -99,6 +146,15 @@ class WorkerLoop:
         finished = self._account(tick, rows, seconds)
         self._fail(broken, "The picture's numbers are no longer finite; try a lower guidance_scale or another sampler.")
         self._finish([row for row in finished if row in self._held])
+
+    def _fold(self, tick: Tick) -> bool:
+        try:
+            self._engine.fold(tick.model, tick.folded)
+        except (RuntimeError, SafelightError) as error:
+            self._scheduler.fold_failed(tick.model)
+            self._fail(tick.request_ids, f"The adapters could not be brought into the weights: {error}")
+            return False
+        return True
 
     def _begin(self, rows: Sequence[str]) -> None:
         if not rows:
@@ -145,7 +201,7 @@ class WorkerLoop:
         pictures = self._engine.finish(rows)
         seconds = time.perf_counter() - started_s
         for row, picture, prompt_tokens in zip(rows, pictures, tokens, strict=True):
-            held = self._held.pop(row)
+            held = self._let_go(row)
             self._send(
                 Finished(
                     request_id=row, picture=picture, compute_s=held.compute_s + seconds, prompt_tokens=prompt_tokens
@@ -160,4 +216,11 @@ class WorkerLoop:
 
     def _release(self, row: str) -> None:
         self._engine.drop(row)
-        del self._held[row]
+        self._let_go(row)
+
+    def _let_go(self, row: str) -> _Held:
+        held = self._held.pop(row)
+        self._awaiting.pop(row, None)
+        if not held.job.request.composition.is_empty:
+            self._cabinet.release(row, time.monotonic())
+        return held

@@ -6,13 +6,16 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from safelight.adapters.modes import DEFAULT_POLICY
 from safelight.core.frames import decode_command, frame, read_body
 from safelight.core.work import Stop, WorkerEvent
 from safelight.worker.engine import Engine
 from safelight.worker.loop import Inbox, WorkerLoop
 
 
-def run_worker(make_engine: Callable[[], Engine], *, max_denoiser_rows: int) -> None:
+def run_worker(
+    make_engine: Callable[[], Engine], *, max_denoiser_rows: int, adapter_mode: str = DEFAULT_POLICY
+) -> None:
     """Serve commands from standard input until it ends.
 
     Standard output is kept for events alone: anything printed goes to standard error instead.
@@ -24,7 +27,9 @@ def run_worker(make_engine: Callable[[], Engine], *, max_denoiser_rows: int) -> 
     def send(event: WorkerEvent) -> None:
         events.write(frame(event))
 
-    loop = WorkerLoop(make_engine(), inbox=inbox, send=send, max_denoiser_rows=max_denoiser_rows)
+    loop = WorkerLoop(
+        make_engine(), inbox=inbox, send=send, max_denoiser_rows=max_denoiser_rows, adapter_mode=adapter_mode
+    )
     threading.Thread(target=_read_commands, args=(inbox,), daemon=True).start()
     try:
         loop.run()

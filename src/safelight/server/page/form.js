@@ -1,6 +1,7 @@
 // The form: what to paint, and how.
 
 import { cancelCard, develop } from "./develop.js";
+import { chosenLoras, setLoras, showLoras } from "./loras.js";
 import { element, find, icon, setText } from "./markup.js";
 import { lay, makeCard } from "./prints.js";
 import { remember, remembered } from "./memory.js";
@@ -40,6 +41,7 @@ function showAbilities() {
   find("steps").placeholder = spec.steps;
   find("guidance").placeholder = spec.guidance_scale;
   fillSelect("sampler", spec.samplers, (name) => name, spec.sampler);
+  showLoras(find("model").value);
   fillSelect("size", sizesOf(spec), (size) => size.replace("x", " × "), spec.size);
 }
 
@@ -80,6 +82,7 @@ function orderOf(seed) {
     num_inference_steps: number("steps"),
     guidance_scale: number("guidance"),
     sampler: find("sampler").value || undefined,
+    loras: chosenLoras(),
     deadline_s: number("deadline"),
   };
 }
@@ -100,6 +103,7 @@ function submit(event) {
 function reuse({ order }) {
   if (models.has(order.model)) find("model").value = order.model;
   showAbilities();
+  setLoras(order.loras);
   find("prompt").value = order.prompt;
   find("seed").value = order.seed;
   find("steps").value = order.num_inference_steps ?? "";

@@ -2,6 +2,8 @@
 
 import { showCharts } from "./charts.js";
 import { hasModels, setUpForm, showModels } from "./form.js";
+import { refreshLoras } from "./loras.js";
+import { find } from "./markup.js";
 import { setUpTray } from "./prints.js";
 import { startPulse } from "./pulse.js";
 import { showQueue, showWorkers } from "./queue.js";
@@ -14,4 +16,5 @@ startPulse(async (snapshot) => {
   showWorkers(snapshot);
   showCharts(snapshot);
   if (!hasModels()) showModels((await (await call("v1/models")).json()).data);
+  await refreshLoras(find("model").value);
 });

@@ -1,7 +1,7 @@
 // The prints in the tray: one card for each picture, from the order to the end.
 
 import { announce, element, find, setText, stamp } from "./markup.js";
-import { jobLine, seconds } from "./words.js";
+import { amount, jobLine, seconds } from "./words.js";
 import { copyText, curlOf, enlarge } from "./handouts.js";
 
 const BUSY = ["sending", "waiting", "running"];
@@ -84,6 +84,7 @@ function showFacts({ parts, order }, made) {
     compute: seconds(made.compute_s),
     steps: made.steps,
     retries: made.retries || null,
+    loras: made.loras?.map(({ name, scale }) => `${name} ${amount(scale)}`).join(", ") || null,
   };
   const told = Object.entries(facts).filter(([, fact]) => fact != null);
   const pairs = told.map(([term, fact]) => element("div", {}, element("dt", {}, term), element("dd", {}, String(fact))));

@@ -4,6 +4,9 @@ export const pick = (list) => list[Math.floor(Math.random() * list.length)];
 export const rollSeed = () => crypto.getRandomValues(new Uint32Array(1))[0];
 export const plural = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
+/** A strength of at most two decimals, such as "1.0" or "−0.25". */
+export const amount = (value) => value.toFixed(2).replace(/0$/, "").replace("-", "−");
+
 export function seconds(value) {
   if (value == null || !Number.isFinite(value)) return "–";
   if (value < 0.9995) return `${Math.round(value * 1000)} ms`;

@@ -1,0 +1,1 @@
+"""Which adapters there are, where their weights are, and when to fold them into the model."""

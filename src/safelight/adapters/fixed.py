@@ -1,0 +1,36 @@
+"""The policies that never choose: always unmerged, always merged, always corrected."""
+
+from collections import Counter
+from typing import Final
+
+from safelight.adapters.mode import UNMERGED, Choice, ModeCosts, Queue, corrected, merged
+
+
+class AlwaysUnmerged:
+    """Every row rides beside plain weights."""
+
+    name: Final = "always-unmerged"
+
+    def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
+        return Choice(mode=UNMERGED, rows=queue.rows)
+
+
+class AlwaysMerged:
+    """The composition of the most urgent row is folded, and only its rows ride."""
+
+    name: Final = "always-merged"
+
+    def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
+        wanted = queue.rows[0].composition
+        return Choice(mode=merged(wanted), rows=queue.of(wanted))
+
+
+class AlwaysCorrected:
+    """What most rows carry is folded, and every row rides; the others are corrected."""
+
+    name: Final = "always-corrected"
+
+    def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
+        carried = Counter(row.composition for row in queue.rows)
+        most = max(carried, key=lambda each: (carried[each], each == queue.folded))
+        return Choice(mode=UNMERGED if most.is_empty else corrected(most), rows=queue.rows)

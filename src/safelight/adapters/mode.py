@@ -1,0 +1,125 @@
+"""What may be in the weights during a tick, what that costs, and how a choice is stated."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Literal, Protocol
+
+from safelight.core.adapter import NO_ADAPTERS, Composition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mode:
+    """What is folded into the weights, and whether rows of other compositions ride along by low-rank terms."""
+
+    folded: Composition
+    takes_misfits: bool
+
+    @property
+    def name(self) -> Literal["unmerged", "merged", "corrected"]:
+        if self.folded.is_empty:
+            return "unmerged"
+        return "corrected" if self.takes_misfits else "merged"
+
+
+UNMERGED = Mode(folded=NO_ADAPTERS, takes_misfits=True)
+
+
+def merged(composition: Composition) -> Mode:
+    """Return the mode in which only rows of `composition` run, at full speed."""
+    return Mode(folded=composition, takes_misfits=False)
+
+
+def corrected(composition: Composition) -> Mode:
+    """Return the mode in which all rows run; those of another composition pay for the difference."""
+    return Mode(folded=composition, takes_misfits=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedRow:
+    """A picture that could take part in the next tick.
+
+    Attributes:
+        slack_s: how long it can still be passed over and meet its deadline; negative if it cannot be met.
+    """
+
+    id: str
+    composition: Composition
+    steps_left: int
+    denoiser_rows: int = 1
+    slack_s: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queue:
+    """The rows of one model and size, most urgent first and at least one, and what the weights hold now."""
+
+    rows: tuple[QueuedRow, ...]
+    max_denoiser_rows: int
+    folded: Composition = NO_ADAPTERS
+
+    @property
+    def front(self) -> tuple[QueuedRow, ...]:
+        """The rows that would run next if there were no modes."""
+        return first_that_fit(self.rows, self.max_denoiser_rows)
+
+    def of(self, composition: Composition) -> tuple[QueuedRow, ...]:
+        """Return its rows of one composition."""
+        return tuple(row for row in self.rows if row.composition == composition)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The mode of the next tick, and the rows that may ride, most wanted first: as many as fit do."""
+
+    mode: Mode
+    rows: tuple[QueuedRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModeCosts:
+    """What modes cost on one device, as measured.
+
+    Attributes:
+        switch_s: to bring another composition, or none, into the weights.
+        tick_s: seconds of a call over so many denoiser rows that all fit the weights.
+        unmerged_overhead: by how much a row's share of the call grows when its LoRAs ride beside plain weights.
+        correction_overhead: the same when they are corrections to a folded composition.
+    """
+
+    switch_s: float
+    tick_s: Callable[[int], float]
+    unmerged_overhead: float
+    correction_overhead: float
+
+    def overhead(self, folded: Composition) -> float:
+        """Return the overhead of a misfit row when `folded` is in the weights."""
+        return self.unmerged_overhead if folded.is_empty else self.correction_overhead
+
+    def switching_s(self, before: Composition, after: Composition) -> float:
+        return 0.0 if before == after else self.switch_s
+
+    def ticking_s(self, folded: Composition, rows: Iterable[QueuedRow]) -> float:
+        """Return the seconds of one call over `rows`."""
+        riding = tuple(rows)
+        total = sum(row.denoiser_rows for row in riding)
+        misfits = sum(row.denoiser_rows for row in riding if row.composition != folded)
+        return self.tick_s(total) * (1 + self.overhead(folded) * misfits / total)
+
+
+class ModePolicy(Protocol):
+    """Chooses the mode of each tick; one policy object serves one queue."""
+
+    @property
+    def name(self) -> str: ...
+
+    def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
+        """Return the mode of the tick that begins at `now`, and who may ride."""
+        ...
+
+
+def first_that_fit(rows: Iterable[QueuedRow], max_denoiser_rows: int) -> tuple[QueuedRow, ...]:
+    """Return the longest beginning of `rows` that fits one call, at least one row."""
+    ordered = tuple(rows)
+    totals = [sum(row.denoiser_rows for row in ordered[: end + 1]) for end in range(len(ordered))]
+    return ordered[: max(1, len(list(takewhile(lambda total: total <= max_denoiser_rows, totals))))]

@@ -1,0 +1,39 @@
+"""What the residency wants done with weights; the driver does it, in this order.
+
+Loads are reported back when they are over; evictions take effect at once.
+"""
+
+from dataclasses import dataclass
+
+from safelight.adapters.registry import Registered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadToHost:
+    """Read these weights from disk into host memory."""
+
+    adapter: Registered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadToDevice:
+    """Copy these weights from host memory to the device, a LoRA to any free pages; they stay in host memory too."""
+
+    adapter: Registered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvictFromDevice:
+    """The pages or the place of these weights are free for others; they stay in host memory."""
+
+    adapter: Registered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvictFromHost:
+    """Let go of these weights in host memory; they are not on the device."""
+
+    adapter: Registered
+
+
+Move = LoadToHost | LoadToDevice | EvictFromDevice | EvictFromHost

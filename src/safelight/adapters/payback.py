@@ -1,0 +1,95 @@
+"""Fold when the rows that are here pay it back."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from safelight.adapters.mode import UNMERGED, Choice, ModeCosts, Queue, QueuedRow, corrected, merged
+from safelight.core.adapter import NO_ADAPTERS, Composition
+
+MARGIN: Final = 2.0
+"""A switch must promise to earn so many times its cost: what is here is known, what comes next is not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """Serve these compositions one after another, each merged and alone, then all other rows together over `fold`."""
+
+    cost_s: float
+    alone: tuple[Composition, ...]
+    fold: Composition
+
+
+class Payback:
+    """Chooses the plan that finishes the rows that are here soonest, and takes its first step.
+
+    A plan serves the heaviest few compositions merged and alone, and all other rows together over the cheapest fold,
+    which may be none. Its cost is the sum of all calls, with the overhead of misfits, and of switches times `margin`.
+    Since staying costs nothing, the margin keeps a fold until leaving it is clearly better.
+    """
+
+    name: Final = "payback"
+
+    def __init__(self, *, margin: float = MARGIN) -> None:
+        self._margin = margin
+
+    def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
+        plan = min(self._plans(queue, costs), key=lambda plan: plan.cost_s)
+        if plan.alone:
+            alone = {row.composition for row in queue.rows if row.composition in plan.alone}
+            urgent = next(row.composition for row in queue.rows if row.composition in alone)
+            first = queue.folded if queue.folded in alone else urgent
+            return Choice(mode=merged(first), rows=queue.of(first))
+        if plan.fold.is_empty:
+            return Choice(mode=UNMERGED, rows=queue.rows)
+        fits_all = all(row.composition == plan.fold for row in queue.rows)
+        return Choice(mode=merged(plan.fold) if fits_all else corrected(plan.fold), rows=queue.rows)
+
+    def _plans(self, queue: Queue, costs: ModeCosts) -> list[_Plan]:
+        """Return the plans worth a look; fewer compositions alone come first."""
+        shares = drain_s(queue.rows, costs, queue.max_denoiser_rows)
+        highest = max(costs.unmerged_overhead, costs.correction_overhead)
+        heaviest = [
+            composition
+            for composition in sorted(shares, key=lambda each: -shares[each])
+            if composition == queue.folded or shares[composition] * highest > self._margin * costs.switch_s
+        ]
+        return [self._plan(tuple(heaviest[:count]), queue, costs) for count in range(len(heaviest) + 1)]
+
+    def _plan(self, alone: tuple[Composition, ...], queue: Queue, costs: ModeCosts) -> _Plan:
+        switch_s = self._margin * costs.switch_s
+        alone_s = sum(
+            switch_s * (each != queue.folded) + sum(drain_s(queue.of(each), costs, queue.max_denoiser_rows).values())
+            for each in alone
+        )
+        rest = tuple(row for row in queue.rows if row.composition not in alone)
+        shares = drain_s(rest, costs, queue.max_denoiser_rows)
+        if not shares:
+            return _Plan(cost_s=alone_s, alone=alone, fold=NO_ADAPTERS)
+        entry = alone[-1] if alone else queue.folded
+        total_s = sum(shares.values())
+
+        def together_s(fold: Composition) -> float:
+            misfit_s = total_s - shares.get(fold, 0.0)
+            return switch_s * (fold != entry) + total_s + costs.overhead(fold) * misfit_s
+
+        fold = min((entry, NO_ADAPTERS, max(shares, key=lambda each: shares[each])), key=together_s)
+        return _Plan(cost_s=alone_s + together_s(fold), alone=alone, fold=fold)
+
+
+def drain_s(rows: Sequence[QueuedRow], costs: ModeCosts, max_denoiser_rows: int) -> dict[Composition, float]:
+    """Return the seconds of all calls, without overhead, until all steps of `rows` are done, by whom they are spent on.
+
+    All rows that are left share each call; where they do not fit, they take turns.
+    """
+    shares = defaultdict[Composition, float](float)
+    active = sum(row.denoiser_rows for row in rows)
+    steps, per_row_s = 0, 0.0
+    for row in sorted(rows, key=lambda row: row.steps_left):
+        riding = max(row.denoiser_rows, min(active, max_denoiser_rows))
+        per_row_s += (row.steps_left - steps) * costs.tick_s(riding) / riding
+        steps = row.steps_left
+        shares[row.composition] += row.denoiser_rows * per_row_s
+        active -= row.denoiser_rows
+    return shares

@@ -1,0 +1,162 @@
+"""The adapters that requests may name, and who still uses those that were removed."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from safelight.core.adapter import AdapterKind, AdapterSpec, AdapterUse, Composition, composition_of
+from safelight.core.errors import AdapterExists, AdapterMisfit, InvalidParameter, TooManyAdapters, UnknownAdapter
+
+MAX_PER_PICTURE: Final = 8
+
+NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+NAME_RULE: Final = "it must be up to 64 letters, digits, '.', '_' and '-', and not begin with a dot"
+
+
+def handle_of(name: str, generation: int) -> str:
+    """Return what names the weights that had `name` in this generation."""
+    return f"{name}@{generation}"
+
+
+def name_of(handle: str) -> str:
+    """Return the name of the weights that `handle` names."""
+    return handle.rpartition("@")[0]
+
+
+def generation_of(handle: str) -> int:
+    """Return the generation of the weights that `handle` names."""
+    return int(handle.rpartition("@")[2])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """An adapter under its name; whoever comes to have the name later is of another generation."""
+
+    spec: AdapterSpec
+    generation: int
+
+    @property
+    def handle(self) -> str:
+        """A name for these very weights, which no others ever get in this registry."""
+        return handle_of(self.spec.name, self.generation)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Lease:
+    """The adapters that one row is bound to, each once, in the order of their names."""
+
+    adapters: tuple[Registered, ...]
+
+    def handle(self, name: str) -> str:
+        """Return the handle of the weights that `name` meant when the row was admitted."""
+        return next(adapter.handle for adapter in self.adapters if adapter.spec.name == name)
+
+    def bind(self, composition: Composition) -> Composition:
+        """Return `composition` of handles instead of names."""
+        return composition_of(AdapterUse(name=self.handle(use.name), scale=use.scale) for use in composition.uses)
+
+
+class AdapterRegistry:
+    """Adapters by name.
+
+    A removed adapter is found by no new row, yet its weights stay until the last row that is bound to it leaves.
+    `remove` and `release` return the adapters whose weights nobody needs any more, each of them once.
+    """
+
+    def __init__(self, *, max_per_picture: int = MAX_PER_PICTURE) -> None:
+        self._max_per_picture = max_per_picture
+        self._by_name: dict[str, Registered] = {}
+        self._draining: dict[str, Registered] = {}
+        self._rows = Counter[str]()
+        self._generations = 0
+
+    @property
+    def registered(self) -> tuple[Registered, ...]:
+        """Those that requests may name, by name."""
+        return tuple(self._by_name[name] for name in sorted(self._by_name))
+
+    @property
+    def draining(self) -> tuple[Registered, ...]:
+        """Those that were removed but that rows still use, in the order of removal."""
+        return tuple(self._draining.values())
+
+    def rows(self, handle: str) -> int:
+        """Return how many rows are bound to these weights."""
+        return self._rows[handle]
+
+    def next_generation(self) -> int:
+        """Return a generation for an adapter that is about to be registered, if it proves good."""
+        self._generations += 1
+        return self._generations
+
+    def add(self, spec: AdapterSpec, *, generation: int | None = None) -> Registered:
+        """Register an adapter, of the next generation unless it was given one before.
+
+        Raises:
+            InvalidParameter: if it cannot be called so.
+            AdapterExists: if one is called so already.
+        """
+        if not NAME.fullmatch(spec.name):
+            raise InvalidParameter("name", spec.name, NAME_RULE)
+        if spec.name in self._by_name:
+            raise AdapterExists(spec.name)
+        number = self.next_generation() if generation is None else generation
+        adapter = self._by_name[spec.name] = Registered(spec=spec, generation=number)
+        return adapter
+
+    def find(self, name: str, *, kind: AdapterKind, model: str, param: str = "loras") -> Registered:
+        """Return the adapter that `name` means now.
+
+        Raises:
+            UnknownAdapter: if there is none.
+            AdapterMisfit: if it is of another kind or for another model.
+        """
+        adapter = self._by_name.get(name)
+        if adapter is None:
+            raise UnknownAdapter(name, self._fitting(kind, model), param=param)
+        spec = adapter.spec
+        if (spec.kind, spec.model) != (kind, model):
+            made, asked = f"{spec.kind} for {spec.model!r}", f"{kind} with {model!r}"
+            raise AdapterMisfit(name, made=made, asked=asked, param=param)
+        return adapter
+
+    def acquire(self, names: Sequence[str], *, kind: AdapterKind, model: str, param: str = "loras") -> Lease:
+        """Bind one row to the adapters that `names`, which may repeat, mean now; all of them or none.
+
+        Raises:
+            TooManyAdapters: if there are more names than a picture may have.
+            UnknownAdapter, AdapterMisfit: as `find`.
+        """
+        if len(names) > self._max_per_picture:
+            raise TooManyAdapters(len(names), limit=self._max_per_picture, param=param)
+        found = tuple(self.find(name, kind=kind, model=model, param=param) for name in sorted(set(names)))
+        self._rows.update(adapter.handle for adapter in found)
+        return Lease(adapters=found)
+
+    def release(self, lease: Lease) -> tuple[Registered, ...]:
+        """Let the row of `lease` go, once; returns the adapters whose weights nobody needs any more."""
+        self._rows.subtract(adapter.handle for adapter in lease.adapters)
+        assert all(self._rows[adapter.handle] >= 0 for adapter in lease.adapters), "a lease is released once"
+        self._rows = +self._rows
+        return self._drained(lease.adapters)
+
+    def remove(self, name: str) -> tuple[Registered, ...]:
+        """Let no new row find the adapter; returns it if its weights can go at once.
+
+        Raises:
+            UnknownAdapter: if there is none.
+        """
+        adapter = self._by_name.pop(name, None)
+        if adapter is None:
+            raise UnknownAdapter(name, sorted(self._by_name), param="name")
+        self._draining[adapter.handle] = adapter
+        return self._drained((adapter,))
+
+    def _drained(self, adapters: Sequence[Registered]) -> tuple[Registered, ...]:
+        free = [a.handle for a in adapters if a.handle in self._draining and not self._rows[a.handle]]
+        return tuple(self._draining.pop(handle) for handle in free)
+
+    def _fitting(self, kind: AdapterKind, model: str) -> list[str]:
+        return [a.spec.name for a in self.registered if (a.spec.kind, a.spec.model) == (kind, model)]

@@ -1,0 +1,167 @@
+"""Where the weights of adapters are: on disk, in host memory, on the device."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from safelight.adapters.moves import EvictFromHost, LoadToDevice, LoadToHost, Move
+from safelight.adapters.registry import Registered
+from safelight.adapters.room import Room, places_of
+from safelight.adapters.weights import AT_REST, IN_BANK, MOVING, Stage, Weights, enough
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Row:
+    weights: Sequence[Weights]
+    is_granted: bool
+    is_lost: bool = False
+
+    @property
+    def is_ready(self) -> bool:
+        return self.is_granted and all(weights.stage is Stage.ON_DEVICE for weights in self.weights)
+
+
+class Residency:
+    """Brings the adapters of rows to the device, within the room that there is.
+
+    Rows are granted room for all of their adapters at once, strictly in the order of `hold`. The first row that does
+    not fit beside those before it holds up the later ones, so that no two rows wait for each other and none waits for
+    ever; the adapters of rows that wait are read into host memory meanwhile, as far as it goes. A granted row keeps its
+    adapters until it is released. Afterwards they stay where they are until their room is needed: least recently used
+    ones go first, then those of the rows that will wait longest. Every method answers with what is to be done.
+    """
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._rows: dict[str, _Row] = {}
+        self._weights: dict[str, Weights] = {}
+
+    @property
+    def host_bytes(self) -> int:
+        """How much host memory is taken or promised to loads under way."""
+        return sum(weights.spec.weights_bytes for weights in self._weights.values() if not weights.is_absent)
+
+    def stage(self, handle: str) -> Stage:
+        return self._weights[handle].stage if handle in self._weights else Stage.ABSENT
+
+    def is_ready(self, row_id: str) -> bool:
+        """Whether all adapters of a held row are on the device, to stay there for it."""
+        return self._rows[row_id].is_ready
+
+    def holders(self, handle: str) -> tuple[str, ...]:
+        """Return the held rows that use an adapter, in the order of `hold`."""
+        held = ((row_id, row.weights) for row_id, row in self._rows.items())
+        return tuple(row_id for row_id, used in held if any(weights.adapter.handle == handle for weights in used))
+
+    def hold(self, row_id: str, adapters: Iterable[Registered], now: float) -> list[Move]:
+        """A row that uses these adapters has arrived.
+
+        Raises:
+            AdapterTooLarge, TooManyAdapters: as `Room.check`.
+        """
+        assert row_id not in self._rows, f"{row_id} is held already"
+        wanted = {adapter.handle: adapter for adapter in adapters}
+        self._room.check([adapter.spec for adapter in wanted.values()])
+        for handle, adapter in wanted.items():
+            self._weights.setdefault(handle, Weights(adapter=adapter, used_s=now))
+        self._rows[row_id] = _Row(weights=[self._weights[handle] for handle in wanted], is_granted=not wanted)
+        return self._serve()
+
+    def release(self, row_id: str, now: float) -> list[Move]:
+        """A held row has ended, or waits no longer."""
+        for weights in self._rows.pop(row_id).weights:
+            weights.used_s = now
+        return self._serve()
+
+    def loaded(self, handle: str) -> list[Move]:
+        """The load that was under way is over."""
+        weights = self._under_way(handle)
+        weights.stage = Stage.ON_HOST if weights.stage is Stage.TO_HOST else Stage.ON_DEVICE
+        return self._serve()
+
+    def failed(self, handle: str) -> list[Move]:
+        """The load that was under way has come to nothing, and left nothing where it led to.
+
+        All of `holders` have lost: they never become ready, and the driver releases them in its own time. The load is
+        tried again only for rows that come after.
+        """
+        weights = self._under_way(handle)
+        moves: list[Move] = [EvictFromHost(adapter=weights.adapter)] if weights.stage is Stage.TO_DEVICE else []
+        weights.stage = Stage.ABSENT
+        for row_id in self.holders(handle):
+            row = self._rows[row_id]
+            row.is_lost, row.is_granted = True, False
+        return moves + self._serve()
+
+    def forget(self, handle: str) -> list[Move]:
+        """No row holds this or ever will again: it goes at once, or when the load under way is over."""
+        assert not self.holders(handle), f"{handle} is held"
+        if handle in self._weights:
+            self._weights[handle].is_leaving = True
+        return self._serve()
+
+    def _under_way(self, handle: str) -> Weights:
+        weights = self._weights[handle]
+        assert weights.stage in MOVING, f"{handle} is not being loaded"
+        return weights
+
+    def _serve(self) -> list[Move]:
+        moves = self._dismiss()
+        needed = self._grant()
+        waiting = (row for row in self._rows.values() if not row.is_granted and not row.is_lost)
+        awaited = dict.fromkeys(weights for row in waiting for weights in row.weights if weights not in needed)
+        others = (weights for weights in self._weights.values() if weights not in needed and weights not in awaited)
+        unused = sorted(others, key=lambda weights: weights.used_s)
+        for weights in needed:
+            moves += self._bring(weights, [*unused, *reversed(awaited)])
+        promised_bytes = sum(weights.spec.weights_bytes for weights in needed if weights.is_absent)
+        for weights in awaited:
+            if weights.is_absent:
+                moves += self._load_to_host(weights, unused, promised_bytes)
+        return moves
+
+    def _dismiss(self) -> list[Move]:
+        leaving = [weights for weights in self._weights.values() if weights.is_leaving and weights.stage not in MOVING]
+        for weights in leaving:
+            del self._weights[weights.adapter.handle]
+        return [move for weights in leaving for move in weights.leave_host()]
+
+    def _grant(self) -> dict[Weights, None]:
+        """Grant as many rows as fit, in order; returns what they need."""
+        needed: dict[Weights, None] = {}
+        for row in self._rows.values():
+            if row.is_lost:
+                continue
+            fresh = [weights for weights in row.weights if weights not in needed]
+            if fresh and not self._room.holds([weights.spec for weights in (*needed, *fresh)]):
+                break
+            row.is_granted = True
+            needed |= dict.fromkeys(fresh)
+        return needed
+
+    def _bring(self, weights: Weights, evictable: Sequence[Weights]) -> list[Move]:
+        """Take the next step towards the device, unless loads under way still take the room for it."""
+        if weights.is_absent:
+            return self._load_to_host(weights, evictable)
+        if weights.stage is Stage.ON_HOST:
+            return self._load_to_device(weights, evictable)
+        return []
+
+    def _load_to_host(self, weights: Weights, evictable: Sequence[Weights], promised_bytes: int = 0) -> list[Move]:
+        lacking = self.host_bytes + promised_bytes + weights.spec.weights_bytes - self._room.host_bytes
+        at_rest = (each for each in evictable if each.stage in AT_REST)
+        victims = enough(at_rest, lacking, lambda spec: spec.weights_bytes)
+        if victims is None:
+            return []
+        weights.stage = Stage.TO_HOST
+        return [*(move for each in victims for move in each.leave_host()), LoadToHost(adapter=weights.adapter)]
+
+    def _load_to_device(self, weights: Weights, evictable: Sequence[Weights]) -> list[Move]:
+        kind = weights.spec.kind
+        in_bank = (each for each in self._weights.values() if each.stage in IN_BANK and each.spec.kind == kind)
+        lacking = sum(places_of(each.spec) for each in in_bank) + places_of(weights.spec) - self._room.places(kind)
+        at_rest = (each for each in evictable if each.stage is Stage.ON_DEVICE and each.spec.kind == kind)
+        victims = enough(at_rest, lacking, places_of)
+        if victims is None:
+            return []
+        weights.stage = Stage.TO_DEVICE
+        return [*(move for each in victims for move in each.leave_device()), LoadToDevice(adapter=weights.adapter)]

@@ -1,0 +1,65 @@
+"""The weights of one adapter on their way between disk, host memory and device."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from safelight.adapters.moves import EvictFromDevice, EvictFromHost, Move
+from safelight.adapters.registry import Registered
+from safelight.core.adapter import AdapterSpec
+
+
+class Stage(Enum):
+    """How far the weights of an adapter have come."""
+
+    ABSENT = "absent"
+    TO_HOST = "to host"
+    ON_HOST = "on host"
+    TO_DEVICE = "to device"
+    ON_DEVICE = "on device"
+
+
+MOVING: Final = frozenset({Stage.TO_HOST, Stage.TO_DEVICE})
+IN_BANK: Final = frozenset({Stage.TO_DEVICE, Stage.ON_DEVICE})
+AT_REST: Final = frozenset({Stage.ON_HOST, Stage.ON_DEVICE})
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Weights:
+    adapter: Registered
+    used_s: float
+    stage: Stage = Stage.ABSENT
+    is_leaving: bool = False
+
+    @property
+    def spec(self) -> AdapterSpec:
+        return self.adapter.spec
+
+    @property
+    def is_absent(self) -> bool:
+        return self.stage is Stage.ABSENT
+
+    def leave_device(self) -> list[Move]:
+        if self.stage is not Stage.ON_DEVICE:
+            return []
+        self.stage = Stage.ON_HOST
+        return [EvictFromDevice(adapter=self.adapter)]
+
+    def leave_host(self) -> list[Move]:
+        moves = self.leave_device()
+        if self.stage is not Stage.ON_HOST:
+            return moves
+        self.stage = Stage.ABSENT
+        return [*moves, EvictFromHost(adapter=self.adapter)]
+
+
+def enough(evictable: Iterable[Weights], lacking: int, size: Callable[[AdapterSpec], int]) -> list[Weights] | None:
+    """Return the first of `evictable` that make up for what is `lacking`; None if all of them do not."""
+    victims: list[Weights] = []
+    for weights in evictable:
+        if lacking <= 0:
+            break
+        victims.append(weights)
+        lacking -= size(weights.spec)
+    return victims if lacking <= 0 else None

@@ -1,0 +1,275 @@
+import pytest
+
+from adapters.makers import controlnet, lora
+from safelight.adapters.moves import EvictFromDevice, EvictFromHost, LoadToDevice, LoadToHost
+from safelight.adapters.registry import Registered
+from safelight.adapters.residency import Residency
+from safelight.adapters.room import Room
+from safelight.adapters.weights import MOVING, Stage
+from safelight.core.errors import AdapterTooLarge
+
+ROOM = Room(host_bytes=300, device_ranks=16, device_controlnets=1)
+"""Three adapters of 100 bytes in host memory, two LoRAs of rank 8 on the device."""
+
+
+def adapter(name, **fields):
+    return Registered(spec=lora(name, **fields), generation=1)
+
+
+A, B, C, D = (adapter(name) for name in "abcd")
+EDGES = Registered(spec=controlnet("edges"), generation=1)
+
+
+@pytest.fixture
+def residency():
+    return Residency(ROOM)
+
+
+def settle(residency):
+    """Finish all loads, and those that follow from them."""
+    while moving := [each for each in (A, B, C, D, EDGES) if residency.stage(each.handle) in MOVING]:
+        for each in moving:
+            residency.loaded(each.handle)
+
+
+def serve(residency, *adapters, now):
+    """Hold a row until it is ready, and release it."""
+    residency.hold("served", adapters, now)
+    settle(residency)
+    assert residency.is_ready("served")
+    residency.release("served", now)
+
+
+def test_a_row_s_adapters_are_read_as_soon_as_it_arrives(residency):
+    assert residency.hold("row", [A, B], 0.0) == [LoadToHost(adapter=A), LoadToHost(adapter=B)]
+
+
+def test_what_is_in_host_memory_goes_on_to_the_device(residency):
+    residency.hold("row", [A, B], 0.0)
+    assert residency.loaded(A.handle) == [LoadToDevice(adapter=A)]
+    assert residency.loaded(A.handle) == []
+    assert residency.stage(A.handle) is Stage.ON_DEVICE
+
+
+def test_a_row_is_ready_when_the_last_of_its_adapters_is_on_the_device(residency):
+    residency.hold("row", [A, EDGES], 0.0)
+    for handle in (A.handle, A.handle, EDGES.handle, EDGES.handle):
+        assert not residency.is_ready("row")
+        residency.loaded(handle)
+    assert residency.is_ready("row")
+
+
+def test_a_row_without_adapters_is_ready_whoever_waits(residency):
+    residency.hold("first", [A, B], 0.0)
+    residency.hold("waiting", [C], 0.0)
+    residency.hold("plain", [], 0.0)
+    assert residency.is_ready("plain")
+
+
+def test_a_row_that_can_never_be_ready_is_refused(residency):
+    with pytest.raises(AdapterTooLarge):
+        residency.hold("row", [adapter("wide", rank=17)], 0.0)
+    with pytest.raises(KeyError):
+        residency.is_ready("row")
+
+
+def test_rows_share_adapters(residency):
+    residency.hold("first", [A, B], 0.0)
+    assert residency.hold("second", [B], 0.0) == []
+    settle(residency)
+    assert residency.is_ready("first")
+    assert residency.is_ready("second")
+
+
+def test_a_row_that_does_not_fit_is_read_into_host_memory_meanwhile(residency):
+    residency.hold("first", [A, B], 0.0)
+    assert residency.hold("second", [C], 0.0) == [LoadToHost(adapter=C)]
+    settle(residency)
+    assert residency.stage(C.handle) is Stage.ON_HOST
+
+
+def test_a_row_is_granted_when_the_one_before_it_leaves(residency):
+    residency.hold("first", [A, B], 0.0)
+    residency.hold("second", [C], 0.0)
+    settle(residency)
+    assert residency.release("first", 1.0) == [EvictFromDevice(adapter=A), LoadToDevice(adapter=C)]
+
+
+def test_no_row_overtakes_one_that_waits_for_the_device(residency):
+    residency.hold("first", [A], 0.0)
+    residency.hold("second", [B, C], 0.0)
+    residency.hold("third", [A], 0.0)
+    settle(residency)
+    assert residency.is_ready("first")
+    assert not residency.is_ready("third")
+    residency.release("first", 1.0)
+    settle(residency)
+    assert residency.is_ready("second")
+
+
+def test_rows_wait_for_no_load_of_others(residency):
+    residency.hold("slow", [A], 0.0)
+    residency.hold("quick", [B], 0.0)
+    residency.loaded(B.handle)
+    residency.loaded(B.handle)
+    assert residency.is_ready("quick")
+
+
+def test_a_row_that_gives_up_holds_up_nobody(residency):
+    for row_id, adapters in (("first", [A]), ("second", [B, C]), ("third", [A, D])):
+        residency.hold(row_id, adapters, 0.0)
+    settle(residency)
+    residency.release("second", 1.0)
+    settle(residency)
+    assert residency.is_ready("third")
+
+
+def test_adapters_stay_after_use(residency):
+    serve(residency, A, now=0.0)
+    residency.hold("again", [A], 1.0)
+    assert residency.is_ready("again")
+
+
+def test_the_least_recently_used_leave_the_device_first(residency):
+    for now, each in enumerate((A, B, A)):
+        serve(residency, each, now=now)
+    residency.hold("row", [C], 3.0)
+    assert residency.loaded(C.handle) == [EvictFromDevice(adapter=B), LoadToDevice(adapter=C)]
+
+
+def test_the_least_recently_used_leave_host_memory_first(residency):
+    for now, each in enumerate((A, B, C, A)):
+        serve(residency, each, now=now)
+    moves = residency.hold("row", [D], 4.0)
+    assert moves == [EvictFromHost(adapter=B), LoadToHost(adapter=D)]
+
+
+def test_what_leaves_host_memory_leaves_the_device_before(residency):
+    serve(residency, A, now=0.0)
+    big = adapter("big", weights_bytes=250)
+    assert residency.hold("row", [big], 1.0) == [
+        EvictFromDevice(adapter=A),
+        EvictFromHost(adapter=A),
+        LoadToHost(adapter=big),
+    ]
+
+
+def test_a_controlnet_takes_the_place_of_a_controlnet_only(residency):
+    depth = Registered(spec=controlnet("depth"), generation=1)
+    serve(residency, A, EDGES, now=0.0)
+    residency.hold("row", [depth], 1.0)
+    assert residency.loaded(depth.handle) == [EvictFromDevice(adapter=EDGES), LoadToDevice(adapter=depth)]
+
+
+def test_a_prefetch_evicts_what_nobody_holds(residency):
+    serve(residency, A, now=0.0)
+    residency.hold("first", [B, C], 1.0)
+    settle(residency)
+    assert residency.hold("second", [D], 1.0) == [EvictFromHost(adapter=A), LoadToHost(adapter=D)]
+
+
+def test_a_prefetch_evicts_nothing_that_another_row_waits_for(residency):
+    residency.hold("first", [A, B], 0.0)
+    residency.hold("second", [C], 0.0)
+    settle(residency)
+    assert residency.hold("third", [D], 0.0) == []
+
+
+def test_a_granted_row_takes_the_room_of_the_row_that_will_wait_longest():
+    residency = Residency(Room(host_bytes=320, device_ranks=8, device_controlnets=0))
+    first, second = adapter("first", weights_bytes=120), adapter("second", weights_bytes=210)
+    for each in (first, second, C, D):
+        residency.hold(each.handle, [each], 0.0)
+    for each in (first, C, D):
+        residency.loaded(each.handle)
+    residency.loaded(first.handle)
+    assert residency.release(first.handle, 1.0) == [
+        EvictFromDevice(adapter=first),
+        EvictFromHost(adapter=first),
+        EvictFromHost(adapter=D),
+        LoadToHost(adapter=second),
+    ]
+
+
+def test_a_load_under_way_is_awaited_not_evicted():
+    residency = Residency(Room(host_bytes=100, device_ranks=8, device_controlnets=0))
+    residency.hold("gone", [A], 0.0)
+    residency.hold("row", [B], 0.0)
+    assert residency.release("gone", 1.0) == []
+    assert residency.loaded(A.handle) == [EvictFromHost(adapter=A), LoadToHost(adapter=B)]
+
+
+def test_a_prefetch_takes_no_bytes_that_a_granted_row_waits_for():
+    residency = Residency(Room(host_bytes=150, device_ranks=8, device_controlnets=0))
+    residency.hold("gone", [A], 0.0)
+    residency.release("gone", 1.0)
+    assert residency.hold("granted", [B], 1.0) == []
+    assert residency.hold("waiting", [adapter("small", weights_bytes=50)], 1.0) == []
+
+
+def test_those_who_hold_an_adapter_are_told_in_their_order(residency):
+    for row_id, adapters in (("first", [A, B]), ("second", [B]), ("third", [A])):
+        residency.hold(row_id, adapters, 0.0)
+    assert residency.holders(A.handle) == ("first", "third")
+
+
+def test_rows_of_a_failed_load_hold_up_nobody(residency):
+    residency.hold("lost", [A, B], 0.0)
+    residency.hold("next", [C, D], 0.0)
+    residency.failed(A.handle)
+    settle(residency)
+    assert residency.is_ready("next")
+    assert not residency.is_ready("lost")
+
+
+def test_a_failed_load_is_not_tried_again_for_the_rows_that_lost_it(residency):
+    residency.hold("lost", [A], 0.0)
+    assert residency.failed(A.handle) == []
+    assert residency.release("lost", 1.0) == []
+
+
+def test_a_failed_load_is_tried_again_for_rows_that_come_after(residency):
+    residency.hold("lost", [A], 0.0)
+    residency.failed(A.handle)
+    assert residency.hold("after", [A], 1.0) == [LoadToHost(adapter=A)]
+    settle(residency)
+    assert residency.is_ready("after")
+    assert not residency.is_ready("lost")
+
+
+def test_weights_that_do_not_reach_the_device_are_read_anew(residency):
+    residency.hold("lost", [A], 0.0)
+    residency.loaded(A.handle)
+    assert residency.failed(A.handle) == [EvictFromHost(adapter=A)]
+    assert residency.hold("after", [A], 1.0) == [LoadToHost(adapter=A)]
+
+
+def test_a_forgotten_adapter_leaves_at_once(residency):
+    serve(residency, A, now=0.0)
+    assert residency.forget(A.handle) == [EvictFromDevice(adapter=A), EvictFromHost(adapter=A)]
+    assert residency.host_bytes == 0
+
+
+def test_an_adapter_forgotten_on_its_way_leaves_when_it_arrives(residency):
+    residency.hold("row", [A], 0.0)
+    residency.release("row", 1.0)
+    assert residency.forget(A.handle) == []
+    assert residency.loaded(A.handle) == [EvictFromHost(adapter=A)]
+
+
+def test_an_adapter_forgotten_on_its_way_may_fail(residency):
+    residency.hold("row", [A], 0.0)
+    residency.release("row", 1.0)
+    residency.forget(A.handle)
+    assert residency.failed(A.handle) == []
+    assert residency.stage(A.handle) is Stage.ABSENT
+
+
+def test_an_adapter_that_no_row_ever_used_is_forgotten_without_a_move(residency):
+    assert residency.forget(A.handle) == []
+
+
+def test_an_adapter_that_is_held_is_not_forgotten(residency):
+    residency.hold("row", [A], 0.0)
+    with pytest.raises(AssertionError, match="is held"):
+        residency.forget(A.handle)
