@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
 
 DATA_FOLDERS = {"models"}
-DECIDING_ROOMS = ("core", "profiles", "control")
+DECIDING_ROOMS = ("core", "profiles", "adapters", "control")
 LUCK_AND_WORK = {"default_rng", "RandomState", "open", "print", "input"}
 LONGEST_MODULE, LONGEST_FUNCTION = 500, 60
 

@@ -9,9 +9,15 @@ import pytest
 from PIL import Image
 
 from fakes.live_server import LiveServer
-from safelight.cli import SHIPPED_MODELS, main
+from safelight.cli import main
+from safelight.cli.shipped import SHIPPED_MODELS
 
-COMMANDS = ("serve", "generate", "train", "score")
+COMMANDS = ("serve", "generate", "adapters", "train", "score")
+SUBCOMMANDS = {
+    "adapters": ("add", "list", "remove", "inspect"),
+    "train": ("shapes",),
+    "score": ("shapes", "adapters"),
+}
 
 
 SMALL = str(SHIPPED_MODELS / "shapes-small")
@@ -46,7 +52,12 @@ def test_help_lists_every_command(capsys):
 
 
 @pytest.mark.parametrize(
-    "command", [[], *([command] for command in COMMANDS), ["train", "shapes"], ["score", "shapes"]]
+    "command",
+    [
+        [],
+        *([command] for command in COMMANDS),
+        *([group, command] for group, commands in SUBCOMMANDS.items() for command in commands),
+    ],
 )
 def test_every_help_has_examples(command, capsys):
     _, out, _ = run([*command, "--help"], capsys)
@@ -63,6 +74,7 @@ def test_every_help_has_examples(command, capsys):
         (["serve", "--port", "99999"], "--port"),
         (["serve", "--workers", "0"], "--workers"),
         (["serve", "--model", "no/such/folder"], "'no/such/folder'"),
+        (["serve", "--adapters", "no/such/folder"], "'no/such/folder'"),
         (["score", "shape"], "Did you mean 'shapes'?"),
         (["generate"], "PROMPT"),
         (["generate", "a heart", "-o", "heart.bmp"], "'.bmp'; pictures end in .png"),
@@ -107,7 +119,14 @@ def test_scoring_a_folder_without_the_models_is_a_failure_that_names_it(tmp_path
 
 
 @pytest.mark.parametrize(
-    "arguments", [["serve"], ["generate", "a heart", "-m", "."], ["train", "shapes"], ["score", "shapes"]]
+    "arguments",
+    [
+        ["serve"],
+        ["generate", "a heart", "-m", "."],
+        ["adapters", "inspect", "."],
+        ["train", "shapes"],
+        ["score", "shapes"],
+    ],
 )
 def test_without_the_extra_one_sentence_names_it(arguments):
     program = f"import sys; sys.modules['torch'] = None; from safelight.cli import main; sys.exit(main({arguments}))"

@@ -7,7 +7,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from safelight.core.errors import WorkFailed
-from safelight.once.server import NotSafelight, Refused, ServerSilent, greet, paint_there
+from safelight.once.server import (
+    NotSafelight,
+    Refused,
+    ServerSilent,
+    announce_adapter,
+    greet,
+    paint_there,
+    withdraw_adapter,
+)
 
 ORIGIN = {"model": "m", "steps": 4, "seed": 7, "sampler": "euler", "queue_s": 0.5, "compute_s": 1.5, "more": None}
 PARTIAL = {"type": "image_generation.partial_image", "partial_image_index": 0, "b64_json": ""}
@@ -35,7 +43,7 @@ class CannedServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_POST = answer  # noqa: N815 - the names that the base class calls
+            do_GET = do_POST = do_DELETE = answer  # noqa: N815 - the names that the base class calls
 
             def log_message(self, *_):
                 pass
@@ -152,3 +160,33 @@ def test_a_picture_given_up_midway_is_reported():
 def test_a_stream_that_ends_early_is_no_picture():
     with CannedServer(as_events(PARTIAL)) as server, pytest.raises(WorkFailed, match="hung up"):
         paint(server)
+
+
+def test_an_adapter_is_announced_by_its_name():
+    with CannedServer(b"{}") as server:
+        announce_adapter("glow", url=server.url, api_key="secret")
+    assert server.received == [("/v1/adapters", "Bearer secret", b'{"name":"glow"}')]
+
+
+def test_a_server_that_will_not_have_an_adapter_is_quoted():
+    said = as_json({"error": {"message": "It fits no model."}})
+    with CannedServer(said, status=400) as server, pytest.raises(Refused, match=r"^It fits no model\.$"):
+        announce_adapter("glow", url=server.url, api_key=None)
+
+
+def test_an_adapter_is_withdrawn_by_its_name():
+    with CannedServer(b"{}") as server:
+        withdraw_adapter("a name?", url=server.url, api_key=None)
+    assert server.received[0][0] == "/v1/adapters/a%20name%3F"
+
+
+def test_an_adapter_that_a_server_does_not_know_is_as_good_as_withdrawn():
+    with CannedServer(b"{}", status=404) as server:
+        withdraw_adapter("glow", url=server.url, api_key=None)
+    assert len(server.received) == 1
+
+
+def test_a_server_that_keeps_an_adapter_is_quoted():
+    said = as_json({"error": {"message": "Show a key."}})
+    with CannedServer(said, status=401) as server, pytest.raises(Refused, match=r"^Show a key\.$"):
+        withdraw_adapter("glow", url=server.url, api_key=None)

@@ -1,12 +1,20 @@
 import io
 import sys
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from PIL import Image
 
-from safelight.core.errors import RequestError, UnknownModel, UnknownSampler, WorkFailed
-from safelight.once.worker import paint_here
+from safelight.core.errors import (
+    AdapterFileError,
+    RequestError,
+    UnknownAdapter,
+    UnknownModel,
+    UnknownSampler,
+    WorkFailed,
+)
+from safelight.once.worker import look_at_adapter, paint_here
 
 FAKES = Path(__file__).parent.parent / "fakes"
 NULL_WORKER = (sys.executable, str(FAKES / "null_worker.py"))
@@ -17,8 +25,8 @@ def silent(done, total):
     pass
 
 
-def paint(body, argv=NULL_WORKER):
-    return paint_here(body, argv=argv, progress=silent)
+def paint(body, argv=NULL_WORKER, adapters=MappingProxyType({}), progress=silent):
+    return paint_here(body, argv=argv, adapters=adapters, progress=progress)
 
 
 @pytest.mark.parametrize("output_format", ["png", "jpeg", "webp"])
@@ -40,7 +48,7 @@ def test_what_is_left_unsaid_is_the_models_own():
 
 def test_every_step_is_told():
     told = []
-    paint_here(BODY, argv=NULL_WORKER, progress=lambda done, total: told.append((done, total)))
+    paint(BODY, progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -71,3 +79,23 @@ def test_a_worker_that_dies_is_quoted():
 def test_a_worker_that_dies_silently_is_reported_too():
     with pytest.raises(WorkFailed, match="it said nothing"):
         paint(BODY, (sys.executable, "-c", "pass"))
+
+
+def test_adapters_are_found_by_name():
+    wanted = BODY | {"loras": [{"name": "outline", "scale": 0.5}]}
+    assert paint(wanted, adapters={"outline": Path("outline.safetensors")}).model == "null-large"
+
+
+def test_an_unknown_adapter_is_refused_with_those_there_are():
+    with pytest.raises(UnknownAdapter, match="did you mean 'outline'"):
+        paint(BODY | {"loras": [{"name": "outlien"}]}, adapters={"outline": Path("outline.safetensors")})
+
+
+def test_an_adapter_that_cannot_be_read_is_refused_in_the_workers_words():
+    with pytest.raises(AdapterFileError, match=r"'broken\.safetensors' is broken"):
+        paint(BODY | {"loras": [{"name": "outline"}]}, adapters={"outline": Path("broken.safetensors")})
+
+
+def test_looking_at_an_adapter_tells_what_it_is():
+    spec = look_at_adapter("outline", Path("outline.safetensors"), argv=NULL_WORKER)
+    assert (spec.name, spec.model, spec.ranks) == ("outline", "null-large", (4,))

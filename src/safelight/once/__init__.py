@@ -1,1 +1,1 @@
-"""One picture for the command line: from a server that runs, or from a worker started for it alone."""
+"""What the command line wants done once: by a server that runs, or by a worker started for it alone."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-Body = dict[str, str | int | float]
+Body = dict[str, object]
 """A body of `POST /v1/images/generations`, with nothing in it that was left unsaid."""
 
 Progress = Callable[[int, int], None]

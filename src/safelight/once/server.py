@@ -1,15 +1,16 @@
-"""A picture from a running server.
+"""What the command line asks of a running server: a picture, or to know an adapter.
 
 SafelightError
 └── ServerError
     ├── ServerSilent          nobody answers where a server was named
     ├── NotSafelight          somebody else does
-    └── Refused               the server will not paint this; its own words
+    └── Refused               the server will not do this; its own words
 """
 
 import base64
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
+from urllib.parse import quote
 
 import httpx2
 import msgspec
@@ -26,9 +27,12 @@ HELLO_S = 2.0
 PAINT_S = 600.0
 """How long a server may be silent while it paints."""
 
+READ_S = 90.0
+"""How long a server may take until a worker has read an adapter."""
+
 
 class ServerError(SafelightError):
-    """No picture, for a reason that lies with the server asked."""
+    """Nothing comes of it, for a reason that lies with the server asked."""
 
 
 class ServerSilent(ServerError):
@@ -50,6 +54,7 @@ class Refused(ServerError):
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
+        self.status = status
         self.is_misuse = status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY}
 
 
@@ -119,6 +124,37 @@ def paint_there(body: Body, *, url: str, api_key: str | None, progress: Progress
             return _follow(_events(answer.iter_lines()), url=url, progress=progress)
     except httpx2.TransportError as error:
         raise ServerSilent(url, str(error) or type(error).__name__) from None
+
+
+def announce_adapter(name: str, *, url: str, api_key: str | None) -> None:
+    """Have the server at `url` take up an adapter that lies in one of its folders.
+
+    Raises:
+        ServerError: if it cannot be reached, or refuses.
+    """
+    _tell("POST", url, "/v1/adapters", api_key=api_key, body={"name": name})
+
+
+def withdraw_adapter(name: str, *, url: str, api_key: str | None) -> None:
+    """Have the server at `url` let no further picture use an adapter; it need not know it.
+
+    Raises:
+        ServerError: if it cannot be reached, or refuses.
+    """
+    try:
+        _tell("DELETE", url, f"/v1/adapters/{quote(name, safe='')}", api_key=api_key)
+    except Refused as refusal:
+        if refusal.status != HTTPStatus.NOT_FOUND:
+            raise
+
+
+def _tell(method: str, url: str, path: str, *, api_key: str | None, body: Body | None = None) -> None:
+    try:
+        answer = httpx2.request(method, f"{url}{path}", json=body, headers=_headers(api_key), timeout=READ_S)
+    except httpx2.TransportError as error:
+        raise ServerSilent(url, str(error) or type(error).__name__) from None
+    if not answer.is_success:
+        raise Refused(_words(answer.content), status=answer.status_code)
 
 
 def _headers(api_key: str | None) -> dict[str, str]:

@@ -2,21 +2,40 @@
 
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO, cast
 
+import msgspec
 from pydantic import ValidationError
 
-from safelight.core.errors import RequestError, WorkFailed
+from safelight.adapters.registry import handle_of
+from safelight.core.adapter import AdapterSpec, AdapterUse
+from safelight.core.errors import AdapterFileError, RequestError, UnknownAdapter, WorkFailed
 from safelight.core.frames import decode_event, frame, read_body
 from safelight.core.request import ImageRequest
-from safelight.core.work import Failed, Finished, Job, Ready, Run, Stepped, WorkerEvent
+from safelight.core.work import (
+    AdapterAdded,
+    AdapterRefused,
+    AddAdapter,
+    Failed,
+    Finished,
+    Job,
+    Ready,
+    Run,
+    Stepped,
+    WorkerCommand,
+    WorkerEvent,
+)
 from safelight.once.picture import Body, Painted, Progress
 from safelight.server.complaints import describe
 from safelight.server.images import encode
 from safelight.server.orders import Order, find_model, specify
 from safelight.server.wire import GenerationRequest
+
+FIRST = 1
+"""The generation of all adapters of a worker that paints one picture."""
 
 
 class _Worker:
@@ -27,8 +46,8 @@ class _Worker:
         self._output = cast(BinaryIO, process.stdout)
         self._log = log
 
-    def run(self, request: ImageRequest) -> None:
-        self._input.write(frame(Run(job=Job(request=request))))
+    def tell(self, command: WorkerCommand) -> None:
+        self._input.write(frame(command))
         self._input.flush()
 
     def events(self) -> Iterator[WorkerEvent]:
@@ -44,21 +63,25 @@ class _Worker:
         return f"The worker ended without a picture: {lines[-1].removeprefix('error: ')}"
 
 
-def paint_here(body: Body, *, argv: Sequence[str], progress: Progress) -> Painted:
-    """Start a worker by its command line `argv` and let it paint what `body` asks for.
+def paint_here(body: Body, *, argv: Sequence[str], adapters: Mapping[str, Path], progress: Progress) -> Painted:
+    """Start a worker by its command line `argv` and let it paint what `body` asks for, with `adapters` by name.
 
     Raises:
         RequestError: if the picture cannot be asked for like that.
+        AdapterFileError: if an adapter that it names cannot be used.
         WorkFailed: if the worker gives it up, or dies.
     """
     wanted = _checked(body)
+    paths = {use.name: _path_of(use.name, adapters) for use in wanted.uses}
     with _started(argv) as worker:
-        for event in worker.events():
+        events = worker.events()
+        model = find_model(wanted.model, {spec.name: spec for spec in _ready(events).models})
+        (request,) = specify(Order(prompt=wanted.prompt, options=wanted), model, arrived_s=0.0)
+        for name, path in paths.items():
+            _add(worker, events, name, path)
+        worker.tell(Run(job=Job(request=_bound(request))))
+        for event in events:
             match event:
-                case Ready(models=models):
-                    model = find_model(wanted.model, {spec.name: spec for spec in models})
-                    (request,) = specify(Order(prompt=wanted.prompt, options=wanted), model, arrived_s=0.0)
-                    worker.run(request)
                 case Stepped(step=step, steps=steps):
                     progress(step, steps)
                 case Failed(message=message):
@@ -66,6 +89,43 @@ def paint_here(body: Body, *, argv: Sequence[str], progress: Progress) -> Painte
                 case Finished():
                     return _painted(request, event, wanted)
     raise AssertionError("events end with an error")
+
+
+def look_at_adapter(name: str, path: Path, *, argv: Sequence[str]) -> AdapterSpec:
+    """Start a worker and have it read an adapter for one of its models; returns what it is.
+
+    Raises:
+        AdapterFileError: if it cannot be used.
+        WorkFailed: if the worker dies.
+    """
+    with _started(argv) as worker:
+        events = worker.events()
+        _ready(events)
+        return _add(worker, events, name, path)
+
+
+def _bound(request: ImageRequest) -> ImageRequest:
+    """Return the request with handles in the place of names."""
+    uses = (AdapterUse(name=handle_of(use.name, FIRST), scale=use.scale) for use in request.composition.uses)
+    return msgspec.structs.replace(request, loras=tuple(uses))
+
+
+def _ready(events: Iterator[WorkerEvent]) -> Ready:
+    return next(event for event in events if isinstance(event, Ready))
+
+
+def _add(worker: _Worker, events: Iterator[WorkerEvent], name: str, path: Path) -> AdapterSpec:
+    worker.tell(AddAdapter(handle=handle_of(name, FIRST), name=name, path=str(path)))
+    verdict = next(event for event in events if isinstance(event, AdapterAdded | AdapterRefused))
+    if isinstance(verdict, AdapterRefused):
+        raise AdapterFileError(verdict.message)
+    return verdict.spec
+
+
+def _path_of(name: str, adapters: Mapping[str, Path]) -> Path:
+    if name not in adapters:
+        raise UnknownAdapter(name, sorted(adapters))
+    return adapters[name]
 
 
 def _checked(body: Body) -> GenerationRequest:

@@ -1,0 +1,315 @@
+"""Pictures per second with LoRAs, side by side: diffusers in two ways, and this engine in each of its modes.
+
+The mix is drawn like services A and B of the Katz trace (Li et al., 2024): how many LoRAs a request carries, how skewed
+their popularity is, and that pairs are used again as pairs. All requests are there from the start. Everything runs on
+`shapes-large` with its served steps and guidance, on one torch thread:
+
+- `fuse_per_request`: diffusers loads and fuses what a request needs, paints it, and unfuses and unloads.
+- `set_adapters`: diffusers with all LoRAs resident paints runs of equal compositions in one lock-step call each.
+- `unmerged`, `merged`, `corrected`, `choosing`: this engine; the last one chooses its mode tick by tick.
+- `no_adapters`: this engine with the same requests and no LoRAs, which is the limit.
+
+The peers have the engine's own attention, so that they do not pay for 256 equal tokens; `stock` is the first of them
+without it.
+"""
+
+import sys
+
+# This folder's http.py must not stand in for Python's own `http`, which the libraries below import.
+sys.path = [entry for entry in sys.path if not entry.endswith("benchmarks")]
+
+import argparse
+import json
+import logging
+import statistics
+import tempfile
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+
+import msgspec
+import numpy as np
+import torch
+from diffusers import DPMSolverMultistepScheduler, StableDiffusion3Pipeline
+from safetensors.torch import save_file
+
+import safelight
+from safelight.adapters.registry import handle_of
+from safelight.core.adapter import AdapterUse
+from safelight.core.frames import frame
+from safelight.core.request import ImageRequest
+from safelight.core.work import (
+    AdapterAdded,
+    AdapterRefused,
+    AddAdapter,
+    Finished,
+    Job,
+    RemoveAdapter,
+    Run,
+    Stop,
+    WorkerEvent,
+)
+from safelight.diffusion.engine import DiffusionEngine, ReadLora
+from safelight.diffusion.joint_attention import CountedJointAttention
+from safelight.diffusion.paint import make_request
+from safelight.diffusion.stable_diffusion_3 import T5_TOKENS
+from safelight.server.adapter_folder import find_adapters
+from safelight.shapes.sampling import held_out_captions
+from safelight.worker.loop import Inbox, WorkerLoop
+
+MODELS = Path(safelight.__file__).parent / "models"
+MODEL = MODELS / "shapes-large"
+REQUESTS = 32
+AT_ONCE = 16
+SCALES = (0.6, 0.8, 1.0)
+SEED = 1
+
+LORA_COUNTS = {"A": (0.002, 0.088, 0.910), "B": (0.072, 0.736, 0.192)}
+"""Shares of requests with none, one and two LoRAs (Katz, table 1)."""
+
+POPULARITY = {"A": (0.98, 2.0), "B": (1.18, 0.2)}
+"""Zipf-Mandelbrot exponent and offset fitted to the trace's cumulative popularity."""
+
+MODES = {
+    "unmerged": "always-unmerged",
+    "merged": "always-merged",
+    "corrected": "always-corrected",
+    "choosing": "payback",
+}
+
+
+def draw_mix(names: Sequence[str], count: int, rng: np.random.Generator) -> list[tuple[AdapterUse, ...]]:
+    """Return the LoRAs of each request, services A and B in turn; each pair and each LoRA has a scale of its own."""
+    scales: dict[tuple[str, ...], float] = {}
+    mix = []
+    for number in range(count):
+        service = "AB"[number % 2]
+        exponent, offset = POPULARITY[service]
+        weights = (np.arange(1, len(names) + 1) + offset) ** -exponent
+        many = rng.choice(3, p=LORA_COUNTS[service])
+        # The first LoRA decides which one comes with it: in the trace, whole pairs come back.
+        first = int(rng.choice(len(names), p=weights / weights.sum()))
+        chosen = tuple(names[(first + step) % len(names)] for step in range(many))
+        mix.append(
+            tuple(
+                AdapterUse(name=name, scale=scales.setdefault((*chosen, name), float(rng.choice(SCALES))))
+                for name in chosen
+            )
+        )
+    return mix
+
+
+class Engine:
+    """This engine behind the worker's own loop, messages included."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self._engine = DiffusionEngine.load([MODEL], max_denoiser_rows=2 * AT_ONCE)
+        self._paths = paths
+        self.costs = self._engine.models[0].adapter_costs
+
+    def resident_bytes(self) -> dict[str, int]:
+        """Return what each adapter takes as read from its file."""
+        return {name: self._engine.read_adapter(name, path)[0].weights_bytes for name, path in self._paths.items()}
+
+    def first_step_s(self, prompt: str, *, name: str) -> float:
+        """Return the seconds from a request for a cold LoRA to its first step, reading it from disk included."""
+        started_s = time.perf_counter()
+        _, weights = self._engine.read_adapter(name, self._paths[name])
+        self._engine.load_adapter(name, weights)
+        request = make_request(self._engine.models, prompt, model=MODEL.name, seed=0)
+        self._engine.begin([msgspec.structs.replace(request, loras=(AdapterUse(name=name, scale=1.0),))])
+        self._engine.step([request.id])
+        seconds = time.perf_counter() - started_s
+        self._engine.drop(request.id)
+        self._engine.evict_adapter(name)
+        return seconds
+
+    def paint(self, prompts: Sequence[str], mix: Sequence[tuple[AdapterUse, ...]], *, policy: str) -> float:
+        """Return the seconds that all requests take, adapters being known beforehand."""
+        inbox: Inbox = SimpleQueue()
+        added: set[str] = set()
+        requests = [self._request(*wish) for wish in zip(range(len(prompts)), prompts, mix, strict=True)]
+        started_s = seconds = 0.0
+        finished = 0
+
+        def send(event: WorkerEvent) -> None:
+            nonlocal started_s, seconds, finished
+            frame(event)
+            match event:
+                case AdapterRefused(message=message):
+                    raise SystemExit(message)
+                case AdapterAdded(handle=handle):
+                    added.add(handle)
+                    if len(added) == len(self._paths):
+                        started_s = time.perf_counter()
+                        for request in requests:
+                            inbox.put(Run(job=Job(request=request)))
+                case Finished():
+                    finished += 1
+                    if finished == len(requests):
+                        seconds = time.perf_counter() - started_s
+                        for handle in added:
+                            inbox.put(RemoveAdapter(handle=handle))
+                        inbox.put(Stop())
+
+        for name, path in self._paths.items():
+            inbox.put(AddAdapter(handle=handle_of(name, 1), name=name, path=str(path)))
+        WorkerLoop(self._engine, inbox=inbox, send=send, max_denoiser_rows=2 * AT_ONCE, adapter_mode=policy).run()
+        return seconds
+
+    def _request(self, number: int, prompt: str, loras: tuple[AdapterUse, ...]) -> ImageRequest:
+        request = make_request(self._engine.models, prompt, model=MODEL.name, seed=number)
+        uses = tuple(AdapterUse(name=handle_of(use.name, 1), scale=use.scale) for use in loras)
+        return msgspec.structs.replace(request, id=f"row-{number}", loras=uses)
+
+
+class Diffusers:
+    """diffusers' own pipeline with the same weights, sampler, steps and LoRAs."""
+
+    def __init__(self, files: Mapping[str, Path], *, is_stock: bool) -> None:
+        self._files = files
+        self._pipeline = StableDiffusion3Pipeline.from_pretrained(MODEL, dtype=torch.float32)
+        self._pipeline.scheduler = DPMSolverMultistepScheduler(
+            use_flow_sigmas=True,
+            prediction_type="flow_prediction",
+            flow_shift=self._pipeline.scheduler.config.shift,
+        )
+        self._pipeline.set_progress_bar_config(disable=True)
+        settings = json.loads((MODEL / "safelight.json").read_text())
+        self._settings = {"num_inference_steps": settings["steps"], "guidance_scale": settings["guidance_scale"]}
+        if not is_stock:
+            self._settings["max_sequence_length"] = 1
+            for block in self._pipeline.transformer.transformer_blocks:
+                block.attn.set_processor(CountedJointAttention(T5_TOKENS))
+
+    def fuse_per_request(self, prompts: Sequence[str], mix: Sequence[tuple[AdapterUse, ...]]) -> float:
+        """Return the seconds of painting one request after another, each with its LoRAs loaded and fused for it."""
+        started_s = time.perf_counter()
+        for number, (prompt, uses) in enumerate(zip(prompts, mix, strict=True)):
+            if uses:
+                self._load(uses)
+                self._pipeline.fuse_lora()
+            self._paint([prompt], [number])
+            if uses:
+                self._pipeline.unfuse_lora()
+                self._pipeline.unload_lora_weights()
+        return time.perf_counter() - started_s
+
+    def set_adapters(self, prompts: Sequence[str], mix: Sequence[tuple[AdapterUse, ...]]) -> float:
+        """Return the seconds of painting with all LoRAs resident, equal compositions in one call each."""
+        self._load([AdapterUse(name=name, scale=1.0) for name in self._files])
+        started_s = time.perf_counter()
+        for start in range(0, len(prompts), AT_ONCE):
+            alike = defaultdict[tuple[AdapterUse, ...], list[int]](list)
+            for number in range(start, min(start + AT_ONCE, len(prompts))):
+                alike[mix[number]].append(number)
+            for uses, numbers in alike.items():
+                if uses:
+                    self._pipeline.enable_lora()
+                    self._pipeline.set_adapters([use.name for use in uses], [use.scale for use in uses])
+                else:
+                    self._pipeline.disable_lora()
+                self._paint([prompts[number] for number in numbers], numbers)
+        seconds = time.perf_counter() - started_s
+        self._pipeline.unload_lora_weights()
+        return seconds
+
+    def _load(self, uses: Sequence[AdapterUse]) -> None:
+        for use in uses:
+            file = self._files[use.name]
+            self._pipeline.load_lora_weights(file.parent, weight_name=file.name, adapter_name=use.name)
+        self._pipeline.set_adapters([use.name for use in uses], [use.scale for use in uses])
+
+    def _paint(self, prompts: Sequence[str], seeds: Sequence[int]) -> None:
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._pipeline(list(prompts), generator=generators, **self._settings)
+
+
+def write_for_diffusers(paths: Mapping[str, Path], folder: Path) -> dict[str, Path]:
+    """Write each LoRA as the single file that diffusers reads fastest."""
+    engine = DiffusionEngine.load([MODEL], max_denoiser_rows=1, lora_ranks=0)
+    files = {}
+    for name, path in paths.items():
+        weights: ReadLora = engine.read_adapter(name, path)[1]
+        tensors = {}
+        for component, part in weights.weights.parts.items():
+            for module, change in part.items():
+                tensors[f"{component}.{module}.lora_A.weight"] = change.down.clone()
+                tensors[f"{component}.{module}.lora_B.weight"] = (change.up * change.scale).clone()
+        files[name] = folder / f"{name}.safetensors"
+        save_file(tensors, files[name])
+    return files
+
+
+def measure(rounds: int, count: int) -> dict[str, object]:
+    """Run all contestants in turn, `rounds` times, and return medians and ratios."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(SEED)
+    paths = {
+        name: path
+        for name, path in find_adapters([MODELS / "adapters"]).items()
+        if name not in {"pastel-small", "edges", "mask"}
+    }
+    prompts = held_out_captions(rng, objects=2, count=count)
+    mix = draw_mix(sorted(paths), count, rng)
+    with tempfile.TemporaryDirectory() as folder:
+        files = write_for_diffusers(paths, Path(folder))
+        engine, peer = Engine(paths), Diffusers(files, is_stock=False)
+        stock = Diffusers(files, is_stock=True)
+        contestants: dict[str, Callable[[], float]] = {
+            "fuse_per_request": lambda: peer.fuse_per_request(prompts, mix),
+            "stock_fuse_per_request": lambda: stock.fuse_per_request(prompts, mix),
+            "set_adapters": lambda: peer.set_adapters(prompts, mix),
+            "stock_set_adapters": lambda: stock.set_adapters(prompts, mix),
+            **{name: lambda policy=policy: engine.paint(prompts, mix, policy=policy) for name, policy in MODES.items()},
+            "no_adapters": lambda: engine.paint(prompts, [()] * count, policy="payback"),
+        }
+        taken: dict[str, list[float]] = {name: [] for name in contestants}
+        for turn in range(rounds):
+            for name, work in contestants.items():
+                taken[name].append(work())
+                print(f"round {turn + 1} of {rounds}: {name} {taken[name][-1]:.2f} s", file=sys.stderr)
+        cold = statistics.median(engine.first_step_s(prompts[0], name=name) for name in list(paths) * 2)
+        rates = {name: count / statistics.median(seconds) for name, seconds in taken.items()}
+        return summarise(rates) | {
+            "compositions": len(set(mix)),
+            "requests": count,
+            "switch_s": engine.costs.switch_s if engine.costs else None,
+            "cold_first_step_s": cold,
+            "resident_bytes": engine.resident_bytes(),
+        }
+
+
+def summarise(rates: Mapping[str, float]) -> dict[str, object]:
+    """Return what the engine's own choice is over each peer, and all rates."""
+    return {
+        "vs_fuse_per_request": rates["choosing"] / rates["stock_fuse_per_request"],
+        "vs_set_adapters": rates["choosing"] / rates["stock_set_adapters"],
+        "vs_fuse_per_request_counted": rates["choosing"] / rates["fuse_per_request"],
+        "vs_set_adapters_counted": rates["choosing"] / rates["set_adapters"],
+        "vs_no_adapters": rates["choosing"] / rates["no_adapters"],
+    } | {f"{name}_per_s": rate for name, rate in rates.items()}
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds")
+    parser.add_argument("--requests", type=int, default=REQUESTS, help="requests in the mix")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    figures = measure(arguments.rounds, arguments.requests)
+    if arguments.json:
+        print(json.dumps(figures, indent=2))
+    else:
+        for name, value in figures.items():
+            print(f"{name:30} {value}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The whole command, and what its errors come to."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from typer.exceptions import TyperException
+
+from safelight import __version__
+from safelight.cli.adapters import adapters
+from safelight.cli.errors import status_of, words_of
+from safelight.cli.serving import serving
+from safelight.cli.telling import notes
+from safelight.cli.training import score, train
+from safelight.core.errors import SafelightError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Serve text-to-image diffusion models under deadlines.",
+    epilog="Examples:\n\nsafelight serve\n\nsafelight generate 'a red circle on a white background' -o circle.png",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(serving)
+app.add_typer(
+    adapters,
+    name="adapters",
+    epilog="Examples:\n\nsafelight adapters list\n\nsafelight adapters add glow path/to/a/peft/folder",
+)
+app.add_typer(train, name="train", epilog="Example:\n\nsafelight train shapes --folder runs/shapes")
+app.add_typer(score, name="score", epilog="Example:\n\nsafelight score shapes --json")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit status: 0, 1 for failure, 2 for misuse."""
+    try:
+        status = app(args=None if arguments is None else list(arguments), prog_name="safelight", standalone_mode=False)
+    except (TyperException, SafelightError, OSError) as error:
+        if words := " ".join(words_of(error).split()):
+            notes.print(f"[red]error:[/red] {escape(words)}", soft_wrap=True)
+        return status_of(error)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    return status if isinstance(status, int) else 0
+
+
+def _say_version(is_asked: bool) -> None:  # noqa: FBT001 - typer calls it like that
+    if is_asked:
+        print(f"safelight {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which Safelight this is.")
+    ] = False,
+) -> None:
+    """Serve text-to-image diffusion models under deadlines."""

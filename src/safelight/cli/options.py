@@ -1,0 +1,23 @@
+"""Options that several commands have."""
+
+from typing import Annotated
+
+import typer
+
+from safelight.cli.running import DEFAULT_SERVER
+
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", "-m", metavar="NAME|DIR", help="A shipped model or a diffusers folder; repeatable."),
+]
+Threads = Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of one worker.")]
+TrainingThreads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="CPU threads.")]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(envvar="SAFELIGHT_API_KEY", metavar="KEY", help="What clients must show: Authorization: Bearer KEY."),
+]
+ServerToTell = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help=f"A server to tell; else {DEFAULT_SERVER} is told if it runs."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
