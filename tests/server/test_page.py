@@ -127,7 +127,7 @@ def test_chosen_loras_reach_the_server_with_their_scales(visit):
     lora(visit, "mask").fill("-0.5")
     visit.ask("a red circle")
     expect_prints(visit, "finished")
-    assert told_loras(visit) == ["mask −0.5, outline 0.85"]
+    assert told_loras(visit) == ["mask \N{MINUS SIGN}0.5, outline 0.85"]
 
 
 def test_a_click_switches_a_lora_on_in_full_and_another_one_off(visit):

@@ -26,6 +26,7 @@ from safelight.server.service import Service, TheService
 from safelight.server.settings import ServerSettings
 from safelight.server.wire import AdapterRequest, GenerationRequest
 
+_ROOMS = (generations, chat, models, adapter_routes, queue, health, page_route)
 _KNOWN_FIELDS = {
     "/v1/images/generations": tuple(GenerationRequest.model_fields),
     "/v1/chat/completions": tuple(ChatRequest.model_fields),
@@ -54,7 +55,7 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
         openapi_url=None,
         separate_input_output_schemas=False,
     )
-    for room in (generations, chat, models, adapter_routes, queue, health, page_route):
+    for room in _ROOMS:
         app.include_router(room.router)
 
     @app.get("/openapi.json", include_in_schema=False)
@@ -100,9 +101,6 @@ async def _tell_http(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """Return what is possible at a path, over all routes that share it."""
-    routes = [route for route in request.app.routes if isinstance(route, Route) and _is_at(route, request.url.path)]
-    return sorted({method for route in routes for method in route.methods or ()})
-
-
-def _is_at(route: Route, path: str) -> bool:
-    return route.path_regex.match(path) is not None
+    routes = [route for room in _ROOMS for route in room.router.routes if isinstance(route, Route)]
+    here = [route for route in routes if route.path_regex.match(request.url.path)]
+    return sorted({method for route in here for method in route.methods or ()})
