@@ -52,7 +52,7 @@ from safelight.core.work import (
     Stop,
     WorkerEvent,
 )
-from safelight.diffusion.engine import DiffusionEngine, ReadLora
+from safelight.diffusion.engine import DiffusionEngine, ReadAdapter
 from safelight.diffusion.joint_attention import CountedJointAttention
 from safelight.diffusion.paint import make_request
 from safelight.diffusion.stable_diffusion_3 import T5_TOKENS
@@ -233,7 +233,7 @@ def write_for_diffusers(paths: Mapping[str, Path], folder: Path) -> dict[str, Pa
     engine = DiffusionEngine.load([MODEL], max_denoiser_rows=1, lora_ranks=0)
     files = {}
     for name, path in paths.items():
-        weights: ReadLora = engine.read_adapter(name, path)[1]
+        weights: ReadAdapter = engine.read_adapter(name, path)[1]
         tensors = {}
         for component, part in weights.weights.parts.items():
             for module, change in part.items():

@@ -3,8 +3,9 @@
 from hypothesis import strategies as st
 
 from safelight.core.model import ModelSpec, StepTime
+from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.work import Finished, Job, Pixels, Ready
+from safelight.core.work import Finished, Job, Ready
 from safelight.profiles.model import ModelProfile
 
 LARGE, SMALL = "shapes-large", "shapes-small"

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelight.core.adapter import AdapterSpec, AdapterUse
+from safelight.core.adapter import AdapterSpec, AdapterUse, ControlUse
 from safelight.core.frames import decode_command, decode_event, frame, read_body
 from safelight.core.model import AdapterCosts, ModelSpec, StepTime
+from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
 from safelight.core.work import (
     AdapterAdded,
@@ -21,7 +22,6 @@ from safelight.core.work import (
     Failed,
     Finished,
     Job,
-    Pixels,
     Ready,
     RemoveAdapter,
     Run,
@@ -64,6 +64,7 @@ adapter_specs = st.builds(
     parts=st.lists(words, max_size=3).map(tuple),
 )
 uses = st.builds(AdapterUse, name=words, scale=st.floats(allow_nan=False))
+controls = st.builds(ControlUse, name=words, scale=st.floats(allow_nan=False), image=pixels)
 requests = st.builds(
     ImageRequest,
     id=words,
@@ -77,6 +78,7 @@ requests = st.builds(
     preview_every=counts,
     deadline_s=st.none() | times_s,
     loras=st.lists(uses, max_size=3).map(tuple),
+    controls=st.lists(controls, max_size=2).map(tuple),
 )
 COMMANDS = {
     Run: st.builds(Run, job=st.builds(Job, request=requests, attempt=counts)),

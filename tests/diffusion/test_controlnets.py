@@ -24,7 +24,7 @@ from diffusion.families import MADE
 from diffusion.makers import CONTROLNETS, shout, write_controlnet
 from diffusion.test_parity import LARGEST_DIFFERENCE, MODELS, open_pipeline
 from safelight.core.errors import AdapterFileError
-from safelight.core.work import Pixels
+from safelight.core.pixels import Pixels
 from safelight.diffusion.controlnets.batch import Control, control_residuals
 from safelight.diffusion.controlnets.kind import ControlInputs
 from safelight.diffusion.controlnets.net import ControlNet

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.work import Pixels
 from safelight.diffusion.samplers import SAMPLERS
 
 ONE_BYTE = 1

@@ -7,8 +7,8 @@ from pathlib import Path
 from safelight.core.adapter import NO_ADAPTERS, AdapterSpec, Composition
 from safelight.core.errors import AdapterFileError
 from safelight.core.model import ModelSpec, StepTime
+from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.work import Pixels
 
 GREY = 128
 
@@ -28,7 +28,7 @@ class NullEngine:
         self.models = tuple(_spec(name, step_s) for name in names)
 
     def begin(self, requests: Sequence[ImageRequest]) -> None:
-        assert all(self.resident.issuperset(request.composition.names) for request in requests)
+        assert all(self.resident.issuperset(request.adapters) for request in requests)
         self._requests |= {request.id: request for request in requests}
 
     def step(self, request_ids: Sequence[str]) -> tuple[str, ...]:
@@ -53,7 +53,14 @@ class NullEngine:
         if "broken" in path.name:
             raise AdapterFileError(f"{path.name!r} is broken.")
         model = self.models[-1 if name.startswith("small") else 0]
-        spec = AdapterSpec(name=name, kind="lora", model=model.name, weights_bytes=1000, ranks=(4,))
+        is_control = name.startswith("control")
+        spec = AdapterSpec(
+            name=name,
+            kind="controlnet" if is_control else "lora",
+            model=model.name,
+            weights_bytes=1000,
+            ranks=() if is_control else (4,),
+        )
         return spec, name.encode()
 
     def load_adapter(self, handle: str, weights: bytes) -> None:

@@ -1,5 +1,6 @@
 """`safelight serve` and `safelight generate`: pictures for many, and one picture."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Annotated
@@ -76,7 +77,8 @@ def serve(
 @serving.command(
     epilog="Examples:\n\nsafelight generate 'a red circle' -o circle.png\n\n"
     "safelight generate 'a small yellow star above a blue square' -o star.webp --seed 7 --steps 40\n\n"
-    "safelight generate 'a pink heart' -o heart.jpg --server http://127.0.0.1:9000"
+    "safelight generate 'a pink heart' -o heart.jpg --server http://127.0.0.1:9000\n\n"
+    "safelight generate 'a red circle' --lora outline:1.0 --lora pastel:0.6 --control edges=drawing.png"
 )
 def generate(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to paint.", show_default=False)],
@@ -96,6 +98,10 @@ def generate(
         list[str] | None,
         typer.Option("--lora", metavar="NAME[:SCALE]", help="A LoRA, at scale 1 unless told; repeatable."),
     ] = None,
+    control: Annotated[
+        list[str] | None,
+        typer.Option("--control", metavar="NAME[:SCALE]=FILE", help="A ControlNet and its picture; repeatable."),
+    ] = None,
     server: Annotated[
         str | None,
         typer.Option(metavar="URL", help=f"Who paints; else {DEFAULT_SERVER} if it runs, else a worker here."),
@@ -112,7 +118,8 @@ def generate(
         "guidance_scale": guidance,
         "negative_prompt": negative,
         "sampler": sampler,
-        "loras": [_lora(word) for word in lora] if lora else None,
+        "loras": [_scaled(word, option="--lora") for word in lora] if lora else None,
+        "controls": [_control(word) for word in control] if control else None,
     }
     body |= {name: value for name, value in options.items() if value is not None}
     with progress_bar("painting") as note:
@@ -134,13 +141,23 @@ def _format(output: Path) -> str:
     return FORMATS[output.suffix.lower()]
 
 
-def _lora(word: str) -> dict[str, object]:
-    """Return the LoRA that `name` or `name:scale` means."""
+def _scaled(word: str, *, option: str) -> dict[str, object]:
+    """Return the adapter that `name` or `name:scale` means."""
     name, _, scale = word.partition(":")
     try:
         return {"name": name, "scale": float(scale or 1.0)}
     except ValueError:
-        raise Misuse(f"--lora {shorten(word)} has a scale that is no number; write --lora NAME:0.8.") from None
+        raise Misuse(f"{option} {shorten(word)} has a scale that is no number; write NAME:0.8.") from None
+
+
+def _control(word: str) -> dict[str, object]:
+    """Return the ControlNet that `name=file` or `name:scale=file` means, with the picture in it."""
+    adapter, _, file = word.partition("=")
+    kind = FORMATS.get(Path(file).suffix.lower())
+    if kind is None:
+        raise Misuse(f"--control {shorten(word)} names no .png, .jpg or .webp file; write NAME=FILE.")
+    picture = base64.b64encode(Path(file).read_bytes()).decode()
+    return _scaled(adapter, option="--control") | {"image": f"data:image/{kind};base64,{picture}"}
 
 
 def _is_folder(model: str | None) -> bool:

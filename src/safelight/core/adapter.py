@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from safelight.core.pixels import Pixels
+
 AdapterKind = Literal["lora", "controlnet"]
 
 
@@ -43,6 +45,14 @@ class AdapterUse(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     scale: float
+
+
+class ControlUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A ControlNet at a finite strength, with the control picture in the size of the picture to be painted."""
+
+    name: str
+    scale: float
+    image: Pixels
 
 
 class Composition(msgspec.Struct, frozen=True, cache_hash=True):

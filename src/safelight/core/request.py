@@ -4,7 +4,7 @@ import math
 
 import msgspec
 
-from safelight.core.adapter import AdapterUse, Composition, composition_of
+from safelight.core.adapter import AdapterUse, Composition, ControlUse, composition_of
 from safelight.core.model import Guidance
 
 
@@ -21,6 +21,7 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
         deadline_s: seconds after arrival by which the picture must be ready.
         preview_every: a preview is made after every so many steps; 0 for none.
         loras: in any order; the same one twice adds up.
+        controls: ControlNets, each of them once.
     """
 
     id: str
@@ -38,6 +39,7 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     deadline_s: float | None = None
     preview_every: int = 0
     loras: tuple[AdapterUse, ...] = ()
+    controls: tuple[ControlUse, ...] = ()
 
     @property
     def due_s(self) -> float:
@@ -58,3 +60,17 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     def composition(self) -> Composition:
         """What its LoRAs come to together."""
         return composition_of(self.loras)
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """The names of all LoRAs and ControlNets that it needs."""
+        return (*self.composition.names, *(control.name for control in self.controls))
+
+    def without_pictures(self) -> "ImageRequest":
+        """Return the request as records keep it: the bytes of its control pictures are left out."""
+        if not self.controls:
+            return self
+        emptied = (
+            msgspec.structs.replace(use, image=msgspec.structs.replace(use.image, rgb=b"")) for use in self.controls
+        )
+        return msgspec.structs.replace(self, controls=tuple(emptied))

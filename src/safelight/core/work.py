@@ -4,15 +4,8 @@ import msgspec
 
 from safelight.core.adapter import AdapterSpec
 from safelight.core.model import ModelSpec
+from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-
-
-class Pixels(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture as `height * width * 3` bytes, row by row, red-green-blue."""
-
-    width: int
-    height: int
-    rgb: bytes
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

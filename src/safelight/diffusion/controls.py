@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from safelight.core.work import Pixels
+from safelight.core.pixels import Pixels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,10 @@ from torch import Tensor
 from safelight.core.adapter import NO_ADAPTERS, AdapterSpec, Composition
 from safelight.core.errors import AdapterFileError, ModelFolderError
 from safelight.core.model import ModelSpec
+from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.work import Pixels
+from safelight.diffusion.controlnets.batch import Control, control_residuals
+from safelight.diffusion.controlnets.net import CONFIG, ControlNet
 from safelight.diffusion.family import Conditioning
 from safelight.diffusion.loading import LoadedModel, load_model
 from safelight.diffusion.lora.weights import LoraWeights
@@ -30,11 +32,11 @@ _UNPROMPTED: _Text = (None, NO_ADAPTERS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadLora:
-    """Weights of a LoRA and the model that they fit."""
+class ReadAdapter:
+    """Weights of an adapter and the model that they fit."""
 
     model: str
-    weights: LoraWeights
+    weights: LoraWeights | ControlNet
 
 
 class DiffusionEngine:
@@ -98,6 +100,10 @@ class DiffusionEngine:
                 wanted=encoded[request.prompt, text],
                 unwanted=encoded[request.negative_prompt or None, text] if request.is_guided else None,
                 loras=loras,
+                controls=tuple(
+                    Control(name=use.name, scale=use.scale, hint=model.family.control_hint(use.image))
+                    for use in request.controls
+                ),
                 latent=(schedule.first_scale * initial_noise(request, shape)).to(self._device),
             )
 
@@ -138,32 +144,46 @@ class DiffusionEngine:
         pictures = family.decode(torch.stack([row.latent for row in rows])).cpu().numpy()
         return [Pixels(width=picture.shape[1], height=picture.shape[0], rgb=picture.tobytes()) for picture in pictures]
 
-    def read_adapter(self, name: str, path: Path) -> tuple[AdapterSpec, ReadLora]:
-        """Read a LoRA for the first of the models that it fits; safe in any thread.
+    def read_adapter(self, name: str, path: Path) -> tuple[AdapterSpec, ReadAdapter]:
+        """Read a LoRA or a ControlNet for the first of the models that it fits; safe in any thread.
 
         Raises:
             AdapterFileError: if it cannot be used with any of them.
         """
+        read = self._read_controlnet if (path / CONFIG).exists() else self._read_lora
         refusals = []
         for model in self._models.values():
             try:
-                spec, weights = model.loras.read(name, path)
+                return read(model, name, path)
             except AdapterFileError as error:
                 refusals.append(str(error))
-            else:
-                return spec, ReadLora(model=spec.model, weights=weights)
         raise AdapterFileError(" ".join(dict.fromkeys(refusals)))
 
+    def _read_lora(self, model: LoadedModel, name: str, path: Path) -> tuple[AdapterSpec, ReadAdapter]:
+        spec, weights = model.loras.read(name, path)
+        return spec, ReadAdapter(model=spec.model, weights=weights)
+
+    def _read_controlnet(self, model: LoadedModel, name: str, path: Path) -> tuple[AdapterSpec, ReadAdapter]:
+        net = ControlNet.load(path, model.family.control_base, device=self._device)
+        spec = AdapterSpec(name=name, kind="controlnet", model=model.spec.name, weights_bytes=net.weights_bytes)
+        return spec, ReadAdapter(model=spec.model, weights=net)
+
     @torch.inference_mode()
-    def load_adapter(self, handle: str, weights: ReadLora) -> None:
-        """Put a LoRA beside its model; requests call it `handle`."""
-        self._models[weights.model].loras.load(handle, weights.weights)
+    def load_adapter(self, handle: str, weights: ReadAdapter) -> None:
+        """Put an adapter beside its model; requests call it `handle`."""
+        model = self._models[weights.model]
+        if isinstance(weights.weights, ControlNet):
+            model.controlnets[handle] = weights.weights
+        else:
+            model.loras.load(handle, weights.weights)
         self._adapters[handle] = weights.model
 
     @torch.inference_mode()
     def evict_adapter(self, handle: str) -> None:
-        """Let go of a LoRA that no row uses."""
-        self._models[self._adapters.pop(handle)].loras.evict(handle)
+        """Let go of an adapter that no row uses."""
+        model = self._models[self._adapters.pop(handle)]
+        if model.controlnets.pop(handle, None) is None:
+            model.loras.evict(handle)
 
     @torch.inference_mode()
     def fold(self, model: str, composition: Composition) -> None:
@@ -199,14 +219,20 @@ def _predict(model: LoadedModel, rows: Sequence[Row], latents: Tensor) -> Tensor
     times = torch.stack([row.schedule.times[row.steps_done] for row in rows]).to(latents.device)
     conditionings = [row.wanted for row in rows] + [row.unwanted for row in rows if row.unwanted is not None]
     scale = torch.tensor([row.request.guidance_scale for row in rows], device=latents.device)
-    loras = [row.loras for row in rows] + [rows[index].loras for index in guided]
-    with model.loras.denoising(loras):
-        prediction = model.family.denoise(
-            torch.cat([latents, latents[guided]]),
-            torch.cat([times, times[guided]]),
-            conditionings,
-            torch.cat([scale, scale[guided]]),
-        )
+    with_halves = [*rows, *(rows[index] for index in guided)]
+    noisy, levels = torch.cat([latents, latents[guided]]), torch.cat([times, times[guided]])
+    scales = torch.cat([scale, scale[guided]])
+    residuals = control_residuals(
+        model.controlnets,
+        model.family.control_base,
+        latents=noisy,
+        times=levels,
+        conditionings=conditionings,
+        guidance=scales,
+        uses=[row.controls for row in with_halves],
+    )
+    with model.loras.denoising([row.loras for row in with_halves]):
+        prediction = model.family.denoise(noisy, levels, conditionings, scales, residuals)
     wanted, unwanted = prediction[: len(rows)], prediction[len(rows) :]
     if not guided:
         return wanted

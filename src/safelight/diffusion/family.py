@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from safelight.core.model import Guidance
-from safelight.core.work import Pixels
+from safelight.core.pixels import Pixels
 from safelight.diffusion.controls import ControlBase
 from safelight.diffusion.residuals import Residuals
 from safelight.diffusion.schedule import Schedule

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, T5EncoderModel
 
 from safelight.core.model import Guidance
-from safelight.core.work import Pixels
+from safelight.core.pixels import Pixels
 from safelight.diffusion.controls import ControlBase, latent_hint, latent_shift, plain_config
 from safelight.diffusion.family import Conditioning
 from safelight.diffusion.folder import explaining, read_index, read_json

@@ -1,12 +1,13 @@
 """From a model folder to a model that is ready to serve."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from safelight.core.errors import ModelFolderError
 from safelight.core.model import ModelSpec
+from safelight.diffusion.controlnets.net import ControlNet
 from safelight.diffusion.family import Conditioning, Family
 from safelight.diffusion.flux import Flux
 from safelight.diffusion.folder import INDEX, SETTINGS, read_index, read_json
@@ -30,7 +31,7 @@ SIDES_OVER_NATIVE = 2
 class LoadedModel:
     """A family with all that serving needs to know about it.
 
-    `unprompted` is what guidance steers away from where nobody said what.
+    `unprompted` is what guidance steers away from where nobody said what; `controlnets` are by handle.
     """
 
     family: Family
@@ -38,6 +39,7 @@ class LoadedModel:
     preview: PreviewMap
     unprompted: Conditioning
     loras: ModelLoras
+    controlnets: dict[str, ControlNet] = field(default_factory=dict)
 
 
 def load_model(folder: Path, *, device: str, max_denoiser_rows: int, lora_ranks: int) -> LoadedModel:

@@ -5,8 +5,8 @@ from itertools import islice
 
 from safelight.core.errors import UnknownModel
 from safelight.core.model import ModelSpec
+from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.work import Pixels
 from safelight.diffusion.engine import DiffusionEngine
 
 LARGEST_BATCH = 16

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from safelight.core.work import Pixels
+from safelight.core.pixels import Pixels
 from safelight.diffusion.family import Family
 
 SAMPLE_ROWS = 16

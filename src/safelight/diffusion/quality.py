@@ -7,8 +7,8 @@ from statistics import median
 import msgspec
 import numpy as np
 
+from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.work import Pixels
 from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.paint import make_request, paint, paint_all
 from safelight.shapes.caption import parse

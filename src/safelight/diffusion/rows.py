@@ -8,6 +8,7 @@ from torch import Tensor
 
 from safelight.core.adapter import NO_ADAPTERS, Composition
 from safelight.core.request import ImageRequest
+from safelight.diffusion.controlnets.batch import Control
 from safelight.diffusion.family import Conditioning
 from safelight.diffusion.samplers import Before, Levels
 from safelight.diffusion.schedule import Schedule
@@ -23,6 +24,7 @@ class Row:
     unwanted: Conditioning | None
     latent: Tensor
     loras: Composition = NO_ADAPTERS
+    controls: tuple[Control, ...] = ()
     steps_done: int = 0
     x0: Tensor | None = None
 

@@ -11,7 +11,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from safelight.core.errors import ModelFolderError
 from safelight.core.model import Guidance
-from safelight.core.work import Pixels
+from safelight.core.pixels import Pixels
 from safelight.diffusion.controls import ControlBase, pixel_hint, plain_config
 from safelight.diffusion.family import Conditioning
 from safelight.diffusion.folder import explaining, read_index, read_json

@@ -11,7 +11,7 @@ import msgspec
 from pydantic import ValidationError
 
 from safelight.adapters.registry import handle_of
-from safelight.core.adapter import AdapterSpec, AdapterUse
+from safelight.core.adapter import AdapterSpec
 from safelight.core.errors import AdapterFileError, RequestError, UnknownAdapter, WorkFailed
 from safelight.core.frames import decode_event, frame, read_body
 from safelight.core.request import ImageRequest
@@ -30,7 +30,7 @@ from safelight.core.work import (
 )
 from safelight.once.picture import Body, Painted, Progress
 from safelight.server.complaints import describe
-from safelight.server.images import encode
+from safelight.server.images import encode, read_controls
 from safelight.server.orders import Order, find_model, specify
 from safelight.server.wire import GenerationRequest
 
@@ -72,11 +72,13 @@ def paint_here(body: Body, *, argv: Sequence[str], adapters: Mapping[str, Path],
         WorkFailed: if the worker gives it up, or dies.
     """
     wanted = _checked(body)
-    paths = {use.name: _path_of(use.name, adapters) for use in wanted.uses}
+    controls = read_controls(wanted.controls or ())
+    names = [*(use.name for use in wanted.uses), *(use.name for use in controls)]
+    paths = {name: _path_of(name, adapters) for name in names}
     with _started(argv) as worker:
         events = worker.events()
         model = find_model(wanted.model, {spec.name: spec for spec in _ready(events).models})
-        (request,) = specify(Order(prompt=wanted.prompt, options=wanted), model, arrived_s=0.0)
+        (request,) = specify(Order(prompt=wanted.prompt, options=wanted, controls=controls), model, arrived_s=0.0)
         for name, path in paths.items():
             _add(worker, events, name, path)
         worker.tell(Run(job=Job(request=_bound(request))))
@@ -106,8 +108,9 @@ def look_at_adapter(name: str, path: Path, *, argv: Sequence[str]) -> AdapterSpe
 
 def _bound(request: ImageRequest) -> ImageRequest:
     """Return the request with handles in the place of names."""
-    uses = (AdapterUse(name=handle_of(use.name, FIRST), scale=use.scale) for use in request.composition.uses)
-    return msgspec.structs.replace(request, loras=tuple(uses))
+    loras = (msgspec.structs.replace(use, name=handle_of(use.name, FIRST)) for use in request.composition.uses)
+    controls = (msgspec.structs.replace(use, name=handle_of(use.name, FIRST)) for use in request.controls)
+    return msgspec.structs.replace(request, loras=tuple(loras), controls=tuple(controls))
 
 
 def _ready(events: Iterator[WorkerEvent]) -> Ready:

@@ -17,7 +17,7 @@ from safelight.adapters.registry import (
     generation_of,
     handle_of,
 )
-from safelight.core.adapter import AdapterSpec
+from safelight.core.adapter import AdapterKind, AdapterSpec
 from safelight.core.errors import AdapterExists, AdapterFileError, InvalidParameter, RequestError
 from safelight.core.request import ImageRequest
 from safelight.core.work import AdapterAdded, AdapterRefused, AddAdapter, RemoveAdapter
@@ -41,7 +41,7 @@ class Adapters:
         self._registry = AdapterRegistry()
         self._offers: dict[str, _Offer] = {}
         self._commands: dict[str, AddAdapter] = {}
-        self._leases: dict[str, Lease] = {}
+        self._leases: dict[str, dict[AdapterKind, Lease]] = {}
         self._awaited: list[asyncio.Future[AdapterSpec]] = []
 
     @property
@@ -65,10 +65,9 @@ class Adapters:
         """Those that requests may name, by name."""
         return self._registry.registered
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names that requests may use."""
-        return tuple(adapter.spec.name for adapter in self.registered)
+    def names(self, kind: AdapterKind) -> tuple[str, ...]:
+        """Return the names of one kind that requests may use."""
+        return tuple(adapter.spec.name for adapter in self.registered if adapter.spec.kind == kind)
 
     @property
     def commands(self) -> tuple[AddAdapter, ...]:
@@ -88,7 +87,8 @@ class Adapters:
         """
         if not NAME.fullmatch(name):
             raise InvalidParameter("name", name, NAME_RULE)
-        if name in self.names or any(offer.command.name == name for offer in self._offers.values()):
+        taken = {adapter.spec.name for adapter in self.registered}
+        if name in taken | {offer.command.name for offer in self._offers.values()}:
             raise AdapterExists(name)
         handle = handle_of(name, self._registry.next_generation())
         command = AddAdapter(handle=handle, name=name, path=str(path))
@@ -124,17 +124,28 @@ class Adapters:
         Raises:
             TooManyAdapters, UnknownAdapter, AdapterMisfit: if it cannot have the adapters that it names.
         """
-        if not request.loras:
-            return request
-        names = [use.name for use in request.loras]
-        lease = self._registry.acquire(names, kind="lora", model=request.model)
-        self._leases[request.id] = lease
-        return msgspec.structs.replace(request, loras=lease.bind(request.composition).uses)
+        wanted: tuple[tuple[AdapterKind, str, list[str]], ...] = (
+            ("lora", "loras", [use.name for use in request.loras]),
+            ("controlnet", "controls", [use.name for use in request.controls]),
+        )
+        leases = self._leases[request.id] = {}
+        try:
+            for kind, param, names in wanted:
+                leases[kind] = self._registry.acquire(names, kind=kind, model=request.model, param=param)
+        except RequestError:
+            self.release(request.id)
+            raise
+        return msgspec.structs.replace(
+            request,
+            loras=leases["lora"].bind(request.composition).uses,
+            controls=tuple(
+                msgspec.structs.replace(use, name=leases["controlnet"].handle(use.name)) for use in request.controls
+            ),
+        )
 
     def release(self, request_id: str) -> None:
         """The request has ended, or was not taken."""
-        lease = self._leases.pop(request_id, None)
-        if lease is not None:
+        for lease in self._leases.pop(request_id, {}).values():
             self._let_go(self._registry.release(lease))
 
     def _let_go(self, adapters: Sequence[Registered]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import get_args
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -10,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from safelight import __version__
+from safelight.core.adapter import AdapterKind
 from safelight.core.errors import SafelightError
 from safelight.server import adapter_routes, chat, generations, health, models, page_route, queue
 from safelight.server.auth import KeyGuard, check_bind
@@ -60,7 +62,8 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(service: TheService) -> Response:
-        return JSONResponse(describe_api(app, service.hub.models, service.hub.adapters.names))
+        loras, controls = (service.hub.adapters.names(kind) for kind in get_args(AdapterKind))
+        return JSONResponse(describe_api(app, service.hub.models, loras=loras, controls=controls))
 
     app.add_exception_handler(SafelightError, _tell)
     app.add_exception_handler(RequestValidationError, _tell_invalid)

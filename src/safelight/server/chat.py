@@ -47,6 +47,7 @@ async def complete_chat(
     if name is not None and (known := service.answers.find(name)) is not None:
         return await reply(request, known, is_stream=False, is_replay=True)
     options = _options(body)
+    controls = await service.encoder.read_all(options.controls or ())
     order = Order(
         prompt=_prompt(body),
         options=options,
@@ -54,6 +55,7 @@ async def complete_chat(
         pictures=body.n or 1,
         width=options.width,
         height=options.height,
+        controls=controls,
     )
     service.hub.check_open()
     model = find_model(order.model, service.hub.models)

@@ -18,6 +18,8 @@ MAX_PARTIAL_IMAGES = 3
 MAX_SIDE = 99_999
 MAX_SCALE = 10.0
 MAX_LORAS = MAX_PER_PICTURE
+MAX_CONTROLS = 4
+MAX_PICTURE_CHARACTERS = 12_000_000
 MAX_NAME_CHARACTERS = 256
 
 SAYS_SOMETHING = r"[^\s\u001c-\u001f\u0085]"
@@ -59,4 +61,7 @@ Steps = Annotated[int, Field(ge=1, le=MAX_STEPS), _from_float]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED), _from_float]
 Guidance = Annotated[float, Field(ge=0, le=MAX_GUIDANCE, allow_inf_nan=False)]
 Scale = Annotated[float, Field(ge=-MAX_SCALE, le=MAX_SCALE, allow_inf_nan=False)]
+PictureData = Annotated[
+    str, Field(max_length=MAX_PICTURE_CHARACTERS, pattern=r"^data:image/(png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}$")
+]
 Deadline = Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)]

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from safelight.core.adapter import ControlUse
 from safelight.core.errors import InvalidParameter
 from safelight.server.errors import not_found
 from safelight.server.generation_job import PLAIN_QUALITY, GenerationJob
@@ -34,7 +35,8 @@ async def generate_images(
         return await reply(request, known, is_stream=is_stream, is_replay=True)
     service.hub.check_open()
     model = find_model(body.model, service.hub.models)
-    requests = specify(_order(body), model, arrived_s=service.hub.now_s)
+    controls = await service.encoder.read_all(body.controls or ())
+    requests = specify(_order(body, controls), model, arrived_s=service.hub.now_s)
     tickets = service.hub.submit(requests, partial_images=body.partial_images or 0 if is_stream else 0)
     job = GenerationJob(service=service, body=body, model=model, tickets=tickets, base_url=str(request.base_url))
     answer = make_answer(
@@ -71,7 +73,7 @@ async def get_image_content(picture_id: str, service: TheService) -> Response:
     return Response(picture.content, media_type=picture.media_type, headers={"cache-control": "private, max-age=3600"})
 
 
-def _order(body: GenerationRequest) -> Order:
+def _order(body: GenerationRequest, controls: tuple[ControlUse, ...]) -> Order:
     width, _, height = (body.size or "auto").replace("auto", "").partition("x")
     return Order(
         prompt=body.prompt,
@@ -81,4 +83,5 @@ def _order(body: GenerationRequest) -> Order:
         width=int(width) if width else None,
         height=int(height) if height else None,
         quality=PLAIN_QUALITY[body.quality],
+        controls=controls,
     )

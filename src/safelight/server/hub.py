@@ -129,7 +129,7 @@ class Hub:
         tickets: list[Ticket] = []
         for named in requests:
             request = self.adapters.bind(named)
-            ticket = Ticket(named, partial_images=partial_images)
+            ticket = Ticket(named.without_pictures(), partial_images=partial_images)
             tickets.append(ticket)
             self._tickets[request.id] = ticket
             self._idle.clear()

@@ -1,4 +1,4 @@
-"""From pixels to picture files, off the event loop."""
+"""From pixels to picture files and back, off the event loop."""
 
 import asyncio
 import base64
@@ -9,11 +9,16 @@ from typing import Literal
 
 from PIL import Image
 
-from safelight.core.work import Pixels
+from safelight.core.adapter import ControlUse
+from safelight.core.errors import InvalidParameter, shorten
+from safelight.core.pixels import Pixels
+from safelight.server.wire import ControlChoice
 
 ENCODER_THREADS = 2
 PNG_COMPRESSION = 1
 FULL_QUALITY = 100
+READ_FORMATS = ("PNG", "JPEG", "WEBP")
+MOST_PIXELS = 4_194_304
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 
@@ -39,6 +44,11 @@ class PictureEncoder:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: [encode(pixels, "png") for pixels in pictures])
 
+    async def read_all(self, choices: Sequence[ControlChoice]) -> tuple[ControlUse, ...]:
+        """Return ControlNets with their pictures as pixels; raises InvalidParameter when one is no picture."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, read_controls, choices)
+
     def close(self) -> None:
         """End the threads; pictures under way are still finished."""
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -52,6 +62,40 @@ def encode(pixels: Pixels, output_format: OutputFormat, quality: int = FULL_QUAL
 def encode_enlarged(pixels: Pixels, size: tuple[int, int], output_format: OutputFormat) -> bytes:
     """Return `pixels`, smoothly enlarged to `size`, as a file."""
     return _file(_image(pixels).resize(size, Image.Resampling.BICUBIC), output_format, FULL_QUALITY)
+
+
+def read_controls(choices: Sequence[ControlChoice]) -> tuple[ControlUse, ...]:
+    """Return ControlNets with their pictures as pixels.
+
+    Raises:
+        InvalidParameter: when one is no picture, or too large.
+    """
+    return tuple(
+        ControlUse(name=choice.name, scale=choice.scale, image=_read(choice.image, param=f"controls[{place}].image"))
+        for place, choice in enumerate(choices)
+    )
+
+
+def _read(data_url: str, *, param: str) -> Pixels:
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(data_url.partition(",")[2])), formats=READ_FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                size = f"{image.width}x{image.height}"
+                raise InvalidParameter(param, size, f"at most {MOST_PIXELS:,} pixels are read")
+            return _pixels(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise InvalidParameter(param, shorten(data_url), "it should be a whole PNG, JPEG or WebP picture") from None
+
+
+def fit(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Return a picture resampled to `size` (width, height), as diffusers does it."""
+    if (pixels.width, pixels.height) == size:
+        return pixels
+    return _pixels(_image(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    return Pixels(width=image.width, height=image.height, rgb=image.tobytes())
 
 
 def png_data_url(png: bytes) -> str:

@@ -5,10 +5,14 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
+from safelight.core.adapter import ControlUse
 from safelight.core.errors import InvalidParameter, UnknownModel, UnknownSampler
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 from safelight.server.fields import MAX_STEPS
+from safelight.server.images import fit
 from safelight.server.wire import PaintOptions
 
 PREVIEWS = 8
@@ -31,6 +35,7 @@ class Order:
     width: int | None = None
     height: int | None = None
     quality: str = "medium"
+    controls: tuple[ControlUse, ...] = ()
 
 
 def find_model(name: str | None, models: Mapping[str, ModelSpec]) -> ModelSpec:
@@ -66,6 +71,9 @@ def specify(order: Order, model: ModelSpec, *, arrived_s: float) -> tuple[ImageR
             deadline_s=options.deadline_s,
             preview_every=max(1, steps // PREVIEWS),
             loras=options.uses,
+            controls=tuple(
+                msgspec.structs.replace(use, image=fit(use.image, (width, height))) for use in order.controls
+            ),
         )
         for number in range(order.pictures)
     )

@@ -10,7 +10,7 @@ from safelight.core.model import ModelSpec
 from safelight.server.hub import Hub
 from safelight.server.images import FULL_QUALITY, OutputFormat, PictureEncoder
 from safelight.server.tickets import Delivery, Preview, Ticket
-from safelight.server.wire import InputTokensDetails, LoraChoice, PictureProvenance, Provenance, Usage
+from safelight.server.wire import ControlUsed, InputTokensDetails, LoraChoice, PictureProvenance, Provenance, Usage
 
 QUIET_S = 15.0
 """How long a stream may be silent."""
@@ -96,6 +96,7 @@ def provenance_of(deliveries: Sequence[Delivery]) -> Provenance:
         sampler=request.sampler,
         guidance_scale=request.guidance_scale,
         loras=[LoraChoice(name=use.name, scale=use.scale) for use in request.loras],
+        controls=[ControlUsed(name=use.name, scale=use.scale) for use in request.controls],
         queue_s=max(outcome.queue_s for outcome in outcomes),
         compute_s=sum(outcome.compute_s for outcome in outcomes),
         retries=sum(outcome.retries for outcome in outcomes),

@@ -15,7 +15,7 @@ Schema = dict[str, Any]
 MOST_SIDES_LISTED = 64
 """A size pattern with more sides than this would be longer than anybody wants to read."""
 
-_LORA, _OMNI_LORA = "#/components/schemas/LoraChoice", "#/components/schemas/OmniLora"
+_LORA, _OMNI_LORA, _CONTROL = (f"#/components/schemas/{name}" for name in ("LoraChoice", "OmniLora", "ControlChoice"))
 
 _ONE_PICTURE_PER_STREAM: Schema = {
     "if": {"properties": {"stream": {"const": True}}, "required": ["stream"]},
@@ -23,15 +23,17 @@ _ONE_PICTURE_PER_STREAM: Schema = {
 }
 
 
-def describe_api(app: FastAPI, models: Mapping[str, ModelSpec], adapters: Sequence[str]) -> Schema:
-    """Return the OpenAPI document of `app` as it serves `models` with `adapters`."""
+def describe_api(
+    app: FastAPI, models: Mapping[str, ModelSpec], *, loras: Sequence[str], controls: Sequence[str]
+) -> Schema:
+    """Return the OpenAPI document of `app` as it serves `models` with LoRAs and ControlNets of these names."""
     document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     schemas: Schema = document["components"]["schemas"]
     schemas["GenerationRequest"] |= _ONE_PICTURE_PER_STREAM
     if models:
         for name in ("GenerationRequest", "ChatRequest", "ChatOptions"):
             _narrow(schemas[name]["properties"], list(models.values()))
-            _name_adapters(schemas[name]["properties"], adapters)
+            _name_adapters(schemas[name]["properties"], loras, controls)
     chat = schemas["ChatRequest"]
     schemas["FlatChatRequest"] = _without(chat, {"extra_body"}, title="Options at the top level")
     schemas["NestedChatRequest"] = _without(chat, set(ChatOptions.model_fields), title="Options in extra_body")
@@ -64,11 +66,15 @@ def _narrow(properties: Schema, models: Sequence[ModelSpec]) -> None:
         properties[name]["anyOf"][0] |= known[name]
 
 
-def _name_adapters(properties: Schema, adapters: Sequence[str]) -> None:
-    """Put the names of `adapters` into `properties`."""
-    named: Schema = {"properties": {"name": {"enum": list(adapters)}}}
-    properties["loras"]["anyOf"][0] |= {"items": {"allOf": [{"$ref": _LORA}, named]}} if adapters else {"maxItems": 0}
-    properties["lora"]["anyOf"][0] = {"allOf": [{"$ref": _OMNI_LORA}, named]} if adapters else {"type": "null"}
+def _name_adapters(properties: Schema, loras: Sequence[str], controls: Sequence[str]) -> None:
+    """Put the names of adapters into `properties`."""
+    for field, kind, names in (("loras", _LORA, loras), ("controls", _CONTROL, controls)):
+        properties[field]["anyOf"][0] |= {"items": _named(kind, names)} if names else {"maxItems": 0}
+    properties["lora"]["anyOf"][0] = _named(_OMNI_LORA, loras) if loras else {"type": "null"}
+
+
+def _named(kind: str, names: Sequence[str]) -> Schema:
+    return {"allOf": [{"$ref": kind}, {"properties": {"name": {"enum": list(names)}}}]}
 
 
 def _sides(model: ModelSpec) -> Iterable[int]:

@@ -6,8 +6,8 @@ from pathlib import Path
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
 
-MAX_BODY_BYTES = 1 << 20
-"""A prompt of the longest kind, escaped to the full, fits forty times over."""
+MAX_BODY_BYTES = 16 << 20
+"""A large control picture fits, and a prompt of the longest kind many times over."""
 
 BODY_READ_S = 30.0
 """How long a client may take to send a body."""

@@ -4,8 +4,9 @@ import asyncio
 from dataclasses import dataclass
 
 from safelight.core.outcome import Outcome
+from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.work import Finished, Pixels, Stepped
+from safelight.core.work import Finished, Stepped
 
 
 @dataclass(frozen=True, kw_only=True)

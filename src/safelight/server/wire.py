@@ -6,6 +6,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from safelight.core.adapter import AdapterUse
 from safelight.server.fields import (
+    MAX_CONTROLS,
     MAX_LORAS,
     MAX_PROMPT_CHARACTERS,
     Deadline,
@@ -16,6 +17,7 @@ from safelight.server.fields import (
     OutputFormat,
     PartialImages,
     Percent,
+    PictureData,
     Pictures,
     Prompt,
     Quality,
@@ -49,6 +51,16 @@ class OmniLora(BaseModel):
     scale: Annotated[Scale, Field(validation_alias=AliasChoices("scale", "lora_scale"))] = 1.0
 
 
+class ControlChoice(BaseModel):
+    """A ControlNet by the name that it is registered under, and the picture that steers it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: Name
+    scale: Scale = 1.0
+    image: Annotated[PictureData, Field(description="PNG, JPEG or WebP as a data URL; it is fitted to the size.")]
+
+
 class PaintOptions(BaseModel):
     """Safelight's own options, at the top level of a request as the official client's `extra_body` puts them."""
 
@@ -71,6 +83,10 @@ class PaintOptions(BaseModel):
         Field(max_length=MAX_LORAS, description="LoRAs by name; the scales of one named twice add up."),
     ] = None
     lora: Annotated[OmniLora | None, Field(description="One more LoRA, in the shape of vLLM-Omni.")] = None
+    controls: Annotated[
+        list[ControlChoice] | None,
+        Field(max_length=MAX_CONTROLS, description="ControlNets by name, each with its control picture."),
+    ] = None
     deadline_s: Annotated[
         Deadline | None,
         Field(description="Seconds from now by which the picture is needed; refused at once when it cannot be met."),
@@ -144,6 +160,13 @@ class Usage(BaseModel):
     total_tokens: int
 
 
+class ControlUsed(BaseModel):
+    """A ControlNet that steered a picture."""
+
+    name: str
+    scale: float
+
+
 class PictureProvenance(BaseModel):
     """Where one picture came from."""
 
@@ -169,6 +192,7 @@ class Provenance(BaseModel):
     sampler: str
     guidance_scale: float
     loras: list[LoraChoice]
+    controls: list[ControlUsed]
     queue_s: float
     compute_s: float
     retries: int

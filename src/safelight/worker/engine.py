@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from safelight.core.adapter import AdapterSpec, Composition
 from safelight.core.model import ModelSpec
+from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.work import Pixels
 
 
 class Engine(Protocol):

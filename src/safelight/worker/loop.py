@@ -119,15 +119,15 @@ class WorkerLoop:
         request = job.request
         self._held[request.id] = _Held(job)
         self._awaiting[request.id] = job
-        if not request.composition.is_empty:
-            self._cabinet.hold(request.id, request.composition.names, time.monotonic())
+        if request.adapters:
+            self._cabinet.hold(request.id, request.adapters, time.monotonic())
 
     def _admit(self) -> None:
         """Schedule the rows whose adapters are all there, and give up those whose adapters never will be."""
         while (loss := self._cabinet.loss) is not None:
             self._fail([loss.row], loss.reason)
         for row, job in list(self._awaiting.items()):
-            if job.request.composition.is_empty or self._cabinet.is_ready(row):
+            if not job.request.adapters or self._cabinet.is_ready(row):
                 del self._awaiting[row]
                 self._scheduler.hold(job)
 
@@ -221,6 +221,6 @@ class WorkerLoop:
     def _let_go(self, row: str) -> _Held:
         held = self._held.pop(row)
         self._awaiting.pop(row, None)
-        if not held.job.request.composition.is_empty:
+        if held.job.request.adapters:
             self._cabinet.release(row, time.monotonic())
         return held
