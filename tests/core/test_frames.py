@@ -13,15 +13,20 @@ from safelight.core.frames import decode_command, decode_event, frame, read_body
 from safelight.core.model import AdapterCosts, ModelSpec, StepTime
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
+from safelight.core.start import LatentsStart, PictureStart
 from safelight.core.work import (
     AdapterAdded,
     AdapterRefused,
     AddAdapter,
     Cancel,
+    Captured,
     Dropped,
     Failed,
     Finished,
     Job,
+    Pause,
+    Paused,
+    PausedRow,
     Ready,
     RemoveAdapter,
     Run,
@@ -65,6 +70,10 @@ adapter_specs = st.builds(
 )
 uses = st.builds(AdapterUse, name=words, scale=st.floats(allow_nan=False))
 controls = st.builds(ControlUse, name=words, scale=st.floats(allow_nan=False), image=pixels)
+starts = st.one_of(
+    st.builds(PictureStart, image=pixels, mask=st.binary(max_size=100)),
+    st.builds(LatentsStart, file=st.binary(max_size=100)),
+)
 requests = st.builds(
     ImageRequest,
     id=words,
@@ -79,10 +88,15 @@ requests = st.builds(
     deadline_s=st.none() | times_s,
     loras=st.lists(uses, max_size=3).map(tuple),
     controls=st.lists(controls, max_size=2).map(tuple),
+    start=st.none() | starts,
+    first_step=counts,
+    captures=st.lists(seconds, max_size=2).map(tuple),
 )
+paused = st.builds(PausedRow, steps_run=counts, file=st.binary(max_size=100))
 COMMANDS = {
-    Run: st.builds(Run, job=st.builds(Job, request=requests, attempt=counts)),
+    Run: st.builds(Run, job=st.builds(Job, request=requests, attempt=counts, paused=st.none() | paused)),
     Cancel: st.builds(Cancel, request_id=words),
+    Pause: st.builds(Pause, request_id=words),
     Stop: st.builds(Stop),
     AddAdapter: st.builds(AddAdapter, handle=words, name=words, path=words),
     RemoveAdapter: st.builds(RemoveAdapter, handle=words),
@@ -92,6 +106,8 @@ EVENTS = {
     Started: st.builds(Started, request_id=words),
     Stepped: st.builds(Stepped, request_id=words, step=counts, steps=counts, preview=st.none() | pixels),
     Ticked: st.builds(Ticked, model=words, denoiser_rows=counts, seconds=seconds),
+    Captured: st.builds(Captured, request_id=words, noise=seconds, file=st.binary(max_size=100)),
+    Paused: st.builds(Paused, request_id=words, row=st.none() | paused),
     Finished: st.builds(Finished, request_id=words, picture=pixels, compute_s=seconds, prompt_tokens=counts),
     Failed: st.builds(Failed, request_id=words, message=words),
     Dropped: st.builds(Dropped, request_id=words),

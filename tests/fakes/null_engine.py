@@ -9,6 +9,7 @@ from safelight.core.errors import AdapterFileError
 from safelight.core.model import ModelSpec, StepTime
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
+from safelight.core.work import Captured, PausedRow
 
 GREY = 128
 
@@ -16,13 +17,14 @@ GREY = 128
 class NullEngine:
     """Gives flat grey pictures; each step sleeps for `step_s` whatever the batch.
 
-    It takes any file for a LoRA that is not called broken: for its last model if the name begins with "small", else
-    for its first.
+    Noise falls evenly from 1. It takes any file for a LoRA that is not called broken: for its last model if the name
+    begins with "small", else for its first.
     """
 
     def __init__(self, *, step_s: float = 0.0, names: Sequence[str] = ("null-large", "null-small")) -> None:
         self._step_s = step_s
         self._requests: dict[str, ImageRequest] = {}
+        self._steps_run: dict[str, int] = {}
         self.resident: set[str] = set()
         self.folded = NO_ADAPTERS
         self.models = tuple(_spec(name, step_s) for name in names)
@@ -30,10 +32,27 @@ class NullEngine:
     def begin(self, requests: Sequence[ImageRequest]) -> None:
         assert all(self.resident.issuperset(request.adapters) for request in requests)
         self._requests |= {request.id: request for request in requests}
+        self._steps_run |= {request.id: 0 for request in requests}
+
+    def resume(self, request: ImageRequest, paused: PausedRow) -> None:
+        assert paused.file == request.prompt.encode()
+        self.begin([request])
+        self._steps_run[request.id] = paused.steps_run
+
+    def pause(self, request_id: str) -> PausedRow:
+        request = self._requests.pop(request_id)
+        return PausedRow(steps_run=self._steps_run[request_id], file=request.prompt.encode())
+
+    def captured(self, request_id: str) -> Captured | None:
+        request = self._requests[request_id]
+        noise = 1 - (self._steps_run[request_id] - 1) / request.steps
+        return Captured(request_id=request_id, noise=noise, file=b"") if noise in request.captures else None
 
     def step(self, request_ids: Sequence[str]) -> tuple[str, ...]:
         if self._step_s:
             time.sleep(self._step_s)
+        for request_id in request_ids:
+            self._steps_run[request_id] += 1
         return ()
 
     def preview(self, request_id: str) -> Pixels:

@@ -9,10 +9,14 @@ from fakes.null_engine import NullEngine
 from safelight.core.request import ImageRequest
 from safelight.core.work import (
     Cancel,
+    Captured,
     Dropped,
     Failed,
     Finished,
     Job,
+    Pause,
+    Paused,
+    PausedRow,
     Ready,
     Run,
     Started,
@@ -46,7 +50,7 @@ def play():
 
     def run(
         engine: Engine,
-        requests: Sequence[ImageRequest],
+        requests: Sequence[ImageRequest | Job],
         react: Callable[[WorkerEvent], list] = lambda event: [],
         *,
         max_denoiser_rows: int = 32,
@@ -60,12 +64,12 @@ def play():
             events.append(event)
             for command in react(event):
                 inbox.put(command)
-            ended += isinstance(event, (Finished, Failed, Dropped))
+            ended += isinstance(event, (Finished, Failed, Dropped, Paused))
             if ended == len(requests):
                 inbox.put(Stop())
 
         for request in requests:
-            inbox.put(Run(job=Job(request=request)))
+            inbox.put(Run(job=request if isinstance(request, Job) else Job(request=request)))
         WorkerLoop(engine, inbox=inbox, send=send, max_denoiser_rows=max_denoiser_rows).run()
         return events
 
@@ -112,6 +116,59 @@ def test_previews_come_as_often_as_asked_but_not_with_the_last_step(play):
     events = play(NullEngine(), [ask("a", steps=6, preview_every=2)])
     shown = [event.step for event in events if isinstance(event, Stepped) and event.preview]
     assert shown == [2, 4]
+
+
+def pause_after(steps, request_id="a"):
+    """React to the step after which a row is to pause."""
+
+    def react(event: WorkerEvent) -> list:
+        is_then = isinstance(event, Stepped) and event.request_id == request_id and event.step == steps
+        return [Pause(request_id=request_id)] if is_then else []
+
+    return react
+
+
+def test_a_paused_row_is_handed_out_and_its_neighbour_goes_on(play):
+    events = play(NullEngine(), [ask("a", steps=5), ask("b", steps=5)], pause_after(2))
+    assert kinds(events, "a") == ["Started", "Stepped", "Stepped", "Paused"]
+    assert kinds(events, "b")[-1] == "Finished"
+
+
+def test_a_row_goes_on_where_it_was_paused(play):
+    request = ask("a", steps=5)
+    (paused,) = [event.row for event in play(NullEngine(), [request], pause_after(2)) if isinstance(event, Paused)]
+    events = play(NullEngine(), [Job(request=request, paused=paused)])
+    assert [event.step for event in events if isinstance(event, Stepped)] == [3, 4, 5]
+    assert kinds(events, "a")[-1] == "Finished"
+
+
+def test_a_row_that_is_paused_before_it_begins_is_handed_out_as_it_came(play):
+    paused = PausedRow(steps_run=1, file=b"a circle")
+    waiting = Job(request=ask("late"), paused=paused)
+
+    def react(event: WorkerEvent) -> list:
+        return [Pause(request_id="late")] if isinstance(event, Started) and event.request_id == "a" else []
+
+    events = play(NullEngine(), [ask("a"), waiting], react, max_denoiser_rows=1)
+    assert [event.row for event in events if isinstance(event, Paused)] == [paused]
+
+
+def test_pausing_an_unknown_job_is_ignored(play):
+    events = play(
+        NullEngine(), [ask("a")], lambda event: [Pause(request_id="ghost")] if isinstance(event, Started) else []
+    )
+    assert kinds(events, "a")[-1] == "Finished"
+
+
+def test_estimates_are_handed_out_at_the_levels_asked_for(play):
+    events = play(NullEngine(), [ask("a", steps=4, captures=(0.75, 0.25)), ask("b", steps=4)])
+    handed = [(event.request_id, event.noise) for event in events if isinstance(event, Captured)]
+    assert handed == [("a", 0.75), ("a", 0.25)]
+
+
+def test_a_row_that_starts_later_runs_the_steps_that_are_left(play):
+    events = play(NullEngine(), [ask("a", steps=5, first_step=3)])
+    assert [(event.step, event.steps) for event in events if isinstance(event, Stepped)] == [(1, 2), (2, 2)]
 
 
 class ChokingEngine(NullEngine):

@@ -83,4 +83,4 @@ def _work_s(station: Station, ticket: Ticket) -> float:
     full = station.max_denoiser_rows
     tick_s = profile.tick_s(full, width=request.width, height=request.height)
     decoding_s = profile.decoding_s(width=request.width, height=request.height)
-    return profile.encode_s + request.steps * tick_s * request.denoiser_rows / full + decoding_s
+    return profile.encode_s + request.steps_to_run * tick_s * request.denoiser_rows / full + decoding_s

@@ -25,11 +25,11 @@ class Row:
 
     @classmethod
     def of(cls, request: ImageRequest, *, sequence: int, step: int = 0, has_begun: bool = False) -> "Row":
-        """Return the row of `request` after `step` steps."""
+        """Return the row of `request` after `step` of its steps have run."""
         return cls(
             request=request,
             place=place_of(request, sequence),
-            steps_left=request.steps - step,
+            steps_left=request.steps_to_run - step,
             denoiser_rows=request.denoiser_rows,
             kind=(request.model, request.width, request.height),
             has_begun=has_begun,

@@ -29,9 +29,11 @@ from safelight.core.request import ImageRequest
 from safelight.core.work import (
     AdapterAdded,
     AdapterRefused,
+    Captured,
     Dropped,
     Failed,
     Finished,
+    Paused,
     Ready,
     Started,
     Stepped,
@@ -272,7 +274,7 @@ class FleetController:
 
     def _hear(self, worker: str, report: WorkerEvent, now: float) -> list[Command]:
         station = self._stations.get(worker)
-        if station is None or isinstance(report, Ready | AdapterAdded | AdapterRefused):
+        if station is None or isinstance(report, Ready | Captured | AdapterAdded | AdapterRefused):
             return []
         if isinstance(report, Ticked):
             station.learn(report)
@@ -281,19 +283,23 @@ class FleetController:
         return [] if ticket is None else self._follow(ticket, station, report, now)
 
     def _follow(
-        self, ticket: Ticket, station: Station, report: Started | Stepped | Finished | Failed | Dropped, now: float
+        self,
+        ticket: Ticket,
+        station: Station,
+        report: Started | Stepped | Finished | Failed | Dropped | Paused,
+        now: float,
     ) -> list[Command]:
         match report:
             case Started():
                 ticket.started_s = now
             case Stepped(step=step):
                 ticket.step = step
-            case Finished() | Failed() | Dropped():
+            case Finished() | Failed() | Dropped() | Paused():
                 station.release(ticket)
                 return [self._end(ticket, report, now), *self._dispatch(now)]
         return []
 
-    def _end(self, ticket: Ticket, report: Finished | Failed | Dropped, now: float) -> Command:
+    def _end(self, ticket: Ticket, report: Finished | Failed | Dropped | Paused, now: float) -> Command:
         if ticket.is_withdrawn:
             return self._dismiss(ticket, now, compute_s=report.compute_s if isinstance(report, Finished) else 0.0)
         match report:
@@ -302,8 +308,8 @@ class FleetController:
                 return Deliver(ticket.request, report, ticket.outcome("finished", now, compute_s=compute_s))
             case Failed(message=message):
                 return self._give_up(ticket, "worker_failed", message, now)
-            case Dropped():
-                return self._give_up(ticket, "worker_failed", "The worker dropped the picture unasked.", now)
+            case Dropped() | Paused():
+                return self._give_up(ticket, "worker_failed", "The worker let go of the picture unasked.", now)
 
     def _give_up_orphans(self, now: float) -> list[Command]:
         orphans = [ticket for ticket in self._queue if self._unserved_s(ticket, now) >= self._config.orphan_wait_s]

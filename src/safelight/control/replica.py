@@ -53,7 +53,7 @@ class ReplicaScheduler:
         """Take a job; its row joins at the next tick that has room."""
         request = job.request
         assert request.id not in self._held, f"{request.id} is held already"
-        row = Row.of(request, sequence=self._sequence)
+        row = Row.of(request, sequence=self._sequence, step=job.steps_run)
         self._sequence += 1
         self._held[request.id] = row
         insort(self._in_order, row, key=_place)

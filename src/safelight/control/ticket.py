@@ -17,7 +17,7 @@ class Ticket:
     Attributes:
         sequence: counts accepted requests; no two share one.
         worker: that has it, or had it last.
-        step: steps done in this attempt.
+        step: steps run in this attempt.
         started_s: time of the first tick of this attempt.
         is_withdrawn: nobody wants it, but its worker has not let it go yet.
         is_suspect: it has been on so many workers that died that it runs alone, lest it take others down.
@@ -46,7 +46,7 @@ class Ticket:
 
     def row(self) -> Row:
         """Return a fresh row with the steps that are left; one that is being decoded counts as one step before it."""
-        step = min(self.step, self.request.steps - 1)
+        step = min(self.step, self.request.steps_to_run - 1)
         return Row.of(self.request, sequence=self.sequence, step=step, has_begun=self.started_s is not None)
 
     def begin_again(self, *, as_suspect: bool) -> None:

@@ -16,7 +16,8 @@ SafelightError
 │   └── Draining
 ├── WorkFailed                accepted, but no picture came of it
 ├── ModelFolderError          a model on disk cannot be served
-└── AdapterFileError          an adapter on disk cannot be read
+├── AdapterFileError          an adapter on disk cannot be read
+└── LatentsFileError          latents cannot be read, or belong to something else
 """
 
 import difflib
@@ -188,6 +189,13 @@ class AdapterFileError(SafelightError):
     """An adapter's file or folder that is missing, damaged, not allowed, or made for another model."""
 
     reason = "adapter_refused"
+
+
+class LatentsFileError(SafelightError):
+    """A latents file that is damaged, or not one that the row can use."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The latents file cannot be used: {reason}.")
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

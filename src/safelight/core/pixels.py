@@ -9,3 +9,7 @@ class Pixels(msgspec.Struct, frozen=True, kw_only=True):
     width: int
     height: int
     rgb: bytes
+
+    def emptied(self) -> "Pixels":
+        """Return what is left of it without its bytes."""
+        return Pixels(width=self.width, height=self.height, rgb=b"")

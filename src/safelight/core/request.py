@@ -6,6 +6,7 @@ import msgspec
 
 from safelight.core.adapter import AdapterUse, Composition, ControlUse, composition_of
 from safelight.core.model import Guidance
+from safelight.core.start import LatentsStart, PictureStart
 
 
 class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +23,9 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
         preview_every: a preview is made after every so many steps; 0 for none.
         loras: in any order; the same one twice adds up.
         controls: ControlNets, each of them once.
+        start: what it starts from, noised to the level of `first_step`; pure noise where there is nothing.
+        first_step: how many of its steps are skipped, since the start stands for them.
+        captures: noise levels at which the estimate of the picture is handed out, each at the first step not above it.
     """
 
     id: str
@@ -40,6 +44,14 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     preview_every: int = 0
     loras: tuple[AdapterUse, ...] = ()
     controls: tuple[ControlUse, ...] = ()
+    start: PictureStart | LatentsStart | None = None
+    first_step: int = 0
+    captures: tuple[float, ...] = ()
+
+    @property
+    def steps_to_run(self) -> int:
+        """How many of its steps are run."""
+        return self.steps - self.first_step
 
     @property
     def due_s(self) -> float:
@@ -67,10 +79,9 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
         return (*self.composition.names, *(control.name for control in self.controls))
 
     def without_pictures(self) -> "ImageRequest":
-        """Return the request as records keep it: the bytes of its control pictures are left out."""
-        if not self.controls:
+        """Return the request as records keep it: without the bytes of control pictures and of what it starts from."""
+        if not self.controls and self.start is None:
             return self
-        emptied = (
-            msgspec.structs.replace(use, image=msgspec.structs.replace(use.image, rgb=b"")) for use in self.controls
-        )
-        return msgspec.structs.replace(self, controls=tuple(emptied))
+        emptied = (msgspec.structs.replace(use, image=use.image.emptied()) for use in self.controls)
+        start = None if self.start is None else self.start.emptied()
+        return msgspec.structs.replace(self, controls=tuple(emptied), start=start)

@@ -8,11 +8,24 @@ from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
 
 
+class PausedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row between two steps, to go on in any worker of its model: how many steps it has run, and its latents file."""
+
+    steps_run: int
+    file: bytes
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A request on its way to a worker; `attempt` counts from 1."""
+    """A request on its way to a worker; `attempt` counts from 1, and `paused` is where another worker left off."""
 
     request: ImageRequest
     attempt: int = 1
+    paused: PausedRow | None = None
+
+    @property
+    def steps_run(self) -> int:
+        """How many of its steps are behind it."""
+        return 0 if self.paused is None else self.paused.steps_run
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -23,6 +36,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Drop this request at the next step boundary; unknown ids are ignored."""
+
+    request_id: str
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Hand this request out at the next step boundary, as it stands; unknown ids are ignored."""
 
     request_id: str
 
@@ -45,7 +64,7 @@ class RemoveAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     handle: str
 
 
-WorkerCommand = Run | Cancel | Stop | AddAdapter | RemoveAdapter
+WorkerCommand = Run | Cancel | Pause | Stop | AddAdapter | RemoveAdapter
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -62,7 +81,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Stepped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """`step` of `steps` is done; `preview`, if any, is a small picture of the state so far."""
+    """`step` of the `steps` to run is done; `preview`, if any, is a small picture of the state so far."""
 
     request_id: str
     step: int
@@ -76,6 +95,21 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     model: str
     denoiser_rows: int
     seconds: float
+
+
+class Captured(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The estimate of a picture at one of the noise levels that its request captures: a latents file."""
+
+    request_id: str
+    noise: float
+    file: bytes
+
+
+class Paused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The request was paused and its row is free; `row` is None if it had not begun."""
+
+    request_id: str
+    row: PausedRow | None
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -119,4 +153,6 @@ class AdapterRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     message: str
 
 
-WorkerEvent = Ready | Started | Stepped | Ticked | Finished | Failed | Dropped | AdapterAdded | AdapterRefused
+WorkerEvent = (
+    Ready | Started | Stepped | Ticked | Captured | Paused | Finished | Failed | Dropped | AdapterAdded | AdapterRefused
+)

@@ -1,6 +1,6 @@
 """The engine: step-level batching over rows that are each at a step of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,14 +13,17 @@ from safelight.core.errors import AdapterFileError, ModelFolderError
 from safelight.core.model import ModelSpec
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
+from safelight.core.work import Captured, PausedRow
 from safelight.diffusion.controlnets.batch import Control, control_residuals
 from safelight.diffusion.controlnets.net import CONFIG, ControlNet
 from safelight.diffusion.family import Conditioning
+from safelight.diffusion.latents_file import Kind, LatentsFile, LatentsHeader
 from safelight.diffusion.loading import LoadedModel, load_model
 from safelight.diffusion.lora.weights import LoraWeights
-from safelight.diffusion.rows import Row, before, initial_noise, levels_after, levels_now
+from safelight.diffusion.rows import Row, before, levels_after, levels_now
 from safelight.diffusion.samplers import SAMPLERS_BY_NAME, Before, Levels
 from safelight.diffusion.schedule import Schedule
+from safelight.diffusion.starts import begin_from
 
 SCHEDULES_KEPT = 256
 LORA_RANKS = 256
@@ -83,17 +86,24 @@ class DiffusionEngine:
     def _make_schedule(self, model: str, sampler: str, steps: int, width: int, height: int) -> Schedule:
         return self._models[model].family.schedule(sampler=sampler, steps=steps, width=width, height=height)
 
+    def _schedule_of(self, request: ImageRequest) -> Schedule:
+        return self._schedule(request.model, request.sampler, request.steps, request.width, request.height)
+
     @torch.inference_mode()
     def begin(self, requests: Sequence[ImageRequest]) -> None:
-        """Encode the prompts of `requests`, all of one model, and give each a row of initial noise."""
+        """Encode the prompts of `requests`, all of one model, and give each a row of what it starts from.
+
+        Raises:
+            LatentsFileError: if one starts from latents that it cannot use.
+        """
         model = self._models[requests[0].model]
         assert all(request.guidance == model.spec.guidance for request in requests)
         encoded = _encode(model, requests)
         for request in requests:
-            shape = model.family.latent_shape(request.width, request.height)
             loras = request.composition
             text = model.loras.on_text(loras)
-            schedule = self._schedule(request.model, request.sampler, request.steps, request.width, request.height)
+            schedule = self._schedule_of(request)
+            beginning = begin_from(model.family, request, schedule, weights=model.weights).to(self._device)
             self._rows[request.id] = Row(
                 request=request,
                 schedule=schedule,
@@ -104,7 +114,9 @@ class DiffusionEngine:
                     Control(name=use.name, scale=use.scale, hint=model.family.control_hint(use.image))
                     for use in request.controls
                 ),
-                latent=(schedule.first_scale * initial_noise(request, shape)).to(self._device),
+                latent=beginning.latent,
+                kept=beginning.kept,
+                steps_done=request.first_step,
             )
 
     @torch.inference_mode()
@@ -118,7 +130,7 @@ class DiffusionEngine:
         latents = torch.stack([row.latent for row in rows])
         now = levels_now(rows)
         x0 = model.family.estimate_x0(latents, _predict(model, rows, latents), now.alpha, now.sigma)
-        following = _walk(rows, latents, x0, now)
+        following = _keep(rows, _walk(rows, latents, x0, now))
         for row, latent, estimate in zip(rows, following, x0, strict=True):
             row.latent, row.x0 = latent, estimate
             row.steps_done += 1
@@ -130,6 +142,49 @@ class DiffusionEngine:
         """Return the row's estimate of its picture, one pixel for each place of the latents."""
         row = self._rows[request_id]
         return self._models[row.request.model].preview.paint(row.latent if row.x0 is None else row.x0)
+
+    def step_at(self, request: ImageRequest, noise: float) -> int:
+        """Return the step of a request's schedule at which a row starts from an estimate at a noise level, a sigma."""
+        return self._schedule_of(request).step_at(noise)
+
+    def captured(self, request_id: str) -> Captured | None:
+        """Return the row's estimate, if its last step was the first at one of the levels that its request captures."""
+        row = self._rows[request_id]
+        if not row.is_captured or row.x0 is None:
+            return None
+        step = row.steps_done - 1
+        noise = float(row.schedule.sigma[step])
+        file = self._file(row, {"x0": row.x0}, kind="estimate", step=step, noise=noise)
+        return Captured(request_id=request_id, noise=noise, file=file)
+
+    def pause(self, request_id: str) -> PausedRow:
+        """Free a row, and return all that it needs to go on in any engine with the same model and adapters."""
+        row = self._rows.pop(request_id)
+        tensors = {"latent": row.latent} | ({} if row.x0 is None else {"x0": row.x0})
+        file = self._file(row, tensors, kind="row", step=row.steps_done, noise=row.noise)
+        return PausedRow(steps_run=row.steps_done - row.request.first_step, file=file)
+
+    @torch.inference_mode()
+    def resume(self, request: ImageRequest, paused: PausedRow) -> None:
+        """Begin a row where a row of the same request was paused.
+
+        Raises:
+            LatentsFileError: if it was another request's, or of other weights.
+        """
+        model = self._models[request.model]
+        shape = model.family.latent_shape(request.width, request.height)
+        file = LatentsFile.from_bytes(paused.file)
+        file.check("row", request, weights=model.weights, shape=shape)
+        self.begin([request])
+        row = self._rows[request.id]
+        row.steps_done = file.header.step
+        row.latent = file.tensors["latent"].to(self._device)
+        row.x0 = file.tensors["x0"].to(self._device) if "x0" in file.tensors else None
+
+    def _file(self, row: Row, tensors: Mapping[str, Tensor], *, kind: Kind, step: int, noise: float) -> bytes:
+        weights = self._models[row.request.model].weights
+        header = LatentsHeader.of(row.request, kind=kind, weights=weights, step=step, noise=noise)
+        return LatentsFile(header=header, tensors=tensors).to_bytes()
 
     def prompt_tokens(self, request_id: str) -> int:
         """Return how many tokens of the prompt the model saw."""
@@ -254,3 +309,14 @@ def _walk(rows: Sequence[Row], latents: Tensor, x0: Tensor, now: Levels) -> Tens
             Before(x0=past.x0[mine], levels=Levels(alpha=past.levels.alpha[mine], sigma=past.levels.sigma[mine])),
         )
     return following
+
+
+def _keep(rows: Sequence[Row], latents: Tensor) -> Tensor:
+    """Return the latents of all rows at their next levels, with what some of them keep of a picture."""
+    for number, row in enumerate(rows):
+        if row.kept is not None:
+            step = row.steps_done
+            latents[number] = row.kept.within(
+                latents[number], row.schedule.alpha_after[step], row.schedule.sigma_after[step]
+            )
+    return latents

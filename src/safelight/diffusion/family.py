@@ -111,6 +111,10 @@ class Family(Protocol):
         """Return the clean latents that a prediction stands for."""
         ...
 
+    def encode_picture(self, picture: Pixels, noise: Tensor) -> Tensor:
+        """Return a picture's latents; `noise`, of their shape, chooses from the autoencoder's distribution."""
+        ...
+
     def decode(self, latents: Tensor) -> Tensor:
         """Return pictures as (rows, height, width, 3) bytes."""
         ...

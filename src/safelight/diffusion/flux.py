@@ -16,7 +16,7 @@ from transformers import CLIPTextModel, T5EncoderModel
 
 from safelight.core.model import Guidance
 from safelight.core.pixels import Pixels
-from safelight.diffusion.controls import ControlBase, latent_hint, latent_shift, plain_config
+from safelight.diffusion.controls import ControlBase, latent_hint, latent_shift, pixel_hint, plain_config
 from safelight.diffusion.family import Conditioning
 from safelight.diffusion.folder import explaining, read_index, read_json
 from safelight.diffusion.parts import (
@@ -25,6 +25,7 @@ from safelight.diffusion.parts import (
     count_words,
     decode,
     downscale,
+    encode,
     load_part,
     load_tokenizer,
     tokenize,
@@ -156,6 +157,10 @@ class Flux:
     def estimate_x0(self, latents: Tensor, prediction: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """Return the clean latents that a velocity stands for."""
         return latents - sigma * prediction
+
+    def encode_picture(self, picture: Pixels, noise: Tensor) -> Tensor:
+        """Return a picture's latents; `noise`, of their shape, chooses from the autoencoder's distribution."""
+        return encode(self._vae, pixel_hint(picture), noise)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return pictures as (rows, height, width, 3) bytes."""

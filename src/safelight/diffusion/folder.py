@@ -1,5 +1,6 @@
 """Opening a diffusers folder safely: named classes, safetensors files, nothing else."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from safelight.core.errors import ModelFolderError
 INDEX = "model_index.json"
 SETTINGS = "safelight.json"
 LARGEST_JSON_BYTES = 16 << 20
+SAMPLED_BYTES = 64 << 10
+"""Of the beginning and the end of each file of weights: enough to tell one from another."""
 
 
 def read_index(folder: Path, *, allowed: Mapping[str, frozenset[str | None]]) -> Mapping[str, Any]:
@@ -80,6 +83,19 @@ def check_weights(folder: Path) -> None:
             raise ModelFolderError(
                 f"The weights file {str(file)!r} is damaged or cut short ({error}); fetch it again."
             ) from None
+
+
+def fingerprint(folder: Path) -> str:
+    """Return a name for the weights below `folder`, the same for equal weights and another for others."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.safetensors")):
+        size = file.stat().st_size
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{size}\0".encode())
+        with file.open("rb") as weights:
+            digest.update(weights.read(SAMPLED_BYTES))
+            weights.seek(max(0, size - SAMPLED_BYTES))
+            digest.update(weights.read(SAMPLED_BYTES))
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from safelight.core.model import ModelSpec
 from safelight.diffusion.controlnets.net import ControlNet
 from safelight.diffusion.family import Conditioning, Family
 from safelight.diffusion.flux import Flux
-from safelight.diffusion.folder import INDEX, SETTINGS, read_index, read_json
+from safelight.diffusion.folder import INDEX, SETTINGS, fingerprint, read_index, read_json
 from safelight.diffusion.measuring import measure_decode_s, measure_encode_s, measure_step_times
 from safelight.diffusion.measuring_loras import measure_adapter_costs
 from safelight.diffusion.model_loras import ModelLoras
@@ -31,11 +31,13 @@ SIDES_OVER_NATIVE = 2
 class LoadedModel:
     """A family with all that serving needs to know about it.
 
-    `unprompted` is what guidance steers away from where nobody said what; `controlnets` are by handle.
+    `weights` is a fingerprint of them, `unprompted` is what guidance steers away from where nobody said what, and
+    `controlnets` are by handle.
     """
 
     family: Family
     spec: ModelSpec
+    weights: str
     preview: PreviewMap
     unprompted: Conditioning
     loras: ModelLoras
@@ -73,6 +75,7 @@ def load_model(folder: Path, *, device: str, max_denoiser_rows: int, lora_ranks:
     return LoadedModel(
         family=family,
         spec=spec,
+        weights=fingerprint(folder),
         preview=fit_preview(family),
         unprompted=family.encode([None])[0],
         loras=loras,

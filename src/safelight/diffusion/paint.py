@@ -35,7 +35,7 @@ def make_request(models: Sequence[ModelSpec], prompt: str, *, model: str, seed: 
 def paint(engine: DiffusionEngine, requests: Sequence[ImageRequest]) -> list[Pixels]:
     """Return the pictures of `requests`, all of one model and size, in order."""
     engine.begin(requests)
-    waiting = {request.id: request.steps for request in requests}
+    waiting = {request.id: request.steps_to_run for request in requests}
     pictures: dict[str, Pixels] = {}
     for tick in range(1, max(waiting.values()) + 1):
         engine.step(list(waiting))

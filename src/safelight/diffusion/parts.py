@@ -64,6 +64,18 @@ def downscale(autoencoder: AutoencoderKL) -> int:
     return int(2 ** (len(autoencoder.config.block_out_channels) - 1))
 
 
+def encode(autoencoder: AutoencoderKL, signal: Tensor, noise: Tensor) -> Tensor:
+    """Return latents (channels, height, width), scaled and shifted as a denoiser's are, of a picture.
+
+    `signal` is the picture as (3, height, width) numbers in [0, 1]; `noise`, of the latents' shape, chooses from the
+    autoencoder's distribution.
+    """
+    config = autoencoder.config
+    seen = autoencoder.encode((2 * signal - 1).unsqueeze(0).to(autoencoder.device)).latent_dist
+    latents: Tensor = seen.mean[0] + seen.std[0] * noise.to(autoencoder.device)
+    return (latents - (config.shift_factor or 0.0)) * config.scaling_factor
+
+
 def decode(autoencoder: AutoencoderKL, latents: Tensor) -> Tensor:
     """Return pictures as (rows, height, width, 3) bytes."""
     config = autoencoder.config

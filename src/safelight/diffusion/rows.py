@@ -12,11 +12,15 @@ from safelight.diffusion.controlnets.batch import Control
 from safelight.diffusion.family import Conditioning
 from safelight.diffusion.samplers import Before, Levels
 from safelight.diffusion.schedule import Schedule
+from safelight.diffusion.starts import Kept
 
 
 @dataclass
 class Row:
-    """One picture being denoised; `latent` and `x0` have shape (channels, height, width)."""
+    """One picture being denoised; `latent` and `x0` have shape (channels, height, width).
+
+    `steps_done` counts from the schedule's beginning, also where a row starts later.
+    """
 
     request: ImageRequest
     schedule: Schedule
@@ -25,6 +29,7 @@ class Row:
     latent: Tensor
     loras: Composition = NO_ADAPTERS
     controls: tuple[Control, ...] = ()
+    kept: Kept | None = None
     steps_done: int = 0
     x0: Tensor | None = None
 
@@ -33,11 +38,17 @@ class Row:
         """Whether the row has all its steps."""
         return self.steps_done == len(self.schedule.times)
 
+    @property
+    def noise(self) -> float:
+        """The sigma of the level that the row stands at."""
+        levels = self.schedule
+        return float(levels.sigma_after[-1] if self.is_finished else levels.sigma[self.steps_done])
 
-def initial_noise(request: ImageRequest, shape: tuple[int, int, int]) -> Tensor:
-    """Return the noise that diffusers draws for this seed, of shape (channels, height, width)."""
-    generator = torch.Generator().manual_seed(request.seed)
-    return torch.randn((1, *shape), generator=generator)[0]
+    @property
+    def is_captured(self) -> bool:
+        """Whether the estimate of its last step is one that the request hands out."""
+        step = self.steps_done - 1
+        return any(self.schedule.step_at(noise) == step for noise in self.request.captures)
 
 
 def levels_now(rows: Sequence[Row]) -> Levels:

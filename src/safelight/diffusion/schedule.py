@@ -22,6 +22,10 @@ _GRIDS: Mapping[str, Any] = MappingProxyType(
 """The diffusers scheduler whose grid each sampler walks on a variance-preserving model."""
 
 
+SAME_LEVEL = 1e-6
+"""Levels that are closer than this are one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """The levels of one run, each of shape (steps,): the denoiser's time, and alpha and sigma before and after.
@@ -35,6 +39,10 @@ class Schedule:
     sigma: Tensor
     alpha_after: Tensor
     sigma_after: Tensor
+
+    def step_at(self, noise: float) -> int:
+        """Return the first step that starts at a level of at most `noise`, a sigma; the last one if none does."""
+        return min(int((self.sigma > noise + SAME_LEVEL).sum()), len(self.sigma) - 1)
 
 
 def diffusion_schedule(config: Mapping[str, Any], *, sampler: str, steps: int) -> Schedule:

@@ -15,7 +15,16 @@ from safelight.core.pixels import Pixels
 from safelight.diffusion.controls import ControlBase, pixel_hint, plain_config
 from safelight.diffusion.family import Conditioning
 from safelight.diffusion.folder import explaining, read_index, read_json
-from safelight.diffusion.parts import TOKENIZERS, count_words, decode, downscale, load_part, load_tokenizer, tokenize
+from safelight.diffusion.parts import (
+    TOKENIZERS,
+    count_words,
+    decode,
+    downscale,
+    encode,
+    load_part,
+    load_tokenizer,
+    tokenize,
+)
 from safelight.diffusion.residuals import Residuals, unet_arguments
 from safelight.diffusion.schedule import Schedule, diffusion_schedule
 from safelight.diffusion.settings import Settings
@@ -142,6 +151,10 @@ class StableDiffusionXL:
         if self._predicts == "v_prediction":
             return alpha * latents - sigma * prediction
         return (latents - sigma * prediction) / alpha
+
+    def encode_picture(self, picture: Pixels, noise: Tensor) -> Tensor:
+        """Return a picture's latents; `noise`, of their shape, chooses from the autoencoder's distribution."""
+        return encode(self._vae, pixel_hint(picture), noise)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return pictures as (rows, height, width, 3) bytes."""

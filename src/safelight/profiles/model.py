@@ -62,7 +62,9 @@ class ModelProfile:
         """Return the seconds from encoding to decoding of `request` when `beside_rows` other rows share each tick."""
         size = (request.width, request.height)
         tick_s = self._measured_s(request.denoiser_rows + beside_rows, size) * self._pace(size)
-        return self.encode_s + request.steps * tick_s + self.decoding_s(width=request.width, height=request.height)
+        return (
+            self.encode_s + request.steps_to_run * tick_s + self.decoding_s(width=request.width, height=request.height)
+        )
 
     def best_service_s(self, request: ImageRequest) -> float:
         """Return the seconds of `request` alone, at the measured or the learned pace, whichever is faster.

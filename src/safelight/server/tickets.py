@@ -45,7 +45,7 @@ class Ticket:
         if event.preview is None:
             return
         self.latest = Preview(step=event.step, pixels=event.preview)
-        due_step = (len(self.partials) + 1) * self.request.steps / (self._partial_images + 1)
+        due_step = (len(self.partials) + 1) * self.request.steps_to_run / (self._partial_images + 1)
         if len(self.partials) < self._partial_images and event.step >= due_step:
             self.partials.append(self.latest)
             self._news.set()

@@ -8,6 +8,7 @@ from safelight.core.adapter import AdapterSpec, Composition
 from safelight.core.model import ModelSpec
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
+from safelight.core.work import Captured, PausedRow
 
 
 class Engine(Protocol):
@@ -19,7 +20,15 @@ class Engine(Protocol):
         ...
 
     def begin(self, requests: Sequence[ImageRequest]) -> None:
-        """Encode the prompts of `requests`, all of one model, and give each a row of initial noise."""
+        """Encode the prompts of `requests`, all of one model, and give each a row of what it starts from."""
+        ...
+
+    def resume(self, request: ImageRequest, paused: PausedRow) -> None:
+        """Begin a row where a row of the same request was paused."""
+        ...
+
+    def pause(self, request_id: str) -> PausedRow:
+        """Free a row, and return all that it needs to go on elsewhere."""
         ...
 
     def step(self, request_ids: Sequence[str]) -> tuple[str, ...]:
@@ -31,6 +40,10 @@ class Engine(Protocol):
 
     def preview(self, request_id: str) -> Pixels:
         """Return a small picture of where the row is heading."""
+        ...
+
+    def captured(self, request_id: str) -> Captured | None:
+        """Return the row's estimate, if its last step was the first at one of the levels that its request captures."""
         ...
 
     def prompt_tokens(self, request_id: str) -> int:

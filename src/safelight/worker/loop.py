@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from safelight.adapters.modes import DEFAULT_POLICY
@@ -16,6 +17,8 @@ from safelight.core.work import (
     Failed,
     Finished,
     Job,
+    Pause,
+    Paused,
     Ready,
     RemoveAdapter,
     Run,
@@ -42,7 +45,7 @@ Send = Callable[[WorkerEvent], None]
 @dataclass
 class _Held:
     job: Job
-    steps_done: int = 0
+    steps_run: int = 0
     compute_s: float = 0.0
     has_begun: bool = False
 
@@ -105,6 +108,9 @@ class WorkerLoop:
                     self._scheduler.drop(request_id)
                     self._release(request_id)
                     self._send(Dropped(request_id=request_id))
+            case Pause(request_id=request_id):
+                if request_id in self._held:
+                    self._pause(request_id)
             case AddAdapter():
                 self._cabinet.add(command)
             case RemoveAdapter(handle=handle):
@@ -117,7 +123,7 @@ class WorkerLoop:
 
     def _hold(self, job: Job) -> None:
         request = job.request
-        self._held[request.id] = _Held(job)
+        self._held[request.id] = _Held(job, steps_run=job.steps_run)
         self._awaiting[request.id] = job
         if request.adapters:
             self._cabinet.hold(request.id, request.adapters, time.monotonic())
@@ -156,15 +162,32 @@ class WorkerLoop:
             return False
         return True
 
+    def _pause(self, row: str) -> None:
+        held = self._held[row]
+        paused = self._engine.pause(row) if held.has_begun else held.job.paused
+        self._scheduler.drop(row)
+        self._let_go(row)
+        self._send(Paused(request_id=row, row=paused))
+
     def _begin(self, rows: Sequence[str]) -> None:
-        if not rows:
-            return
+        """Begin rows: fresh ones together, those that were paused elsewhere one by one."""
+        fresh = []
+        for row in rows:
+            job = self._held[row].job
+            if job.paused is None:
+                fresh.append(row)
+            else:
+                self._start([row], partial(self._engine.resume, job.request, job.paused))
+        if fresh:
+            self._start(fresh, partial(self._engine.begin, [self._held[row].job.request for row in fresh]))
+
+    def _start(self, rows: Sequence[str], begin: Callable[[], None]) -> None:
         started_s = time.perf_counter()
         try:
-            self._engine.begin([self._held[row].job.request for row in rows])
+            begin()
         except (RuntimeError, SafelightError) as error:
             if len(rows) == 1:
-                self._fail(rows, f"The prompt could not be encoded: {error}")
+                self._fail(rows, f"The picture could not be begun: {error}")
             else:
                 for row in rows:
                     self._begin([row])
@@ -181,17 +204,19 @@ class WorkerLoop:
         self._send(Ticked(model=tick.model, denoiser_rows=denoiser_rows, seconds=seconds))
         for row in rows:
             held = self._held[row]
-            held.steps_done += 1
+            held.steps_run += 1
             held.compute_s += seconds
             self._send(self._progress(held))
+            if held.job.request.captures and (captured := self._engine.captured(row)) is not None:
+                self._send(captured)
         return self._scheduler.tick_done(tick, seconds)
 
     def _progress(self, held: _Held) -> Stepped:
         request = held.job.request
-        is_last = held.steps_done == request.steps
-        wants_preview = request.preview_every > 0 and held.steps_done % request.preview_every == 0 and not is_last
+        is_last = held.steps_run == request.steps_to_run
+        wants_preview = request.preview_every > 0 and held.steps_run % request.preview_every == 0 and not is_last
         preview = self._engine.preview(request.id) if wants_preview else None
-        return Stepped(request_id=request.id, step=held.steps_done, steps=request.steps, preview=preview)
+        return Stepped(request_id=request.id, step=held.steps_run, steps=request.steps_to_run, preview=preview)
 
     def _finish(self, rows: Sequence[str]) -> None:
         if not rows:
