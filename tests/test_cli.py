@@ -81,6 +81,10 @@ def test_every_help_has_examples(command, capsys):
         (["generate", "a heart", "-o", "heart"], "pictures end in .png"),
         (["generate", "a heart", "-o", "no/such/heart.png"], "no/such"),
         (["generate", "a heart", "--steps", "few"], "--steps"),
+        (["generate", "a heart", "--strength", "0.5"], "name it with --image"),
+        (["generate", "a heart", "--image", "heart.bmp"], "'heart.bmp' is no .png"),
+        (["generate", "a heart", "--image", "no/such.png"], "no/such.png"),
+        (["generate", "a heart", "--control", "edges"], "write NAME=FILE"),
     ],
 )
 def test_misuse_is_one_line_on_standard_error_and_status_two(arguments, words, capsys):
@@ -168,6 +172,18 @@ def test_every_option_reaches_the_server(server, tmp_path, capsys):
         "seed": 7,
         "painted_by": server.url,
     }
+
+
+def test_a_picture_to_start_from_reaches_the_server_with_its_mask(server, tmp_path, capsys):
+    source, mask, output = (tmp_path / name for name in ("source.png", "mask.webp", "edited.png"))
+    Image.new("RGB", (64, 64), (200, 30, 30)).save(source)
+    white_left = Image.new("L", (64, 64))
+    white_left.paste(255, (0, 0, 32, 64))
+    white_left.save(mask, lossless=True)
+    options = ["--image", str(source), "--mask", str(mask), "--strength", "0.5", "--server", server.url]
+    status, _, _ = run(["generate", "a heart", "-o", str(output), *options], capsys)
+    edited = Image.open(output)
+    assert (status, edited.getpixel((5, 5)), edited.getpixel((60, 5))) == (0, (128, 128, 128), (200, 30, 30))
 
 
 def test_what_the_server_refuses_is_misuse_in_its_words(server, tmp_path, capsys):

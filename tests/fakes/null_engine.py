@@ -9,6 +9,7 @@ from safelight.core.errors import AdapterFileError
 from safelight.core.model import ModelSpec, StepTime
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
+from safelight.core.start import PAINTED, PictureStart
 from safelight.core.work import Captured, PausedRow
 
 GREY = 128
@@ -17,6 +18,7 @@ GREY = 128
 class NullEngine:
     """Gives flat grey pictures; each step sleeps for `step_s` whatever the batch.
 
+    A picture to start from is given back, grey where its mask wants something painted.
     Noise falls evenly from 1. It takes any file for a LoRA that is not called broken: for its last model if the name
     begins with "small", else for its first.
     """
@@ -63,7 +65,7 @@ class NullEngine:
 
     def finish(self, request_ids: Sequence[str]) -> list[Pixels]:
         requests = [self._requests.pop(request_id) for request_id in request_ids]
-        return [_grey(request.width, request.height) for request in requests]
+        return [_painted(request) for request in requests]
 
     def drop(self, request_id: str) -> None:
         self._requests.pop(request_id, None)
@@ -113,6 +115,17 @@ def _spec(name: str, step_s: float) -> ModelSpec:
         encode_s=1e-5,
         decode_s=1e-5,
     )
+
+
+def _painted(request: ImageRequest) -> Pixels:
+    if not isinstance(request.start, PictureStart):
+        return _grey(request.width, request.height)
+    image, mask = request.start.image, request.start.mask
+    levels = bytearray(image.rgb)
+    for place, level in enumerate(mask):
+        if level == PAINTED:
+            levels[3 * place : 3 * place + 3] = [GREY] * 3
+    return Pixels(width=image.width, height=image.height, rgb=bytes(levels))
 
 
 def _grey(width: int, height: int) -> Pixels:

@@ -190,3 +190,10 @@ def test_a_server_that_keeps_an_adapter_is_quoted():
     said = as_json({"error": {"message": "Show a key."}})
     with CannedServer(said, status=401) as server, pytest.raises(Refused, match=r"^Show a key\.$"):
         withdraw_adapter("glow", url=server.url, api_key=None)
+
+
+def test_a_picture_to_start_from_goes_to_the_edits():
+    completed = COMPLETED | {"type": "image_edit.completed"}
+    with CannedServer(as_events(completed)) as server:
+        assert paint(server, {"prompt": "x", "image": ["data:image/png;base64,AAAA"]}).content == b"a file"
+    assert server.received[0][0] == "/v1/images/edits"

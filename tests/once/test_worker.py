@@ -1,3 +1,4 @@
+import base64
 import io
 import sys
 from pathlib import Path
@@ -99,3 +100,16 @@ def test_an_adapter_that_cannot_be_read_is_refused_in_the_workers_words():
 def test_looking_at_an_adapter_tells_what_it_is():
     spec = look_at_adapter("outline", Path("outline.safetensors"), argv=NULL_WORKER)
     assert (spec.name, spec.model, spec.ranks) == ("outline", "null-large", (4,))
+
+
+def test_a_picture_to_start_from_is_painted_over_where_the_mask_says():
+    red, clear = Image.new("RGB", (64, 64), (200, 30, 30)), Image.new("RGBA", (64, 64), (0, 0, 0, 255))
+    clear.paste((0, 0, 0, 0), (32, 0, 64, 64))
+    urls = []
+    for image in (red, clear):
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        urls.append(f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}")
+    painted = paint(BODY | {"image": urls[:1], "mask": urls[1], "strength": 1.0})
+    picture = Image.open(io.BytesIO(painted.content))
+    assert (picture.getpixel((5, 5)), picture.getpixel((60, 5))) == ((200, 30, 30), (128, 128, 128))

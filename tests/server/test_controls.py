@@ -9,7 +9,7 @@ from PIL import Image
 
 from fakes.live_server import LiveServer, web
 from safelight.core.errors import InvalidParameter
-from safelight.server.images import MOST_PIXELS, fit, read_controls
+from safelight.server.reading import MOST_PIXELS, fit, read_controls
 from safelight.server.wire import ControlChoice
 
 ROUTE = "/v1/images/generations"

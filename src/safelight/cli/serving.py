@@ -78,7 +78,8 @@ def serve(
     epilog="Examples:\n\nsafelight generate 'a red circle' -o circle.png\n\n"
     "safelight generate 'a small yellow star above a blue square' -o star.webp --seed 7 --steps 40\n\n"
     "safelight generate 'a pink heart' -o heart.jpg --server http://127.0.0.1:9000\n\n"
-    "safelight generate 'a red circle' --lora outline:1.0 --lora pastel:0.6 --control edges=drawing.png"
+    "safelight generate 'a red circle' --lora outline:1.0 --lora pastel:0.6 --control edges=drawing.png\n\n"
+    "safelight generate 'a blue star' --image circle.png --strength 0.8 -o star.png"
 )
 def generate(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to paint.", show_default=False)],
@@ -102,6 +103,16 @@ def generate(
         list[str] | None,
         typer.Option("--control", metavar="NAME[:SCALE]=FILE", help="A ControlNet and its picture; repeatable."),
     ] = None,
+    image: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A picture to start from; .png, .jpg or .webp.")
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to paint in it: where this is transparent, or else white."),
+    ] = None,
+    strength: Annotated[
+        float | None, typer.Option(metavar="X", help="How much of it is painted anew, up to 1 for all.")
+    ] = None,
     server: Annotated[
         str | None,
         typer.Option(metavar="URL", help=f"Who paints; else {DEFAULT_SERVER} if it runs, else a worker here."),
@@ -111,6 +122,8 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Paint one picture, with a running server or without."""
+    if image is None and (mask or strength is not None):
+        raise Misuse("--mask and --strength are about a picture to start from; name it with --image.")
     body: Body = {"prompt": prompt, "output_format": _format(output)}
     options = {
         "seed": seed,
@@ -120,6 +133,9 @@ def generate(
         "sampler": sampler,
         "loras": [_scaled(word, option="--lora") for word in lora] if lora else None,
         "controls": [_control(word) for word in control] if control else None,
+        "image": [_data_url(image, option="--image")] if image else None,
+        "mask": _data_url(mask, option="--mask") if mask else None,
+        "strength": strength,
     }
     body |= {name: value for name, value in options.items() if value is not None}
     with progress_bar("painting") as note:
@@ -152,12 +168,17 @@ def _scaled(word: str, *, option: str) -> dict[str, object]:
 
 def _control(word: str) -> dict[str, object]:
     """Return the ControlNet that `name=file` or `name:scale=file` means, with the picture in it."""
-    adapter, _, file = word.partition("=")
-    kind = FORMATS.get(Path(file).suffix.lower())
+    adapter, is_there, file = word.partition("=")
+    if not is_there:
+        raise Misuse(f"--control {shorten(word)} names no picture; write NAME=FILE.")
+    return _scaled(adapter, option="--control") | {"image": _data_url(Path(file), option="--control")}
+
+
+def _data_url(file: Path, *, option: str) -> str:
+    kind = FORMATS.get(file.suffix.lower())
     if kind is None:
-        raise Misuse(f"--control {shorten(word)} names no .png, .jpg or .webp file; write NAME=FILE.")
-    picture = base64.b64encode(Path(file).read_bytes()).decode()
-    return _scaled(adapter, option="--control") | {"image": f"data:image/{kind};base64,{picture}"}
+        raise Misuse(f"{option} {shorten(str(file))} is no {', '.join(FORMATS)} file.")
+    return f"data:image/{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"
 
 
 def _is_folder(model: str | None) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Body = dict[str, object]
-"""A body of `POST /v1/images/generations`, with nothing in it that was left unsaid."""
+"""A body of `POST /v1/images/generations`, or of `/v1/images/edits` if it has an image; what is unsaid is not in it."""
 
 Progress = Callable[[int, int], None]
 """Told how much is done, and of how much."""

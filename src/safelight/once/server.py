@@ -115,9 +115,10 @@ def paint_there(body: Body, *, url: str, api_key: str | None, progress: Progress
         WorkFailed: if it gives the picture up.
     """
     asked = body | {"stream": True, "partial_images": PARTIALS}
+    route = "edits" if "image" in body else "generations"
     try:
         with httpx2.stream(
-            "POST", f"{url}/v1/images/generations", json=asked, headers=_headers(api_key), timeout=PAINT_S
+            "POST", f"{url}/v1/images/{route}", json=asked, headers=_headers(api_key), timeout=PAINT_S
         ) as answer:
             if answer.status_code != HTTPStatus.OK:
                 raise Refused(_words(answer.read()), status=answer.status_code)
@@ -180,7 +181,7 @@ def _follow(events: Iterable[_Event], *, url: str, progress: Progress) -> Painte
     for event in events:
         if event.error is not None:
             raise WorkFailed(event.error.message, reason=event.error.code or "failed")
-        if event.type == "image_generation.partial_image":
+        if event.type.endswith(".partial_image"):
             progress(event.partial_image_index + 1, PARTIALS + 1)
         elif event.safelight is not None:
             progress(PARTIALS + 1, PARTIALS + 1)

@@ -11,7 +11,7 @@ import msgspec
 from pydantic import ValidationError
 
 from safelight.adapters.registry import handle_of
-from safelight.core.adapter import AdapterSpec
+from safelight.core.adapter import AdapterSpec, ControlUse
 from safelight.core.errors import AdapterFileError, RequestError, UnknownAdapter, WorkFailed
 from safelight.core.frames import decode_event, frame, read_body
 from safelight.core.request import ImageRequest
@@ -30,9 +30,10 @@ from safelight.core.work import (
 )
 from safelight.once.picture import Body, Painted, Progress
 from safelight.server.complaints import describe
-from safelight.server.images import encode, read_controls
+from safelight.server.images import encode
 from safelight.server.orders import Order, find_model, specify
-from safelight.server.wire import GenerationRequest
+from safelight.server.reading import read_controls, read_sources
+from safelight.server.wire import EditRequest, GenerationRequest
 
 FIRST = 1
 """The generation of all adapters of a worker that paints one picture."""
@@ -78,7 +79,7 @@ def paint_here(body: Body, *, argv: Sequence[str], adapters: Mapping[str, Path],
     with _started(argv) as worker:
         events = worker.events()
         model = find_model(wanted.model, {spec.name: spec for spec in _ready(events).models})
-        (request,) = specify(Order(prompt=wanted.prompt, options=wanted, controls=controls), model, arrived_s=0.0)
+        (request,) = specify(_order(wanted, controls), model, arrived_s=0.0)
         for name, path in paths.items():
             _add(worker, events, name, path)
         worker.tell(Run(job=Job(request=_bound(request))))
@@ -131,11 +132,19 @@ def _path_of(name: str, adapters: Mapping[str, Path]) -> Path:
     return adapters[name]
 
 
+def _order(wanted: GenerationRequest, controls: tuple[ControlUse, ...]) -> Order:
+    if not isinstance(wanted, EditRequest):
+        return Order(prompt=wanted.prompt, options=wanted, controls=controls)
+    sources = read_sources(wanted.image, wanted.mask, param="image")
+    return Order(prompt=wanted.prompt, options=wanted, controls=controls, sources=sources, strength=wanted.strength)
+
+
 def _checked(body: Body) -> GenerationRequest:
+    kind = EditRequest if "image" in body else GenerationRequest
     try:
-        return GenerationRequest.model_validate(body)
+        return kind.model_validate(body)
     except ValidationError as error:
-        problem = describe(error.errors(), tuple(GenerationRequest.model_fields))
+        problem = describe(error.errors(), tuple(kind.model_fields))
         raise RequestError(problem.message, param=problem.param, code=problem.code) from None
 
 

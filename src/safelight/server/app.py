@@ -13,7 +13,7 @@ from starlette.routing import Route
 from safelight import __version__
 from safelight.core.adapter import AdapterKind
 from safelight.core.errors import SafelightError
-from safelight.server import adapter_routes, chat, generations, health, models, page_route, queue
+from safelight.server import adapter_routes, chat, edits, generations, health, models, page_route, queue
 from safelight.server.auth import KeyGuard, check_bind
 from safelight.server.browser import BrowserGuard
 from safelight.server.chat_wire import ChatRequest
@@ -26,11 +26,12 @@ from safelight.server.outcomes import OutcomeLog
 from safelight.server.schema import describe_api
 from safelight.server.service import Service, TheService
 from safelight.server.settings import ServerSettings
-from safelight.server.wire import AdapterRequest, GenerationRequest
+from safelight.server.wire import AdapterRequest, EditRequest, GenerationRequest
 
-_ROOMS = (generations, chat, models, adapter_routes, queue, health, page_route)
+_ROOMS = (generations, edits, chat, models, adapter_routes, queue, health, page_route)
 _KNOWN_FIELDS = {
     "/v1/images/generations": tuple(GenerationRequest.model_fields),
+    "/v1/images/edits": tuple(EditRequest.model_fields),
     "/v1/chat/completions": tuple(ChatRequest.model_fields),
     "/v1/adapters": tuple(AdapterRequest.model_fields),
 }

@@ -42,12 +42,12 @@ router = APIRouter()
 async def complete_chat(
     body: ChatRequest, request: Request, service: TheService, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Paint the last user message; the answer's content is a PNG data URL."""
+    """Paint the last user message, from the picture in it if there is one; the answer's content is a PNG data URL."""
     name = repeatable(request, idempotency_key, body)
     if name is not None and (known := service.answers.find(name)) is not None:
         return await reply(request, known, is_stream=False, is_replay=True)
     options = _options(body)
-    controls = await service.encoder.read_all(options.controls or ())
+    controls = await service.encoder.read_controls(options.controls or ())
     order = Order(
         prompt=_prompt(body),
         options=options,
@@ -56,6 +56,8 @@ async def complete_chat(
         width=options.width,
         height=options.height,
         controls=controls,
+        sources=await service.encoder.read_sources(_pictures(body), None, param="image_url"),
+        strength=options.strength,
     )
     service.hub.check_open()
     model = find_model(order.model, service.hub.models)
@@ -91,13 +93,26 @@ def _options(body: ChatRequest) -> ChatOptions:
 
 def _prompt(body: ChatRequest) -> str:
     """Return the prompt; its parts are within the limit, and together they must be too."""
-    if len(body.prompt) > MAX_PROMPT_CHARACTERS:
+    prompt = body.wish.text
+    if len(prompt) > MAX_PROMPT_CHARACTERS:
         raise RequestError(
-            f"The prompt has {len(body.prompt):,} characters, of which at most {MAX_PROMPT_CHARACTERS} are allowed.",
+            f"The prompt has {len(prompt):,} characters, of which at most {MAX_PROMPT_CHARACTERS} are allowed.",
             param="messages",
             code="invalid_value",
         )
-    return body.prompt
+    return prompt
+
+
+def _pictures(body: ChatRequest) -> tuple[str, ...]:
+    """Return the picture to start from, if there is one."""
+    pictures = body.wish.pictures
+    if len(pictures) > 1:
+        raise RequestError(
+            f"The message has {len(pictures)} pictures; a picture starts from one. /v1/images/edits takes several.",
+            param="messages",
+            code="invalid_value",
+        )
+    return pictures
 
 
 async def _document(painter: Painter, tickets: Sequence[Ticket], model: ModelSpec) -> AsyncIterator[bytes]:

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from safelight.server.fields import Name, Pictures, Prompt, Side
-from safelight.server.wire import PaintOptions, Provenance
+from safelight.server.fields import Name, PictureData, Pictures, Prompt, Side, Strength
+from safelight.server.wire import STRENGTH, PaintOptions, Provenance
 
 MAX_MESSAGES = 100
 MAX_PARTS = 100
@@ -19,15 +19,54 @@ class ChatOptions(PaintOptions):
 
     width: Annotated[Side | None, Field(description="In pixels; the model's own when left out.")] = None
     height: Annotated[Side | None, Field(description="In pixels; the model's own when left out.")] = None
+    strength: Annotated[Strength | None, Field(description=f"Of a picture in the message. {STRENGTH}")] = None
 
 
 class TextPart(BaseModel):
-    """A part of a message; pictures as input are not served."""
+    """A part of a message that says what to paint."""
 
     model_config = ConfigDict(strict=True)
 
     type: Literal["text"]
     text: Prompt
+
+
+class SentPicture(BaseModel):
+    """A picture in a message, always inline."""
+
+    model_config = ConfigDict(strict=True)
+
+    url: Annotated[PictureData, Field(description="PNG, JPEG or WebP as a data URL.")]
+
+
+class PicturePart(BaseModel):
+    """A part of a message: a picture to start from."""
+
+    model_config = ConfigDict(strict=True)
+
+    type: Literal["image_url"]
+    image_url: SentPicture
+
+
+Part = Annotated[TextPart | PicturePart, Field(discriminator="type")]
+
+
+def _of_type(kind: str) -> dict[str, object]:
+    return {"type": "object", "required": ["type"], "properties": {"type": {"const": kind}}}
+
+
+_SOME_TEXT_AND_AT_MOST_ONE_PICTURE = {
+    "allOf": [
+        {"contains": _of_type("text")},
+        {"contains": _of_type("image_url"), "minContains": 0, "maxContains": 1},
+    ]
+}
+
+
+def _says(parts: list[Part]) -> list[Part]:
+    if not any(isinstance(part, TextPart) for part in parts):
+        raise ValueError("there should be a part of type 'text' that says what to paint")
+    return parts
 
 
 class UserMessage(BaseModel):
@@ -36,14 +75,28 @@ class UserMessage(BaseModel):
     model_config = ConfigDict(strict=True)
 
     role: Literal["user"]
-    content: Prompt | Annotated[list[TextPart], Field(min_length=1, max_length=MAX_PARTS)]
+    content: (
+        Prompt
+        | Annotated[
+            list[Part],
+            Field(min_length=1, max_length=MAX_PARTS, json_schema_extra=_SOME_TEXT_AND_AT_MOST_ONE_PICTURE),
+            AfterValidator(_says),
+        ]
+    )
 
     @property
     def text(self) -> str:
         """All text of the message."""
         if isinstance(self.content, str):
             return self.content
-        return "\n".join(part.text for part in self.content)
+        return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """All pictures of the message, as data URLs."""
+        if isinstance(self.content, str):
+            return ()
+        return tuple(part.image_url.url for part in self.content if isinstance(part, PicturePart))
 
 
 class OtherMessage(BaseModel):
@@ -93,9 +146,9 @@ class ChatRequest(ChatOptions):
     extra_body: Annotated[ChatOptions | None, Field(description="The options, as some clients nest them.")] = None
 
     @property
-    def prompt(self) -> str:
-        """What to paint."""
-        return next(message.text for message in reversed(self.messages) if isinstance(message, UserMessage))
+    def wish(self) -> UserMessage:
+        """The message that says what to paint."""
+        return next(message for message in reversed(self.messages) if isinstance(message, UserMessage))
 
 
 class ImageUrl(BaseModel):

@@ -13,7 +13,8 @@ _PARTS_OF_A_REQUEST = frozenset({"body", "query", "path", "header", "cookie"})
 _BRANCH_MARKS = ("[", "function-", "literal")
 _UNION_BRANCHES = frozenset({"str", "int", "float", "bool", "none"})
 
-_ROLES = frozenset(get_args(OtherRole)) | {"user"}
+_TAGS = frozenset(get_args(OtherRole)) | {"user", "text", "image_url"}
+"""Names of branches that stand after the index of a message or of a part."""
 
 PydanticError = Mapping[str, object]
 
@@ -52,10 +53,10 @@ def _sentence(error: PydanticError, known_fields: Sequence[str]) -> str:
         case "missing" | "model_attributes_type" | "model_type" | "dict_type" if not field:
             said = "The body should be a JSON object, sent with `Content-Type: application/json`."
         case "union_tag_not_found":
-            said = f"{field}.role is missing."
+            said = f"{field}.{_discriminator(error)} is missing."
         case "union_tag_invalid":
             tag, allowed = _context(error, "tag"), _context(error, "expected_tags")
-            said = f"{field}.role is {shorten(tag)}; it should be one of {allowed}."
+            said = f"{field}.{_discriminator(error)} is {shorten(tag)}; it should be one of {allowed}."
         case "missing":
             said = f"{field} is missing."
         case "extra_forbidden":
@@ -81,20 +82,24 @@ def _place(error: PydanticError) -> tuple[object, ...]:
 def _field(error: PydanticError) -> str:
     """Return where the error is, as a client would write it: `messages[0].content`."""
     name = ""
+    before: object = None
     for step in _place(error):
         if isinstance(step, int):
             name += f"[{step}]"
-        elif step in _PARTS_OF_A_REQUEST and not name:
-            continue
-        elif not _is_branch(str(step), name):
+        elif not (step in _PARTS_OF_A_REQUEST and not name) and not _is_branch(str(step), before):
             name += f".{step}" if name else str(step)
+        before = step
     return "" if error["type"] == "json_invalid" else name
 
 
-def _is_branch(step: str, place: str) -> bool:
-    """Whether `step` is no field, but pydantic's name for the branch of a union that it tried at `place`."""
-    is_tag = place.endswith("]") and step in _ROLES
+def _is_branch(step: str, before: object) -> bool:
+    """Whether `step`, after the step `before`, is no field, but pydantic's name for the branch of a union."""
+    is_tag = isinstance(before, int) and step in _TAGS
     return is_tag or step in _UNION_BRANCHES or any(mark in step for mark in _BRANCH_MARKS)
+
+
+def _discriminator(error: PydanticError) -> str:
+    return str(_context(error, "discriminator")).strip("'")
 
 
 def _context(error: PydanticError, key: str) -> object:

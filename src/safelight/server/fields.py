@@ -62,6 +62,12 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED), _from_float]
 Guidance = Annotated[float, Field(ge=0, le=MAX_GUIDANCE, allow_inf_nan=False)]
 Scale = Annotated[float, Field(ge=-MAX_SCALE, le=MAX_SCALE, allow_inf_nan=False)]
 PictureData = Annotated[
-    str, Field(max_length=MAX_PICTURE_CHARACTERS, pattern=r"^data:image/(png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}$")
+    str,
+    Field(
+        max_length=MAX_PICTURE_CHARACTERS,
+        pattern=r"^data:image/(png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}$",
+        json_schema_extra={"format": "picture"},
+    ),
 ]
+Strength = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Deadline = Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)]

@@ -15,6 +15,7 @@ from safelight.server.service import Service
 from safelight.server.tickets import Preview, Ticket
 from safelight.server.wire import (
     CompletedEvent,
+    EditRequest,
     GenerationRequest,
     Image,
     ImagesResponse,
@@ -77,6 +78,7 @@ class GenerationJob:
             preview.pixels, (request.width, request.height), self._output_format
         )
         event = PartialImageEvent(
+            type="image_edit.partial_image" if self._is_edit else "image_generation.partial_image",
             b64_json=base64_text(content),
             partial_image_index=index,
             created_at=unix_now(),
@@ -89,6 +91,7 @@ class GenerationJob:
     async def _completed(self) -> bytes:
         (picture,) = await self._paint()
         event = CompletedEvent(
+            type="image_edit.completed" if self._is_edit else "image_generation.completed",
             b64_json=base64_text(picture.content),
             created_at=unix_now(),
             output_format=self._output_format,
@@ -111,6 +114,10 @@ class GenerationJob:
         stored = StoredPicture(content=picture.content, media_type=f"image/{self._output_format}")
         self.service.pictures.put(picture_id, stored)
         return Image(url=f"{self.base_url}v1/images/{picture_id}/content")
+
+    @property
+    def _is_edit(self) -> bool:
+        return isinstance(self.body, EditRequest)
 
     @property
     def _output_format(self) -> OutputFormat:

@@ -5,20 +5,19 @@ import base64
 import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Literal
 
 from PIL import Image
 
 from safelight.core.adapter import ControlUse
-from safelight.core.errors import InvalidParameter, shorten
 from safelight.core.pixels import Pixels
+from safelight.server.reading import Source, image_of, read_controls, read_sources
 from safelight.server.wire import ControlChoice
 
 ENCODER_THREADS = 2
 PNG_COMPRESSION = 1
 FULL_QUALITY = 100
-READ_FORMATS = ("PNG", "JPEG", "WEBP")
-MOST_PIXELS = 4_194_304
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 
@@ -44,10 +43,15 @@ class PictureEncoder:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: [encode(pixels, "png") for pixels in pictures])
 
-    async def read_all(self, choices: Sequence[ControlChoice]) -> tuple[ControlUse, ...]:
+    async def read_controls(self, choices: Sequence[ControlChoice]) -> tuple[ControlUse, ...]:
         """Return ControlNets with their pictures as pixels; raises InvalidParameter when one is no picture."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, read_controls, choices)
+
+    async def read_sources(self, pictures: Sequence[str], mask: str | None, *, param: str) -> tuple[Source, ...]:
+        """Return pictures to start from, with the mask in each; raises InvalidParameter when one is no picture."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(read_sources, pictures, mask, param=param))
 
     def close(self) -> None:
         """End the threads; pictures under way are still finished."""
@@ -56,55 +60,17 @@ class PictureEncoder:
 
 def encode(pixels: Pixels, output_format: OutputFormat, quality: int = FULL_QUALITY) -> bytes:
     """Return `pixels` as a file."""
-    return _file(_image(pixels), output_format, quality)
+    return _file(image_of(pixels), output_format, quality)
 
 
 def encode_enlarged(pixels: Pixels, size: tuple[int, int], output_format: OutputFormat) -> bytes:
     """Return `pixels`, smoothly enlarged to `size`, as a file."""
-    return _file(_image(pixels).resize(size, Image.Resampling.BICUBIC), output_format, FULL_QUALITY)
-
-
-def read_controls(choices: Sequence[ControlChoice]) -> tuple[ControlUse, ...]:
-    """Return ControlNets with their pictures as pixels.
-
-    Raises:
-        InvalidParameter: when one is no picture, or too large.
-    """
-    return tuple(
-        ControlUse(name=choice.name, scale=choice.scale, image=_read(choice.image, param=f"controls[{place}].image"))
-        for place, choice in enumerate(choices)
-    )
-
-
-def _read(data_url: str, *, param: str) -> Pixels:
-    try:
-        with Image.open(io.BytesIO(base64.b64decode(data_url.partition(",")[2])), formats=READ_FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                size = f"{image.width}x{image.height}"
-                raise InvalidParameter(param, size, f"at most {MOST_PIXELS:,} pixels are read")
-            return _pixels(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise InvalidParameter(param, shorten(data_url), "it should be a whole PNG, JPEG or WebP picture") from None
-
-
-def fit(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """Return a picture resampled to `size` (width, height), as diffusers does it."""
-    if (pixels.width, pixels.height) == size:
-        return pixels
-    return _pixels(_image(pixels).resize(size, Image.Resampling.LANCZOS))
-
-
-def _pixels(image: Image.Image) -> Pixels:
-    return Pixels(width=image.width, height=image.height, rgb=image.tobytes())
+    return _file(image_of(pixels).resize(size, Image.Resampling.BICUBIC), output_format, FULL_QUALITY)
 
 
 def png_data_url(png: bytes) -> str:
     """Return a PNG file as a data URL."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-
-
-def _image(pixels: Pixels) -> Image.Image:
-    return Image.frombytes("RGB", (pixels.width, pixels.height), pixels.rgb)
 
 
 def _file(image: Image.Image, output_format: OutputFormat, quality: int) -> bytes:

@@ -12,7 +12,7 @@ from safelight.core.errors import InvalidParameter, UnknownModel, UnknownSampler
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 from safelight.server.fields import MAX_STEPS
-from safelight.server.images import fit
+from safelight.server.reading import Source, fit
 from safelight.server.wire import PaintOptions
 
 PREVIEWS = 8
@@ -21,12 +21,18 @@ PREVIEWS = 8
 STEP_FACTORS = {"low": 0.5, "medium": 1.0, "high": 1.5, "xhigh": 2.0, "max": 2.0}
 """Steps of each quality, as a multiple of the model's own."""
 
+STRENGTH, STRENGTH_WITHIN_MASK = 0.8, 1.0
+"""How much of a picture is painted anew where nobody says."""
+
 _RANDOM_SEEDS = 2**32
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """One or more pictures as a client ordered them, before the model's own limits are known."""
+    """One or more pictures as a client ordered them, before the model's own limits are known.
+
+    `pictures` are painted from the prompt alone, or so many from each of `sources`.
+    """
 
     prompt: str
     options: PaintOptions
@@ -36,6 +42,8 @@ class Order:
     height: int | None = None
     quality: str = "medium"
     controls: tuple[ControlUse, ...] = ()
+    sources: tuple[Source, ...] = ()
+    strength: float | None = None
 
 
 def find_model(name: str | None, models: Mapping[str, ModelSpec]) -> ModelSpec:
@@ -49,34 +57,55 @@ def find_model(name: str | None, models: Mapping[str, ModelSpec]) -> ModelSpec:
 
 def specify(order: Order, model: ModelSpec, *, arrived_s: float) -> tuple[ImageRequest, ...]:
     """Return one request for each picture ordered; raises InvalidParameter or UnknownSampler."""
-    width, height = _size(order, model)
     options = order.options
     _check_guidance(options, model)
     steps = options.num_inference_steps or _steps(order.quality, model)
     seed = secrets.randbelow(_RANDOM_SEEDS) if options.seed is None else options.seed
-    return tuple(
-        ImageRequest(
-            id=f"img_{secrets.token_hex(12)}",
-            model=model.name,
-            prompt=order.prompt,
-            negative_prompt=options.negative_prompt or "",
-            width=width,
-            height=height,
-            steps=steps,
-            guidance_scale=model.guidance_scale if options.guidance_scale is None else options.guidance_scale,
-            guidance=model.guidance,
-            sampler=_sampler(options.sampler, model),
-            seed=seed + number,
-            arrived_s=arrived_s,
-            deadline_s=options.deadline_s,
-            preview_every=max(1, steps // PREVIEWS),
-            loras=options.uses,
-            controls=tuple(
-                msgspec.structs.replace(use, image=fit(use.image, (width, height))) for use in order.controls
-            ),
-        )
-        for number in range(order.pictures)
+    plain = ImageRequest(
+        id="",
+        model=model.name,
+        prompt=order.prompt,
+        negative_prompt=options.negative_prompt or "",
+        width=model.width,
+        height=model.height,
+        steps=steps,
+        guidance_scale=model.guidance_scale if options.guidance_scale is None else options.guidance_scale,
+        guidance=model.guidance,
+        sampler=_sampler(options.sampler, model),
+        seed=seed,
+        arrived_s=arrived_s,
+        deadline_s=options.deadline_s,
+        preview_every=max(1, steps // PREVIEWS),
+        loras=options.uses,
     )
+    sources = [source for source in order.sources or (None,) for _ in range(order.pictures)]
+    return tuple(
+        msgspec.structs.replace(
+            _of_source(plain, source, order, model), id=f"img_{secrets.token_hex(12)}", seed=seed + number
+        )
+        for number, source in enumerate(sources)
+    )
+
+
+def _of_source(request: ImageRequest, source: Source | None, order: Order, model: ModelSpec) -> ImageRequest:
+    """Return the request with its size, and all that is fitted to it."""
+    width, height = size = _size(order, source, model)
+    start = None if source is None else source.fitted(size)
+    return msgspec.structs.replace(
+        request,
+        width=width,
+        height=height,
+        controls=tuple(msgspec.structs.replace(use, image=fit(use.image, size)) for use in order.controls),
+        start=start,
+        first_step=0 if source is None else _first_step(request.steps, source, order.strength),
+    )
+
+
+def _first_step(steps: int, source: Source, strength: float | None) -> int:
+    """Return how many steps a picture stands for, as diffusers counts them; one at least is run."""
+    if strength is None:
+        strength = STRENGTH if source.mask is None else STRENGTH_WITHIN_MASK
+    return steps - max(1, int(steps * strength))
 
 
 def _check_guidance(options: PaintOptions, model: ModelSpec) -> None:
@@ -92,9 +121,12 @@ def _check_guidance(options: PaintOptions, model: ModelSpec) -> None:
         )
 
 
-def _size(order: Order, model: ModelSpec) -> tuple[int, int]:
+def _size(order: Order, source: Source | None, model: ModelSpec) -> tuple[int, int]:
+    """Return the size asked for; else that of the picture to start from, if the model paints it; else the model's."""
+    if order.width is None and order.height is None and source is not None and _is_paintable(source.size, model):
+        return source.size
     size = order.width or model.width, order.height or model.height
-    if all(side % model.size_multiple == 0 and side <= model.max_side for side in size):
+    if _is_paintable(size, model):
         return size
     raise InvalidParameter(
         "size",
@@ -102,6 +134,10 @@ def _size(order: Order, model: ModelSpec) -> tuple[int, int]:
         f"{model.name} paints widths and heights that are multiples of {model.size_multiple} "
         f"from {model.size_multiple} to {model.max_side}",
     )
+
+
+def _is_paintable(size: tuple[int, int], model: ModelSpec) -> bool:
+    return all(side % model.size_multiple == 0 and side <= model.max_side for side in size)
 
 
 def _steps(quality: str, model: ModelSpec) -> int:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from safelight.core.model import ModelSpec
+from safelight.core.request import ImageRequest
 from safelight.server.hub import Hub
 from safelight.server.images import FULL_QUALITY, OutputFormat, PictureEncoder
 from safelight.server.tickets import Delivery, Preview, Ticket
@@ -72,17 +73,20 @@ def unix_now() -> int:
 
 
 def usage_of(deliveries: Sequence[Delivery], model: ModelSpec) -> Usage:
-    """Count tokens: the prompt once, since it is one prompt; a picture one for each smallest square of its model."""
-    request = deliveries[0].request
+    """Count tokens: the prompt once, since it is one prompt; a picture, in or out, one for each smallest square."""
     text = deliveries[0].finished.prompt_tokens
-    squares = (request.width // model.size_multiple) * (request.height // model.size_multiple)
-    pictures = squares * len(deliveries)
+    painted = sum(_squares(delivery.request, model) for delivery in deliveries)
+    read = sum(_squares(delivery.request, model) for delivery in deliveries if delivery.request.start is not None)
     return Usage(
-        input_tokens=text,
-        input_tokens_details=InputTokensDetails(image_tokens=0, text_tokens=text),
-        output_tokens=pictures,
-        total_tokens=text + pictures,
+        input_tokens=text + read,
+        input_tokens_details=InputTokensDetails(image_tokens=read, text_tokens=text),
+        output_tokens=painted,
+        total_tokens=text + read + painted,
     )
+
+
+def _squares(request: ImageRequest, model: ModelSpec) -> int:
+    return (request.width // model.size_multiple) * (request.height // model.size_multiple)
 
 
 def provenance_of(deliveries: Sequence[Delivery]) -> Provenance:
@@ -92,6 +96,7 @@ def provenance_of(deliveries: Sequence[Delivery]) -> Provenance:
     return Provenance(
         model=request.model,
         steps=request.steps,
+        steps_run=request.steps_to_run,
         seed=request.seed,
         sampler=request.sampler,
         guidance_scale=request.guidance_scale,

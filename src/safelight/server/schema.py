@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 
 from safelight.core.model import ModelSpec
 from safelight.server.chat_wire import ChatOptions
+from safelight.server.wire import EditRequest
 
 Schema = dict[str, Any]
 
@@ -29,11 +30,13 @@ def describe_api(
     """Return the OpenAPI document of `app` as it serves `models` with LoRAs and ControlNets of these names."""
     document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     schemas: Schema = document["components"]["schemas"]
+    schemas["EditRequest"] = _edit_request(schemas)
     schemas["GenerationRequest"] |= _ONE_PICTURE_PER_STREAM
     if models:
-        for name in ("GenerationRequest", "ChatRequest", "ChatOptions"):
+        for name in ("GenerationRequest", "EditRequest", "ChatRequest", "ChatOptions"):
             _narrow(schemas[name]["properties"], list(models.values()))
             _name_adapters(schemas[name]["properties"], loras, controls)
+    schemas["EditForm"] = _as_form(schemas["EditRequest"])
     chat = schemas["ChatRequest"]
     schemas["FlatChatRequest"] = _without(chat, {"extra_body"}, title="Options at the top level")
     schemas["NestedChatRequest"] = _without(chat, set(ChatOptions.model_fields), title="Options in extra_body")
@@ -42,6 +45,23 @@ def describe_api(
         "anyOf": [{"$ref": f"#/components/schemas/{kind}ChatRequest"} for kind in ("Flat", "Nested")],
     }
     return document
+
+
+def _edit_request(schemas: Schema) -> Schema:
+    """Return the schema of edits, which the route reads by itself; what it refers to is added to `schemas`."""
+    schema = EditRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    for name, definition in schema.pop("$defs", {}).items():
+        schemas.setdefault(name, definition)
+    return schema
+
+
+def _as_form(schema: Schema) -> Schema:
+    """Return the schema of a form whose fields are `schema`'s: pictures are files, and what is nested is JSON."""
+    file: Schema = {"type": "string", "format": "binary"}
+    nested: Schema = {"type": "string", "contentMediaType": "application/json"}
+    fields = {"image": schema["properties"]["image"] | {"items": file}, "mask": file}
+    fields |= dict.fromkeys(("loras", "lora", "controls"), nested)
+    return schema | {"title": "EditForm", "properties": schema["properties"] | fields}
 
 
 def _without(schema: Schema, names: AbstractSet[str], *, title: str) -> Schema:

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from safelight.core.adapter import AdapterUse
 from safelight.server.fields import (
     MAX_CONTROLS,
     MAX_LORAS,
+    MAX_PICTURES,
     MAX_PROMPT_CHARACTERS,
     Deadline,
     Guidance,
@@ -25,6 +26,7 @@ from safelight.server.fields import (
     Seed,
     Size,
     Steps,
+    Strength,
 )
 
 PlainQuality = Literal["low", "medium", "high", "xhigh", "max"]
@@ -144,6 +146,42 @@ class GenerationRequest(PaintOptions):
     complexity: Annotated[Literal["low", "medium", "high"] | None, Field(description="Tolerated; not used.")] = None
 
 
+def _listed(value: object) -> object:
+    """Turn one picture into a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+STRENGTH = (
+    "How much of the picture is painted anew: the share of the steps that are run, so 1 keeps nothing of it. "
+    "When left out, 0.8, and 1 within a mask."
+)
+
+
+class EditRequest(GenerationRequest):
+    """Body of `POST /v1/images/edits`: as JSON with data URLs, or as a form with files and `image[]`."""
+
+    image: Annotated[
+        list[PictureData],
+        BeforeValidator(_listed),
+        Field(
+            min_length=1,
+            max_length=MAX_PICTURES,
+            description="PNG, JPEG or WebP; one or several, each of which is edited and gives n pictures.",
+        ),
+    ]
+    mask: Annotated[
+        PictureData | None,
+        Field(
+            description="Where to paint: where it is transparent, or white if it has no transparency. The rest is kept."
+        ),
+    ] = None
+    strength: Annotated[Strength | None, Field(description=STRENGTH)] = None
+    input_fidelity: Annotated[Literal["high", "low"] | None, Field(description="Tolerated; not used.")] = None
+    bot_task: Annotated[str | None, Field(description="Tolerated; not used.")] = None
+    sys_type: Annotated[str | None, Field(description="Tolerated; not used.")] = None
+    system_prompt: Annotated[str | None, Field(description="Tolerated; not used.")] = None
+
+
 class InputTokensDetails(BaseModel):
     """The tokens read, by kind."""
 
@@ -152,7 +190,7 @@ class InputTokensDetails(BaseModel):
 
 
 class Usage(BaseModel):
-    """Tokens of the prompt that the model saw, and of the pictures: one for each smallest square the model paints."""
+    """Tokens of the prompt that the model saw, and of pictures in and out: one for each smallest square it paints."""
 
     input_tokens: int
     input_tokens_details: InputTokensDetails
@@ -182,12 +220,13 @@ class PictureProvenance(BaseModel):
 class Provenance(BaseModel):
     """Where the pictures came from: enough to paint them again.
 
-    `seed` is the first picture's. Of several,
-    `queue_s` is the longest wait; `compute_s` and `retries` are sums.
+    `seed` is the first picture's; of its `steps`, `steps_run` were run, fewer where it started from another picture.
+    Of several pictures, `queue_s` is the longest wait; `compute_s` and `retries` are sums.
     """
 
     model: str
     steps: int
+    steps_run: int
     seed: int
     sampler: str
     guidance_scale: float
@@ -207,7 +246,7 @@ class Image(BaseModel):
 
 
 class ImagesResponse(BaseModel):
-    """Answer of `POST /v1/images/generations`."""
+    """Answer of `POST /v1/images/generations` and `POST /v1/images/edits`."""
 
     created: int
     background: Literal["opaque"] = "opaque"
@@ -222,7 +261,7 @@ class ImagesResponse(BaseModel):
 class PartialImageEvent(BaseModel):
     """A preview on its way to the picture."""
 
-    type: Literal["image_generation.partial_image"] = "image_generation.partial_image"
+    type: Literal["image_generation.partial_image", "image_edit.partial_image"]
     b64_json: str
     partial_image_index: int
     created_at: int
@@ -235,7 +274,7 @@ class PartialImageEvent(BaseModel):
 class CompletedEvent(BaseModel):
     """The picture, at the end of a stream."""
 
-    type: Literal["image_generation.completed"] = "image_generation.completed"
+    type: Literal["image_generation.completed", "image_edit.completed"]
     b64_json: str
     created_at: int
     background: Literal["opaque"] = "opaque"

@@ -1,0 +1,103 @@
+"""Pictures that clients send: from data URLs to pixels, checked, and fitted to what is to be painted."""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from safelight.core.adapter import ControlUse
+from safelight.core.errors import InvalidParameter, shorten
+from safelight.core.pixels import Pixels
+from safelight.core.start import KEPT, PAINTED, PictureStart
+from safelight.server.wire import ControlChoice
+
+READ_FORMATS = ("PNG", "JPEG", "WEBP")
+MOST_PIXELS = 4_194_304
+OPAQUE, HALF = 255, 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A picture to start from, and a mask of any size in levels of grey: `PAINTED` where it is painted anew."""
+
+    picture: Pixels
+    mask: Image.Image | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture."""
+        return self.picture.width, self.picture.height
+
+    def fitted(self, size: tuple[int, int]) -> PictureStart:
+        """Return it in `size` (width, height)."""
+        mask = b"" if self.mask is None else self.mask.resize(size, Image.Resampling.NEAREST).tobytes()
+        return PictureStart(image=fit(self.picture, size), mask=mask)
+
+
+def read_controls(choices: Sequence[ControlChoice]) -> tuple[ControlUse, ...]:
+    """Return ControlNets with their pictures as pixels.
+
+    Raises:
+        InvalidParameter: when one is no picture, or too large.
+    """
+    return tuple(
+        ControlUse(name=choice.name, scale=choice.scale, image=_read(choice.image, param=f"controls[{place}].image"))
+        for place, choice in enumerate(choices)
+    )
+
+
+def read_sources(pictures: Sequence[str], mask: str | None, *, param: str) -> tuple[Source, ...]:
+    """Return pictures to start from, each with the mask, if there is one.
+
+    Raises:
+        InvalidParameter: when one is no picture, or too large, or the mask keeps everything.
+    """
+    places = None if mask is None else _open(mask, param="mask", use=_painted_places)
+    if places is not None and not any(places.histogram()[PAINTED:]):
+        rule = "it keeps everything; make it transparent, or white, where to paint"
+        raise InvalidParameter("mask", shorten(mask), rule)
+    names = [param] if len(pictures) == 1 else [f"{param}[{place}]" for place in range(len(pictures))]
+    return tuple(
+        Source(picture=_read(picture, param=name), mask=places) for picture, name in zip(pictures, names, strict=True)
+    )
+
+
+def fit(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Return a picture resampled to `size` (width, height), as diffusers does it."""
+    if (pixels.width, pixels.height) == size:
+        return pixels
+    return _pixels(image_of(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def image_of(pixels: Pixels) -> Image.Image:
+    """Return pixels as Pillow has them."""
+    return Image.frombytes("RGB", (pixels.width, pixels.height), pixels.rgb)
+
+
+def _read(data_url: str, *, param: str) -> Pixels:
+    return _pixels(_open(data_url, param=param, use=lambda image: image.convert("RGB")))
+
+
+def _open(data_url: str, *, param: str, use: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(data_url.partition(",")[2])), formats=READ_FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                size = f"{image.width}x{image.height}"
+                raise InvalidParameter(param, size, f"at most {MOST_PIXELS:,} pixels are read")
+            return use(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise InvalidParameter(param, shorten(data_url), "it should be a whole PNG, JPEG or WebP picture") from None
+
+
+def _painted_places(mask: Image.Image) -> Image.Image:
+    """Return where a mask wants something painted: where it is transparent, or white if it is opaque throughout."""
+    alpha = mask.convert("RGBA").getchannel("A")
+    if any(alpha.histogram()[:OPAQUE]):
+        return alpha.point(lambda level: PAINTED if level < HALF else KEPT)
+    return mask.convert("L").point(lambda level: PAINTED if level >= HALF else KEPT)
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    return Pixels(width=image.width, height=image.height, rgb=image.tobytes())
