@@ -83,7 +83,6 @@ def test_every_help_has_examples(command, capsys):
         (["generate", "a heart", "--steps", "few"], "--steps"),
         (["generate", "a heart", "--strength", "0.5"], "name it with --image"),
         (["generate", "a heart", "--image", "heart.bmp"], "'heart.bmp' is no .png"),
-        (["generate", "a heart", "--image", "no/such.png"], "no/such.png"),
         (["generate", "a heart", "--control", "edges"], "write NAME=FILE"),
     ],
 )
@@ -114,6 +113,13 @@ def test_a_folder_that_is_no_model_is_a_failure_in_the_workers_words(tmp_path, c
     status, _, err = run(["generate", "a heart", "-o", str(tmp_path / "heart.png"), "-m", str(tmp_path)], capsys)
     assert status == 1
     assert "model_index.json" in err
+
+
+def test_a_picture_to_start_from_that_is_not_there_is_a_failure_that_names_it(tmp_path, capsys):
+    output = str(tmp_path / "heart.png")
+    status, _, err = run(["generate", "a heart", "-o", output, "--image", "no/such.png"], capsys)
+    assert status == 1
+    assert "no/such.png" in err
 
 
 def test_scoring_a_folder_without_the_models_is_a_failure_that_names_it(tmp_path, capsys):
