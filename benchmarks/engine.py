@@ -103,8 +103,8 @@ def measure(rounds: int) -> dict[str, float]:
     """Run all contestants in turn, `rounds` times, and return medians and ratios."""
     torch.set_num_threads(1)
     with torch.inference_mode():
-        model = load_model(MODEL, device="cpu", max_denoiser_rows=2 * MANY, lora_ranks=LORA_RANKS)
-    engine = DiffusionEngine([model], device="cpu")
+        model = load_model(MODEL, max_denoiser_rows=2 * MANY, lora_ranks=LORA_RANKS)
+    engine = DiffusionEngine([model])
     clock = ForwardClock()
     parts = [part for part in vars(model.family).values() if isinstance(part, nn.Module)]
     for part in parts:

@@ -29,6 +29,7 @@ from safelight.diffusion.controlnets.batch import Control, control_residuals
 from safelight.diffusion.controlnets.kind import ControlInputs
 from safelight.diffusion.controlnets.net import ControlNet
 from safelight.diffusion.flux import Flux, pack
+from safelight.diffusion.placement import ON_CPU
 from safelight.diffusion.samplers import SAMPLERS_BY_NAME, Before, Levels
 from safelight.diffusion.stable_diffusion import StableDiffusion
 from safelight.diffusion.stable_diffusion_3 import StableDiffusion3
@@ -83,7 +84,7 @@ class Model:
     def __init__(self, case, folder):
         self.case = case
         self.folder = case.write(folder / "model")
-        self.family = case.family(self.folder, device="cpu")
+        self.family = case.family(self.folder, placement=ON_CPU)
         self.paths = {
             name: write_controlnet(folder / name, self.folder, seed=seed, **case.config)
             for seed, name in enumerate("ab")
@@ -98,7 +99,7 @@ class Model:
         return parts, {name: kind.from_pretrained(path, dtype=torch.float32) for name, path in self.paths.items()}
 
     def load(self, path):
-        return ControlNet.load(path, self.family.control_base, device="cpu")
+        return ControlNet.load(path, self.family.control_base, placement=ON_CPU)
 
     def misfit(self, folder, **config):
         return write_controlnet(folder, self.folder, **(self.case.config | config))
@@ -310,8 +311,8 @@ def trained(tmp_path_factory):
 
 def test_one_as_training_writes_it_steers_as_it_does_in_diffusers(trained):
     shipped, folder = trained
-    family = StableDiffusion3(shipped, device="cpu")
-    net = ControlNet.load(folder, family.control_base, device="cpu")
+    family = StableDiffusion3(shipped, placement=ON_CPU)
+    net = ControlNet.load(folder, family.control_base, placement=ON_CPU)
     call = {
         "latents": torch.randn(1, *family.latent_shape(64, 64), generator=torch.Generator().manual_seed(1)),
         "times": torch.tensor([500.0]),

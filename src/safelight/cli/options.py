@@ -11,6 +11,12 @@ Models = Annotated[
     typer.Option("--model", "-m", metavar="NAME|DIR", help="A shipped model or a diffusers folder; repeatable."),
 ]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of one worker.")]
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="cpu, cuda, or cuda:1 and so on; auto takes a GPU if there is one.")
+]
+Dtype = Annotated[
+    str, typer.Option(metavar="NAME", help="float32, bfloat16 or float16; auto is bfloat16 on a GPU, else float32.")
+]
 TrainingThreads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="CPU threads.")]
 ApiKey = Annotated[
     str | None,

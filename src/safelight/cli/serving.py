@@ -2,13 +2,14 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from safelight.cli.errors import Misuse
-from safelight.cli.options import ApiKey, AsJson, Models, Threads
+from safelight.cli.options import ApiKey, AsJson, Device, Dtype, Models, Threads
 from safelight.cli.running import DEFAULT_SERVER, address_of, is_served
 from safelight.cli.shipped import adapter_folders, model_folders, shipped_models
 from safelight.cli.telling import notes, progress_bar
@@ -37,7 +38,11 @@ def serve(
         list[Path] | None,
         typer.Option("--adapters", metavar="DIR", help="A folder of adapters, looked at before yours; repeatable."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Worker processes; over several GPUs they take turns.")
+    ] = 1,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     threads: Threads = 1,
     host: Annotated[str, typer.Option(help="Address to listen at; beyond loopback it needs a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 picks a free one.")] = 8000,
@@ -59,7 +64,7 @@ def serve(
 
     folders = model_folders(model)
     settings = ServerSettings(
-        worker_argv=worker_argv(folders, "--threads", str(threads)),
+        worker_argv=worker_argv(folders, "--device", device, "--dtype", dtype, "--threads", str(threads)),
         workers=workers,
         adapters=adapter_folders(adapters or ()),
         host=host,
@@ -118,6 +123,8 @@ def generate(
         typer.Option(metavar="URL", help=f"Who paints; else {DEFAULT_SERVER} if it runs, else a worker here."),
     ] = None,
     api_key: ApiKey = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     threads: Threads = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -140,7 +147,8 @@ def generate(
     body |= {name: value for name, value in options.items() if value is not None}
     with progress_bar("painting") as note:
         if _is_folder(model) or not is_served(server, api_key=api_key):
-            painted = _paint_here(body, model, server=server, threads=threads, note=note)
+            limits = ("--device", device, "--dtype", dtype, "--threads", str(threads))
+            painted = _paint_here(body, model, server=server, limits=limits, note=note)
         else:
             named = body if model is None else body | {"model": model}
             painted = paint_there(named, url=address_of(server), api_key=api_key, progress=note)
@@ -185,14 +193,14 @@ def _is_folder(model: str | None) -> bool:
     return model is not None and model not in shipped_models() and Path(model).is_dir()
 
 
-def _paint_here(body: Body, model: str | None, *, server: str | None, threads: int, note: Note) -> Painted:
+def _paint_here(body: Body, model: str | None, *, server: str | None, limits: Sequence[str], note: Note) -> Painted:
     if server is not None:
         raise Misuse(f"A server paints with the models it serves, not with a folder: {model!r}. Leave --server out.")
     need_serve_extra()
     from safelight.once.worker import paint_here
 
     folders = model_folders(None if model is None else [model])
-    argv = one_picture_argv(folders[:1], threads=threads)
+    argv = one_picture_argv(folders[:1], *limits)
     return paint_here(body, argv=argv, adapters=find_adapters(adapter_folders()), progress=note)
 
 

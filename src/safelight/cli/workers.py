@@ -30,6 +30,6 @@ def worker_argv(folders: Sequence[Path], *limits: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "safelight.worker", *models, *limits)
 
 
-def one_picture_argv(folders: Sequence[Path], *, threads: int = 1) -> tuple[str, ...]:
+def one_picture_argv(folders: Sequence[Path], *limits: str) -> tuple[str, ...]:
     """Return the command line of a worker that has no more than one picture to paint."""
-    return worker_argv(folders, "--threads", str(threads), "--max-denoiser-rows", str(ROWS_OF_ONE_PICTURE))
+    return worker_argv(folders, *limits, "--max-denoiser-rows", str(ROWS_OF_ONE_PICTURE))

@@ -16,6 +16,7 @@ SafelightError
 │   └── Draining
 ├── WorkFailed                accepted, but no picture came of it
 ├── ModelFolderError          a model on disk cannot be served
+├── PlacementError            there is no such device, or it cannot compute in such a precision
 ├── AdapterFileError          an adapter on disk cannot be read
 └── LatentsFileError          latents cannot be read, or belong to something else
 """
@@ -183,6 +184,10 @@ class WorkFailed(SafelightError):
 
 class ModelFolderError(SafelightError):
     """A model folder that is missing, damaged, or not allowed."""
+
+
+class PlacementError(SafelightError):
+    """A device or a precision that is not to be had."""
 
 
 class AdapterFileError(SafelightError):

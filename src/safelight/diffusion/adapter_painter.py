@@ -24,9 +24,9 @@ from safelight.diffusion.joint_attention import CountedJointAttention
 from safelight.diffusion.lora.reading import read_lora
 from safelight.diffusion.lora.targets import lora_targets
 from safelight.diffusion.parts import load_part, load_tokenizer, tokenize
+from safelight.diffusion.placement import ON_CPU
 from safelight.diffusion.stable_diffusion_3 import T5_TOKENS, encode_clips
 
-CPU = torch.device("cpu")
 PAINTED_AT_ONCE = 16
 
 Picture = NDArray[np.uint8]
@@ -48,9 +48,9 @@ class DiffusersPainter:
         self._steps, self._guidance = int(settings["steps"]), float(settings["guidance_scale"])
         self._tokenizer = load_tokenizer(model / "tokenizer")
         parts = {
-            "transformer": load_part(SD3Transformer2DModel, model / "transformer", device=CPU),
-            "text_encoder": load_part(CLIPTextModelWithProjection, model / "text_encoder", device=CPU),
-            "text_encoder_2": load_part(CLIPTextModelWithProjection, model / "text_encoder_2", device=CPU),
+            "transformer": load_part(SD3Transformer2DModel, model / "transformer", placement=ON_CPU),
+            "text_encoder": load_part(CLIPTextModelWithProjection, model / "text_encoder", placement=ON_CPU),
+            "text_encoder_2": load_part(CLIPTextModelWithProjection, model / "text_encoder_2", placement=ON_CPU),
         }
         if lora is not None:
             _fold(lora, parts)
@@ -58,14 +58,14 @@ class DiffusersPainter:
         attending = [parts["transformer"]]
         shared: dict[str, Any] = {
             "transformer": parts["transformer"],
-            "vae": load_part(AutoencoderKL, model / "vae", device=CPU),
+            "vae": load_part(AutoencoderKL, model / "vae", placement=ON_CPU),
             "scheduler": FlowMatchEulerDiscreteScheduler.from_pretrained(model / "scheduler", local_files_only=True),
             **{f"{kind}{ending}": None for kind in ("text_encoder", "tokenizer") for ending in ("", "_2", "_3")},
         }
         if controlnet is None:
             self._pipeline = StableDiffusion3Pipeline(**shared)
         else:
-            net = load_part(SD3ControlNetModel, controlnet, device=CPU)
+            net = load_part(SD3ControlNetModel, controlnet, placement=ON_CPU)
             attending.append(net)
             self._pipeline = StableDiffusion3ControlNetPipeline(controlnet=net, **shared)
         self._pipeline.set_progress_bar_config(disable=True)

@@ -20,6 +20,7 @@ from safelight.diffusion.family import Conditioning
 from safelight.diffusion.latents_file import Kind, LatentsFile, LatentsHeader
 from safelight.diffusion.loading import LoadedModel, load_model
 from safelight.diffusion.lora.weights import LoraWeights
+from safelight.diffusion.placement import ON_CPU, Placement
 from safelight.diffusion.rows import Row, before, levels_after, levels_now
 from safelight.diffusion.samplers import SAMPLERS_BY_NAME, Before, Levels
 from safelight.diffusion.schedule import Schedule
@@ -45,9 +46,8 @@ class ReadAdapter:
 class DiffusionEngine:
     """Paints rows of any loaded model; one denoiser call a step, both guidance halves in it."""
 
-    def __init__(self, models: Sequence[LoadedModel], *, device: str) -> None:
+    def __init__(self, models: Sequence[LoadedModel]) -> None:
         self._models = {model.spec.name: model for model in models}
-        self._device = device
         self._rows: dict[str, Row] = {}
         self._adapters: dict[str, str] = {}
         self._schedule = lru_cache(maxsize=SCHEDULES_KEPT)(self._make_schedule)
@@ -57,7 +57,7 @@ class DiffusionEngine:
         cls,
         folders: Sequence[Path],
         *,
-        device: str = "cpu",
+        placement: Placement = ON_CPU,
         threads: int = 1,
         max_denoiser_rows: int = 32,
         lora_ranks: int = LORA_RANKS,
@@ -70,13 +70,13 @@ class DiffusionEngine:
         torch.set_num_threads(threads)
         with torch.inference_mode():
             models = [
-                load_model(folder, device=device, max_denoiser_rows=max_denoiser_rows, lora_ranks=lora_ranks)
+                load_model(folder, placement=placement, max_denoiser_rows=max_denoiser_rows, lora_ranks=lora_ranks)
                 for folder in folders
             ]
         names = [model.spec.name for model in models]
         if doubled := {name for name in names if names.count(name) > 1}:
             raise ModelFolderError(f"Two model folders are called {min(doubled)!r}; rename one of them.")
-        return cls(models, device=device)
+        return cls(models)
 
     @property
     def models(self) -> tuple[ModelSpec, ...]:
@@ -103,7 +103,7 @@ class DiffusionEngine:
             loras = request.composition
             text = model.loras.on_text(loras)
             schedule = self._schedule_of(request)
-            beginning = begin_from(model.family, request, schedule, weights=model.weights).to(self._device)
+            beginning = begin_from(model.family, request, schedule, weights=model.weights).to(model.placement.device)
             self._rows[request.id] = Row(
                 request=request,
                 schedule=schedule,
@@ -178,8 +178,8 @@ class DiffusionEngine:
         self.begin([request])
         row = self._rows[request.id]
         row.steps_done = file.header.step
-        row.latent = file.tensors["latent"].to(self._device)
-        row.x0 = file.tensors["x0"].to(self._device) if "x0" in file.tensors else None
+        row.latent = file.tensors["latent"].to(model.placement.device)
+        row.x0 = file.tensors["x0"].to(model.placement.device) if "x0" in file.tensors else None
 
     def _file(self, row: Row, tensors: Mapping[str, Tensor], *, kind: Kind, step: int, noise: float) -> bytes:
         weights = self._models[row.request.model].weights
@@ -219,7 +219,7 @@ class DiffusionEngine:
         return spec, ReadAdapter(model=spec.model, weights=weights)
 
     def _read_controlnet(self, model: LoadedModel, name: str, path: Path) -> tuple[AdapterSpec, ReadAdapter]:
-        net = ControlNet.load(path, model.family.control_base, device=self._device)
+        net = ControlNet.load(path, model.family.control_base, placement=model.placement)
         spec = AdapterSpec(name=name, kind="controlnet", model=model.spec.name, weights_bytes=net.weights_bytes)
         return spec, ReadAdapter(model=spec.model, weights=net)
 
@@ -275,7 +275,7 @@ def _predict(model: LoadedModel, rows: Sequence[Row], latents: Tensor) -> Tensor
     conditionings = [row.wanted for row in rows] + [row.unwanted for row in rows if row.unwanted is not None]
     scale = torch.tensor([row.request.guidance_scale for row in rows], device=latents.device)
     with_halves = [*rows, *(rows[index] for index in guided)]
-    noisy, levels = torch.cat([latents, latents[guided]]), torch.cat([times, times[guided]])
+    noisy, levels = torch.cat([latents, latents[guided]]).to(model.placement.dtype), torch.cat([times, times[guided]])
     scales = torch.cat([scale, scale[guided]])
     residuals = control_residuals(
         model.controlnets,
@@ -287,7 +287,7 @@ def _predict(model: LoadedModel, rows: Sequence[Row], latents: Tensor) -> Tensor
         uses=[row.controls for row in with_halves],
     )
     with model.loras.denoising([row.loras for row in with_halves]):
-        prediction = model.family.denoise(noisy, levels, conditionings, scales, residuals)
+        prediction = model.family.denoise(noisy, levels, conditionings, scales, residuals).float()
     wanted, unwanted = prediction[: len(rows)], prediction[len(rows) :]
     if not guided:
         return wanted

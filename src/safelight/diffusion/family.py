@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from safelight.core.model import Guidance
 from safelight.core.pixels import Pixels
 from safelight.diffusion.controls import ControlBase
+from safelight.diffusion.placement import Placement
 from safelight.diffusion.residuals import Residuals
 from safelight.diffusion.schedule import Schedule
 from safelight.diffusion.settings import Settings
@@ -39,7 +40,7 @@ class Family(Protocol):
     pipeline: str
     """The diffusers pipeline that a model folder of this family names."""
 
-    def __init__(self, folder: Path, *, device: str) -> None:
+    def __init__(self, folder: Path, *, placement: Placement) -> None:
         """Load from a diffusers folder.
 
         Raises:

@@ -30,6 +30,7 @@ from safelight.diffusion.parts import (
     load_tokenizer,
     tokenize,
 )
+from safelight.diffusion.placement import Placement
 from safelight.diffusion.residuals import Residuals
 from safelight.diffusion.schedule import Schedule, flow_schedule
 from safelight.diffusion.settings import Settings
@@ -59,14 +60,14 @@ class Flux:
     name = "flux"
     pipeline = "FluxPipeline"
 
-    def __init__(self, folder: Path, *, device: str) -> None:
+    def __init__(self, folder: Path, *, placement: Placement) -> None:
         read_index(folder, allowed=ALLOWED)
-        self._device = torch.device(device)
+        self._placement = placement
         self._tokenizer, self._tokenizer_2 = (load_tokenizer(folder / part) for part in ("tokenizer", "tokenizer_2"))
-        self._text_encoder = load_part(CLIPTextModel, folder / "text_encoder", device=self._device)
-        self._text_encoder_2 = load_part(T5EncoderModel, folder / "text_encoder_2", device=self._device)
-        self._transformer = load_part(FluxTransformer2DModel, folder / "transformer", device=self._device)
-        self._vae = load_part(AutoencoderKL, folder / "vae", device=self._device)
+        self._text_encoder = load_part(CLIPTextModel, folder / "text_encoder", placement=placement)
+        self._text_encoder_2 = load_part(T5EncoderModel, folder / "text_encoder_2", placement=placement)
+        self._transformer = load_part(FluxTransformer2DModel, folder / "transformer", placement=placement)
+        self._vae = load_part(AutoencoderKL, folder / "vae", placement=placement.in_single_precision)
         with explaining(folder / "scheduler"):
             scheduler = FlowMatchEulerDiscreteScheduler.from_config(
                 read_json(folder / "scheduler" / "scheduler_config.json")
@@ -122,8 +123,8 @@ class Flux:
     def encode(self, prompts: Sequence[str | None]) -> list[Conditioning]:
         """Encode prompts in one batch; None is what guidance steers away from where nobody said what."""
         tokens = tokenize(self._tokenizer, prompts)
-        pooled = self._text_encoder(tokens.to(self._device)).pooler_output
-        contexts = self._text_encoder_2(tokenize(self._tokenizer_2, prompts, T5_TOKENS).to(self._device))[0]
+        pooled = self._text_encoder(tokens.to(self._placement.device)).pooler_output
+        contexts = self._text_encoder_2(tokenize(self._tokenizer_2, prompts, T5_TOKENS).to(self._placement.device))[0]
         return [
             Conditioning(context=context, pooled=vector, prompt_tokens=count)
             for context, vector, count in zip(contexts, pooled, count_words(self._tokenizer, tokens), strict=True)

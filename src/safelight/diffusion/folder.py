@@ -85,6 +85,20 @@ def check_weights(folder: Path) -> None:
             ) from None
 
 
+def has_numbers(folder: Path, tensor: str) -> bool:
+    """Return whether a tensor among the weights in `folder` has any number but zero; so has one that is missing.
+
+    Raises:
+        ModelFolderError: as `check_weights`.
+    """
+    check_weights(folder)
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as weights:
+            if tensor in weights.keys():  # noqa: SIM118 - it is no mapping
+                return bool(weights.get_tensor(tensor).any())
+    return True
+
+
 def fingerprint(folder: Path) -> str:
     """Return a name for the weights below `folder`, the same for equal weights and another for others."""
     digest = hashlib.sha256()

@@ -14,6 +14,7 @@ from safelight.diffusion.folder import INDEX, SETTINGS, fingerprint, read_index,
 from safelight.diffusion.measuring import measure_decode_s, measure_encode_s, measure_step_times
 from safelight.diffusion.measuring_loras import measure_adapter_costs
 from safelight.diffusion.model_loras import ModelLoras
+from safelight.diffusion.placement import ON_CPU, Placement
 from safelight.diffusion.preview import PreviewMap, fit_preview
 from safelight.diffusion.samplers import SAMPLERS_BY_NAME
 from safelight.diffusion.settings import Settings
@@ -36,6 +37,7 @@ class LoadedModel:
     """
 
     family: Family
+    placement: Placement
     spec: ModelSpec
     weights: str
     preview: PreviewMap
@@ -44,13 +46,13 @@ class LoadedModel:
     controlnets: dict[str, ControlNet] = field(default_factory=dict)
 
 
-def load_model(folder: Path, *, device: str, max_denoiser_rows: int, lora_ranks: int) -> LoadedModel:
+def load_model(folder: Path, *, placement: Placement = ON_CPU, max_denoiser_rows: int, lora_ranks: int) -> LoadedModel:
     """Load and measure the model in `folder`, which is served under the folder's name.
 
     Raises:
         ModelFolderError: if it cannot be served.
     """
-    family = _family_of(folder)(folder, device=device)
+    family = _family_of(folder)(folder, placement=placement)
     settings = _read_settings(folder / SETTINGS, family.defaults)
     width, height = family.native_size
     name = folder.resolve().name
@@ -66,14 +68,17 @@ def load_model(folder: Path, *, device: str, max_denoiser_rows: int, lora_ranks:
         guidance_scale=settings.guidance_scale,
         sampler=settings.sampler,
         samplers=tuple(SAMPLERS_BY_NAME),
-        step_times=measure_step_times(family, max_denoiser_rows=max_denoiser_rows),
-        encode_s=measure_encode_s(family),
-        decode_s=measure_decode_s(family),
+        step_times=measure_step_times(family, placement, max_denoiser_rows=max_denoiser_rows),
+        encode_s=measure_encode_s(family, placement),
+        decode_s=measure_decode_s(family, placement),
         guidance=family.guidance,
-        adapter_costs=measure_adapter_costs(family, loras, max_denoiser_rows=max_denoiser_rows) if lora_ranks else None,
+        adapter_costs=measure_adapter_costs(family, loras, placement, max_denoiser_rows=max_denoiser_rows)
+        if lora_ranks
+        else None,
     )
     return LoadedModel(
         family=family,
+        placement=placement,
         spec=spec,
         weights=fingerprint(folder),
         preview=fit_preview(family),

@@ -9,41 +9,45 @@ import torch
 
 from safelight.core.model import StepTime
 from safelight.diffusion.family import Family
+from safelight.diffusion.placement import Placement
 
 DENOISER_ROWS = (1, 2, 4, 8, 16, 32)
 REPEATS = 3
 
 
-def measure_step_times(family: Family, *, max_denoiser_rows: int) -> tuple[StepTime, ...]:
+def measure_step_times(family: Family, placement: Placement, *, max_denoiser_rows: int) -> tuple[StepTime, ...]:
     """Return the median seconds of a denoiser call for each number of rows up to `max_denoiser_rows`."""
     width, height = family.native_size
     shape = family.latent_shape(width, height)
     conditioning = family.encode([""])[0]
     times = []
     for rows in (count for count in DENOISER_ROWS if count == 1 or count <= max_denoiser_rows):
-        latents, zeros = torch.zeros(rows, *shape), torch.zeros(rows)
-        seconds = _median_seconds(partial(family.denoise, latents, zeros, [conditioning] * rows, zeros))
+        latents = torch.zeros(rows, *shape, device=placement.device, dtype=placement.dtype)
+        zeros = torch.zeros(rows, device=placement.device)
+        seconds = _median_seconds(partial(family.denoise, latents, zeros, [conditioning] * rows, zeros), placement)
         times.append(StepTime(denoiser_rows=rows, seconds=seconds))
     return tuple(times)
 
 
-def measure_encode_s(family: Family) -> float:
+def measure_encode_s(family: Family, placement: Placement) -> float:
     """Return the median seconds of encoding one prompt."""
-    return _median_seconds(lambda: family.encode(["a picture"]))
+    return _median_seconds(lambda: family.encode(["a picture"]), placement)
 
 
-def measure_decode_s(family: Family) -> float:
+def measure_decode_s(family: Family, placement: Placement) -> float:
     """Return the median seconds of decoding one picture."""
     width, height = family.native_size
     latents = torch.zeros(1, *family.latent_shape(width, height))
-    return _median_seconds(lambda: family.decode(latents))
+    return _median_seconds(lambda: family.decode(latents), placement)
 
 
-def _median_seconds(work: Callable[[], object]) -> float:
+def _median_seconds(work: Callable[[], object], placement: Placement) -> float:
     work()
+    placement.wait()
     taken = []
     for _ in range(REPEATS):
         started_s = time.perf_counter()
         work()
+        placement.wait()
         taken.append(time.perf_counter() - started_s)
     return median(taken)

@@ -11,6 +11,7 @@ from safelight.core.model import AdapterCosts
 from safelight.diffusion.family import Conditioning, Family
 from safelight.diffusion.lora.weights import LoraWeights, LowRank
 from safelight.diffusion.model_loras import ModelLoras
+from safelight.diffusion.placement import Placement
 
 DENOISER_ROWS = 8
 RANK = 8
@@ -21,7 +22,9 @@ PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
 FIRST, SECOND = (composition_of([AdapterUse(name=name, scale=1.0)]) for name in ("first", "second"))
 
 
-def measure_adapter_costs(family: Family, loras: ModelLoras, *, max_denoiser_rows: int) -> AdapterCosts:
+def measure_adapter_costs(
+    family: Family, loras: ModelLoras, placement: Placement, *, max_denoiser_rows: int
+) -> AdapterCosts:
     """Return the medians of interleaved calls with two LoRAs on the projections of attention; they are gone afterwards.
 
     Row by row, half of a call carries the one and half the other.
@@ -43,9 +46,10 @@ def measure_adapter_costs(family: Family, loras: ModelLoras, *, max_denoiser_row
             started_s = perf_counter()
             is_switch = folded != loras.folded
             loras.fold(folded)
+            placement.wait()
             if is_switch:
                 switching.append(perf_counter() - started_s)
-            seconds[way].append(_call_s(family, loras, compositions, conditioning))
+            seconds[way].append(_call_s(family, loras, placement, compositions, conditioning))
     loras.fold(NO_ADAPTERS)
     for composition in (FIRST, SECOND):
         loras.evict(composition.names[0])
@@ -68,11 +72,18 @@ def _lora(loras: ModelLoras) -> LoraWeights:
 
 
 def _call_s(
-    family: Family, loras: ModelLoras, compositions: Sequence[Composition], conditioning: Conditioning
+    family: Family,
+    loras: ModelLoras,
+    placement: Placement,
+    compositions: Sequence[Composition],
+    conditioning: Conditioning,
 ) -> float:
     rows = len(compositions)
-    latents = torch.zeros(rows, *family.latent_shape(*family.native_size))
+    shape = family.latent_shape(*family.native_size)
+    latents = torch.zeros(rows, *shape, device=placement.device, dtype=placement.dtype)
+    zeros = torch.zeros(rows, device=placement.device)
     started_s = perf_counter()
     with loras.denoising(compositions):
-        family.denoise(latents, torch.zeros(rows), [conditioning] * rows, torch.zeros(rows))
+        family.denoise(latents, zeros, [conditioning] * rows, zeros)
+    placement.wait()
     return perf_counter() - started_s

@@ -11,6 +11,7 @@ from transformers import AutoTokenizer
 
 from safelight.core.errors import ModelFolderError
 from safelight.diffusion.folder import check_weights, explaining, read_json
+from safelight.diffusion.placement import Placement
 
 TOKENIZERS = frozenset({"CLIPTokenizer", "CLIPTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"})
 """Tokenizer classes that families may name."""
@@ -19,16 +20,16 @@ T5_TOKENIZERS = frozenset({"T5Tokenizer", "T5TokenizerFast", "PreTrainedTokenize
 """Likewise, for a T5 encoder."""
 
 
-def load_part(kind: Any, folder: Path, *, device: torch.device) -> Any:  # noqa: ANN401 - the libraries' classes are untyped
-    """Load one network in single precision, ready to compute and never to learn.
+def load_part(kind: Any, folder: Path, *, placement: Placement) -> Any:  # noqa: ANN401 - the libraries' classes are untyped
+    """Load one network, ready to compute and never to learn.
 
     Raises:
         ModelFolderError: if its folder does not hold whole safetensors weights of this kind.
     """
     check_weights(folder)
     with explaining(folder):
-        part = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, dtype=torch.float32)
-    return part.to(device).eval().requires_grad_(requires_grad=False)
+        part = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, dtype=placement.dtype)
+    return part.to(placement.device).eval().requires_grad_(requires_grad=False)
 
 
 def load_tokenizer(folder: Path) -> Any:  # noqa: ANN401 - likewise
@@ -79,6 +80,6 @@ def encode(autoencoder: AutoencoderKL, signal: Tensor, noise: Tensor) -> Tensor:
 def decode(autoencoder: AutoencoderKL, latents: Tensor) -> Tensor:
     """Return pictures as (rows, height, width, 3) bytes."""
     config = autoencoder.config
-    scaled = latents / config.scaling_factor + (config.shift_factor or 0.0)
+    scaled = latents.to(autoencoder.device) / config.scaling_factor + (config.shift_factor or 0.0)
     signal = autoencoder.decode(scaled, return_dict=False)[0]
     return (signal / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -22,9 +22,9 @@ class PreviewMap:
     def paint(self, x0: Tensor) -> Pixels:
         """Return latents of shape (channels, height, width) as a picture with a pixel for each place."""
         channels, height, width = x0.shape
-        places = x0.reshape(channels, -1).T
+        places = x0.reshape(channels, -1).T.cpu()
         colours = places @ self.weights[:-1] + self.weights[-1]
-        rgb = colours.clamp(0, 255).round().to(torch.uint8).cpu().numpy().tobytes()
+        rgb = colours.clamp(0, 255).round().to(torch.uint8).numpy().tobytes()
         return Pixels(width=width, height=height, rgb=rgb)
 
 

@@ -54,7 +54,9 @@ class Row:
 def levels_now(rows: Sequence[Row]) -> Levels:
     """Return the level that each row is at."""
     return _levels(
-        [row.schedule.alpha[row.steps_done] for row in rows], [row.schedule.sigma[row.steps_done] for row in rows]
+        [row.schedule.alpha[row.steps_done] for row in rows],
+        [row.schedule.sigma[row.steps_done] for row in rows],
+        rows[0].latent.device,
     )
 
 
@@ -63,6 +65,7 @@ def levels_after(rows: Sequence[Row]) -> Levels:
     return _levels(
         [row.schedule.alpha_after[row.steps_done] for row in rows],
         [row.schedule.sigma_after[row.steps_done] for row in rows],
+        rows[0].latent.device,
     )
 
 
@@ -72,10 +75,12 @@ def before(rows: Sequence[Row], x0: Tensor) -> Before:
     levels = _levels(
         [row.schedule.alpha[step] for row, step in zip(rows, last, strict=True)],
         [row.schedule.sigma[step] for row, step in zip(rows, last, strict=True)],
+        x0.device,
     )
     estimates = [present if row.x0 is None else row.x0 for row, present in zip(rows, x0, strict=True)]
     return Before(x0=torch.stack(estimates), levels=levels)
 
 
-def _levels(alpha: list[Tensor], sigma: list[Tensor]) -> Levels:
-    return Levels(alpha=torch.stack(alpha).view(-1, 1, 1, 1), sigma=torch.stack(sigma).view(-1, 1, 1, 1))
+def _levels(alpha: list[Tensor], sigma: list[Tensor], device: torch.device) -> Levels:
+    both = torch.stack([torch.stack(alpha), torch.stack(sigma)]).to(device).view(2, -1, 1, 1, 1)
+    return Levels(alpha=both[0], sigma=both[1])

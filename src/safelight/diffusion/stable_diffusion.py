@@ -25,6 +25,7 @@ from safelight.diffusion.parts import (
     load_tokenizer,
     tokenize,
 )
+from safelight.diffusion.placement import Placement
 from safelight.diffusion.residuals import Residuals, unet_arguments
 from safelight.diffusion.schedule import Schedule, diffusion_schedule
 from safelight.diffusion.settings import Settings
@@ -45,13 +46,13 @@ class StableDiffusion:
     name = "stable-diffusion"
     pipeline = "StableDiffusionPipeline"
 
-    def __init__(self, folder: Path, *, device: str) -> None:
+    def __init__(self, folder: Path, *, placement: Placement) -> None:
         read_index(folder, allowed=ALLOWED)
-        self._device = torch.device(device)
+        self._placement = placement
         self._tokenizer = load_tokenizer(folder / "tokenizer")
-        self._text_encoder = load_part(CLIPTextModel, folder / "text_encoder", device=self._device)
-        self._unet = load_part(UNet2DConditionModel, folder / "unet", device=self._device)
-        self._vae = load_part(AutoencoderKL, folder / "vae", device=self._device)
+        self._text_encoder = load_part(CLIPTextModel, folder / "text_encoder", placement=placement)
+        self._unet = load_part(UNet2DConditionModel, folder / "unet", placement=placement)
+        self._vae = load_part(AutoencoderKL, folder / "vae", placement=placement.in_single_precision)
         with explaining(folder / "scheduler"):
             scheduler = DDIMScheduler.from_config(read_json(folder / "scheduler" / "scheduler_config.json"))
         self._scheduler_config: Mapping[str, Any] = dict(scheduler.config)
@@ -104,7 +105,7 @@ class StableDiffusion:
     def encode(self, prompts: Sequence[str | None]) -> list[Conditioning]:
         """Encode prompts in one batch; None is what guidance steers away from where nobody said what."""
         tokens = tokenize(self._tokenizer, prompts)
-        contexts = self._text_encoder(tokens.to(self._device))[0]
+        contexts = self._text_encoder(tokens.to(self._placement.device))[0]
         return [
             Conditioning(context=context, prompt_tokens=words)
             for context, words in zip(contexts, count_words(self._tokenizer, tokens), strict=True)
@@ -127,7 +128,7 @@ class StableDiffusion:
 
     def control_hint(self, picture: Pixels) -> Tensor:
         """Return a control picture, of the size of the picture to paint, as this family's ControlNets read it."""
-        return pixel_hint(picture).to(self._device)
+        return pixel_hint(picture).to(self._placement.device)
 
     def estimate_x0(self, latents: Tensor, prediction: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """Return the clean latents that a prediction stands for."""

@@ -17,7 +17,7 @@ from safelight.core.model import Guidance
 from safelight.core.pixels import Pixels
 from safelight.diffusion.controls import ControlBase, latent_hint, latent_shift, pixel_hint, plain_config
 from safelight.diffusion.family import Conditioning
-from safelight.diffusion.folder import class_in, explaining, read_index, read_json
+from safelight.diffusion.folder import class_in, explaining, has_numbers, read_index, read_json
 from safelight.diffusion.joint_attention import CountedJointAttention
 from safelight.diffusion.parts import (
     T5_TOKENIZERS,
@@ -30,6 +30,7 @@ from safelight.diffusion.parts import (
     load_tokenizer,
     tokenize,
 )
+from safelight.diffusion.placement import Placement
 from safelight.diffusion.residuals import Residuals
 from safelight.diffusion.schedule import Schedule, flow_schedule
 from safelight.diffusion.settings import Settings
@@ -48,6 +49,8 @@ ALLOWED = {
 T5_TOKENS = 256
 """Tokens of a prompt as T5 reads it; without T5, diffusers puts so many tokens of zeros in their place."""
 
+T5_LAST_NORM = "encoder.final_layer_norm.weight"
+
 DEFAULTS = Settings(steps=28, guidance_scale=5.0, sampler="dpm++2m")
 
 
@@ -57,25 +60,25 @@ class StableDiffusion3:
     name = "stable-diffusion-3"
     pipeline = "StableDiffusion3Pipeline"
 
-    def __init__(self, folder: Path, *, device: str) -> None:
+    def __init__(self, folder: Path, *, placement: Placement) -> None:
         index = read_index(folder, allowed=ALLOWED)
-        self._device = torch.device(device)
+        self._placement = placement
         self._tokenizers = [load_tokenizer(folder / part) for part in ("tokenizer", "tokenizer_2")]
         self._text_encoder, self._text_encoder_2 = (
-            load_part(CLIPTextModelWithProjection, folder / part, device=self._device)
+            load_part(CLIPTextModelWithProjection, folder / part, placement=placement)
             for part in ("text_encoder", "text_encoder_2")
         )
-        self._transformer = load_part(SD3Transformer2DModel, folder / "transformer", device=self._device)
-        self._has_t5 = class_in(index, "text_encoder_3") is not None
+        self._transformer = load_part(SD3Transformer2DModel, folder / "transformer", placement=placement)
+        # One that answers zeros, as the shipped models have for stock pipelines' sake, is as good as none.
+        t5 = folder / "text_encoder_3"
+        self._has_t5 = class_in(index, "text_encoder_3") is not None and has_numbers(t5, T5_LAST_NORM)
         if self._has_t5:
             self._tokenizer_3 = load_tokenizer(folder / "tokenizer_3")
-            self._text_encoder_3 = load_part(T5EncoderModel, folder / "text_encoder_3", device=self._device)
-            # One that answers zeros, as the shipped models have for stock pipelines' sake, is as good as none.
-            self._has_t5 = bool(self._text_encoder_3.encoder.final_layer_norm.weight.any())
+            self._text_encoder_3 = load_part(T5EncoderModel, t5, placement=placement)
         if not self._has_t5:
             for block in self._transformer.transformer_blocks:
                 block.attn.set_processor(CountedJointAttention(T5_TOKENS))
-        self._vae = load_part(AutoencoderKL, folder / "vae", device=self._device)
+        self._vae = load_part(AutoencoderKL, folder / "vae", placement=placement.in_single_precision)
         with explaining(folder / "scheduler"):
             scheduler = FlowMatchEulerDiscreteScheduler.from_config(
                 read_json(folder / "scheduler" / "scheduler_config.json")
@@ -149,9 +152,9 @@ class StableDiffusion3:
 
     def _read_with_t5(self, prompts: Sequence[str | None], width: int) -> Tensor:
         if not self._has_t5:
-            return torch.zeros(len(prompts), 1, width, device=self._device)
+            return torch.zeros(len(prompts), 1, width, device=self._placement.device, dtype=self._placement.dtype)
         tokens = tokenize(self._tokenizer_3, prompts, T5_TOKENS)
-        return self._text_encoder_3(tokens.to(self._device))[0]
+        return self._text_encoder_3(tokens.to(self._placement.device))[0]
 
     def denoise(
         self,

@@ -25,6 +25,7 @@ from safelight.diffusion.parts import (
     load_tokenizer,
     tokenize,
 )
+from safelight.diffusion.placement import Placement
 from safelight.diffusion.residuals import Residuals, unet_arguments
 from safelight.diffusion.schedule import Schedule, diffusion_schedule
 from safelight.diffusion.settings import Settings
@@ -47,15 +48,15 @@ class StableDiffusionXL:
     name = "stable-diffusion-xl"
     pipeline = "StableDiffusionXLPipeline"
 
-    def __init__(self, folder: Path, *, device: str) -> None:
+    def __init__(self, folder: Path, *, placement: Placement) -> None:
         index = read_index(folder, allowed=ALLOWED)
         self._zeroes_absent = bool(index.get("force_zeros_for_empty_prompt", True))
-        self._device = torch.device(device)
+        self._placement = placement
         self._tokenizers = [load_tokenizer(folder / part) for part in ("tokenizer", "tokenizer_2")]
-        self._text_encoder = load_part(CLIPTextModel, folder / "text_encoder", device=self._device)
-        self._text_encoder_2 = load_part(CLIPTextModelWithProjection, folder / "text_encoder_2", device=self._device)
-        self._unet = load_part(UNet2DConditionModel, folder / "unet", device=self._device)
-        self._vae = load_part(AutoencoderKL, folder / "vae", device=self._device)
+        self._text_encoder = load_part(CLIPTextModel, folder / "text_encoder", placement=placement)
+        self._text_encoder_2 = load_part(CLIPTextModelWithProjection, folder / "text_encoder_2", placement=placement)
+        self._unet = load_part(UNet2DConditionModel, folder / "unet", placement=placement)
+        self._vae = load_part(AutoencoderKL, folder / "vae", placement=placement.in_single_precision)
         with explaining(folder / "scheduler"):
             scheduler = DDIMScheduler.from_config(read_json(folder / "scheduler" / "scheduler_config.json"))
         self._scheduler_config: Mapping[str, Any] = dict(scheduler.config)
@@ -109,12 +110,12 @@ class StableDiffusionXL:
         """Encode prompts in one batch; None is what guidance steers away from where nobody said what."""
         tokens = [tokenize(tokenizer, prompts) for tokenizer in self._tokenizers]
         first, second = (
-            encoder(numbers.to(self._device), output_hidden_states=True)
+            encoder(numbers.to(self._placement.device), output_hidden_states=True)
             for encoder, numbers in zip((self._text_encoder, self._text_encoder_2), tokens, strict=True)
         )
         contexts, pooled = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1), second.text_embeds
         if self._zeroes_absent:
-            said = torch.tensor([prompt is not None for prompt in prompts], device=self._device)
+            said = torch.tensor([prompt is not None for prompt in prompts], device=self._placement.device)
             contexts, pooled = contexts * said.view(-1, 1, 1), pooled * said.view(-1, 1)
         words = count_words(self._tokenizers[0], tokens[0])
         return [
@@ -144,7 +145,7 @@ class StableDiffusionXL:
 
     def control_hint(self, picture: Pixels) -> Tensor:
         """Return a control picture, of the size of the picture to paint, as this family's ControlNets read it."""
-        return pixel_hint(picture).to(self._device)
+        return pixel_hint(picture).to(self._placement.device)
 
     def estimate_x0(self, latents: Tensor, prediction: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
         """Return the clean latents that a prediction stands for."""

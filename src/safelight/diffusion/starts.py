@@ -36,7 +36,7 @@ class Beginning:
     latent: Tensor
     kept: Kept | None = None
 
-    def to(self, device: str) -> "Beginning":
+    def to(self, device: torch.device) -> "Beginning":
         """Return it on a device."""
         kept = self.kept
         if kept is not None:

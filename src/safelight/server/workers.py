@@ -65,7 +65,10 @@ class _Life:
 
 
 class Crew:
-    """Keeps `size` workers running and passes messages on; `worker-1.2` is the second process of the second place."""
+    """Keeps `size` workers running and passes messages on; `worker-1.2` is the second process of the second place.
+
+    Each is told its place by `--place`, after `argv`.
+    """
 
     def __init__(self, argv: Sequence[str], *, size: int, log: Log) -> None:
         self._argv = tuple(argv)
@@ -115,7 +118,7 @@ class Crew:
         while True:
             name = f"worker-{place}.{incarnation}"
             began_s = loop.time()
-            life = await self._live(name, listener)
+            life = await self._live(name, (*self._argv, "--place", str(place)), listener)
             if self._is_stopping:
                 return
             failed_starts = 0 if life.was_ready else failed_starts + life.weight
@@ -128,12 +131,12 @@ class Crew:
             incarnation += 1
             listener.restarting(name)
 
-    async def _live(self, name: str, listener: CrewListener) -> _Life:
+    async def _live(self, name: str, argv: Sequence[str], listener: CrewListener) -> _Life:
         """Run one process to its end."""
         try:
-            process = await WorkerProcess.start(name, self._argv, self._log)
+            process = await WorkerProcess.start(name, argv, self._log)
         except OSError as error:
-            return _Life(was_ready=False, weight=START_TRIES, last_words=_cannot_start(self._argv[0], error))
+            return _Life(was_ready=False, weight=START_TRIES, last_words=_cannot_start(argv[0], error))
         self._processes[name] = process
         try:
             await self._attend(process, listener)

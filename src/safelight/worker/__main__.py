@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 from safelight.adapters.modes import DEFAULT_POLICY, POLICY_NAMES
-from safelight.core.errors import ModelFolderError
+from safelight.core.errors import ModelFolderError, PlacementError
 from safelight.worker.process import run_worker
+
+AUTO = "auto"
 
 
 def main() -> int:
@@ -17,7 +19,9 @@ def main() -> int:
     parser.add_argument("--model", action="append", type=Path, required=True, help="a diffusers folder; repeatable")
     parser.add_argument("--max-denoiser-rows", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default=AUTO, help="a device as torch calls it, or auto")
+    parser.add_argument("--dtype", default=AUTO, help="float32, bfloat16, float16 or auto")
+    parser.add_argument("--place", type=int, default=0, help="of this worker among all; they take turns over the GPUs")
     parser.add_argument("--adapter-mode", choices=POLICY_NAMES, default=DEFAULT_POLICY)
     arguments = parser.parse_args()
     # The server ends its workers by closing their input, so that Ctrl-C reaches only the server.
@@ -26,18 +30,19 @@ def main() -> int:
     os.environ.setdefault("TQDM_DISABLE", "1")
 
     from safelight.diffusion.engine import DiffusionEngine
+    from safelight.diffusion.placement import find_placement
 
     def make_engine() -> DiffusionEngine:
         return DiffusionEngine.load(
             arguments.model,
-            device=arguments.device,
+            placement=find_placement(arguments.device, arguments.dtype, place=arguments.place),
             threads=arguments.threads,
             max_denoiser_rows=arguments.max_denoiser_rows,
         )
 
     try:
         run_worker(make_engine, max_denoiser_rows=arguments.max_denoiser_rows, adapter_mode=arguments.adapter_mode)
-    except ModelFolderError as error:
+    except (ModelFolderError, PlacementError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -51,7 +51,7 @@ def control_residuals(
             contexts=torch.stack([conditionings[row].context for row in rows]),
             pooled=torch.stack(pooled) if pooled else None,
             guidance=guidance[rows],
-            hints=torch.stack([control.hint for _, control in mine]),
+            hints=torch.stack([control.hint for _, control in mine]).to(latents),
             scales=latents.new_tensor([control.scale for _, control in mine]),
         )
         return nets[name](inputs).scattered(rows, len(latents))

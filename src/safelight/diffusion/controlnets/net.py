@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from safelight.core.errors import AdapterFileError, ModelFolderError
 from safelight.diffusion.controlnets.kind import ControlInputs, ControlKind
 from safelight.diffusion.controlnets.kinds import control_kind
 from safelight.diffusion.controls import ControlBase
 from safelight.diffusion.folder import read_json
 from safelight.diffusion.parts import load_part
+from safelight.diffusion.placement import Placement
 from safelight.diffusion.residuals import Residuals
 
 CONFIG = "config.json"
@@ -27,7 +26,7 @@ class ControlNet:
         self._base = base
 
     @classmethod
-    def load(cls, folder: Path, base: ControlBase, *, device: str) -> "ControlNet":
+    def load(cls, folder: Path, base: ControlBase, *, placement: Placement) -> "ControlNet":
         """Load the ControlNet in a diffusers folder, to be used beside a model of which `base` tells.
 
         Raises:
@@ -35,7 +34,7 @@ class ControlNet:
         """
         kind = control_kind(base.controlnet)
         try:
-            network = _load_network(kind, folder, device=torch.device(device))
+            network = _load_network(kind, folder, placement)
         except ModelFolderError as error:
             raise AdapterFileError(str(error)) from error
         if reason := next(_misfits(kind, network.config, base), None):
@@ -53,7 +52,7 @@ class ControlNet:
         return self._kind.call(self._network, self._base, inputs)
 
 
-def _load_network(kind: ControlKind, folder: Path, *, device: torch.device) -> Any:  # noqa: ANN401 - likewise
+def _load_network(kind: ControlKind, folder: Path, placement: Placement) -> Any:  # noqa: ANN401 - likewise
     named, wanted = read_json(folder / CONFIG).get("_class_name"), kind.network.__name__
     if named != wanted:
         raise AdapterFileError(
@@ -63,7 +62,7 @@ def _load_network(kind: ControlKind, folder: Path, *, device: torch.device) -> A
         # diffusers' class for FLUX calls another of its own by an old name.
         warnings.filterwarnings("ignore", "`FluxPosEmbed` is deprecated", FutureWarning)
         try:
-            return load_part(kind.network, folder, device=device)
+            return load_part(kind.network, folder, placement=placement)
         except NotImplementedError as error:  # so torch refuses to move what no file filled
             raise AdapterFileError(
                 f"{str(folder)!r} lacks tensors that its {CONFIG} asks for; fetch it again."

@@ -11,10 +11,10 @@ from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
 from safelight.diffusion.joint_attention import CountedJointAttention
 from safelight.diffusion.parts import load_part, load_tokenizer
+from safelight.diffusion.placement import ON_CPU
 from safelight.diffusion.stable_diffusion_3 import T5_TOKENS, encode_clips
 from safelight.diffusion.training.data import to_signal
 
-CPU = torch.device("cpu")
 ENCODED_AT_ONCE = 64
 
 
@@ -65,17 +65,17 @@ def load_base(folder: Path) -> BaseModel:
     Raises:
         ModelFolderError: if it is not a whole model.
     """
-    denoiser = load_part(SD3Transformer2DModel, folder / "transformer", device=CPU)
+    denoiser = load_part(SD3Transformer2DModel, folder / "transformer", placement=ON_CPU)
     count_zeros(denoiser)
     return BaseModel(
         name=folder.resolve().name,
         tokenizer=load_tokenizer(folder / "tokenizer"),
         text_encoders=[
-            load_part(CLIPTextModelWithProjection, folder / part, device=CPU)
+            load_part(CLIPTextModelWithProjection, folder / part, placement=ON_CPU)
             for part in ("text_encoder", "text_encoder_2")
         ],
         denoiser=denoiser,
-        autoencoder=load_part(AutoencoderKL, folder / "vae", device=CPU),
+        autoencoder=load_part(AutoencoderKL, folder / "vae", placement=ON_CPU),
     )
 
 
