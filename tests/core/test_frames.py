@@ -22,6 +22,7 @@ from safelight.core.work import (
     Failed,
     Finished,
     Job,
+    Prefetch,
     Ready,
     RemoveAdapter,
     Run,
@@ -78,6 +79,7 @@ requests = st.builds(
     preview_every=counts,
     deadline_s=st.none() | times_s,
     loras=st.lists(uses, max_size=3).map(tuple),
+    grace_steps=counts,
     controls=st.lists(controls, max_size=2).map(tuple),
 )
 COMMANDS = {
@@ -86,13 +88,21 @@ COMMANDS = {
     Stop: st.builds(Stop),
     AddAdapter: st.builds(AddAdapter, handle=words, name=words, path=words),
     RemoveAdapter: st.builds(RemoveAdapter, handle=words),
+    Prefetch: st.builds(Prefetch, handles=st.lists(words, max_size=3).map(tuple)),
 }
 EVENTS = {
     Ready: st.builds(Ready, models=st.lists(specs, max_size=2).map(tuple), max_denoiser_rows=counts),
     Started: st.builds(Started, request_id=words),
     Stepped: st.builds(Stepped, request_id=words, step=counts, steps=counts, preview=st.none() | pixels),
     Ticked: st.builds(Ticked, model=words, denoiser_rows=counts, seconds=seconds),
-    Finished: st.builds(Finished, request_id=words, picture=pixels, compute_s=seconds, prompt_tokens=counts),
+    Finished: st.builds(
+        Finished,
+        request_id=words,
+        picture=pixels,
+        compute_s=seconds,
+        prompt_tokens=counts,
+        steps_without_loras=counts,
+    ),
     Failed: st.builds(Failed, request_id=words, message=words),
     Dropped: st.builds(Dropped, request_id=words),
     AdapterAdded: st.builds(AdapterAdded, handle=words, spec=adapter_specs),

@@ -31,6 +31,11 @@ class NullEngine:
         assert all(self.resident.issuperset(request.adapters) for request in requests)
         self._requests |= {request.id: request for request in requests}
 
+    def equip(self, requests: Sequence[ImageRequest]) -> None:
+        assert all(self.resident.issuperset(request.adapters) for request in requests)
+        assert all(not self._requests[request.id].loras for request in requests), "they have their LoRAs"
+        self._requests |= {request.id: request for request in requests}
+
     def step(self, request_ids: Sequence[str]) -> tuple[str, ...]:
         if self._step_s:
             time.sleep(self._step_s)

@@ -45,7 +45,16 @@ class RemoveAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     handle: str
 
 
-WorkerCommand = Run | Cancel | Stop | AddAdapter | RemoveAdapter
+class Prefetch(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Jobs that may come will need these adapters, soonest first; takes the place of what was said before.
+
+    They are read into host memory as far as it goes.
+    """
+
+    handles: tuple[str, ...]
+
+
+WorkerCommand = Run | Cancel | Stop | AddAdapter | RemoveAdapter | Prefetch
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -84,12 +93,14 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     Attributes:
         compute_s: seconds of encoding, ticks and decoding that this picture took part in.
         prompt_tokens: tokens of the prompt that the model saw.
+        steps_without_loras: steps that ran before the picture's LoRAs were there.
     """
 
     request_id: str
     picture: Pixels
     compute_s: float
     prompt_tokens: int
+    steps_without_loras: int = 0
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

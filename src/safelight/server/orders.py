@@ -71,6 +71,7 @@ def specify(order: Order, model: ModelSpec, *, arrived_s: float) -> tuple[ImageR
             deadline_s=options.deadline_s,
             preview_every=max(1, steps // PREVIEWS),
             loras=options.uses,
+            grace_steps=options.lora_grace_steps or 0,
             controls=tuple(
                 msgspec.structs.replace(use, image=fit(use.image, (width, height))) for use in order.controls
             ),

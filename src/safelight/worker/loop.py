@@ -9,6 +9,7 @@ from safelight.adapters.modes import DEFAULT_POLICY
 from safelight.adapters.room import Room
 from safelight.control.replica import ReplicaScheduler, Tick
 from safelight.core.errors import SafelightError
+from safelight.core.request import ImageRequest
 from safelight.core.work import (
     AddAdapter,
     Cancel,
@@ -16,6 +17,7 @@ from safelight.core.work import (
     Failed,
     Finished,
     Job,
+    Prefetch,
     Ready,
     RemoveAdapter,
     Run,
@@ -44,7 +46,10 @@ class _Held:
     job: Job
     steps_done: int = 0
     compute_s: float = 0.0
+    is_scheduled: bool = False
     has_begun: bool = False
+    lacks_loras: bool = False
+    steps_without_loras: int = 0
 
 
 class WorkerLoop:
@@ -109,6 +114,8 @@ class WorkerLoop:
                 self._cabinet.add(command)
             case RemoveAdapter(handle=handle):
                 self._cabinet.remove(handle)
+            case Prefetch(handles=handles):
+                self._cabinet.expect(handles, time.monotonic())
             case WeightsRead():
                 self._cabinet.take_in(command, time.monotonic())
             case Stop() | None:
@@ -123,16 +130,26 @@ class WorkerLoop:
             self._cabinet.hold(request.id, request.adapters, time.monotonic())
 
     def _admit(self) -> None:
-        """Schedule the rows whose adapters are all there, and give up those whose adapters never will be."""
+        """Schedule the rows that may run with the adapters that are there, and give up those that never may."""
         while (loss := self._cabinet.loss) is not None:
             self._fail([loss.row], loss.reason)
         for row, job in list(self._awaiting.items()):
-            if not job.request.adapters or self._cabinet.is_ready(row):
+            has_all = not job.request.adapters or self._cabinet.is_ready(row)
+            if has_all:
                 del self._awaiting[row]
-                self._scheduler.hold(job)
+            if self._held[row].is_scheduled:
+                if has_all:
+                    self._scheduler.equip(row)
+            elif has_all or self._may_run_bare(job.request):
+                self._held[row].is_scheduled = True
+                self._scheduler.hold(job, has_loras=has_all)
+
+    def _may_run_bare(self, request: ImageRequest) -> bool:
+        """Whether only LoRAs are missing, and the picture may begin without."""
+        return request.grace_steps > 0 and (not request.controls or self._cabinet.has_controlnets(request.id))
 
     def _run(self, tick: Tick) -> None:
-        self._begin([row for row in tick.request_ids if not self._held[row].has_begun])
+        self._prepare(tick)
         rows = tick.request_ids
         if not self._held.keys() >= set(rows) or not self._fold(tick):
             return
@@ -156,24 +173,36 @@ class WorkerLoop:
             return False
         return True
 
-    def _begin(self, rows: Sequence[str]) -> None:
-        if not rows:
+    def _prepare(self, tick: Tick) -> None:
+        """Begin the rows of `tick` that have not begun, and give their LoRAs to those that ran without until now."""
+        held = {row: self._held[row] for row in tick.request_ids}
+        bare = {row: held[row].job.request.without_loras() for row in tick.bare}
+        fresh = [bare.get(row, each.job.request) for row, each in held.items() if not each.has_begun]
+        late = [each.job.request for row, each in held.items() if each.lacks_loras and row not in bare]
+        self._encode(fresh, self._engine.begin)
+        self._encode(late, self._engine.equip)
+
+    def _encode(self, requests: Sequence[ImageRequest], encode: Callable[[Sequence[ImageRequest]], None]) -> None:
+        if not requests:
             return
         started_s = time.perf_counter()
         try:
-            self._engine.begin([self._held[row].job.request for row in rows])
+            encode(requests)
         except (RuntimeError, SafelightError) as error:
-            if len(rows) == 1:
-                self._fail(rows, f"The prompt could not be encoded: {error}")
+            if len(requests) == 1:
+                self._fail([requests[0].id], f"The prompt could not be encoded: {error}")
             else:
-                for row in rows:
-                    self._begin([row])
+                for request in requests:
+                    self._encode([request], encode)
             return
         seconds = time.perf_counter() - started_s
-        for row in rows:
-            self._held[row].has_begun = True
-            self._held[row].compute_s += seconds
-            self._send(Started(request_id=row))
+        for request in requests:
+            held = self._held[request.id]
+            held.compute_s += seconds
+            held.lacks_loras = request.loras != held.job.request.loras
+            if not held.has_begun:
+                held.has_begun = True
+                self._send(Started(request_id=request.id))
 
     def _account(self, tick: Tick, rows: Sequence[str], seconds: float) -> tuple[str, ...]:
         """Note one tick of `rows`, report it, and return those that have all their steps."""
@@ -182,6 +211,7 @@ class WorkerLoop:
         for row in rows:
             held = self._held[row]
             held.steps_done += 1
+            held.steps_without_loras += row in tick.bare
             held.compute_s += seconds
             self._send(self._progress(held))
         return self._scheduler.tick_done(tick, seconds)
@@ -204,7 +234,11 @@ class WorkerLoop:
             held = self._let_go(row)
             self._send(
                 Finished(
-                    request_id=row, picture=picture, compute_s=held.compute_s + seconds, prompt_tokens=prompt_tokens
+                    request_id=row,
+                    picture=picture,
+                    compute_s=held.compute_s + seconds,
+                    prompt_tokens=prompt_tokens,
+                    steps_without_loras=held.steps_without_loras,
                 )
             )
 
