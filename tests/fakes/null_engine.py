@@ -17,7 +17,8 @@ class NullEngine:
     """Gives flat grey pictures; each step sleeps for `step_s` whatever the batch.
 
     It takes any file for a LoRA that is not called broken: for its last model if the name begins with "small", else
-    for its first.
+    for its first. As long as there is a file beside it that ends in `.lock`, it reads on, and makes one that ends in
+    `.reading`.
     """
 
     def __init__(self, *, step_s: float = 0.0, names: Sequence[str] = ("null-large", "null-small")) -> None:
@@ -55,6 +56,9 @@ class NullEngine:
         self._requests.pop(request_id, None)
 
     def read_adapter(self, name: str, path: Path) -> tuple[AdapterSpec, bytes]:
+        while path.with_suffix(".lock").exists():
+            path.with_suffix(".reading").touch()
+            time.sleep(0.001)
         if "broken" in path.name:
             raise AdapterFileError(f"{path.name!r} is broken.")
         model = self.models[-1 if name.startswith("small") else 0]
