@@ -245,8 +245,10 @@ def test_what_is_announced_is_read_before_the_job_comes():
 
 def test_what_is_announced_before_it_was_looked_at_is_read_after():
     engine = WaywardEngine()
-    watch = once(Stepped, lambda: until_read(engine) or (), request_id="plain", step=LONG - 1)
-    play(engine, [Prefetch(handles=("outline@1", "ghost@1")), add("outline"), run("plain", steps=LONG)], watch)
+    looked = once(AdapterAdded, lambda: [run("plain")])
+    watch = once(Started, lambda: until_read(engine) or (), request_id="plain")
+    commands = [Prefetch(handles=("outline@1", "ghost@1")), add("outline")]
+    play(engine, commands, lambda event: (*looked(event), *watch(event)))
     assert engine.reads == ["outline"] * 2
     assert engine.moves == []
 
