@@ -121,7 +121,8 @@ class DiffusionEngine:
             row.wanted = encoded[request.prompt, text]
             row.unwanted = encoded[request.negative_prompt or None, text] if request.is_guided else None
         for request in requests:
-            self._rows[request.id].loras = request.composition
+            row = self._rows[request.id]
+            row.request, row.loras = request, request.composition
 
     @torch.inference_mode()
     def step(self, request_ids: Sequence[str]) -> tuple[str, ...]:
