@@ -207,6 +207,87 @@ def test_a_prefetch_takes_no_bytes_that_a_granted_row_waits_for():
     assert residency.hold("waiting", [adapter("small", weights_bytes=50)], 1.0) == []
 
 
+def test_what_is_expected_is_read_into_host_memory_one_after_another(residency):
+    assert residency.expect([A, B], 0.0) == [LoadToHost(adapter=A)]
+    assert residency.loaded(A.handle) == [LoadToHost(adapter=B)]
+    assert residency.loaded(B.handle) == []
+    assert residency.stage(A.handle) is Stage.ON_HOST
+
+
+def test_what_is_expected_is_read_when_all_reads_for_rows_are_over(residency):
+    residency.hold("row", [A], 0.0)
+    assert residency.expect([B], 0.0) == []
+    assert residency.loaded(A.handle) == [LoadToDevice(adapter=A), LoadToHost(adapter=B)]
+
+
+def test_a_row_that_was_expected_finds_its_adapters_in_host_memory(residency):
+    residency.expect([A], 0.0)
+    residency.loaded(A.handle)
+    assert residency.hold("row", [A], 1.0) == [LoadToDevice(adapter=A)]
+
+
+def test_what_is_expected_takes_the_place_of_what_was_used_longest_ago(residency):
+    for now, each in enumerate((A, B, C)):
+        serve(residency, each, now=float(now))
+    assert residency.expect([D], 3.0) == [EvictFromHost(adapter=A), LoadToHost(adapter=D)]
+
+
+def test_what_is_expected_drives_out_nothing_that_is_expected_too(residency):
+    residency.expect([A, B, C, D], 0.0)
+    settle(residency)
+    assert [residency.stage(each.handle) for each in (A, B, C, D)] == [Stage.ON_HOST] * 3 + [Stage.ABSENT]
+
+
+def test_rows_take_the_room_of_what_is_expected_last_first(residency):
+    residency.expect([A, B, C], 0.0)
+    settle(residency)
+    assert residency.hold("row", [D], 1.0) == [EvictFromHost(adapter=C), LoadToHost(adapter=D)]
+
+
+def test_what_is_no_longer_expected_makes_room_first(residency):
+    residency.expect([A, B, C], 0.0)
+    settle(residency)
+    residency.expect([B, C], 1.0)
+    assert residency.hold("row", [D], 1.0) == [EvictFromHost(adapter=A), LoadToHost(adapter=D)]
+
+
+def test_an_expected_adapter_that_cannot_be_read_is_not_tried_again_before_it_is_expected_anew(residency):
+    residency.expect([A, B], 0.0)
+    assert residency.failed(A.handle) == [LoadToHost(adapter=B)]
+    assert residency.loaded(B.handle) == []
+    assert residency.expect([A], 1.0) == [LoadToHost(adapter=A)]
+
+
+def test_an_expected_adapter_may_be_forgotten(residency):
+    residency.expect([A, B], 0.0)
+    residency.loaded(A.handle)
+    assert residency.forget(A.handle) == [EvictFromHost(adapter=A)]
+    residency.forget(B.handle)
+    assert residency.loaded(B.handle) == [EvictFromHost(adapter=B)]
+
+
+def test_a_row_has_its_controlnets_as_soon_as_they_are_on_the_device(residency):
+    residency.hold("row", [A, EDGES], 0.0)
+    residency.loaded(EDGES.handle)
+    assert not residency.has_controlnets("row")
+    residency.loaded(EDGES.handle)
+    assert residency.has_controlnets("row")
+    assert not residency.is_ready("row")
+
+
+def test_a_row_that_waits_for_room_does_not_have_the_controlnets_that_others_hold(residency):
+    serve(residency, EDGES, now=0.0)
+    residency.hold("first", [A, B], 0.0)
+    residency.hold("second", [C, EDGES], 0.0)
+    settle(residency)
+    assert not residency.has_controlnets("second")
+
+
+def test_a_row_without_controlnets_lacks_none(residency):
+    residency.hold("row", [A], 0.0)
+    assert residency.has_controlnets("row")
+
+
 def test_those_who_hold_an_adapter_are_told_in_their_order(residency):
     for row_id, adapters in (("first", [A, B]), ("second", [B]), ("third", [A])):
         residency.hold(row_id, adapters, 0.0)

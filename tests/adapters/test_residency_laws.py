@@ -38,6 +38,7 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         self.adapters = [Registered(spec=spec, generation=1) for spec in SPECS]
         self.host, self.device, self.loading = {}, {}, {}
         self.rows, self.lost = {}, set()
+        self.expected = set()
         self.arrived = 0
 
     def granted(self):
@@ -67,7 +68,10 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         match move:
             case LoadToHost():
                 assert handle not in self.host, "nothing is loaded twice"
-                assert self.users(handle, self.rows.keys() - self.lost), "nothing is loaded for nobody"
+                is_held = self.users(handle, self.rows.keys() - self.lost)
+                assert is_held or handle in self.expected, "nothing is loaded for nobody"
+                reads = [place for place in self.loading.values() if place is self.host]
+                assert is_held or not reads, "what is merely expected is read when nothing else is"
                 self.host[handle] = move.adapter.spec
                 self.loading[handle] = self.host
             case LoadToDevice():
@@ -92,6 +96,12 @@ class ResidencyUnderFire(RuleBasedStateMachine):
             self.arrived += 1
             self.rows[f"row{self.arrived}"] = adapters
             self.obey(self.residency.hold(f"row{self.arrived}", adapters, self.now))
+
+    @rule(row=rows_of_places)
+    def expect(self, row):
+        adapters = [self.adapters[place] for place in row]
+        self.expected = {adapter.handle for adapter in adapters}
+        self.obey(self.residency.expect(adapters, self.now))
 
     @precondition(lambda self: self.rows)
     @rule(data=st.data())
@@ -120,6 +130,7 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         losers = self.users(handle, self.rows)
         assert self.residency.holders(handle) == tuple(losers)
         self.lost |= set(losers)
+        self.expected.discard(handle)
         self.obey(self.residency.failed(handle))
 
     @rule(place=places)
@@ -128,6 +139,7 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         old = self.adapters[place]
         if not self.residency.holders(old.handle):
             self.adapters[place] = Registered(spec=old.spec, generation=old.generation + 1)
+            self.expected.discard(old.handle)
             self.obey(self.residency.forget(old.handle))
             assert old.handle in self.loading or old.handle not in self.host
 
@@ -150,6 +162,14 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         for row_id, row in self.rows.items():
             are_there = all(self.stage(adapter.handle) is Stage.ON_DEVICE for adapter in row)
             assert self.residency.is_ready(row_id) == (are_there and (row_id in granted or not row))
+
+    @invariant()
+    def what_is_expected_is_on_its_way_while_there_is_room(self):
+        taken = sum(spec.weights_bytes for spec in self.host.values())
+        lacking = [each.spec for each in self.adapters if each.handle in self.expected and each.handle not in self.host]
+        waiting = self.rows.keys() - self.granted() - self.lost
+        if not self.loading and not waiting:
+            assert all(taken + spec.weights_bytes > ROOM.host_bytes for spec in lacking)
 
     @invariant()
     def only_loads_keep_a_granted_row_waiting(self):

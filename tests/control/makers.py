@@ -49,6 +49,7 @@ def request(
     arrived_s=0.0,
     deadline_s=None,
     loras=(),
+    grace_steps=0,
 ):
     return ImageRequest(
         id=name,
@@ -63,6 +64,7 @@ def request(
         arrived_s=arrived_s,
         deadline_s=deadline_s,
         loras=loras,
+        grace_steps=grace_steps,
     )
 
 

@@ -1,10 +1,11 @@
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from control.makers import LARGE, SMALL, finished, ready, request, spec
-from safelight.control.commands import Assign, Deliver, Dismissed, GiveUp, Recall, Reject
+from safelight.control.commands import Assign, Deliver, Dismissed, Foretell, GiveUp, Recall, Reject
 from safelight.control.events import (
     Arrived,
     DrainBegan,
@@ -15,6 +16,8 @@ from safelight.control.events import (
     WorkerLeft,
 )
 from safelight.control.fleet import ControlConfig, FleetController
+from safelight.control.station import FORETOLD_REQUESTS
+from safelight.core.adapter import AdapterUse
 from safelight.core.work import Dropped, Failed, Ready, Started, Stepped, Ticked
 
 
@@ -421,3 +424,67 @@ def test_the_controller_loads_nothing_heavy():
     code = "import sys, safelight.control.fleet as _; print(sorted({'torch', 'numpy', 'asyncio'} & set(sys.modules)))"
     heavy = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert heavy.stdout.strip() == "[]"
+
+
+OUTLINE, MASK = AdapterUse(name="outline@1", scale=1.0), AdapterUse(name="mask@1", scale=1.0)
+
+
+def foretold(commands):
+    return [(each.worker, each.adapters) for each in commands if isinstance(each, Foretell)]
+
+
+def test_a_worker_hears_of_the_adapters_of_requests_that_wait_in_their_order():
+    fleet = Fleet("w")
+    fleet.arrive("painting")
+    assert foretold(fleet.arrive("first", loras=(OUTLINE,))) == [("w", ("outline@1",))]
+    assert foretold(fleet.arrive("urgent", loras=(MASK, OUTLINE), deadline_s=20.0)) == [("w", ("mask@1", "outline@1"))]
+
+
+def test_a_worker_hears_nothing_of_a_request_that_it_gets_at_once():
+    assert foretold(Fleet("w").arrive(loras=(OUTLINE,))) == []
+
+
+def test_a_worker_hears_only_what_is_news():
+    fleet = Fleet("w")
+    fleet.arrive("painting")
+    fleet.arrive("first", loras=(OUTLINE,))
+    assert foretold(fleet.arrive("second", loras=(OUTLINE,))) == []
+    assert foretold(fleet.arrive("third")) == []
+
+
+def test_a_worker_hears_only_of_models_that_it_serves():
+    fleet = Fleet()
+    fleet.join("w", spec(LARGE))
+    fleet.join("v", spec(SMALL))
+    for name, model in (("one", LARGE), ("two", SMALL)):
+        fleet.arrive(name, model=model)
+    assert foretold(fleet.arrive("late", model=SMALL, loras=(OUTLINE,))) == [("v", ("outline@1",))]
+
+
+def test_a_worker_that_joins_hears_what_waits_for_others():
+    fleet = Fleet()
+    for number in range(2):
+        fleet.arrive(f"r{number}", loras=((OUTLINE, MASK)[number],))
+    assert foretold(fleet.join("w")) == [("w", ("mask@1",))]
+
+
+def test_what_was_foretold_is_taken_back_when_nobody_waits_for_it():
+    fleet = Fleet("w")
+    fleet.arrive("painting")
+    fleet.arrive("first", loras=(OUTLINE,))
+    assert foretold(fleet.tell(Withdrawn("first"))) == [("w", ())]
+
+
+def test_only_the_first_of_many_that_wait_are_foretold():
+    fleet = Fleet("w", max_waiting=1000)
+    fleet.arrive("painting")
+    for number in range(FORETOLD_REQUESTS + 1):
+        said = foretold(fleet.arrive(f"r{number}", loras=(AdapterUse(name=f"a{number}@1", scale=1.0),)))
+        assert bool(said) == (number < FORETOLD_REQUESTS)
+
+
+def test_the_record_tells_how_many_steps_ran_without_loras():
+    fleet = Fleet("w")
+    fleet.arrive(loras=(OUTLINE,), grace_steps=3)
+    (delivered,) = fleet.report(msgspec.structs.replace(finished(), steps_without_loras=2))
+    assert delivered.outcome.steps_without_loras == 2

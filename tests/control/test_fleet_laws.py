@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from control.makers import LARGE, SMALL, finished, ready, request, spec
-from safelight.control.commands import Assign, Deliver, Dismissed, GiveUp, Recall, Reject
+from safelight.control.commands import Assign, Deliver, Dismissed, Foretell, GiveUp, Recall, Reject
 from safelight.control.events import (
     Arrived,
     DrainBegan,
@@ -19,10 +19,12 @@ from safelight.control.events import (
 )
 from safelight.control.fleet import ControlConfig, FleetController
 from safelight.control.order import place_of
+from safelight.core.adapter import AdapterUse
 from safelight.core.work import Dropped, Failed, Started, Stepped, Ticked
 
 NOWHERE = "shapes-nowhere"
 CONFIG = ControlConfig(max_waiting=6, max_attempts=3, lookahead_rows=2, orphan_wait_s=40.0)
+LORAS = [AdapterUse(name=name, scale=1.0) for name in ("mask@1", "outline@1", "pastel@2")]
 FIELDS = st.fixed_dictionaries(
     {
         "model": st.sampled_from([LARGE, LARGE, LARGE, SMALL, SMALL, NOWHERE]),
@@ -30,6 +32,7 @@ FIELDS = st.fixed_dictionaries(
         "steps": st.integers(1, 5),
         "is_guided": st.booleans(),
         "deadline_s": st.sampled_from([None, None, 100.0, 2.0, 0.3, 0.01]),
+        "loras": st.lists(st.sampled_from(LORAS), max_size=2).map(tuple),
     }
 )
 CROWDS = st.lists(FIELDS, min_size=1, max_size=6)
@@ -44,6 +47,7 @@ class FakeWorker:
         self.capacity = welcome.max_denoiser_rows + CONFIG.lookahead_rows
         self.jobs = {}
         self.recalled = set()
+        self.foretold = ()
 
     @property
     def rows(self):
@@ -85,6 +89,9 @@ class FleetUnderFire(RuleBasedStateMachine):
             case Recall(worker, request_id):
                 assert request_id in self.workers[worker].jobs
                 self.workers[worker].recalled.add(request_id)
+            case Foretell(worker, adapters):
+                assert adapters != self.workers[worker].foretold, "that is no news"
+                self.workers[worker].foretold = adapters
             case Reject(ended, _, outcome):
                 self.end("rejected", ended, outcome)
             case Deliver(ended, _, outcome):
@@ -238,6 +245,12 @@ class FleetUnderFire(RuleBasedStateMachine):
     def nobody_waits_while_a_worker_of_its_model_is_idle(self):
         idle = {model for fake in self.workers.values() if not fake.jobs for model in fake.models}
         assert not [each.id for each in self.controller.waiting if each.model in idle]
+
+    @invariant()
+    def each_worker_knows_which_adapters_it_may_need_next(self):
+        for fake in self.workers.values():
+            likely = [each for each in self.controller.waiting if each.model in fake.models]
+            assert fake.foretold == tuple(dict.fromkeys(name for each in likely for name in each.adapters))
 
     @invariant()
     def the_queue_is_bounded_but_for_retries(self):

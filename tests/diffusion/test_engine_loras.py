@@ -1,6 +1,7 @@
 """Each row of a mixed batch is what diffusers and PEFT paint for that request alone, in every mode."""
 
 from functools import cache
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -69,13 +70,15 @@ class Oracle:
                 self._models[component].load_adapter(part, adapter_name=name)
 
     @torch.no_grad()
-    def paint(self, request):
-        scales = {use.name: use.scale for use in request.composition.uses}
-        for model in self._models.values():
-            model.base_model.set_adapter([name for name in scales if name in model.peft_config])
-            for layer in (module for module in model.modules() if isinstance(module, LoraLayer)):
-                for name in set(scales) & set(layer.scaling):
-                    layer.set_scale(name, scales[name])
+    def paint(self, request, late=0):
+        """Paint with the LoRAs of `request` from step number `late` on; until then, without those of the denoiser."""
+        self._wear(request.composition if late == 0 else NO_ADAPTERS)
+
+        def after(pipeline, step, time, state):
+            if step + 1 == late:
+                self._wear(request.composition)
+            return state
+
         return self.pipeline(
             request.prompt,
             width=request.width,
@@ -84,7 +87,16 @@ class Oracle:
             guidance_scale=request.guidance_scale,
             generator=torch.Generator().manual_seed(request.seed),
             output_type="np",
+            callback_on_step_end=after,
         ).images[0]
+
+    def _wear(self, composition):
+        scales = {use.name: use.scale for use in composition.uses}
+        for model in self._models.values():
+            model.base_model.set_adapter([name for name in scales if name in model.peft_config])
+            for layer in (module for module in model.modules() if isinstance(module, LoraLayer)):
+                for name in set(scales) & set(layer.scaling):
+                    layer.set_scale(name, scales[name])
 
     @torch.no_grad()
     def decode(self, latent):
@@ -139,10 +151,15 @@ def mixture(bench, ask):
     ]
 
 
-def painted(engine, oracle, requests, folded):
-    """Return pictures in floats of rows that share every tick while `folded` is in the weights."""
-    engine.begin(requests)
-    for _ in range(STEPS):
+def painted(engine, oracle, requests, folded, late=0):
+    """Return pictures in floats of rows that share every tick while `folded` is in the weights.
+
+    In step number `late` they get their LoRAs.
+    """
+    engine.begin([request.without_loras() for request in requests] if late else requests)
+    for step in range(STEPS):
+        if late and step == late:
+            engine.equip(requests)
         engine.fold(requests[0].model, folded)
         engine.step([request.id for request in requests])
     engine.fold(requests[0].model, NO_ADAPTERS)
@@ -158,6 +175,41 @@ def test_each_row_of_a_mixture_is_what_peft_makes_of_it_alone(bench, mixture, fo
     ours = painted(engine, oracle, mixture, composition_of(uses_of(folded)))
     for request, picture in zip(mixture, ours, strict=True):
         assert np.abs(picture - wanted(request)).max() <= LARGEST_DIFFERENCE
+
+
+@pytest.mark.parametrize("late", range(1, STEPS))
+def test_rows_that_get_their_loras_late_are_what_peft_makes_of_them_with_loras_from_that_step_on(bench, mixture, late):
+    _, engine, oracle, wanted = bench
+    of_the_denoiser = [request for request in mixture if "wordy" not in request.composition.names]
+    ours = painted(engine, oracle, of_the_denoiser, composition_of(uses_of(FOLDED[late % 2])), late)
+    for request, picture in zip(of_the_denoiser, ours, strict=True):
+        assert np.abs(picture - wanted(request, late)).max() <= LARGEST_DIFFERENCE
+
+
+@pytest.mark.parametrize("late", [1, STEPS - 1])
+def test_a_row_that_gets_its_loras_late_goes_on_as_one_that_began_with_them(bench, mixture, late):
+    engine = bench[1]
+    whole = [msgspec.structs.replace(request, id=f"{request.id}-whole") for request in mixture]
+    engine.begin([request.without_loras() for request in mixture])
+    for _ in range(late):
+        engine.step([request.id for request in mixture])
+    engine.begin(whole)
+    engine.equip(mixture)
+    for one, other in zip(mixture, whole, strict=True):
+        row, twin = engine._rows[one.id], engine._rows[other.id]
+        twin.latent, twin.x0, twin.steps_done = row.latent, row.x0, row.steps_done
+    for _ in range(late, STEPS):
+        engine.step([request.id for request in (*mixture, *whole)])
+    for one, other in zip(mixture, whole, strict=True):
+        assert torch.allclose(engine._rows[one.id].latent, engine._rows[other.id].latent, atol=1e-5)
+        engine.drop(one.id)
+        engine.drop(other.id)
+
+
+def test_when_loras_come_shows(bench, mixture):
+    wanted = bench[3]
+    pictures = [wanted(mixture[2], late) for late in range(STEPS)]
+    assert all(np.abs(one - other).max() > LARGEST_DIFFERENCE for one, other in pairwise(pictures))
 
 
 def test_every_composition_shows(bench, mixture):

@@ -20,7 +20,8 @@ class NullEngine:
 
     A picture to start from is given back, grey where its mask wants something painted.
     Noise falls evenly from 1. It takes any file for a LoRA that is not called broken: for its last model if the name
-    begins with "small", else for its first.
+    begins with "small", else for its first. As long as there is a file beside it that ends in `.lock`, it reads on, and
+    makes one that ends in `.reading`.
     """
 
     def __init__(self, *, step_s: float = 0.0, names: Sequence[str] = ("null-large", "null-small")) -> None:
@@ -50,6 +51,11 @@ class NullEngine:
         noise = 1 - (self._steps_run[request_id] - 1) / request.steps
         return Captured(request_id=request_id, noise=noise, file=b"") if noise in request.captures else None
 
+    def equip(self, requests: Sequence[ImageRequest]) -> None:
+        assert all(self.resident.issuperset(request.adapters) for request in requests)
+        assert all(not self._requests[request.id].loras for request in requests), "they have their LoRAs"
+        self._requests |= {request.id: request for request in requests}
+
     def step(self, request_ids: Sequence[str]) -> tuple[str, ...]:
         if self._step_s:
             time.sleep(self._step_s)
@@ -71,6 +77,9 @@ class NullEngine:
         self._requests.pop(request_id, None)
 
     def read_adapter(self, name: str, path: Path) -> tuple[AdapterSpec, bytes]:
+        while path.with_suffix(".lock").exists():
+            path.with_suffix(".reading").touch()
+            time.sleep(0.001)
         if "broken" in path.name:
             raise AdapterFileError(f"{path.name!r} is broken.")
         model = self.models[-1 if name.startswith("small") else 0]

@@ -51,6 +51,7 @@ class WaywardEngine(NullEngine):
         super().__init__(**settings)
         self.gate = threading.Event()
         self.reads: list[str] = []
+        self.read_twice = threading.Event()
         self.moves: list[str] = []
         self.models = tuple(msgspec.structs.replace(spec, adapter_costs=COSTS) for spec in self.models)
 
@@ -63,6 +64,8 @@ class WaywardEngine(NullEngine):
         if "slow" in name:
             assert self.gate.wait(PATIENCE_S), "the gate stays closed"
         self.reads.append(name)
+        if self.reads.count(name) == 2:
+            self.read_twice.set()
         if "odd" in name:
             raise KeyError(name)
         if "fickle" in name and self.reads.count(name) == 2:
@@ -121,9 +124,10 @@ def play(
     *,
     awaited: int | None = None,
     adapter_mode: str = DEFAULT_POLICY,
+    inbox: Inbox | None = None,
 ) -> list[WorkerEvent]:
     """Run a loop until all pictures have ended and all adapters are judged, or until `awaited` of that has happened."""
-    inbox: Inbox = SimpleQueue()
+    inbox = SimpleQueue() if inbox is None else inbox
     events: list[WorkerEvent] = []
     open_ends = 0
 

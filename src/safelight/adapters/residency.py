@@ -1,12 +1,13 @@
 """Where the weights of adapters are: on disk, in host memory, on the device."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from safelight.adapters.moves import EvictFromHost, LoadToDevice, LoadToHost, Move
 from safelight.adapters.registry import Registered
-from safelight.adapters.room import Room, places_of
+from safelight.adapters.room import KINDS, Room, places_of
 from safelight.adapters.weights import AT_REST, IN_BANK, MOVING, Stage, Weights, enough
+from safelight.core.adapter import AdapterKind
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -17,7 +18,11 @@ class _Row:
 
     @property
     def is_ready(self) -> bool:
-        return self.is_granted and all(weights.stage is Stage.ON_DEVICE for weights in self.weights)
+        return self.has(KINDS)
+
+    def has(self, kinds: Collection[AdapterKind]) -> bool:
+        wanted = [weights for weights in self.weights if weights.spec.kind in kinds]
+        return not wanted or (self.is_granted and all(weights.stage is Stage.ON_DEVICE for weights in wanted))
 
 
 class Residency:
@@ -27,13 +32,15 @@ class Residency:
     not fit beside those before it holds up the later ones, so that no two rows wait for each other and none waits for
     ever; the adapters of rows that wait are read into host memory meanwhile, as far as it goes. A granted row keeps its
     adapters until it is released. Afterwards they stay where they are until their room is needed: least recently used
-    ones go first, then those of the rows that will wait longest. Every method answers with what is to be done.
+    ones go first, then those that are merely expected, then those of the rows that will wait longest. Expected ones are
+    read into host memory while no other load is under way. Every method answers with what is to be done.
     """
 
     def __init__(self, room: Room) -> None:
         self._room = room
         self._rows: dict[str, _Row] = {}
         self._weights: dict[str, Weights] = {}
+        self._expected: list[Weights] = []
 
     @property
     def host_bytes(self) -> int:
@@ -46,6 +53,10 @@ class Residency:
     def is_ready(self, row_id: str) -> bool:
         """Whether all adapters of a held row are on the device, to stay there for it."""
         return self._rows[row_id].is_ready
+
+    def has_controlnets(self, row_id: str) -> bool:
+        """Whether all ControlNets of a held row are on the device, to stay there for it."""
+        return self._rows[row_id].has(["controlnet"])
 
     def holders(self, handle: str) -> tuple[str, ...]:
         """Return the held rows that use an adapter, in the order of `hold`."""
@@ -61,9 +72,12 @@ class Residency:
         assert row_id not in self._rows, f"{row_id} is held already"
         wanted = {adapter.handle: adapter for adapter in adapters}
         self._room.check([adapter.spec for adapter in wanted.values()])
-        for handle, adapter in wanted.items():
-            self._weights.setdefault(handle, Weights(adapter=adapter, used_s=now))
-        self._rows[row_id] = _Row(weights=[self._weights[handle] for handle in wanted], is_granted=not wanted)
+        self._rows[row_id] = _Row(weights=self._weights_of(wanted.values(), now), is_granted=not wanted)
+        return self._serve()
+
+    def expect(self, adapters: Iterable[Registered], now: float) -> list[Move]:
+        """Rows that may come will use these adapters, soonest first, and no others that were expected before."""
+        self._expected = self._weights_of(adapters, now)
         return self._serve()
 
     def release(self, row_id: str, now: float) -> list[Move]:
@@ -82,11 +96,12 @@ class Residency:
         """The load that was under way has come to nothing, and left nothing where it led to.
 
         All of `holders` have lost: they never become ready, and the driver releases them in its own time. The load is
-        tried again only for rows that come after.
+        tried again only for rows that come after, or are expected anew.
         """
         weights = self._under_way(handle)
         moves: list[Move] = [EvictFromHost(adapter=weights.adapter)] if weights.stage is Stage.TO_DEVICE else []
         weights.stage = Stage.ABSENT
+        self._expected = [each for each in self._expected if each is not weights]
         for row_id in self.holders(handle):
             row = self._rows[row_id]
             row.is_lost, row.is_granted = True, False
@@ -97,7 +112,11 @@ class Residency:
         assert not self.holders(handle), f"{handle} is held"
         if handle in self._weights:
             self._weights[handle].is_leaving = True
+            self._expected = [weights for weights in self._expected if not weights.is_leaving]
         return self._serve()
+
+    def _weights_of(self, adapters: Iterable[Registered], now: float) -> list[Weights]:
+        return [self._weights.setdefault(adapter.handle, Weights(adapter=adapter, used_s=now)) for adapter in adapters]
 
     def _under_way(self, handle: str) -> Weights:
         weights = self._weights[handle]
@@ -109,15 +128,25 @@ class Residency:
         needed = self._grant()
         waiting = (row for row in self._rows.values() if not row.is_granted and not row.is_lost)
         awaited = dict.fromkeys(weights for row in waiting for weights in row.weights if weights not in needed)
-        others = (weights for weights in self._weights.values() if weights not in needed and weights not in awaited)
+        held = needed | awaited
+        expected = dict.fromkeys(weights for weights in self._expected if weights not in held)
+        others = (weights for weights in self._weights.values() if weights not in held and weights not in expected)
         unused = sorted(others, key=lambda weights: weights.used_s)
+        spare = [*unused, *reversed(expected)]
         for weights in needed:
-            moves += self._bring(weights, [*unused, *reversed(awaited)])
-        promised_bytes = sum(weights.spec.weights_bytes for weights in needed if weights.is_absent)
+            moves += self._bring(weights, [*spare, *reversed(awaited)])
+        promised_bytes = _absent_bytes(needed)
         for weights in awaited:
             if weights.is_absent:
-                moves += self._load_to_host(weights, unused, promised_bytes)
+                moves += self._load_to_host(weights, spare, promised_bytes)
+        if all(weights.stage is not Stage.TO_HOST for weights in self._weights.values()):
+            moves += self._read_ahead(expected, unused, _absent_bytes(held))
         return moves
+
+    def _read_ahead(self, expected: Iterable[Weights], evictable: Sequence[Weights], promised_bytes: int) -> list[Move]:
+        """Read the first of the expected that can be, and no more: whatever a row needs comes right after it."""
+        reads = (self._load_to_host(each, evictable, promised_bytes) for each in expected if each.is_absent)
+        return next(filter(None, reads), [])
 
     def _dismiss(self) -> list[Move]:
         leaving = [weights for weights in self._weights.values() if weights.is_leaving and weights.stage not in MOVING]
@@ -165,3 +194,7 @@ class Residency:
             return []
         weights.stage = Stage.TO_DEVICE
         return [*(move for each in victims for move in each.leave_device()), LoadToDevice(adapter=weights.adapter)]
+
+
+def _absent_bytes(some: Iterable[Weights]) -> int:
+    return sum(weights.spec.weights_bytes for weights in some if weights.is_absent)

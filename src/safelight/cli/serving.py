@@ -104,6 +104,10 @@ def generate(
         list[str] | None,
         typer.Option("--lora", metavar="NAME[:SCALE]", help="A LoRA, at scale 1 unless told; repeatable."),
     ] = None,
+    lora_grace_steps: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Begin without LoRAs that a server still loads, at most for N steps."),
+    ] = None,
     control: Annotated[
         list[str] | None,
         typer.Option("--control", metavar="NAME[:SCALE]=FILE", help="A ControlNet and its picture; repeatable."),
@@ -139,6 +143,7 @@ def generate(
         "negative_prompt": negative,
         "sampler": sampler,
         "loras": [_scaled(word, option="--lora") for word in lora] if lora else None,
+        "lora_grace_steps": lora_grace_steps,
         "controls": [_control(word) for word in control] if control else None,
         "image": [_data_url(image, option="--image")] if image else None,
         "mask": _data_url(mask, option="--mask") if mask else None,
@@ -209,6 +214,7 @@ def _report(painted: Painted, output: Path, *, as_json: bool) -> None:
         "file": str(output),
         "model": painted.model,
         "steps": painted.steps,
+        "steps_without_loras": painted.steps_without_loras,
         "sampler": painted.sampler,
         "seed": painted.seed,
         "seconds": round(painted.seconds, 3),
@@ -218,3 +224,5 @@ def _report(painted: Painted, output: Path, *, as_json: bool) -> None:
         print(json.dumps(facts))
     else:
         print("{file}: {model}, {steps} steps of {sampler}, seed {seed}, {seconds} s by {painted_by}".format(**facts))
+        if painted.steps_without_loras:
+            print(f"Its LoRAs were still being loaded in the first {painted.steps_without_loras} steps.")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from safelight.control.order import Place, place_of
+from safelight.core.adapter import NO_ADAPTERS, Composition
 from safelight.core.request import ImageRequest
 from safelight.profiles.model import ModelProfile
 
@@ -14,7 +15,11 @@ Kind = tuple[str, int, int]
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """One picture being denoised, or about to be."""
+    """One picture being denoised, or about to be.
+
+    Attributes:
+        grace_left: how many steps it may still run without its LoRAs, which are on their way; None once they are there.
+    """
 
     request: ImageRequest
     place: Place
@@ -22,6 +27,22 @@ class Row:
     denoiser_rows: int
     kind: Kind
     has_begun: bool = False
+    grace_left: int | None = None
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether its LoRAs are still on their way."""
+        return self.grace_left is not None
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether it runs no further without its LoRAs."""
+        return self.grace_left == 0
+
+    @property
+    def composition(self) -> Composition:
+        """What its LoRAs come to in its next step."""
+        return NO_ADAPTERS if self.is_bare else self.request.composition
 
     @classmethod
     def of(cls, request: ImageRequest, *, sequence: int, step: int = 0, has_begun: bool = False) -> "Row":

@@ -37,6 +37,14 @@ class Recall:
 
 
 @dataclass(frozen=True, slots=True)
+class Foretell:
+    """Tell this worker which adapters the requests that wait will need, soonest first, in the place of earlier word."""
+
+    worker: str
+    adapters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """The picture is ready."""
 
@@ -62,4 +70,4 @@ class Dismissed:
     outcome: Outcome
 
 
-Command = Reject | Assign | Recall | Deliver | GiveUp | Dismissed
+Command = Reject | Assign | Recall | Foretell | Deliver | GiveUp | Dismissed

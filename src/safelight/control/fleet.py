@@ -121,6 +121,8 @@ class FleetController:
                 self._is_draining = True
             case TimePassed():
                 commands = self._give_up_orphans(now)
+        if commands or not isinstance(event, Reported):
+            commands += self._foretell()
         return commands
 
     @property
@@ -303,9 +305,10 @@ class FleetController:
         if ticket.is_withdrawn:
             return self._dismiss(ticket, now, compute_s=report.compute_s if isinstance(report, Finished) else 0.0)
         match report:
-            case Finished(compute_s=compute_s):
+            case Finished(compute_s=compute_s, steps_without_loras=bare):
                 del self._tickets[ticket.id]
-                return Deliver(ticket.request, report, ticket.outcome("finished", now, compute_s=compute_s))
+                outcome = ticket.outcome("finished", now, compute_s=compute_s, steps_without_loras=bare)
+                return Deliver(ticket.request, report, outcome)
             case Failed(message=message):
                 return self._give_up(ticket, "worker_failed", message, now)
             case Dropped() | Paused():
@@ -330,6 +333,10 @@ class FleetController:
             self._queue.remove(ticket)
             commands.append(Assign(ticket.worker, ticket.job))
         return commands
+
+    def _foretell(self) -> list[Command]:
+        words = (station.foretell(self._queue) for station in self._stations.values())
+        return [word for word in words if word is not None]
 
     def _station_of(self, ticket: Ticket) -> Station | None:
         return next((station for station in self._stations.values() if ticket.id in station.tickets), None)

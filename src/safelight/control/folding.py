@@ -50,12 +50,12 @@ class Folding:
         if costs is None:
             return 1.0
         total = sum(row.denoiser_rows for row in rows)
-        misfits = sum(row.denoiser_rows for row in rows if row.request.composition != self.folded)
+        misfits = sum(row.denoiser_rows for row in rows if row.composition != self.folded)
         overhead = costs.unmerged_overhead if self.folded.is_empty else costs.correction_overhead
         return 1 + overhead * misfits / total
 
     def _is_plain(self, rows: Sequence[Row]) -> bool:
-        return self.folded.is_empty and all(row.request.composition.is_empty for row in rows)
+        return self.folded.is_empty and all(row.composition.is_empty for row in rows)
 
     def _costs(self, width: int, height: int) -> ModeCosts:
         measured = self._profile.spec.adapter_costs
@@ -76,7 +76,7 @@ class Folding:
             slack_s = request.due_s - now - busy_s
         return QueuedRow(
             id=request.id,
-            composition=request.composition,
+            composition=row.composition,
             steps_left=row.steps_left,
             denoiser_rows=row.denoiser_rows,
             slack_s=slack_s,

@@ -15,13 +15,18 @@ from safelight.profiles.model import ModelProfile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """One denoiser call: rows of one model and size, most urgent first, with `folded` in the weights."""
+    """One denoiser call: rows of one model and size, most urgent first, with `folded` in the weights.
+
+    Attributes:
+        bare: those of the rows that run without their LoRAs, which are still on their way.
+    """
 
     model: str
     width: int
     height: int
     request_ids: tuple[str, ...]
     folded: Composition = NO_ADAPTERS
+    bare: tuple[str, ...] = ()
 
 
 class ReplicaScheduler:
@@ -46,17 +51,25 @@ class ReplicaScheduler:
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is nothing to run."""
-        return not self._held
+        """Whether there is nothing to run; rows that wait for their LoRAs may be held all the same."""
+        return all(row.is_held_back for row in self._in_order)
 
-    def hold(self, job: Job) -> None:
-        """Take a job; its row joins at the next tick that has room."""
+    def hold(self, job: Job, *, has_loras: bool = True) -> None:
+        """Take a job; its row joins at the next tick that has room.
+
+        Where its LoRAs are still on their way, it runs the steps of grace that it has left, at most, until `equip`.
+        """
         request = job.request
         assert request.id not in self._held, f"{request.id} is held already"
         row = Row.of(request, sequence=self._sequence, step=job.steps_run)
+        row.grace_left = None if has_loras else job.grace_left
         self._sequence += 1
         self._held[request.id] = row
         insort(self._in_order, row, key=_place)
+
+    def equip(self, request_id: str) -> None:
+        """Note that the LoRAs of a row are there: from the next tick on it runs with them."""
+        self._held[request_id].grace_left = None
 
     def drop(self, request_id: str) -> bool:
         """Let a job go; returns whether it was held."""
@@ -67,14 +80,15 @@ class ReplicaScheduler:
         return True
 
     def next_tick(self, now: float) -> Tick | None:
-        """Return the next tick, or None when nothing is held; `now` is on the clock of `ImageRequest.arrived_s`."""
-        if not self._in_order:
+        """Return the next tick, or None when there is none; `now` is on the clock of `ImageRequest.arrived_s`."""
+        waiting = [row for row in self._in_order if not row.is_held_back]
+        if not waiting:
             return None
-        kind = self._in_order[0].kind
+        kind = waiting[0].kind
         model, width, height = kind
         folding = self._folding[model]
         batch = choose_batch(
-            folding.choose([row for row in self._in_order if row.kind == kind], now=now),
+            folding.choose([row for row in waiting if row.kind == kind], now=now),
             now=now,
             profiles=self._profiles,
             max_denoiser_rows=self._max_denoiser_rows,
@@ -85,6 +99,7 @@ class ReplicaScheduler:
             height=height,
             request_ids=tuple(row.request.id for row in batch),
             folded=folding.folded,
+            bare=tuple(row.request.id for row in batch if row.is_bare),
         )
 
     def adapter_evicted(self, handle: str) -> None:
@@ -108,6 +123,8 @@ class ReplicaScheduler:
             self._profiles[tick.model].observe(denoiser_rows, plain_s, width=tick.width, height=tick.height)
         for row in ran:
             row.steps_left -= 1
+            if row.grace_left is not None:
+                row.grace_left -= 1
         done = tuple(row.request.id for row in ran if row.steps_left == 0)
         for request_id in done:
             self.drop(request_id)

@@ -1,10 +1,18 @@
 """A live worker as the controller sees it."""
 
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final
+
+from safelight.control.commands import Foretell
 from safelight.control.forecast import Lane, foresee
 from safelight.control.ticket import Ticket
 from safelight.core.request import ImageRequest
 from safelight.core.work import Ready, Ticked
 from safelight.profiles.model import ModelProfile
+
+FORETOLD_REQUESTS: Final = 32
+"""A worker is told of the adapters of so many waiting requests."""
 
 
 class Station:
@@ -17,6 +25,7 @@ class Station:
         self.capacity_rows = ready.max_denoiser_rows + lookahead_rows
         self.tickets: dict[str, Ticket] = {}
         self.used_rows = 0
+        self._foretold: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -65,6 +74,17 @@ class Station:
             capacity_rows=self.capacity_rows,
             rows=sorted(rows, key=lambda row: row.place),
         )
+
+    def foretell(self, waiting: Iterable[Ticket]) -> Foretell | None:
+        """Return word of the adapters that `waiting` requests, in order, may need here; None when it is no news."""
+        likely = (ticket.request for ticket in waiting if self.serves(ticket.request.model))
+        adapters = tuple(
+            dict.fromkeys(name for request in islice(likely, FORETOLD_REQUESTS) for name in request.adapters)
+        )
+        if adapters == self._foretold:
+            return None
+        self._foretold = adapters
+        return Foretell(self.name, adapters)
 
     def learn(self, ticked: Ticked) -> None:
         """Learn from a tick, when all that runs here of its model is of one size, since a tick does not tell it."""

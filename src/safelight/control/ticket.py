@@ -63,6 +63,7 @@ class Ticket:
         *,
         reason: str = "",
         compute_s: float = 0.0,
+        steps_without_loras: int = 0,
     ) -> Outcome:
         """Return the record of an end at `now`."""
         return Outcome(
@@ -74,4 +75,5 @@ class Ticket:
             compute_s=compute_s,
             total_s=now - self.request.arrived_s,
             retries=self.attempt - 1,
+            steps_without_loras=steps_without_loras,
         )

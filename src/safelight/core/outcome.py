@@ -16,6 +16,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         queue_s: from arrival to the first tick of the successful attempt.
         total_s: from arrival to the end.
         retries: attempts lost to workers that died.
+        steps_without_loras: steps of the picture that ran before its LoRAs were there.
     """
 
     request: ImageRequest
@@ -26,6 +27,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     compute_s: float = 0.0
     total_s: float = 0.0
     retries: int = 0
+    steps_without_loras: int = 0
 
     @property
     def met_deadline(self) -> bool:

@@ -22,6 +22,7 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
         deadline_s: seconds after arrival by which the picture must be ready.
         preview_every: a preview is made after every so many steps; 0 for none.
         loras: in any order; the same one twice adds up.
+        grace_steps: at most so many steps may run without the LoRAs, while those are still on their way.
         controls: ControlNets, each of them once.
         start: what it starts from, noised to the level of `first_step`; pure noise where there is nothing.
         first_step: how many of its steps are skipped, since the start stands for them.
@@ -43,6 +44,7 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     deadline_s: float | None = None
     preview_every: int = 0
     loras: tuple[AdapterUse, ...] = ()
+    grace_steps: int = 0
     controls: tuple[ControlUse, ...] = ()
     start: PictureStart | LatentsStart | None = None
     first_step: int = 0
@@ -75,8 +77,12 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def adapters(self) -> tuple[str, ...]:
-        """The names of all LoRAs and ControlNets that it needs."""
-        return (*self.composition.names, *(control.name for control in self.controls))
+        """The names of all ControlNets and LoRAs that it needs; no step runs without the former, so they come first."""
+        return (*(control.name for control in self.controls), *self.composition.names)
+
+    def without_loras(self) -> "ImageRequest":
+        """Return the request for the same picture without its LoRAs."""
+        return msgspec.structs.replace(self, loras=())
 
     def without_pictures(self) -> "ImageRequest":
         """Return the request as records keep it: without the bytes of control pictures and of what it starts from."""

@@ -9,9 +9,17 @@ from safelight.core.request import ImageRequest
 
 
 class PausedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row between two steps, to go on in any worker of its model: how many steps it has run, and its latents file."""
+    """A row between two steps, to go on in any worker of its model.
+
+    Attributes:
+        steps_run: how many steps it has run, `steps_without_loras` of them without its LoRAs.
+        lacks_loras: whether it still has to get them.
+        file: its latents.
+    """
 
     steps_run: int
+    steps_without_loras: int = 0
+    lacks_loras: bool = False
     file: bytes
 
 
@@ -26,6 +34,19 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def steps_run(self) -> int:
         """How many of its steps are behind it."""
         return 0 if self.paused is None else self.paused.steps_run
+
+    @property
+    def grace_left(self) -> int:
+        """How many further steps it may run without its LoRAs; a row that had them never does."""
+        if self.paused is None:
+            return self.request.grace_steps
+        return max(0, self.request.grace_steps - self.paused.steps_without_loras) if self.paused.lacks_loras else 0
+
+    @property
+    def as_paused(self) -> ImageRequest:
+        """The request as it was computed when it was paused."""
+        is_bare = self.paused is not None and self.paused.lacks_loras
+        return self.request.without_loras() if is_bare else self.request
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -64,7 +85,16 @@ class RemoveAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     handle: str
 
 
-WorkerCommand = Run | Cancel | Pause | Stop | AddAdapter | RemoveAdapter
+class Prefetch(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Jobs that may come will need these adapters, soonest first; takes the place of what was said before.
+
+    They are read into host memory as far as it goes.
+    """
+
+    handles: tuple[str, ...]
+
+
+WorkerCommand = Run | Cancel | Pause | Stop | AddAdapter | RemoveAdapter | Prefetch
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -118,12 +148,14 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     Attributes:
         compute_s: seconds of encoding, ticks and decoding that this picture took part in.
         prompt_tokens: tokens of the prompt that the model saw.
+        steps_without_loras: steps that ran before the picture's LoRAs were there.
     """
 
     request_id: str
     picture: Pixels
     compute_s: float
     prompt_tokens: int
+    steps_without_loras: int = 0
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

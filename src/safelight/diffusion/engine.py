@@ -120,6 +120,23 @@ class DiffusionEngine:
             )
 
     @torch.inference_mode()
+    def equip(self, requests: Sequence[ImageRequest]) -> None:
+        """Give rows of one model that began without LoRAs those of `requests`, from the next step on.
+
+        Prompts are encoded anew where the LoRAs change how.
+        """
+        model = self._models[requests[0].model]
+        reworded = [request for request in requests if not model.loras.on_text(request.composition).is_empty]
+        encoded = _encode(model, reworded) if reworded else {}
+        for request in reworded:
+            row, text = self._rows[request.id], model.loras.on_text(request.composition)
+            row.wanted = encoded[request.prompt, text]
+            row.unwanted = encoded[request.negative_prompt or None, text] if request.is_guided else None
+        for request in requests:
+            row = self._rows[request.id]
+            row.request, row.loras = request, request.composition
+
+    @torch.inference_mode()
     def step(self, request_ids: Sequence[str]) -> tuple[str, ...]:
         """Advance each row by one step in one denoiser call; all rows share model and size.
 

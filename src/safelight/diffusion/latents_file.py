@@ -134,7 +134,9 @@ class LatentsFile:
 def digest_of(request: ImageRequest) -> str:
     """Return a digest of all that the picture of `request` depends on: who asks for it, and when, is not in it."""
     return _digest(
-        msgspec.structs.replace(request, id="", arrived_s=0.0, deadline_s=None, preview_every=0, captures=())
+        msgspec.structs.replace(
+            request, id="", arrived_s=0.0, deadline_s=None, preview_every=0, grace_steps=0, captures=()
+        )
     )
 
 

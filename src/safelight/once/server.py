@@ -59,12 +59,16 @@ class Refused(ServerError):
 
 
 class _Origin(msgspec.Struct):
+    class Picture(msgspec.Struct):
+        steps_without_loras: int = 0
+
     model: str
     steps: int
     seed: int
     sampler: str
     queue_s: float
     compute_s: float
+    images: tuple[Picture, ...] = ()
 
 
 class _Problem(msgspec.Struct):
@@ -190,6 +194,7 @@ def _follow(events: Iterable[_Event], *, url: str, progress: Progress) -> Painte
                 by=url,
                 model=event.safelight.model,
                 steps=event.safelight.steps,
+                steps_without_loras=sum(picture.steps_without_loras for picture in event.safelight.images),
                 seed=event.safelight.seed,
                 sampler=event.safelight.sampler,
                 seconds=event.safelight.queue_s + event.safelight.compute_s,

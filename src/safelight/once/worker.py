@@ -167,6 +167,7 @@ def _painted(request: ImageRequest, finished: Finished, wanted: GenerationReques
         by="this machine",
         model=request.model,
         steps=request.steps,
+        steps_without_loras=finished.steps_without_loras,
         seed=request.seed,
         sampler=request.sampler,
         seconds=finished.compute_s,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from safelight.control.commands import Assign, Command, Deliver, Dismissed, GiveUp, Recall, Reject
+from safelight.control.commands import Assign, Command, Deliver, Dismissed, Foretell, GiveUp, Recall, Reject
 from safelight.control.events import (
     Arrived,
     DrainBegan,
@@ -27,6 +27,7 @@ from safelight.core.work import (
     AdapterAdded,
     AdapterRefused,
     Cancel,
+    Prefetch,
     Ready,
     Run,
     Stepped,
@@ -229,6 +230,8 @@ class Hub:
                 self._crew.send(worker, Run(job=job))
             case Recall(worker=worker, request_id=request_id):
                 self._crew.send(worker, Cancel(request_id=request_id))
+            case Foretell(worker=worker, adapters=adapters):
+                self._crew.send(worker, Prefetch(handles=adapters))
             case Deliver(finished=finished, outcome=outcome):
                 self.recent.add(now_s=self._clock.now_s(), total_s=outcome.total_s)
                 ticket = self._close(outcome)

@@ -54,6 +54,13 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._bare_steps = Counter(
+            "safelight_steps_without_loras",
+            "Steps of finished pictures that ran before their LoRAs were loaded.",
+            ["model"],
+            registry=self._registry,
+        )
+
     def watch(self, *, waiting: Callable[[], int], running: Callable[[], int], workers: Callable[[], int]) -> None:
         """Ask these for the present numbers whenever somebody scrapes."""
         self._waiting.set_function(waiting)
@@ -74,6 +81,7 @@ class Metrics:
         if outcome.status == "finished":
             self._wait.labels(model).observe(outcome.queue_s)
             self._total.labels(model).observe(outcome.total_s)
+            self._bare_steps.labels(model).inc(outcome.steps_without_loras)
 
     def refused(self, reason: str) -> None:
         """Count one request that was refused."""

@@ -77,6 +77,7 @@ def specify(order: Order, model: ModelSpec, *, arrived_s: float) -> tuple[ImageR
         deadline_s=options.deadline_s,
         preview_every=max(1, steps // PREVIEWS),
         loras=options.uses,
+        grace_steps=options.lora_grace_steps or 0,
     )
     sources = [source for source in order.sources or (None,) for _ in range(order.pictures)]
     return tuple(

@@ -119,4 +119,5 @@ def _provenance_of_one(delivery: Delivery) -> PictureProvenance:
         compute_s=outcome.compute_s,
         total_s=outcome.total_s,
         retries=outcome.retries,
+        steps_without_loras=outcome.steps_without_loras,
     )

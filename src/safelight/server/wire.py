@@ -11,6 +11,7 @@ from safelight.server.fields import (
     MAX_PICTURES,
     MAX_PROMPT_CHARACTERS,
     Deadline,
+    GraceSteps,
     Guidance,
     Name,
     NegativePrompt,
@@ -85,6 +86,13 @@ class PaintOptions(BaseModel):
         Field(max_length=MAX_LORAS, description="LoRAs by name; the scales of one named twice add up."),
     ] = None
     lora: Annotated[OmniLora | None, Field(description="One more LoRA, in the shape of vLLM-Omni.")] = None
+    lora_grace_steps: Annotated[
+        GraceSteps | None,
+        Field(
+            description="The picture may begin without its LoRAs, at most for so many steps, while they are still "
+            "being loaded; 0 when left out. The answer says for how many it did."
+        ),
+    ] = None
     controls: Annotated[
         list[ControlChoice] | None,
         Field(max_length=MAX_CONTROLS, description="ControlNets by name, each with its control picture."),
@@ -206,7 +214,7 @@ class ControlUsed(BaseModel):
 
 
 class PictureProvenance(BaseModel):
-    """Where one picture came from."""
+    """Where one picture came from; `steps_without_loras` ran before its LoRAs were loaded."""
 
     id: str
     seed: int
@@ -215,10 +223,11 @@ class PictureProvenance(BaseModel):
     compute_s: float
     total_s: float
     retries: int
+    steps_without_loras: int
 
 
 class Provenance(BaseModel):
-    """Where the pictures came from: enough to paint them again.
+    """Where the pictures came from: enough to paint them again, unless some steps ran without LoRAs.
 
     `seed` is the first picture's; of its `steps`, `steps_run` were run, fewer where it started from another picture.
     Of several pictures, `queue_s` is the longest wait; `compute_s` and `retries` are sums.

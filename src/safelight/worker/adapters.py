@@ -62,6 +62,7 @@ class AdapterCabinet:
         self._known: dict[str, Registered] = {}
         self._weights: dict[str, Any] = {}
         self._wanted: dict[str, Sequence[str]] = {}
+        self._expected: Sequence[str] = ()
         self._placed: set[str] = set()
         self._lost: dict[str, str] = {}
 
@@ -90,6 +91,12 @@ class AdapterCabinet:
         else:
             self._place(row, now)
 
+    def expect(self, handles: Sequence[str], now: float) -> None:
+        """Read these ahead, soonest needed first, and no others that were expected before."""
+        self._expected = handles
+        known = [self._known[handle] for handle in handles if handle in self._known]
+        self._obey(self._residency.expect(known, now))
+
     def release(self, row: str, now: float) -> None:
         """The row is gone; rows that hold nothing are ignored."""
         self._wanted.pop(row, None)
@@ -101,6 +108,10 @@ class AdapterCabinet:
     def is_ready(self, row: str) -> bool:
         """Whether all that the row needs is on the device."""
         return row in self._placed and self._residency.is_ready(row)
+
+    def has_controlnets(self, row: str) -> bool:
+        """Whether all ControlNets that the row needs are on the device."""
+        return row in self._placed and self._residency.has_controlnets(row)
 
     def take_in(self, news: WeightsRead, now: float) -> None:
         """Use what was read, or tell that it could not be."""
@@ -148,6 +159,8 @@ class AdapterCabinet:
         self._send(AdapterAdded(handle=handle, spec=spec))
         for row in self._early(handle):
             self._place(row, now)
+        if handle in self._expected:
+            self.expect(self._expected, now)
 
     def _miss(self, news: WeightsRead, reason: str) -> None:
         if news.is_new:

@@ -31,6 +31,13 @@ class Engine(Protocol):
         """Free a row, and return all that it needs to go on elsewhere."""
         ...
 
+    def equip(self, requests: Sequence[ImageRequest]) -> None:
+        """Give rows of one model that began without LoRAs those of `requests`, from the next step on.
+
+        Prompts are encoded anew where the LoRAs change how.
+        """
+        ...
+
     def step(self, request_ids: Sequence[str]) -> tuple[str, ...]:
         """Advance each row by one step in one denoiser call; all rows share model and size.
 

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 
+import msgspec
+
 from safelight.adapters.modes import DEFAULT_POLICY
 from safelight.adapters.room import Room
 from safelight.control.replica import ReplicaScheduler, Tick
 from safelight.core.errors import SafelightError
+from safelight.core.request import ImageRequest
 from safelight.core.work import (
     AddAdapter,
     Cancel,
@@ -19,6 +22,8 @@ from safelight.core.work import (
     Job,
     Pause,
     Paused,
+    PausedRow,
+    Prefetch,
     Ready,
     RemoveAdapter,
     Run,
@@ -47,7 +52,15 @@ class _Held:
     job: Job
     steps_run: int = 0
     compute_s: float = 0.0
+    is_scheduled: bool = False
     has_begun: bool = False
+    lacks_loras: bool = False
+    steps_without_loras: int = 0
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it is still to begin, from its first step."""
+        return not self.has_begun and self.job.paused is None
 
 
 class WorkerLoop:
@@ -111,34 +124,53 @@ class WorkerLoop:
             case Pause(request_id=request_id):
                 if request_id in self._held:
                     self._pause(request_id)
-            case AddAdapter():
-                self._cabinet.add(command)
-            case RemoveAdapter(handle=handle):
-                self._cabinet.remove(handle)
-            case WeightsRead():
-                self._cabinet.take_in(command, time.monotonic())
+            case AddAdapter() | RemoveAdapter() | Prefetch() | WeightsRead():
+                self._tend(command)
             case Stop() | None:
                 self._is_stopping = True
         self._admit()
 
+    def _tend(self, command: AddAdapter | RemoveAdapter | Prefetch | WeightsRead) -> None:
+        match command:
+            case AddAdapter():
+                self._cabinet.add(command)
+            case RemoveAdapter(handle=handle):
+                self._cabinet.remove(handle)
+            case Prefetch(handles=handles):
+                self._cabinet.expect(handles, time.monotonic())
+            case WeightsRead():
+                self._cabinet.take_in(command, time.monotonic())
+
     def _hold(self, job: Job) -> None:
         request = job.request
-        self._held[request.id] = _Held(job, steps_run=job.steps_run)
+        bare = 0 if job.paused is None else job.paused.steps_without_loras
+        self._held[request.id] = _Held(job, steps_run=job.steps_run, steps_without_loras=bare)
         self._awaiting[request.id] = job
         if request.adapters:
             self._cabinet.hold(request.id, request.adapters, time.monotonic())
 
     def _admit(self) -> None:
-        """Schedule the rows whose adapters are all there, and give up those whose adapters never will be."""
+        """Schedule the rows that may run with the adapters that are there, and give up those that never may."""
         while (loss := self._cabinet.loss) is not None:
             self._fail([loss.row], loss.reason)
         for row, job in list(self._awaiting.items()):
-            if not job.request.adapters or self._cabinet.is_ready(row):
+            has_all = not job.request.adapters or self._cabinet.is_ready(row)
+            if has_all:
                 del self._awaiting[row]
-                self._scheduler.hold(job)
+            if self._held[row].is_scheduled:
+                if has_all:
+                    self._scheduler.equip(row)
+            elif has_all or self._may_run_bare(job):
+                self._held[row].is_scheduled = True
+                self._scheduler.hold(job, has_loras=has_all)
+
+    def _may_run_bare(self, job: Job) -> bool:
+        """Whether only LoRAs are missing, and the picture may run without."""
+        request = job.request
+        return job.grace_left > 0 and (not request.controls or self._cabinet.has_controlnets(request.id))
 
     def _run(self, tick: Tick) -> None:
-        self._begin([row for row in tick.request_ids if not self._held[row].has_begun])
+        self._prepare(tick)
         rows = tick.request_ids
         if not self._held.keys() >= set(rows) or not self._fold(tick):
             return
@@ -164,39 +196,54 @@ class WorkerLoop:
 
     def _pause(self, row: str) -> None:
         held = self._held[row]
-        paused = self._engine.pause(row) if held.has_begun else held.job.paused
+        paused = held.job.paused
+        if held.has_begun:
+            paused = msgspec.structs.replace(
+                self._engine.pause(row),
+                steps_without_loras=held.steps_without_loras,
+                lacks_loras=held.lacks_loras,
+            )
         self._scheduler.drop(row)
         self._let_go(row)
         self._send(Paused(request_id=row, row=paused))
 
-    def _begin(self, rows: Sequence[str]) -> None:
-        """Begin rows: fresh ones together, those that were paused elsewhere one by one."""
-        fresh = []
-        for row in rows:
-            job = self._held[row].job
-            if job.paused is None:
-                fresh.append(row)
-            else:
-                self._start([row], partial(self._engine.resume, job.request, job.paused))
-        if fresh:
-            self._start(fresh, partial(self._engine.begin, [self._held[row].job.request for row in fresh]))
+    def _prepare(self, tick: Tick) -> None:
+        """Begin the rows of `tick` that have not begun, and give their LoRAs to those that ran without until now."""
+        held = {row: self._held[row] for row in tick.request_ids}
+        bare = {row: held[row].job.request.without_loras() for row in tick.bare}
+        for each in held.values():
+            if not each.has_begun and each.job.paused is not None:
+                self._encode([each.job.as_paused], partial(self._resume, each.job.paused))
+        fresh = [bare.get(row, each.job.request) for row, each in held.items() if each.is_fresh]
+        late = [each.job.request for row, each in held.items() if each.lacks_loras and row not in bare]
+        self._encode(fresh, self._engine.begin)
+        self._encode(late, self._engine.equip)
 
-    def _start(self, rows: Sequence[str], begin: Callable[[], None]) -> None:
+    def _resume(self, paused: PausedRow, requests: Sequence[ImageRequest]) -> None:
+        for request in requests:
+            self._engine.resume(request, paused)
+
+    def _encode(self, requests: Sequence[ImageRequest], encode: Callable[[Sequence[ImageRequest]], None]) -> None:
+        if not requests:
+            return
         started_s = time.perf_counter()
         try:
-            begin()
+            encode(requests)
         except (RuntimeError, SafelightError) as error:
-            if len(rows) == 1:
-                self._fail(rows, f"The picture could not be begun: {error}")
+            if len(requests) == 1:
+                self._fail([requests[0].id], f"The picture could not be prepared: {error}")
             else:
-                for row in rows:
-                    self._begin([row])
+                for request in requests:
+                    self._encode([request], encode)
             return
         seconds = time.perf_counter() - started_s
-        for row in rows:
-            self._held[row].has_begun = True
-            self._held[row].compute_s += seconds
-            self._send(Started(request_id=row))
+        for request in requests:
+            held = self._held[request.id]
+            held.compute_s += seconds
+            held.lacks_loras = request.loras != held.job.request.loras
+            if not held.has_begun:
+                held.has_begun = True
+                self._send(Started(request_id=request.id))
 
     def _account(self, tick: Tick, rows: Sequence[str], seconds: float) -> tuple[str, ...]:
         """Note one tick of `rows`, report it, and return those that have all their steps."""
@@ -205,6 +252,7 @@ class WorkerLoop:
         for row in rows:
             held = self._held[row]
             held.steps_run += 1
+            held.steps_without_loras += row in tick.bare
             held.compute_s += seconds
             self._send(self._progress(held))
             if held.job.request.captures and (captured := self._engine.captured(row)) is not None:
@@ -229,7 +277,11 @@ class WorkerLoop:
             held = self._let_go(row)
             self._send(
                 Finished(
-                    request_id=row, picture=picture, compute_s=held.compute_s + seconds, prompt_tokens=prompt_tokens
+                    request_id=row,
+                    picture=picture,
+                    compute_s=held.compute_s + seconds,
+                    prompt_tokens=prompt_tokens,
+                    steps_without_loras=held.steps_without_loras,
                 )
             )
 

@@ -1,0 +1,166 @@
+"""Rows that begin without their LoRAs: never for more steps than they may, and never in anybody's way."""
+
+from collections import Counter
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control.makers import LARGE, crowds, profiles, request, spec
+from safelight.adapters.modes import POLICY_NAMES
+from safelight.control.order import place_of
+from safelight.control.replica import ReplicaScheduler
+from safelight.core.adapter import NO_ADAPTERS, AdapterUse, composition_of
+from safelight.core.model import AdapterCosts
+from safelight.core.work import Job
+
+COSTS = AdapterCosts(switch_s=0.01, unmerged_overhead=0.5, correction_overhead=0.25)
+OUTLINE = AdapterUse(name="outline@1", scale=1.0)
+OUTLINED = composition_of([OUTLINE])
+TICK_S = 0.1
+MOST_ROWS = st.integers(2, 12)
+
+FIELDS = st.fixed_dictionaries(
+    {
+        "steps": st.integers(1, 6),
+        "is_guided": st.booleans(),
+        "deadline_s": st.none() | st.floats(0.01, 60),
+        "loras": st.sampled_from([(), (OUTLINE,)]),
+        "grace_steps": st.integers(0, 8),
+    }
+)
+
+
+def scheduler(adapter_mode="payback", *, most=8):
+    return ReplicaScheduler(
+        profiles(spec(LARGE, adapter_costs=COSTS)), max_denoiser_rows=most, adapter_mode=adapter_mode
+    )
+
+
+def lined(name="lined", **fields):
+    return request(name, loras=(OUTLINE,), **fields)
+
+
+class Loading:
+    """Runs a scheduler whose rows get their LoRAs at set moments, counted in ticks, empty ones included."""
+
+    def __init__(self, requests, moments, *, most=8, adapter_mode="payback"):
+        self.scheduler = scheduler(adapter_mode, most=most)
+        self.requests = {each.id: each for each in requests}
+        self.lacking = {each.id: moment for each, moment in zip(requests, moments, strict=True) if each.loras}
+        self.bare, self.before, self.ran = Counter(), Counter(), Counter()
+        self.places = {each.id: place_of(each, number) for number, each in enumerate(requests)}
+        for each in requests:
+            self.scheduler.hold(Job(request=each), has_loras=not each.loras)
+
+    def run(self):
+        for moment in range(200):
+            for name in [name for name, due in self.lacking.items() if due == moment]:
+                del self.lacking[name]
+                if self.ran[name] < self.requests[name].steps:
+                    self.scheduler.equip(name)
+            if (tick := self.scheduler.next_tick(moment * TICK_S)) is not None:
+                self.note(tick)
+                self.scheduler.tick_done(tick, TICK_S)
+        assert self.ran == {name: each.steps for name, each in self.requests.items()}
+
+    def note(self, tick):
+        self.bare.update(tick.bare)
+        self.ran.update(tick.request_ids)
+        self.before.update(name for name in tick.request_ids if name in self.lacking)
+
+
+def moments_of(data, requests):
+    return data.draw(st.lists(st.integers(0, 12), min_size=len(requests), max_size=len(requests)))
+
+
+@given(crowds(fields=FIELDS), MOST_ROWS, st.sampled_from(POLICY_NAMES), st.data())
+def test_whenever_loras_come_a_row_runs_without_them_until_then_but_never_beyond_its_grace(
+    requests, most, adapter_mode, data
+):
+    loading = Loading(requests, moments_of(data, requests), most=most, adapter_mode=adapter_mode)
+    loading.run()
+    assert loading.bare == loading.before
+    assert all(loading.bare[each.id] <= each.grace_steps for each in requests)
+
+
+@given(st.integers(0, 8), st.integers(0, 12), st.integers(1, 6))
+def test_alone_a_row_uses_all_the_grace_that_it_needs(grace_steps, moment, steps):
+    loading = Loading([lined(steps=steps, grace_steps=grace_steps)], [moment])
+    loading.run()
+    assert loading.bare["lined"] == min(grace_steps, moment, steps)
+
+
+@given(crowds(fields=FIELDS), MOST_ROWS, st.data())
+def test_the_most_urgent_row_that_may_run_is_in_every_tick(requests, most, data):
+    loading = Loading(requests, moments_of(data, requests), most=most, adapter_mode="always-unmerged")
+
+    def note(tick, count=loading.note):
+        may_run = [
+            name
+            for name, each in loading.requests.items()
+            if loading.ran[name] < each.steps and (name not in loading.lacking or loading.ran[name] < each.grace_steps)
+        ]
+        assert tick.request_ids[0] == min(may_run, key=loading.places.__getitem__)
+        count(tick)
+
+    loading.note = note
+    loading.run()
+
+
+@given(crowds(fields=FIELDS), MOST_ROWS, st.sampled_from(POLICY_NAMES))
+def test_grace_changes_nothing_for_rows_whose_loras_are_there(requests, most, adapter_mode):
+    def ticks(some):
+        held = scheduler(adapter_mode, most=most)
+        for each in some:
+            held.hold(Job(request=each))
+        seen = []
+        while (tick := held.next_tick(TICK_S * len(seen))) is not None:
+            seen.append(tick)
+            held.tick_done(tick, TICK_S)
+        return seen
+
+    assert ticks(requests) == ticks([msgspec.structs.replace(each, grace_steps=0) for each in requests])
+
+
+def test_a_row_that_waits_for_its_loras_leaves_the_scheduler_idle_though_it_is_held():
+    held = scheduler()
+    held.hold(Job(request=lined()), has_loras=False)
+    assert held.is_idle
+    assert held.next_tick(0.0) is None
+    held.equip("lined")
+    assert not held.is_idle
+
+
+def test_a_row_that_waits_for_its_loras_holds_up_no_row_of_another_size():
+    held = scheduler()
+    held.hold(Job(request=lined(deadline_s=0.1)), has_loras=False)
+    held.hold(Job(request=request("wide", side=128)))
+    assert held.next_tick(0.0).request_ids == ("wide",)
+
+
+def test_a_row_that_waits_for_its_loras_can_be_dropped():
+    held = scheduler()
+    held.hold(Job(request=lined()), has_loras=False)
+    assert held.drop("lined")
+    held.hold(Job(request=lined(steps=1)))
+    assert held.tick_done(held.next_tick(0.0), TICK_S) == ("lined",)
+
+
+def test_what_a_row_does_not_have_yet_is_not_folded_for_it():
+    held = scheduler("always-merged")
+    held.hold(Job(request=lined(grace_steps=1)), has_loras=False)
+    bare = held.next_tick(0.0)
+    assert (bare.folded, bare.bare) == (NO_ADAPTERS, ("lined",))
+    held.tick_done(bare, TICK_S)
+    held.equip("lined")
+    dressed = held.next_tick(TICK_S)
+    assert (dressed.folded, dressed.bare) == (OUTLINED, ())
+
+
+def test_a_row_without_its_loras_yet_is_a_misfit_where_they_are_folded_in():
+    held = scheduler("always-merged")
+    held.hold(Job(request=lined("ready", steps=2)))
+    held.hold(Job(request=lined("late", grace_steps=1)), has_loras=False)
+    tick = held.next_tick(0.0)
+    assert (tick.folded, tick.request_ids) == (OUTLINED, ("ready",))

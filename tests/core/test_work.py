@@ -1,0 +1,44 @@
+"""What a job knows of where another worker left off."""
+
+import pytest
+
+from safelight.core.adapter import AdapterUse
+from safelight.core.request import ImageRequest
+from safelight.core.work import Job, PausedRow
+
+REQUEST = ImageRequest(
+    id="a",
+    model="m",
+    prompt="x",
+    width=64,
+    height=64,
+    steps=9,
+    guidance_scale=1.0,
+    sampler="euler",
+    seed=1,
+    arrived_s=0.0,
+    loras=(AdapterUse(name="outline", scale=1.0),),
+    grace_steps=4,
+)
+
+
+def paused(**fields):
+    return Job(request=REQUEST, paused=PausedRow(steps_run=3, file=b"", **fields))
+
+
+def test_a_fresh_job_has_all_its_grace():
+    assert Job(request=REQUEST).grace_left == 4
+
+
+@pytest.mark.parametrize(("bare", "left"), [(0, 4), (3, 1), (4, 0)])
+def test_a_row_that_still_lacks_its_loras_has_what_is_left_of_its_grace(bare, left):
+    assert paused(steps_without_loras=bare, lacks_loras=True).grace_left == left
+
+
+def test_a_row_that_had_its_loras_never_runs_without_them_again():
+    assert paused(steps_without_loras=1).grace_left == 0
+
+
+def test_a_row_goes_on_as_it_was_computed():
+    assert paused().as_paused == REQUEST
+    assert paused(lacks_loras=True).as_paused.loras == ()
