@@ -122,6 +122,17 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         self.lost |= set(losers)
         self.obey(self.residency.failed(handle))
 
+    @precondition(lambda self: self.device.keys() - self.loading.keys())
+    @rule(data=st.data())
+    def lose(self, data):
+        """Weights on the device become useless, whoever needs them; those that do get them again."""
+        handle = data.draw(st.sampled_from(sorted(self.device.keys() - self.loading.keys())))
+        from_device, from_host, *others = self.residency.lost(handle)
+        assert (type(from_device), type(from_host)) == (EvictFromDevice, EvictFromHost)
+        assert from_device.adapter.handle == from_host.adapter.handle == handle
+        del self.device[handle], self.host[handle]
+        self.obey(others)
+
     @rule(place=places)
     def replace(self, place):
         """Remove an adapter that no row holds, and give its name to another."""

@@ -49,11 +49,11 @@ class ReplicaScheduler:
         """Whether there is nothing to run."""
         return not self._held
 
-    def hold(self, job: Job) -> None:
-        """Take a job; its row joins at the next tick that has room."""
+    def hold(self, job: Job, *, step: int = 0) -> None:
+        """Take a job of which `step` steps are done; its row joins at the next tick that has room."""
         request = job.request
         assert request.id not in self._held, f"{request.id} is held already"
-        row = Row.of(request, sequence=self._sequence)
+        row = Row.of(request, sequence=self._sequence, step=step)
         self._sequence += 1
         self._held[request.id] = row
         insort(self._in_order, row, key=_place)

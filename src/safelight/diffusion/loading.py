@@ -7,7 +7,7 @@ import msgspec
 
 from safelight.core.errors import ModelFolderError
 from safelight.core.model import ModelSpec
-from safelight.diffusion.controlnets.net import ControlNet
+from safelight.diffusion.controlnets.steering import SteeringNet
 from safelight.diffusion.family import Conditioning, Family
 from safelight.diffusion.flux import Flux
 from safelight.diffusion.folder import INDEX, SETTINGS, read_index, read_json
@@ -39,7 +39,7 @@ class LoadedModel:
     preview: PreviewMap
     unprompted: Conditioning
     loras: ModelLoras
-    controlnets: dict[str, ControlNet] = field(default_factory=dict)
+    controlnets: dict[str, SteeringNet] = field(default_factory=dict)
 
 
 def load_model(folder: Path, *, device: str, max_denoiser_rows: int, lora_ranks: int) -> LoadedModel:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from safelight.adapters.modes import DEFAULT_POLICY
+from safelight.adapters.registry import name_of
 from safelight.adapters.room import Room
 from safelight.control.replica import ReplicaScheduler, Tick
-from safelight.core.errors import SafelightError
+from safelight.core.errors import AdapterLost, SafelightError
 from safelight.core.work import (
     AddAdapter,
     Cancel,
@@ -33,6 +34,9 @@ from safelight.worker.engine import Engine
 ROOM = Room(host_bytes=2 << 30, device_ranks=256, device_controlnets=8)
 """For the adapters of one worker."""
 
+MAX_LOSSES = 2
+"""How many times a row may lose an adapter in mid-picture and wait for it once more."""
+
 Inbox = SimpleQueue[WorkerCommand | WeightsRead | None]
 """Commands in order of arrival, and weights that were read; None says that no more will come."""
 
@@ -45,6 +49,7 @@ class _Held:
     steps_done: int = 0
     compute_s: float = 0.0
     has_begun: bool = False
+    losses: int = 0
 
 
 class WorkerLoop:
@@ -129,7 +134,7 @@ class WorkerLoop:
         for row, job in list(self._awaiting.items()):
             if not job.request.adapters or self._cabinet.is_ready(row):
                 del self._awaiting[row]
-                self._scheduler.hold(job)
+                self._scheduler.hold(job, step=self._held[row].steps_done)
 
     def _run(self, tick: Tick) -> None:
         self._begin([row for row in tick.request_ids if not self._held[row].has_begun])
@@ -139,6 +144,9 @@ class WorkerLoop:
         started_s = time.perf_counter()
         try:
             broken = self._engine.step(rows)
+        except AdapterLost as error:
+            self._bring_again(error, rows)
+            return
         except (RuntimeError, SafelightError) as error:
             self._fail(rows, f"The denoiser failed: {error}")
             return
@@ -146,6 +154,18 @@ class WorkerLoop:
         finished = self._account(tick, rows, seconds)
         self._fail(broken, "The picture's numbers are no longer finite; try a lower guidance_scale or another sampler.")
         self._finish([row for row in finished if row in self._held])
+
+    def _bring_again(self, lost: AdapterLost, rows: Sequence[str]) -> None:
+        """Have all rows that use an adapter wait for it once more, but give up those of `rows` that lost too often."""
+        for row in [row for row, held in self._held.items() if lost.handle in held.job.request.adapters]:
+            held = self._held[row]
+            held.losses += row in rows
+            if held.losses > MAX_LOSSES:
+                self._fail([row], f"The ControlNet {name_of(lost.handle)!r} failed {held.losses} times: {lost}")
+            else:
+                self._scheduler.drop(row)
+                self._awaiting[row] = held.job
+        self._cabinet.bring_again(lost.handle)
 
     def _fold(self, tick: Tick) -> bool:
         try:
