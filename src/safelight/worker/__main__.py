@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from safelight.adapters.modes import DEFAULT_POLICY, POLICY_NAMES
@@ -18,6 +19,7 @@ def main() -> int:
     parser.add_argument("--max-denoiser-rows", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--control-service", type=Path, help="the socket of the process that has the ControlNets")
     parser.add_argument("--adapter-mode", choices=POLICY_NAMES, default=DEFAULT_POLICY)
     arguments = parser.parse_args()
     # The server ends its workers by closing their input, so that Ctrl-C reaches only the server.
@@ -27,12 +29,19 @@ def main() -> int:
 
     from safelight.diffusion.engine import DiffusionEngine
 
+    load_controlnet = None
+    if arguments.control_service is not None:
+        from safelight.worker.control_service.remote import RemoteControlNet
+
+        load_controlnet = partial(RemoteControlNet.load, arguments.control_service)
+
     def make_engine() -> DiffusionEngine:
         return DiffusionEngine.load(
             arguments.model,
             device=arguments.device,
             threads=arguments.threads,
             max_denoiser_rows=arguments.max_denoiser_rows,
+            load_controlnet=load_controlnet,
         )
 
     try:
