@@ -13,6 +13,7 @@ if __name__ == "__main__":
     parser.add_argument("--max-denoiser-rows", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--control-service")
     parser.add_argument("--step-s", type=float, default=0.0)
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -12,7 +12,7 @@ from safelight.cli.options import ApiKey, AsJson, Models, Threads
 from safelight.cli.running import DEFAULT_SERVER, address_of, is_served
 from safelight.cli.shipped import adapter_folders, model_folders, shipped_models
 from safelight.cli.telling import notes, progress_bar
-from safelight.cli.workers import need_serve_extra, one_picture_argv, worker_argv
+from safelight.cli.workers import control_service_argv, need_serve_extra, one_picture_argv, worker_argv
 from safelight.core.errors import shorten
 from safelight.once.picture import Body, Painted
 from safelight.once.picture import Progress as Note
@@ -28,6 +28,7 @@ FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
     epilog="Examples:\n\nsafelight serve\n\nsafelight serve --workers 2 --port 9000\n\n"
     "safelight serve --model shapes-small --model path/to/a/diffusers/folder\n\n"
     "safelight serve --adapters path/to/a/folder/of/adapters\n\n"
+    "safelight serve --workers 2 --control-service\n\n"
     "SAFELIGHT_API_KEY=secret safelight serve --host 0.0.0.0"
 )
 def serve(
@@ -39,6 +40,9 @@ def serve(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes.")] = 1,
     threads: Threads = 1,
+    control_service: Annotated[
+        bool, typer.Option("--control-service", help="Keep ControlNets once, in a process for all workers.")
+    ] = False,
     host: Annotated[str, typer.Option(help="Address to listen at; beyond loopback it needs a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 picks a free one.")] = 8000,
     api_key: ApiKey = None,
@@ -61,6 +65,7 @@ def serve(
     settings = ServerSettings(
         worker_argv=worker_argv(folders, "--threads", str(threads)),
         workers=workers,
+        control_argv=control_service_argv(threads=threads) if control_service else (),
         adapters=adapter_folders(adapters or ()),
         host=host,
         port=port,

@@ -67,9 +67,10 @@ class _Life:
 class Crew:
     """Keeps `size` workers running and passes messages on; `worker-1.2` is the second process of the second place."""
 
-    def __init__(self, argv: Sequence[str], *, size: int, log: Log) -> None:
+    def __init__(self, argv: Sequence[str], *, size: int, log: Log, title: str = "worker") -> None:
         self._argv = tuple(argv)
         self._size = size
+        self._title = title
         self._log = log
         self._processes: dict[str, WorkerProcess] = {}
         self._keepers: list[asyncio.Task[None]] = []
@@ -113,7 +114,7 @@ class Crew:
         loop = asyncio.get_running_loop()
         incarnation, failed_starts, pause_s = 1, 0, FIRST_PAUSE_S
         while True:
-            name = f"worker-{place}.{incarnation}"
+            name = f"{self._title}-{place}.{incarnation}"
             began_s = loop.time()
             life = await self._live(name, listener)
             if self._is_stopping:
