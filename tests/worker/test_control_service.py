@@ -5,6 +5,8 @@ import shutil
 import socket
 import stat
 import struct
+import subprocess
+import sys
 from functools import cache
 
 import msgspec
@@ -307,3 +309,13 @@ def test_a_service_that_hangs_is_given_up_in_time(models, process):
 def test_the_process_ends_with_its_input(tmp_path):
     with ServiceProcess(tmp_path / "controls") as process:
         assert process.end() == 0
+
+
+@pytest.mark.parametrize(("within_s", "status"), [(0.05, 1), (600, 0)])
+def test_a_call_that_hangs_ends_the_process(within_s, status):
+    program = (
+        "import time; from safelight.worker.control_service.watch import watched\n"
+        f"with watched({within_s}): time.sleep({600 if status else 0})"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert (ended.returncode, "Timeout" in ended.stderr) == (status, bool(status))

@@ -1,9 +1,7 @@
 """The service's side: each ControlNet once, for all workers that want it."""
 
-import faulthandler
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
 from weakref import WeakValueDictionary
@@ -28,6 +26,7 @@ from safelight.worker.control_service.messages import (
     pack_residuals,
     unpack_inputs,
 )
+from safelight.worker.control_service.watch import watched
 
 BACKLOG = 128
 CALL_WITHIN_S = 60.0
@@ -121,7 +120,7 @@ class _Seat:
 
     def _steer(self, net: ControlNet, tensors: bytes) -> bytes:
         inputs = unpack_inputs(tensors, device=self._device)
-        with self._calls, _watched(CALL_WITHIN_S):
+        with self._calls, watched(CALL_WITHIN_S):
             residuals = net(inputs)
         return pack_residuals(residuals)
 
@@ -135,16 +134,6 @@ def listen(address: Path) -> socket.socket:
     address.chmod(0o600)
     listener.listen(BACKLOG)
     return listener
-
-
-@contextmanager
-def _watched(within_s: float) -> Iterator[None]:
-    """End the process, with a traceback, if what is done within takes longer."""
-    faulthandler.dump_traceback_later(within_s, exit=True)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
 
 
 def _state(folder: Path) -> list[tuple[str, int, int, int]]:
