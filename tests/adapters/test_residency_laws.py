@@ -122,16 +122,19 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         self.lost |= set(losers)
         self.obey(self.residency.failed(handle))
 
-    @precondition(lambda self: self.device.keys() - self.loading.keys())
+    @precondition(lambda self: self.host.keys() - self.loading.keys())
     @rule(data=st.data())
     def lose(self, data):
-        """Weights on the device become useless, whoever needs them; those that do get them again."""
-        handle = data.draw(st.sampled_from(sorted(self.device.keys() - self.loading.keys())))
-        from_device, from_host, *others = self.residency.lost(handle)
-        assert (type(from_device), type(from_host)) == (EvictFromDevice, EvictFromHost)
-        assert from_device.adapter.handle == from_host.adapter.handle == handle
-        del self.device[handle], self.host[handle]
-        self.obey(others)
+        """Weights become useless, whoever needs them; those that do get them again."""
+        handle = data.draw(st.sampled_from(sorted(self.host.keys() - self.loading.keys())))
+        was_on_device = self.device.pop(handle, None) is not None
+        del self.host[handle]
+        moves = self.residency.lost(handle)
+        evictions = [EvictFromDevice, EvictFromHost] if was_on_device else [EvictFromHost]
+        assert [(type(move), move.adapter.handle) for move in moves[: len(evictions)]] == [
+            (kind, handle) for kind in evictions
+        ]
+        self.obey(moves[len(evictions) :])
 
     @rule(place=places)
     def replace(self, place):

@@ -10,7 +10,7 @@ from safelight.core.adapter import ControlUse
 from safelight.core.errors import AdapterLost, ControlServiceLost
 from safelight.core.pixels import Pixels
 from safelight.core.work import AdapterAdded, Failed, Finished, Job, Run, Stepped
-from safelight.worker.loop import MAX_LOSSES
+from safelight.worker.loop import MAX_LOSSES, ROOM
 from worker.test_adapters import PATIENCE_S, add, ends, message_of, once, play, run
 
 WHITE = Pixels(width=1, height=1, rgb=b"\xff\xff\xff")
@@ -97,3 +97,13 @@ def test_rows_whose_adapter_does_not_come_back_fail_with_its_name_and_no_others(
     assert message_of(events, "row") == (
         "The adapter 'control-fragile' cannot be read: The control service does not answer in time."
     )
+
+
+def test_the_place_of_a_lost_adapter_goes_to_the_row_that_waits_for_it():
+    engine = FragileEngine(*[1] * (MAX_LOSSES + 1))
+    engine.gate.set()
+    names = ["control-fragile", *(f"control-{number}" for number in range(ROOM.device_controlnets))]
+    rows = [steered(name, name, steps=5 if name == names[0] else 500) for name in names]
+    known = once(AdapterAdded, lambda: rows, handle=f"{names[-1]}@1")
+    events = play(engine, list(map(add, names)), known)
+    assert ends(events) == {names[0]: "Failed"} | dict.fromkeys(names[1:], "Finished")

@@ -93,9 +93,9 @@ class Residency:
         return moves + self._serve()
 
     def lost(self, handle: str) -> list[Move]:
-        """Weights on the device have become useless; they are brought anew for the rows that hold them."""
+        """Weights that are not being loaded have become useless; they are brought anew for the rows that hold them."""
         weights = self._weights[handle]
-        assert weights.stage is Stage.ON_DEVICE, f"{handle} is not on the device"
+        assert weights.stage not in MOVING, f"{handle} is being loaded"
         return [*weights.leave_host(), *self._serve()]
 
     def forget(self, handle: str) -> list[Move]:
