@@ -3,8 +3,9 @@
 One and two workers, as the server starts them, paint the same pictures of `shapes-large`, each steered by `edges`, all
 requests being there from the start. Each process has one torch thread. The two set-ups take turns.
 
-- `pictures_per_s`: of all workers together.
-- `tick_ms`: the median over ticks with as many denoiser rows as most of them have (`denoiser_rows`).
+- `pictures_per_s`: of all workers together; `cpu_s_per_picture`: what all processes compute for one.
+- `tick_ms`: of ticks with as many denoiser rows as most of them have (`denoiser_rows`), the tenth percentile, which
+  other programs on the machine disturb least.
 - `weights_bytes`: of ControlNets, in all processes; `rss_bytes`: resident memory of all processes, libraries included.
 - `tick_bytes` cross the socket in one such tick; packing, sending and unpacking them takes `tick_copies_ms`. For
   100 MB, about what one SDXL row of 1024 x 1024 pixels gets from a ControlNet in single precision,
@@ -19,6 +20,7 @@ sys.path = [entry for entry in sys.path if not entry.endswith("benchmarks")]
 import argparse
 import json
 import logging
+import os
 import re
 import socket
 import statistics
@@ -100,6 +102,12 @@ class Process:
         (kilobytes,) = RESIDENT.findall(status)
         return int(kilobytes) * 1024
 
+    @property
+    def cpu_s(self) -> float:
+        """Seconds that it has computed, in its own code and in the system's."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def add(self) -> AdapterSpec:
         """Have a worker read the ControlNet."""
         self._tell(AddAdapter(handle=HANDLE, name=NAME, path=str(FOLDER)))
@@ -141,6 +149,7 @@ class Setup:
     service: Process | None
     net_bytes: int
     seconds: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
     ticks: defaultdict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @classmethod
@@ -168,19 +177,34 @@ class Setup:
 
     def paint(self, requests: Sequence[ImageRequest]) -> None:
         """Paint all requests on each worker, and note the times."""
-        started_s = time.perf_counter()
+        before_s, started_s = self._cpu_s, time.perf_counter()
         with ThreadPoolExecutor(len(self.workers)) as pool:
             per_worker = list(pool.map(Process.paint, self.workers, [requests] * len(self.workers)))
         self.seconds.append(time.perf_counter() - started_s)
+        self.cpu_s.append(self._cpu_s - before_s)
         for tick in (tick for ticks in per_worker for tick in ticks):
             self.ticks[tick.denoiser_rows].append(tick.seconds)
 
+    @property
+    def _cpu_s(self) -> float:
+        return sum(process.cpu_s for process in self.processes)
+
+    def tick_ms(self, rows: int) -> float:
+        """Return what a tick of so many denoiser rows takes when little disturbs it."""
+        return 1000 * float(np.quantile(self.ticks[rows], 0.1))
+
+    @property
+    def cpu_ms_per_tick(self) -> float:
+        """Return what all processes compute, over all ticks."""
+        return 1000 * sum(self.cpu_s) / sum(map(len, self.ticks.values()))
+
     def summary(self, requests: int) -> dict[str, float]:
         """Return the figures."""
-        rows = usual_rows(self.ticks)
+        rows, pictures = usual_rows(self.ticks), len(self.workers) * requests
         return {
-            "pictures_per_s": len(self.workers) * requests / statistics.median(self.seconds),
-            "tick_ms": 1000 * statistics.median(self.ticks[rows]),
+            "pictures_per_s": pictures / statistics.median(self.seconds),
+            "cpu_s_per_picture": statistics.median(self.cpu_s) / pictures,
+            "tick_ms": self.tick_ms(rows),
             "denoiser_rows": rows,
             "weights_bytes": self.net_bytes * (1 if self.service else len(self.workers)),
             "rss_bytes": sum(process.rss_bytes for process in self.processes),
@@ -226,7 +250,7 @@ def draw_call(rows: int) -> tuple[ControlInputs, Residuals]:
 
 
 def copies_ms(inputs: ControlInputs, residuals: Residuals, *, tries: int = 9) -> float:
-    """Return the median milliseconds of a round trip over a Unix socket of these, with nothing computed."""
+    """Return the fewest milliseconds of a round trip over a Unix socket of these, with nothing computed."""
     mine, its = socket.socketpair(socket.AF_UNIX)
     with mine, its, mine.makefile("rb") as answers, its.makefile("rb") as questions:
         # A process, as the service is one: threads of one process would wait for each other's turn.
@@ -240,7 +264,7 @@ def copies_ms(inputs: ControlInputs, residuals: Residuals, *, tries: int = 9) ->
             taken.append(time.perf_counter() - started_s)
         mine.shutdown(socket.SHUT_RDWR)
         answering.join()
-    return 1000 * statistics.median(taken)
+    return 1000 * min(taken)
 
 
 def _answer(connection: socket.socket, questions: BinaryIO, residuals: Residuals) -> None:
@@ -264,7 +288,8 @@ def measure(rounds: int, count: int) -> dict[str, object]:
                 "local": here,
                 "service": there,
                 "vs_local": there["pictures_per_s"] / here["pictures_per_s"],
-                "added_ms_per_tick": 1000 * statistics.median(served.ticks[rows]) - here["tick_ms"],
+                "added_ms_per_tick": served.tick_ms(rows) - local.tick_ms(rows),
+                "added_cpu_ms_per_tick": served.cpu_ms_per_tick - local.cpu_ms_per_tick,
             }
     with torch.inference_mode():
         inputs, residuals = draw_call(rows)
@@ -283,6 +308,7 @@ def paint_in_turn(setups: Mapping[str, Setup], requests: Sequence[ImageRequest],
             print(f"{len(setup.workers)} workers, round {turn}: {name} {setup.seconds[-1]:.2f} s", file=sys.stderr)
             if not turn:
                 setup.seconds.clear()
+                setup.cpu_s.clear()
                 setup.ticks.clear()
 
 
