@@ -133,6 +133,20 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         self.expected.discard(handle)
         self.obey(self.residency.failed(handle))
 
+    @precondition(lambda self: self.host.keys() - self.loading.keys())
+    @rule(data=st.data())
+    def lose(self, data):
+        """Weights become useless, whoever needs them; those that do get them again."""
+        handle = data.draw(st.sampled_from(sorted(self.host.keys() - self.loading.keys())))
+        was_on_device = self.device.pop(handle, None) is not None
+        del self.host[handle]
+        moves = self.residency.lost(handle)
+        evictions = [EvictFromDevice, EvictFromHost] if was_on_device else [EvictFromHost]
+        assert [(type(move), move.adapter.handle) for move in moves[: len(evictions)]] == [
+            (kind, handle) for kind in evictions
+        ]
+        self.obey(moves[len(evictions) :])
+
     @rule(place=places)
     def replace(self, place):
         """Remove an adapter that no row holds, and give its name to another."""

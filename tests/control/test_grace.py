@@ -41,6 +41,11 @@ def lined(name="lined", **fields):
     return request(name, loras=(OUTLINE,), **fields)
 
 
+def hold_bare(held, request):
+    """Have a scheduler hold a picture whose LoRAs are on their way."""
+    held.hold(Job(request=request), grace_left=request.grace_steps)
+
+
 class Loading:
     """Runs a scheduler whose rows get their LoRAs at set moments, counted in ticks, empty ones included."""
 
@@ -51,7 +56,7 @@ class Loading:
         self.bare, self.before, self.ran = Counter(), Counter(), Counter()
         self.places = {each.id: place_of(each, number) for number, each in enumerate(requests)}
         for each in requests:
-            self.scheduler.hold(Job(request=each), has_loras=not each.loras)
+            self.scheduler.hold(Job(request=each), grace_left=each.grace_steps if each.loras else None)
 
     def run(self):
         for moment in range(200):
@@ -125,7 +130,7 @@ def test_grace_changes_nothing_for_rows_whose_loras_are_there(requests, most, ad
 
 def test_a_row_that_waits_for_its_loras_leaves_the_scheduler_idle_though_it_is_held():
     held = scheduler()
-    held.hold(Job(request=lined()), has_loras=False)
+    hold_bare(held, lined())
     assert held.is_idle
     assert held.next_tick(0.0) is None
     held.equip("lined")
@@ -134,14 +139,14 @@ def test_a_row_that_waits_for_its_loras_leaves_the_scheduler_idle_though_it_is_h
 
 def test_a_row_that_waits_for_its_loras_holds_up_no_row_of_another_size():
     held = scheduler()
-    held.hold(Job(request=lined(deadline_s=0.1)), has_loras=False)
+    hold_bare(held, lined(deadline_s=0.1))
     held.hold(Job(request=request("wide", side=128)))
     assert held.next_tick(0.0).request_ids == ("wide",)
 
 
 def test_a_row_that_waits_for_its_loras_can_be_dropped():
     held = scheduler()
-    held.hold(Job(request=lined()), has_loras=False)
+    hold_bare(held, lined())
     assert held.drop("lined")
     held.hold(Job(request=lined(steps=1)))
     assert held.tick_done(held.next_tick(0.0), TICK_S) == ("lined",)
@@ -149,7 +154,7 @@ def test_a_row_that_waits_for_its_loras_can_be_dropped():
 
 def test_what_a_row_does_not_have_yet_is_not_folded_for_it():
     held = scheduler("always-merged")
-    held.hold(Job(request=lined(grace_steps=1)), has_loras=False)
+    hold_bare(held, lined(grace_steps=1))
     bare = held.next_tick(0.0)
     assert (bare.folded, bare.bare) == (NO_ADAPTERS, ("lined",))
     held.tick_done(bare, TICK_S)
@@ -161,6 +166,6 @@ def test_what_a_row_does_not_have_yet_is_not_folded_for_it():
 def test_a_row_without_its_loras_yet_is_a_misfit_where_they_are_folded_in():
     held = scheduler("always-merged")
     held.hold(Job(request=lined("ready", steps=2)))
-    held.hold(Job(request=lined("late", grace_steps=1)), has_loras=False)
+    hold_bare(held, lined("late", grace_steps=1))
     tick = held.next_tick(0.0)
     assert (tick.folded, tick.request_ids) == (OUTLINED, ("ready",))

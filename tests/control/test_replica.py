@@ -168,3 +168,12 @@ def test_a_job_may_come_back_after_it_was_dropped():
     player.hold(job("one", steps=2))
     player.run()
     assert len(player.ticks) == 3
+
+
+def test_a_job_that_comes_back_has_only_the_steps_to_run_that_it_lacks():
+    player = playing([request("one", steps=5)])
+    player.tick()
+    player.scheduler.drop("one")
+    player.scheduler.hold(job("one", steps=5), steps_run=1)
+    player.run()
+    assert len(player.ticks) == 5

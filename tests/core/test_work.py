@@ -1,7 +1,5 @@
 """What a job knows of where another worker left off."""
 
-import pytest
-
 from safelight.core.adapter import AdapterUse
 from safelight.core.request import ImageRequest
 from safelight.core.work import Job, PausedRow
@@ -24,19 +22,6 @@ REQUEST = ImageRequest(
 
 def paused(**fields):
     return Job(request=REQUEST, paused=PausedRow(steps_run=3, file=b"", **fields))
-
-
-def test_a_fresh_job_has_all_its_grace():
-    assert Job(request=REQUEST).grace_left == 4
-
-
-@pytest.mark.parametrize(("bare", "left"), [(0, 4), (3, 1), (4, 0)])
-def test_a_row_that_still_lacks_its_loras_has_what_is_left_of_its_grace(bare, left):
-    assert paused(steps_without_loras=bare, lacks_loras=True).grace_left == left
-
-
-def test_a_row_that_had_its_loras_never_runs_without_them_again():
-    assert paused(steps_without_loras=1).grace_left == 0
 
 
 def test_a_row_goes_on_as_it_was_computed():

@@ -238,15 +238,31 @@ def test_each_row_is_steered_as_if_it_were_alone(model):
 
 def test_each_is_called_once_for_all_rows_that_use_it(models):
     model, calls = models("sd"), []
-    nets = {name: partial(counted, name, net, calls) for name, net in model.nets.items()}
+    nets = {name: Counted(name, net, calls) for name, net in model.nets.items()}
     a, b = model.control("a"), model.control("b")
     model.predict(model.noise(4), torch.full((4,), 500.0), [PROMPT] * 4, [[a], [], [b, a], [a]], nets)
-    assert sorted(calls) == [("a", 3), ("b", 1)]
+    assert sorted(call for call in calls if call != "waited") == [("a", 3), ("b", 1)]
 
 
-def counted(name, net, calls, inputs):
-    calls.append((name, len(inputs.latents)))
-    return net(inputs)
+@dataclass(frozen=True)
+class Counted:
+    """A ControlNet that notes when it is asked and when its answer is waited for."""
+
+    name: str
+    net: ControlNet
+    calls: list
+
+    def start(self, inputs):
+        self.calls.append((self.name, len(inputs.latents)))
+        return lambda: self.calls.append("waited") or self.net(inputs)
+
+
+def test_all_are_asked_before_any_answer_is_waited_for(models):
+    model, calls = models("sd"), []
+    nets = {name: Counted(name, net, calls) for name, net in model.nets.items()}
+    uses = [[model.control("a"), model.control("b")]]
+    model.predict(model.noise(), torch.full((1,), 500.0), [PROMPT], uses, nets)
+    assert calls == [("a", 1), ("b", 1), "waited", "waited"]
 
 
 def test_rows_without_controlnets_call_none(models):

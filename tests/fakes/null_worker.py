@@ -15,6 +15,7 @@ if __name__ == "__main__":
     parser.add_argument("--device")
     parser.add_argument("--dtype")
     parser.add_argument("--place", type=int, default=0)
+    parser.add_argument("--control-service")
     parser.add_argument("--step-s", type=float, default=0.0)
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -107,6 +107,12 @@ class Residency:
             row.is_lost, row.is_granted = True, False
         return moves + self._serve()
 
+    def lost(self, handle: str) -> list[Move]:
+        """Weights that are not being loaded have become useless; they are brought anew for the rows that hold them."""
+        weights = self._weights[handle]
+        assert weights.stage not in MOVING, f"{handle} is being loaded"
+        return [*weights.leave_host(), *self._serve()]
+
     def forget(self, handle: str) -> list[Move]:
         """No row holds this or ever will again: it goes at once, or when the load under way is over."""
         assert not self.holders(handle), f"{handle} is held"

@@ -16,7 +16,8 @@ class Room:
     """Room in host memory and on the device.
 
     Attributes:
-        host_bytes: for all adapters that are in host memory, among them those on the device.
+        host_bytes: for all adapters that are in host memory, among them those on the device. ControlNets that a control
+            service has count as if they were here, since nothing else bounds what it has to hold.
         device_ranks: pages of the LoRA bank; a LoRA takes as many as its largest rank, any of them.
         device_controlnets: how many ControlNets the device holds beside the bank.
     """

@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 from safelight import __version__
 from safelight.cli.adapters import adapters
 from safelight.cli.errors import status_of, words_of
+from safelight.cli.generating import generating
 from safelight.cli.serving import serving
 from safelight.cli.telling import notes
 from safelight.cli.training import score, train
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(serving)
+app.add_typer(generating)
 app.add_typer(
     adapters,
     name="adapters",

@@ -1,11 +1,12 @@
 """What starts a worker process, and what has to be installed for it."""
 
 import importlib.util
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from safelight.cli.errors import MissingExtra
+from safelight.cli.errors import MissingExtra, Misuse
 
 SERVE_EXTRA = ("torch", "diffusers", "fastapi", "pydantic", "uvicorn")
 
@@ -28,6 +29,17 @@ def worker_argv(folders: Sequence[Path], *limits: str) -> tuple[str, ...]:
     """Return the command line of a worker with the models in `folders`."""
     models = [part for folder in folders for part in ("--model", str(folder))]
     return (sys.executable, "-m", "safelight.worker", *models, *limits)
+
+
+def control_service_argv(*limits: str) -> tuple[str, ...]:
+    """Return the command line of the process that has the ControlNets of all workers.
+
+    Raises:
+        Misuse: if workers cannot reach it on this system.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        raise Misuse("--control-service needs Unix domain sockets, which this system lacks. Leave it out.")
+    return (sys.executable, "-m", "safelight.worker.control_service", *limits)
 
 
 def one_picture_argv(folders: Sequence[Path], *limits: str) -> tuple[str, ...]:

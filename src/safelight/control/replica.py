@@ -54,15 +54,16 @@ class ReplicaScheduler:
         """Whether there is nothing to run; rows that wait for their LoRAs may be held all the same."""
         return all(row.is_held_back for row in self._in_order)
 
-    def hold(self, job: Job, *, has_loras: bool = True) -> None:
+    def hold(self, job: Job, *, steps_run: int | None = None, grace_left: int | None = None) -> None:
         """Take a job; its row joins at the next tick that has room.
 
-        Where its LoRAs are still on their way, it runs the steps of grace that it has left, at most, until `equip`.
+        `steps_run` of its steps are behind it, unless told those that another worker has run. Where its LoRAs are still
+        on their way, it runs `grace_left` steps at most until `equip`; None says that they are there.
         """
         request = job.request
         assert request.id not in self._held, f"{request.id} is held already"
-        row = Row.of(request, sequence=self._sequence, step=job.steps_run)
-        row.grace_left = None if has_loras else job.grace_left
+        row = Row.of(request, sequence=self._sequence, step=job.steps_run if steps_run is None else steps_run)
+        row.grace_left = grace_left
         self._sequence += 1
         self._held[request.id] = row
         insort(self._in_order, row, key=_place)

@@ -15,6 +15,8 @@ SafelightError
 │   ├── DeadlineUnmeetable
 │   └── Draining
 ├── WorkFailed                accepted, but no picture came of it
+├── ControlServiceLost        the process that has the ControlNets is gone, or does not answer
+├── AdapterLost               an adapter that rows use no longer computes; it can be brought again
 ├── ModelFolderError          a model on disk cannot be served
 ├── PlacementError            there is no such device, or it cannot compute in such a precision
 ├── AdapterFileError          an adapter on disk cannot be read
@@ -180,6 +182,22 @@ class WorkFailed(SafelightError):
     def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class ControlServiceLost(SafelightError):
+    """The process that has the ControlNets is gone, or does not answer, or could not compute."""
+
+
+class AdapterLost(SafelightError):
+    """An adapter on the device no longer computes; no row has moved, and all can go on once it is brought again.
+
+    Attributes:
+        handle: what rows call it.
+    """
+
+    def __init__(self, handle: str, reason: str) -> None:
+        super().__init__(reason)
+        self.handle = handle
 
 
 class ModelFolderError(SafelightError):

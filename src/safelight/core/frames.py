@@ -8,15 +8,18 @@ import msgspec
 from safelight.core.work import WorkerCommand, WorkerEvent
 
 HEADER = struct.Struct(">I")
+LONGEST_BODY = 2**32 - 1
 
 _encoder = msgspec.msgpack.Encoder()
 decode_command = msgspec.msgpack.Decoder(WorkerCommand).decode
 decode_event = msgspec.msgpack.Decoder(WorkerEvent).decode
 
 
-def frame(message: WorkerCommand | WorkerEvent) -> bytes:
-    """Return `message` as one frame, header included."""
+def frame(message: msgspec.Struct) -> bytes:
+    """Return `message` as one frame, header included; raises ValueError if it is too long for one."""
     body = _encoder.encode(message)
+    if len(body) > LONGEST_BODY:
+        raise ValueError(f"A message has {len(body)} bytes, and at most {LONGEST_BODY} go into one.")
     return HEADER.pack(len(body)) + body
 
 

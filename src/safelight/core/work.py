@@ -36,13 +36,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return 0 if self.paused is None else self.paused.steps_run
 
     @property
-    def grace_left(self) -> int:
-        """How many further steps it may run without its LoRAs; a row that had them never does."""
-        if self.paused is None:
-            return self.request.grace_steps
-        return max(0, self.request.grace_steps - self.paused.steps_without_loras) if self.paused.lacks_loras else 0
-
-    @property
     def as_paused(self) -> ImageRequest:
         """The request as it was computed when it was paused."""
         is_bare = self.paused is not None and self.paused.lacks_loras

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from safelight.core.request import ImageRequest
 from safelight.core.work import Captured, PausedRow
 from safelight.diffusion.controlnets.batch import Control, control_residuals
 from safelight.diffusion.controlnets.net import CONFIG, ControlNet
+from safelight.diffusion.controlnets.steering import LoadControlNet, SteeringNet
 from safelight.diffusion.family import Conditioning
 from safelight.diffusion.latents_file import Kind, LatentsFile, LatentsHeader
 from safelight.diffusion.loading import LoadedModel, load_model
@@ -40,14 +41,15 @@ class ReadAdapter:
     """Weights of an adapter and the model that they fit."""
 
     model: str
-    weights: LoraWeights | ControlNet
+    weights: LoraWeights | SteeringNet
 
 
 class DiffusionEngine:
     """Paints rows of any loaded model; one denoiser call a step, both guidance halves in it."""
 
-    def __init__(self, models: Sequence[LoadedModel]) -> None:
+    def __init__(self, models: Sequence[LoadedModel], *, load_controlnet: LoadControlNet | None = None) -> None:
         self._models = {model.spec.name: model for model in models}
+        self._load_controlnet = load_controlnet
         self._rows: dict[str, Row] = {}
         self._adapters: dict[str, str] = {}
         self._schedule = lru_cache(maxsize=SCHEDULES_KEPT)(self._make_schedule)
@@ -61,8 +63,11 @@ class DiffusionEngine:
         threads: int = 1,
         max_denoiser_rows: int = 32,
         lora_ranks: int = LORA_RANKS,
+        load_controlnet: LoadControlNet | None = None,
     ) -> "DiffusionEngine":
         """Load model folders and measure them; of all LoRAs beside one model, the ranks come to `lora_ranks` at most.
+
+        ControlNets are loaded by `load_controlnet`, by default on the device of the models.
 
         Raises:
             ModelFolderError: if a folder cannot be served, or two would be served under one name.
@@ -76,7 +81,7 @@ class DiffusionEngine:
         names = [model.spec.name for model in models]
         if doubled := {name for name in names if names.count(name) > 1}:
             raise ModelFolderError(f"Two model folders are called {min(doubled)!r}; rename one of them.")
-        return cls(models)
+        return cls(models, load_controlnet=load_controlnet)
 
     @property
     def models(self) -> tuple[ModelSpec, ...]:
@@ -141,6 +146,9 @@ class DiffusionEngine:
         """Advance each row by one step in one denoiser call; all rows share model and size.
 
         Returns the ids of rows whose numbers are no longer finite.
+
+        Raises:
+            AdapterLost: if a ControlNet in another process does not answer; then no row has moved.
         """
         rows = [self._rows[request_id] for request_id in request_ids]
         model = self._models[rows[0].request.model]
@@ -236,7 +244,8 @@ class DiffusionEngine:
         return spec, ReadAdapter(model=spec.model, weights=weights)
 
     def _read_controlnet(self, model: LoadedModel, name: str, path: Path) -> tuple[AdapterSpec, ReadAdapter]:
-        net = ControlNet.load(path, model.family.control_base, placement=model.placement)
+        load = self._load_controlnet or partial(ControlNet.load, placement=model.placement)
+        net = load(path, model.family.control_base)
         spec = AdapterSpec(name=name, kind="controlnet", model=model.spec.name, weights_bytes=net.weights_bytes)
         return spec, ReadAdapter(model=spec.model, weights=net)
 
@@ -244,10 +253,10 @@ class DiffusionEngine:
     def load_adapter(self, handle: str, weights: ReadAdapter) -> None:
         """Put an adapter beside its model; requests call it `handle`."""
         model = self._models[weights.model]
-        if isinstance(weights.weights, ControlNet):
-            model.controlnets[handle] = weights.weights
-        else:
+        if isinstance(weights.weights, LoraWeights):
             model.loras.load(handle, weights.weights)
+        else:
+            model.controlnets[handle] = weights.weights
         self._adapters[handle] = weights.model
 
     @torch.inference_mode()

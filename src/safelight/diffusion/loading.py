@@ -7,7 +7,7 @@ import msgspec
 
 from safelight.core.errors import ModelFolderError
 from safelight.core.model import ModelSpec
-from safelight.diffusion.controlnets.net import ControlNet
+from safelight.diffusion.controlnets.steering import SteeringNet
 from safelight.diffusion.family import Conditioning, Family
 from safelight.diffusion.flux import Flux
 from safelight.diffusion.folder import INDEX, SETTINGS, fingerprint, read_index, read_json
@@ -43,7 +43,7 @@ class LoadedModel:
     preview: PreviewMap
     unprompted: Conditioning
     loras: ModelLoras
-    controlnets: dict[str, ControlNet] = field(default_factory=dict)
+    controlnets: dict[str, SteeringNet] = field(default_factory=dict)
 
 
 def load_model(folder: Path, *, placement: Placement = ON_CPU, max_denoiser_rows: int, lora_ranks: int) -> LoadedModel:

@@ -112,10 +112,10 @@ UNEXPECTED = Problem(
 )
 
 
-def not_ready(retry_after_s: float) -> HttpError:
-    """No worker is ready to paint."""
+def not_ready(message: str, retry_after_s: float) -> HttpError:
+    """What it takes to paint is not there yet, or not again."""
     return HttpError(
-        "No worker is ready; models are being loaded.",
+        message,
         status=503,
         kind="server_error",
         code="not_ready",

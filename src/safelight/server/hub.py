@@ -1,6 +1,7 @@
 """Drives the controller with the real clock: requests and worker events in, commands to workers and tickets out."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ from safelight.core.work import (
     WorkerEvent,
 )
 from safelight.server.adapters import Adapters
+from safelight.server.control_service import ControlService
 from safelight.server.errors import CannotServe, HttpError, cancelled, not_ready, shut_down
 from safelight.server.logs import Log
 from safelight.server.metrics import Metrics
@@ -56,6 +58,7 @@ class HubParts:
 
     controller: FleetController
     crew: Crew
+    control: ControlService | None
     clock: Clock
     metrics: Metrics
     outcomes: OutcomeLog
@@ -68,6 +71,7 @@ class Hub:
     def __init__(self, parts: HubParts) -> None:
         self.controller = parts.controller
         self._crew = parts.crew
+        self._control = parts.control
         self._clock = parts.clock
         self._metrics = parts.metrics
         self._outcomes = parts.outcomes
@@ -103,22 +107,30 @@ class Hub:
         return len(self.controller.running)
 
     def check_ready(self) -> None:
-        """Raise HttpError while there is no worker, and Draining once the server is about to end."""
-        if self._is_draining:
-            raise Draining(retry_after_s=DRAIN_RETRY_S)
-        if not self._crew.ready_count or self.adapters.are_awaited:
-            raise not_ready(NOT_READY_RETRY_S)
+        """Raise HttpError while a part is missing, and Draining once the server is about to end."""
+        self._check_workers()
+        if self._control and not self._control.is_ready:
+            raise not_ready("The control service is not ready; pictures without ControlNets are.", NOT_READY_RETRY_S)
 
     def check_open(self) -> None:
-        """Do as `check_ready` does for a request, and count the refusal."""
+        """Raise as `check_ready` does if a request cannot be taken, and count the refusal.
+
+        While the control service starts again, requests are taken: those that need it wait in their worker.
+        """
         try:
-            self.check_ready()
+            self._check_workers()
         except Draining:
             self._metrics.refused("draining")
             raise
         except HttpError:
             self._metrics.refused("not_ready")
             raise
+
+    def _check_workers(self) -> None:
+        if self._is_draining:
+            raise Draining(retry_after_s=DRAIN_RETRY_S)
+        if not self._crew.ready_count or self.adapters.are_awaited:
+            raise not_ready("No worker is ready; models are being loaded.", NOT_READY_RETRY_S)
 
     def submit(self, requests: Sequence[ImageRequest], *, partial_images: int = 0) -> tuple[Ticket, ...]:
         """Take all of `requests`, or none.
@@ -185,7 +197,7 @@ class Hub:
         for command in self.adapters.commands:
             self._crew.send(worker, command)
         self._handle(WorkerJoined(worker, ready))
-        self._note_ready()
+        self.note_ready()
 
     def left(self, worker: str, reason: str) -> None:
         """A worker that was ready is gone."""
@@ -202,7 +214,7 @@ class Hub:
                     self._metrics.ticked(event)
                 case AdapterAdded() | AdapterRefused():
                     self.adapters.heard(event)
-                    self._note_ready()
+                    self.note_ready()
             self._handle(Reported(worker, event))
 
     def restarting(self, worker: str) -> None:
@@ -214,8 +226,10 @@ class Hub:
         if not self.collapse.done():
             self.collapse.set_result(error)
 
-    def _note_ready(self) -> None:
-        if self._crew.ready_count and not self.adapters.are_awaited:
+    def note_ready(self) -> None:
+        """A part of the server has become ready."""
+        with contextlib.suppress(HttpError, Draining):
+            self.check_ready()
             self.first_ready.set()
 
     def _handle(self, event: Event) -> None:

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from safelight.control.fleet import ControlConfig, FleetController
 from safelight.server.adapter_folder import find_adapters
 from safelight.server.clock import MonotonicClock
+from safelight.server.control_service import ControlService
 from safelight.server.hub import Hub, HubParts
 from safelight.server.idempotency import AnswerStore
 from safelight.server.images import PictureEncoder
@@ -28,11 +29,14 @@ class Service:
         self._log = log
         self.metrics = Metrics()
         self.outcomes = outcomes
-        self.crew = Crew(settings.worker_argv, size=settings.workers, log=log)
+        self.control = ControlService(settings.control_argv, log=log) if settings.control_argv else None
+        options = self.control.worker_options if self.control else ()
+        self.crew = Crew((*settings.worker_argv, *options), size=settings.workers, log=log)
         self.hub = Hub(
             HubParts(
                 controller=FleetController(ControlConfig(max_waiting=settings.max_waiting)),
                 crew=self.crew,
+                control=self.control,
                 clock=MonotonicClock(),
                 metrics=self.metrics,
                 outcomes=self.outcomes,
@@ -52,6 +56,8 @@ class Service:
     async def __aenter__(self) -> Self:
         """Start the workers, without waiting for them."""
         self.hub.adapters.begin_with(find_adapters(self.settings.adapters), self._log)
+        if self.control:
+            self.control.start(on_ready=self.hub.note_ready, on_collapse=self.hub.collapsed)
         self.crew.start(self.hub)
         self._pulse = asyncio.create_task(self.hub.pulse())
         return self
@@ -60,6 +66,8 @@ class Service:
         """End everything that was started."""
         self._pulse.cancel()
         await self.crew.stop()
+        if self.control:
+            await self.control.stop()
         self.encoder.close()
         self.outcomes.close()
 

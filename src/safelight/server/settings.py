@@ -26,6 +26,7 @@ class ServerSettings:
     Attributes:
         worker_argv: command line of one worker process; all workers are alike.
         workers: how many worker processes to keep running.
+        control_argv: command line of the process that has the ControlNets of all workers; empty if each has its own.
         adapters: folders of adapters, by whose names requests may ask for them; of one name, the first is taken.
         port: 0 lets the system choose.
         api_key: guards every route but liveness; needed to listen beyond loopback.
@@ -37,6 +38,7 @@ class ServerSettings:
 
     worker_argv: tuple[str, ...]
     workers: int = 1
+    control_argv: tuple[str, ...] = ()
     adapters: tuple[Path, ...] = ()
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT

@@ -70,9 +70,10 @@ class Crew:
     Each is told its place by `--place`, after `argv`.
     """
 
-    def __init__(self, argv: Sequence[str], *, size: int, log: Log) -> None:
+    def __init__(self, argv: Sequence[str], *, size: int, log: Log, title: str = "worker") -> None:
         self._argv = tuple(argv)
         self._size = size
+        self._title = title
         self._log = log
         self._processes: dict[str, WorkerProcess] = {}
         self._keepers: list[asyncio.Task[None]] = []
@@ -116,7 +117,7 @@ class Crew:
         loop = asyncio.get_running_loop()
         incarnation, failed_starts, pause_s = 1, 0, FIRST_PAUSE_S
         while True:
-            name = f"worker-{place}.{incarnation}"
+            name = f"{self._title}-{place}.{incarnation}"
             began_s = loop.time()
             life = await self._live(name, (*self._argv, "--place", str(place)), listener)
             if self._is_stopping:

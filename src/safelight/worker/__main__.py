@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 from safelight.adapters.modes import DEFAULT_POLICY, POLICY_NAMES
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--device", default=AUTO, help="a device as torch calls it, or auto")
     parser.add_argument("--dtype", default=AUTO, help="float32, bfloat16, float16 or auto")
     parser.add_argument("--place", type=int, default=0, help="of this worker among all; they take turns over the GPUs")
+    parser.add_argument("--control-service", type=Path, help="the socket of the process that has the ControlNets")
     parser.add_argument("--adapter-mode", choices=POLICY_NAMES, default=DEFAULT_POLICY)
     arguments = parser.parse_args()
     # The server ends its workers by closing their input, so that Ctrl-C reaches only the server.
@@ -32,12 +34,19 @@ def main() -> int:
     from safelight.diffusion.engine import DiffusionEngine
     from safelight.diffusion.placement import find_placement
 
+    load_controlnet = None
+    if arguments.control_service is not None:
+        from safelight.worker.control_service.remote import RemoteControlNet
+
+        load_controlnet = partial(RemoteControlNet.load, arguments.control_service)
+
     def make_engine() -> DiffusionEngine:
         return DiffusionEngine.load(
             arguments.model,
             placement=find_placement(arguments.device, arguments.dtype, place=arguments.place),
             threads=arguments.threads,
             max_denoiser_rows=arguments.max_denoiser_rows,
+            load_controlnet=load_controlnet,
         )
 
     try:

@@ -105,6 +105,10 @@ class AdapterCabinet:
             self._placed.remove(row)
             self._obey(self._residency.release(row, now))
 
+    def bring_again(self, handle: str) -> None:
+        """Let go of weights that have become useless, and read them anew for the rows that hold them."""
+        self._obey(self._residency.lost(handle))
+
     def is_ready(self, row: str) -> bool:
         """Whether all that the row needs is on the device."""
         return row in self._placed and self._residency.is_ready(row)

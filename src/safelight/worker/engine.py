@@ -42,6 +42,9 @@ class Engine(Protocol):
         """Advance each row by one step in one denoiser call; all rows share model and size.
 
         Returns the ids of rows whose numbers are no longer finite; they are to be dropped.
+
+        Raises:
+            AdapterLost: if an adapter of some rows has become useless; then no row has moved.
         """
         ...
 

@@ -9,9 +9,10 @@ from queue import Empty, SimpleQueue
 import msgspec
 
 from safelight.adapters.modes import DEFAULT_POLICY
+from safelight.adapters.registry import name_of
 from safelight.adapters.room import Room
 from safelight.control.replica import ReplicaScheduler, Tick
-from safelight.core.errors import SafelightError
+from safelight.core.errors import AdapterLost, SafelightError
 from safelight.core.request import ImageRequest
 from safelight.core.work import (
     AddAdapter,
@@ -41,6 +42,9 @@ from safelight.worker.engine import Engine
 ROOM = Room(host_bytes=2 << 30, device_ranks=256, device_controlnets=8)
 """For the adapters of one worker."""
 
+MAX_LOSSES = 2
+"""How many times a row may lose an adapter in mid-picture and wait for it once more."""
+
 Inbox = SimpleQueue[WorkerCommand | WeightsRead | None]
 """Commands in order of arrival, and weights that were read; None says that no more will come."""
 
@@ -56,11 +60,28 @@ class _Held:
     has_begun: bool = False
     lacks_loras: bool = False
     steps_without_loras: int = 0
+    losses: int = 0
+
+    @classmethod
+    def of(cls, job: Job) -> "_Held":
+        """Return a job as it comes, perhaps from a worker that has run some of it."""
+        if job.paused is None:
+            return cls(job)
+        return cls(job, steps_run=job.paused.steps_run, steps_without_loras=job.paused.steps_without_loras)
 
     @property
     def is_fresh(self) -> bool:
         """Whether it is still to begin, from its first step."""
         return not self.has_begun and self.job.paused is None
+
+    @property
+    def grace_left(self) -> int:
+        """How many further steps it may run without its LoRAs; once it had them, it never does."""
+        paused = self.job.paused
+        came_with_loras = paused is not None and not paused.lacks_loras
+        if came_with_loras or self.steps_run > self.steps_without_loras:
+            return 0
+        return max(0, self.job.request.grace_steps - self.steps_without_loras)
 
 
 class WorkerLoop:
@@ -143,8 +164,7 @@ class WorkerLoop:
 
     def _hold(self, job: Job) -> None:
         request = job.request
-        bare = 0 if job.paused is None else job.paused.steps_without_loras
-        self._held[request.id] = _Held(job, steps_run=job.steps_run, steps_without_loras=bare)
+        self._held[request.id] = _Held.of(job)
         self._awaiting[request.id] = job
         if request.adapters:
             self._cabinet.hold(request.id, request.adapters, time.monotonic())
@@ -157,17 +177,19 @@ class WorkerLoop:
             has_all = not job.request.adapters or self._cabinet.is_ready(row)
             if has_all:
                 del self._awaiting[row]
-            if self._held[row].is_scheduled:
+            held = self._held[row]
+            if held.is_scheduled:
                 if has_all:
                     self._scheduler.equip(row)
-            elif has_all or self._may_run_bare(job):
-                self._held[row].is_scheduled = True
-                self._scheduler.hold(job, has_loras=has_all)
+            elif has_all or self._may_run_bare(held):
+                held.is_scheduled = True
+                grace_left = None if has_all else held.grace_left
+                self._scheduler.hold(job, steps_run=held.steps_run, grace_left=grace_left)
 
-    def _may_run_bare(self, job: Job) -> bool:
+    def _may_run_bare(self, held: _Held) -> bool:
         """Whether only LoRAs are missing, and the picture may run without."""
-        request = job.request
-        return job.grace_left > 0 and (not request.controls or self._cabinet.has_controlnets(request.id))
+        request = held.job.request
+        return held.grace_left > 0 and (not request.controls or self._cabinet.has_controlnets(request.id))
 
     def _run(self, tick: Tick) -> None:
         self._prepare(tick)
@@ -177,6 +199,9 @@ class WorkerLoop:
         started_s = time.perf_counter()
         try:
             broken = self._engine.step(rows)
+        except AdapterLost as error:
+            self._bring_again(error, rows)
+            return
         except (RuntimeError, SafelightError) as error:
             self._fail(rows, f"The denoiser failed: {error}")
             return
@@ -184,6 +209,19 @@ class WorkerLoop:
         finished = self._account(tick, rows, seconds)
         self._fail(broken, "The picture's numbers are no longer finite; try a lower guidance_scale or another sampler.")
         self._finish([row for row in finished if row in self._held])
+
+    def _bring_again(self, lost: AdapterLost, rows: Sequence[str]) -> None:
+        """Have all rows that use an adapter wait for it once more, but give up those of `rows` that lost too often."""
+        for row in [row for row, held in self._held.items() if lost.handle in held.job.request.adapters]:
+            held = self._held[row]
+            held.losses += row in rows
+            if held.losses > MAX_LOSSES:
+                self._fail([row], f"The ControlNet {name_of(lost.handle)!r} failed {held.losses} times: {lost}")
+            else:
+                self._scheduler.drop(row)
+                held.is_scheduled = False
+                self._awaiting[row] = held.job
+        self._cabinet.bring_again(lost.handle)
 
     def _fold(self, tick: Tick) -> bool:
         try:

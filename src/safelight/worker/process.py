@@ -3,12 +3,13 @@
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
+from typing import BinaryIO
 
 from safelight.adapters.modes import DEFAULT_POLICY
 from safelight.core.frames import decode_command, frame, read_body
-from safelight.core.work import Stop, WorkerEvent
+from safelight.core.work import Stop, WorkerCommand, WorkerEvent
 from safelight.worker.engine import Engine
 from safelight.worker.loop import Inbox, WorkerLoop
 
@@ -16,12 +17,8 @@ from safelight.worker.loop import Inbox, WorkerLoop
 def run_worker(
     make_engine: Callable[[], Engine], *, max_denoiser_rows: int, adapter_mode: str = DEFAULT_POLICY
 ) -> None:
-    """Serve commands from standard input until it ends.
-
-    Standard output is kept for events alone: anything printed goes to standard error instead.
-    """
-    events = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    """Serve commands from standard input until it ends."""
+    events = claim_output()
     inbox: Inbox = SimpleQueue()
 
     def send(event: WorkerEvent) -> None:
@@ -37,11 +34,24 @@ def run_worker(
         return
 
 
-def _read_commands(inbox: Inbox) -> None:
-    """Read up to the last command; a thread still reading would hold the input while the interpreter ends."""
+def claim_output() -> BinaryIO:
+    """Return standard output, which is for events alone from now on: what is printed goes to standard error."""
+    events = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return events
+
+
+def commands() -> Iterator[WorkerCommand]:
+    """Yield what comes on standard input, up to the command to stop or to the end."""
     while (body := read_body(sys.stdin.buffer)) is not None:
         command = decode_command(body)
-        inbox.put(command)
+        yield command
         if isinstance(command, Stop):
             return
+
+
+def _read_commands(inbox: Inbox) -> None:
+    """Read up to the last command; a thread still reading would hold the input while the interpreter ends."""
+    for command in commands():
+        inbox.put(command)
     inbox.put(None)

@@ -1,6 +1,7 @@
 """ControlNets over the rows of a batch: one call of each, for all rows that use it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from itertools import zip_longest
@@ -9,8 +10,10 @@ from operator import add
 import torch
 from torch import Tensor
 
+from safelight.core.errors import AdapterLost, ControlServiceLost
 from safelight.diffusion.controlnets.kind import ControlInputs
 from safelight.diffusion.controlnets.kinds import control_kind
+from safelight.diffusion.controlnets.steering import SteeringNet
 from safelight.diffusion.controls import ControlBase
 from safelight.diffusion.family import Conditioning
 from safelight.diffusion.residuals import Residuals
@@ -26,7 +29,7 @@ class Control:
 
 
 def control_residuals(
-    nets: Mapping[str, Callable[[ControlInputs], Residuals]],
+    nets: Mapping[str, SteeringNet],
     base: ControlBase,
     *,
     latents: Tensor,
@@ -38,10 +41,14 @@ def control_residuals(
     """Return what ControlNets add within the denoiser call that has the same arguments; None if nobody uses any.
 
     Each ControlNet is called once, for all of the rows in whose `uses` it is. What several of them add to a row is
-    summed, as in diffusers; ControlNets of different depth are each spread over the denoiser's layers first.
+    summed, as in diffusers; ControlNets of different depth are each spread over the denoiser's layers first. All are
+    asked before any answer is waited for, so that those in other processes compute meanwhile.
+
+    Raises:
+        AdapterLost: if one is in another process that does not answer.
     """
 
-    def call(name: str) -> Residuals:
+    def ask(name: str) -> Callable[[], Residuals]:
         mine = [(row, control) for row, controls in enumerate(uses) for control in controls if control.name == name]
         rows = [row for row, _ in mine]
         pooled = [one for row in rows if (one := conditionings[row].pooled) is not None]
@@ -54,15 +61,30 @@ def control_residuals(
             hints=torch.stack([control.hint for _, control in mine]).to(latents),
             scales=latents.new_tensor([control.scale for _, control in mine]),
         )
-        return nets[name](inputs).scattered(rows, len(latents))
+        with _naming(name):
+            wait = nets[name].start(inputs)
+
+        def answer() -> Residuals:
+            with _naming(name):
+                return wait().scattered(rows, len(latents))
+
+        return answer
 
     by_depth: dict[tuple[int, int], Residuals] = {}
-    for name in _names_in_order(uses):
-        added = call(name)
+    for answer in [ask(name) for name in _names_in_order(uses)]:
+        added = answer()
         by_depth[added.depth] = by_depth[added.depth] + added if added.depth in by_depth else added
     if len(by_depth) > 1:
         return reduce(add, (control_kind(base.controlnet).spread(added, base) for added in by_depth.values()))
     return next(iter(by_depth.values()), None)
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ControlServiceLost as error:
+        raise AdapterLost(name, str(error)) from error
 
 
 def _names_in_order(uses: Sequence[Sequence[Control]]) -> list[str]:

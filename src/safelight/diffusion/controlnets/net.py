@@ -1,7 +1,8 @@
 """One ControlNet, from its folder to its residuals."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,10 @@ class ControlNet:
     def weights_bytes(self) -> int:
         """Bytes that its weights take in memory."""
         return sum(weight.numel() * weight.element_size() for weight in self._network.parameters())
+
+    def start(self, inputs: ControlInputs) -> Callable[[], Residuals]:
+        """Return what computes the residuals of `inputs`."""
+        return partial(self, inputs)
 
     def __call__(self, inputs: ControlInputs) -> Residuals:
         """Return what it adds, for each row of `inputs`, in as many places as it has layers."""

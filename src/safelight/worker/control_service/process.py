@@ -1,0 +1,22 @@
+"""The control service as a process that the server keeps running as it does its workers."""
+
+from pathlib import Path
+
+import torch
+
+from safelight.core.frames import frame
+from safelight.core.work import Ready
+from safelight.diffusion.placement import Placement
+from safelight.worker.control_service.service import ControlService, listen
+from safelight.worker.process import claim_output, commands
+
+
+def run_control_service(address: Path, *, placement: Placement, threads: int) -> None:
+    """Serve ControlNets at a Unix socket until standard input tells to stop, or ends; raises OSError."""
+    torch.set_num_threads(threads)
+    events = claim_output()
+    service = ControlService(listen(address), placement=placement)
+    events.write(frame(Ready(models=(), max_denoiser_rows=0)))
+    for _ in commands():
+        pass
+    service.close()
