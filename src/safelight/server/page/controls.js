@@ -89,6 +89,6 @@ function showRows() {
 }
 
 export function setUpControls() {
-  const parts = { area: find("control-zone"), choose: find("control-choose"), trouble: find("control-trouble") };
+  const parts = { area: find("control-zone"), choose: find("control-choose"), trouble: find("control-trouble"), many: true };
   makeZone(parts, addPicture);
 }

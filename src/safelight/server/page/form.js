@@ -7,6 +7,7 @@ import { chosenLoras, setLoras, showLoras } from "./loras.js";
 import { element, find, icon, setText } from "./markup.js";
 import { lay, makeCard } from "./prints.js";
 import { remember, remembered } from "./memory.js";
+import { likest, sizesOf } from "./sizes.js";
 import { chosenStart, setStart, setUpStart, startFrom } from "./start.js";
 import { pick, plural, rollSeed } from "./words.js";
 import { picturesRead } from "./zone.js";
@@ -64,23 +65,10 @@ function fillSelect(id, values, label, usual) {
   select.value = wishes.find((wish) => values.includes(wish));
 }
 
-/** The model's own size first, then a few others that it can paint, as "WIDTHxHEIGHT". */
-function sizesOf({ size, size_multiple: multiple, max_side: most }) {
-  const fit = (side) => Math.min(most, Math.round(side / multiple) * multiple);
-  const [width, height] = size.split("x").map(Number);
-  const [wide, tall] = [fit(width * 1.5), fit(height * 1.5)];
-  const sizes = [[width, height], [wide, height], [width, tall], [wide, tall], [fit(width * 2), fit(height * 2)]];
-  return [...new Set(sizes.map((sides) => sides.join("x")))];
-}
-
-/** Choose the size that is most like a picture's own: the very same, else one of like proportions. */
-function fitSize({ width, height }) {
-  const distance = (size) => {
-    const [wide, tall] = size.split("x").map(Number);
-    return wide === width && tall === height ? -1 : Math.abs(Math.log((wide * height) / (tall * width)));
-  };
+/** Choose the size that is most like that of a picture. */
+function fitSize(picture) {
   const sizes = [...find("size").options].map(({ value }) => value);
-  find("size").value = sizes.reduce((best, size) => (distance(size) < distance(best) ? size : best));
+  if (sizes.length > 0) find("size").value = likest(picture, sizes);
 }
 
 const number = (id) => (find(id).value.trim() === "" ? undefined : Number(find(id).value));

@@ -36,7 +36,7 @@ function bodyFromFiles({ image, mask, ...order }, files) {
   const controls = order.controls?.map(({ name, scale }) => ({ name, scale }));
   const readers = files.map(({ name, file, url }) => {
     const start = url.slice(0, url.indexOf(",") + 1);
-    return `--rawfile ${name} <(printf ${start}; base64 < ${file} | tr -d '\\n')`;
+    return `--rawfile ${name} <(printf ${quoted(start)}; base64 < ${file} | tr -d '\\n')`;
   });
   const program = [JSON.stringify({ ...order, controls }), ...files.map(({ path, name }) => `${path} = $${name}`)];
   return `jq -n ${readers.join(" ")} ${quoted(program.join(" | "))}`;

@@ -6,19 +6,18 @@ import { readPicture } from "./pictures.js";
 const PRINT = "application/x-safelight-print";
 
 const zones = new Set();
-const readings = new Set();
 
 /** Resolves when no picture is being read any more. */
-export const picturesRead = () => Promise.allSettled([...readings]);
+export const picturesRead = () => Promise.all([...zones].map((zone) => zone.reading));
 
 /** Make `area` take pictures, `choose` a button for files and `trouble` where to say what is wrong; each goes to `take`. */
-export function makeZone({ area, choose, trouble }, take) {
-  const zone = { area, choose, trouble, take, turn: 0 };
+export function makeZone({ area, choose, trouble, many = false }, take) {
+  const zone = { area, choose, trouble, many, take, turn: 0, reading: Promise.resolve() };
   for (const type of ["dragenter", "dragover"]) area.addEventListener(type, (event) => hover(zone, event));
   area.addEventListener("dragleave", ({ relatedTarget }) => area.classList.toggle("over", area.contains(relatedTarget)));
   area.addEventListener("drop", (event) => drop(zone, event));
-  const input = element("input", { type: "file", accept: "image/*" });
-  input.addEventListener("change", () => takeFile(zone, input));
+  const input = element("input", { type: "file", accept: "image/*", multiple: many });
+  input.addEventListener("change", () => takeFiles(zone, input));
   choose.addEventListener("click", () => input.click());
   zones.add(zone);
   return zone;
@@ -27,31 +26,30 @@ export function makeZone({ area, choose, trouble }, take) {
 /** No longer offer a zone that has left the page. */
 export const dropZone = (zone) => zones.delete(zone);
 
-/** Read a file or a data URL into a zone, unless another one comes meanwhile; what is wrong is said in place. */
-export function receive(zone, source) {
-  const reading = read(zone, source).finally(() => readings.delete(reading));
-  readings.add(reading);
-  return reading;
+/** Read files or data URLs into a zone one after the other, the first only if it has room for one; what is wrong is said there. */
+export function receive(zone, ...sources) {
+  const { turn } = zone;
+  say(zone, "");
+  for (const source of zone.many ? sources : sources.slice(0, 1)) {
+    zone.reading = zone.reading.then(() => read(zone, source, turn));
+  }
+  return zone.reading;
 }
 
-async function read(zone, source) {
-  const turn = ++zone.turn;
-  say(zone, "");
+async function read(zone, source, turn) {
   zone.area.setAttribute("aria-busy", "true");
   try {
     const picture = await readPicture(source);
     if (turn === zone.turn) await zone.take(picture);
   } catch (error) {
     if (turn === zone.turn) say(zone, error.message);
-  } finally {
-    if (turn === zone.turn) zone.area.removeAttribute("aria-busy");
   }
+  zone.area.removeAttribute("aria-busy");
 }
 
 /** Forget what is being read. */
 export function interrupt(zone) {
   zone.turn += 1;
-  zone.area.removeAttribute("aria-busy");
   say(zone, "");
 }
 
@@ -61,7 +59,11 @@ function say({ trouble }, text) {
 }
 
 const carriesPicture = ({ types }) => types.includes("Files") || types.includes(PRINT);
-const pictureIn = (transfer) => transfer.getData(PRINT) || transfer.files[0];
+
+function picturesIn(transfer) {
+  const print = transfer.getData(PRINT);
+  return print ? [print] : [...transfer.files];
+}
 
 function hover({ area }, event) {
   event.preventDefault();
@@ -72,27 +74,26 @@ function hover({ area }, event) {
 function drop(zone, event) {
   event.preventDefault();
   zone.area.classList.remove("over");
-  const source = pictureIn(event.dataTransfer);
-  if (source) receive(zone, source);
+  const sources = picturesIn(event.dataTransfer);
+  if (sources.length > 0) receive(zone, ...sources);
   else say(zone, "There was no picture in that. Drop a PNG, JPEG or WebP file.");
 }
 
-/** Take the file that was chosen, so that the same one can be chosen again. */
-function takeFile(zone, input) {
-  const [file] = input.files;
+/** Take the files that were chosen, so that the same ones can be chosen again. */
+function takeFiles(zone, input) {
+  receive(zone, ...input.files);
   input.value = "";
-  if (file) receive(zone, file);
 }
 
-/** A pasted picture goes where the focus is, else into the first zone that can be seen. */
+/** A pasted picture goes where the focus is, else into the first zone that can be seen; text stays text. */
 function paste(event) {
-  const source = event.clipboardData?.files[0];
-  if (!source) return;
+  const sources = [...(event.clipboardData?.files ?? [])];
+  if (sources.length === 0 || event.clipboardData.types.includes("text/plain")) return;
   const seen = [...zones].filter(({ choose, area }) => choose.checkVisibility() || area.checkVisibility());
   const zone = seen.find(({ area }) => area.contains(document.activeElement)) ?? seen[0];
   if (!zone) return;
   event.preventDefault();
-  receive(zone, source);
+  receive(zone, ...sources);
 }
 
 /** Let a print be dragged, as the picture it shows. */
