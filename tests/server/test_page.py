@@ -16,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from fakes.live_server import LiveServer
+from safelight.server.settings import MAX_BODY_BYTES
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -502,6 +503,14 @@ def test_a_picture_of_fifty_megapixels_is_sent_smaller(visit):
     give_start(visit, Image.new("1", (10_000, 5_000)))
     _, body = sent(visit)
     assert opened(body["image"]).size == (2048, 1024)
+
+
+def test_a_picture_that_is_long_as_png_becomes_a_jpeg_so_that_six_fit_one_request(visit):
+    open_section(visit, "Start from a picture")
+    drop(visit, "#start-zone", file_of(Image.effect_noise((1536, 1536), 60)))
+    _, body = sent(visit)
+    assert body["image"].startswith("data:image/jpeg;base64,")
+    assert 6 * len(body["image"]) < MAX_BODY_BYTES
 
 
 def test_other_formats_become_png(visit):
