@@ -1,8 +1,11 @@
 """The built-in page in a headless Chromium, against the real server with workers that paint grey."""
 
+import base64
+import io
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from types import MappingProxyType
@@ -13,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from fakes.live_server import LiveServer
+from safelight.server.settings import MAX_BODY_BYTES
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -22,6 +26,8 @@ WIDE = ViewportSize(width=1440, height=900)
 NARROW = ViewportSize(width=390, height=844)
 FEW_STEPS, MANY_STEPS = "4", "200"
 LORAS = ("mask", "outline", "small-glow")
+CONTROL_NETS = ("control-depth", "control-edges")
+RED, BLUE, GREY = (200, 30, 30), (20, 40, 220), (128, 128, 128)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +50,7 @@ class Visit:
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
     adapters = tmp_path_factory.mktemp("adapters")
-    for name in LORAS:
+    for name in LORAS + CONTROL_NETS:
         (adapters / f"{name}.safetensors").touch()
     with LiveServer(step_s=STEP_S, adapters=(adapters,)) as server:
         yield f"{server.url}/"
@@ -297,7 +303,313 @@ def test_a_lost_connection_is_said_and_found_again(visit):
     expect(visit.page.locator("#pulse")).to_have_text("Ready")
 
 
+def file_of(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    target = io.BytesIO()
+    image.save(target, kind, **options)
+    return target.getvalue()
+
+
+def flat(colour: tuple[int, int, int], size: tuple[int, int] = (64, 64)) -> Image.Image:
+    return Image.new("RGB", size, colour)
+
+
+def opened(data_url: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(data_url.partition(",")[2]))).convert("RGB")
+
+
+def painted(visit: Visit) -> Image.Image:
+    """The print that was finished last."""
+    return opened(prints(visit, "finished").first.locator(".final").get_attribute("src"))
+
+
+def open_section(visit: Visit, name: str) -> None:
+    visit.page.locator("summary", has_text=name).click()
+
+
+def transfer_of(visit: Visit, name: str, content: bytes):
+    """What a drag or the clipboard carries: one file."""
+    return visit.page.evaluate_handle(
+        """([name, content]) => {
+            const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], name));
+            return transfer;
+        }""",
+        [name, base64.b64encode(content).decode()],
+    )
+
+
+def drop(visit: Visit, zone: str, content: bytes, name: str = "picture.png") -> None:
+    visit.page.locator(zone).dispatch_event("drop", {"dataTransfer": transfer_of(visit, name, content)})
+
+
+def give_start(visit: Visit, image: Image.Image) -> None:
+    open_section(visit, "Start from a picture")
+    drop(visit, "#start-zone", file_of(image))
+    expect(visit.page.locator("#mask-canvas")).to_be_visible()
+
+
+def give_controls(visit: Visit, images: Sequence[Image.Image]) -> None:
+    open_section(visit, "Control pictures")
+    for count, image in enumerate(images, start=1):
+        drop(visit, "#control-zone", file_of(image))
+        expect(visit.page.locator(".control")).to_have_count(count)
+
+
+def sent(visit: Visit, fields: Mapping[str, str] = MappingProxyType({})) -> tuple[str, dict]:
+    """Generate; the path and the body of the request, once its picture is there."""
+    before = prints(visit, "finished").count()
+    with visit.page.expect_request("**/v1/images/*") as asking:
+        visit.ask("a red circle", fields)
+    expect_prints(visit, "finished", before + 1)
+    return urlsplit(asking.value.url).path, asking.value.post_data_json
+
+
+def test_a_dropped_control_picture_is_shown_and_sent(visit):
+    give_controls(visit, [flat(BLUE)])
+    shown = visit.page.get_by_role("group", name="Control picture 1").locator("img")
+    assert opened(shown.get_attribute("src")).getpixel((9, 9)) == BLUE
+    path, body = sent(visit)
+    assert path == "/v1/images/generations"
+    assert opened(body["controls"][0]["image"]).getpixel((9, 9)) == BLUE
+
+
+def test_several_files_chosen_together_become_control_pictures_each(visit):
+    open_section(visit, "Control pictures")
+    with visit.page.expect_file_chooser() as choosing:
+        visit.page.get_by_role("button", name="Drop, paste or choose a picture for a ControlNet").click()
+    files = {"blue.png": file_of(flat(BLUE)), "notes.txt": b"no picture at all", "red.png": file_of(flat(RED))}
+    choosing.value.set_files([{"name": name, "mimeType": "", "buffer": content} for name, content in files.items()])
+    _, body = sent(visit)
+    assert [opened(control["image"]).getpixel((9, 9)) for control in body["controls"]] == [BLUE, RED]
+    expect(visit.page.locator("#control-trouble")).to_contain_text("notes.txt")
+
+
+def test_control_pictures_go_with_the_control_net_and_the_scale_chosen(visit):
+    give_controls(visit, [flat(BLUE), flat(RED)])
+    first = visit.page.get_by_role("group", name="Control picture 1")
+    first.get_by_label("ControlNet").select_option("control-edges")
+    first.get_by_role("slider", name="Scale").fill("0.65")
+    _, body = sent(visit)
+    asked = [(control["name"], control["scale"]) for control in body["controls"]]
+    assert asked == [("control-edges", 0.65), ("control-edges", 1)]
+    expect(visit.page.locator(".facts")).to_contain_text("control-edges 0.65, control-edges 1.0")
+
+
+def test_each_control_picture_takes_the_next_control_net_until_four_are_there(visit):
+    give_controls(visit, [flat(BLUE)] * 4)
+    chosen = visit.page.get_by_label("ControlNet", exact=True).evaluate_all("nodes => nodes.map((node) => node.value)")
+    assert chosen == ["control-depth", "control-edges", "control-depth", "control-depth"]
+    expect(visit.page.locator("#control-zone")).to_be_hidden()
+
+
+def test_a_control_picture_that_is_removed_is_not_sent(visit):
+    give_controls(visit, [flat(BLUE)])
+    visit.page.get_by_role("button", name="Remove the control picture").click()
+    _, body = sent(visit)
+    assert "controls" not in body
+
+
+def test_a_model_without_control_nets_is_sent_no_control_pictures(visit):
+    give_controls(visit, [flat(BLUE)])
+    visit.page.get_by_label("Model").select_option("null-small")
+    expect(visit.page.locator("#controls-section")).to_be_hidden()
+    _, body = sent(visit)
+    assert "controls" not in body
+
+
+def test_a_start_picture_goes_to_edits_with_its_strength(visit):
+    give_start(visit, flat(RED))
+    visit.page.get_by_role("slider", name="Strength").fill("0.5")
+    path, body = sent(visit)
+    assert (path, body["strength"], "mask" in body) == ("/v1/images/edits", 0.5, False)
+    assert painted(visit).getpixel((9, 9)) == RED
+    facts = " ".join(visit.page.locator(".facts").inner_text().split())
+    assert "steps 2 of 4 strength 0.5" in facts
+
+
+def test_without_a_start_picture_generations_are_asked_again(visit):
+    give_start(visit, flat(RED))
+    visit.page.get_by_role("button", name="Remove", exact=True).click()
+    path, body = sent(visit)
+    assert (path, body.keys() & {"image", "mask", "strength"}) == ("/v1/images/generations", set())
+
+
+def test_what_is_painted_over_is_made_anew_and_the_rest_is_kept(visit):
+    give_start(visit, flat(RED))
+    canvas = visit.page.locator("#mask-canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    visit.page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.25 * box["height"])
+    visit.page.mouse.down()
+    visit.page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.75 * box["height"], steps=4)
+    visit.page.mouse.up()
+    expect(visit.page.locator("#mask-hint")).to_contain_text("% is made anew")
+    _, body = sent(visit)
+    picture = painted(visit)
+    assert [picture.getpixel((x, 32)) for x in (2, 16, 30, 60)] == [RED, GREY, RED, RED]
+    assert body["strength"] == 1
+
+
+def test_a_cleared_mask_is_not_sent_and_the_strength_is_what_it_was(visit):
+    give_start(visit, flat(RED))
+    visit.page.locator("#mask-canvas").click()
+    visit.page.get_by_role("button", name="Clear mask").click()
+    _, body = sent(visit)
+    assert ("mask" in body, body["strength"]) == (False, 0.8)
+
+
+@pytest.mark.parametrize("paint", [(0, 0, 0, 0), (255, 255, 255, 255)], ids=["transparent", "white"])
+def test_a_mask_can_come_from_a_file_by_keyboard(visit, paint):
+    mask = Image.new("RGBA", (64, 64), (0, 0, 0, 255))
+    mask.paste(paint, (32, 0, 64, 64))
+    # Awaited from the start, since Chromium takes a moment to hand its file choosers over.
+    with visit.page.expect_file_chooser() as choosing:
+        give_start(visit, flat(RED))
+        visit.page.get_by_role("button", name="Drop or choose a file as mask").focus()
+        visit.page.keyboard.press("Enter")
+    choosing.value.set_files({"name": "mask.png", "mimeType": "image/png", "buffer": file_of(mask)})
+    expect(visit.page.locator("#mask-hint")).to_contain_text("50 % is made anew")
+    sent(visit)
+    assert [painted(visit).getpixel((x, 32)) for x in (10, 50)] == [RED, GREY]
+
+
+def test_a_mask_that_keeps_everything_is_refused_in_place(visit):
+    give_start(visit, flat(RED))
+    drop(visit, "#mask-zone", file_of(flat((0, 0, 0))))
+    expect(visit.page.locator("#mask-trouble")).to_contain_text("keeps everything")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("notes.txt", b"no picture at all", "“notes.txt” is no picture"),
+        ("notes.png", b"no picture at all", "“notes.png” is no picture"),
+        ("empty.png", b"", "“empty.png” is an empty file"),
+        ("cut.png", b"\x89PNG\r\n\x1a\n", "“cut.png” is no picture"),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_place(visit, name, content, words):
+    open_section(visit, "Control pictures")
+    drop(visit, "#control-zone", content, name)
+    expect(visit.page.locator("#control-trouble")).to_contain_text(words)
+    expect(visit.page.locator(".control")).to_have_count(0)
+    drop(visit, "#control-zone", file_of(flat(BLUE)))
+    expect(visit.page.locator(".control")).to_have_count(1)
+    expect(visit.page.locator("#control-trouble")).to_be_hidden()
+
+
+def test_a_picture_of_fifty_megapixels_is_sent_smaller(visit):
+    give_start(visit, Image.new("1", (10_000, 5_000)))
+    _, body = sent(visit)
+    assert opened(body["image"]).size == (2048, 1024)
+
+
+def test_a_picture_that_is_long_as_png_becomes_a_jpeg_so_that_six_fit_one_request(visit):
+    open_section(visit, "Start from a picture")
+    drop(visit, "#start-zone", file_of(Image.effect_noise((1536, 1536), 60)))
+    _, body = sent(visit)
+    assert body["image"].startswith("data:image/jpeg;base64,")
+    assert 6 * len(body["image"]) < MAX_BODY_BYTES
+
+
+def test_other_formats_become_png(visit):
+    open_section(visit, "Start from a picture")
+    drop(visit, "#start-zone", file_of(flat(BLUE), "GIF"), "picture.gif")
+    _, body = sent(visit)
+    assert body["image"].startswith("data:image/png;base64,iVBORw0KGgo")
+    assert opened(body["image"]).getpixel((9, 9)) == BLUE
+
+
+def test_a_photo_is_sent_upright(visit):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    open_section(visit, "Start from a picture")
+    drop(visit, "#start-zone", file_of(flat(BLUE, (96, 64)), "JPEG", exif=exif), "photo.jpg")
+    _, body = sent(visit)
+    assert opened(body["image"]).size == (64, 96)
+
+
+def test_the_size_follows_the_proportions_of_the_start(visit):
+    give_start(visit, flat(RED, (300, 200)))
+    _, body = sent(visit)
+    assert body["size"] == "96x64"
+
+
+def test_a_print_becomes_the_start_of_the_next(visit):
+    visit.ask("a red circle")
+    expect_prints(visit, "finished")
+    visit.page.get_by_role("button", name="Start from this picture").click()
+    expect(visit.page.locator("#start-image")).to_be_visible()
+    path, body = sent(visit)
+    assert path == "/v1/images/edits"
+    assert opened(body["image"]).getpixel((9, 9)) == GREY
+
+
+@pytest.mark.parametrize(
+    ("section", "zone", "shown"),
+    [("Start from a picture", "#start-zone", "#start-image"), ("Control pictures", "#control-zone", ".control img")],
+)
+def test_a_print_can_be_dragged_into_a_zone_whose_section_opens_on_the_way(visit, section, zone, shown):
+    visit.ask("a red circle")
+    expect_prints(visit, "finished")
+    visit.page.locator(".enlarge").hover()
+    visit.page.mouse.down()
+    visit.page.locator("summary", has_text=section).hover()
+    visit.page.locator(zone).hover()
+    visit.page.mouse.up()
+    expect(visit.page.locator(shown)).to_have_attribute("src", visit.page.locator(".final").get_attribute("src"))
+
+
+def test_a_pasted_picture_goes_where_the_focus_is(visit):
+    for section in ("Start from a picture", "Control pictures"):
+        open_section(visit, section)
+    visit.page.locator("#control-choose").focus()
+    visit.page.locator("#control-choose").evaluate(
+        """(node, clipboardData) =>
+            node.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }))""",
+        transfer_of(visit, "pasted.png", file_of(flat(BLUE))),
+    )
+    expect(visit.page.locator(".control")).to_have_count(1)
+    expect(visit.page.locator("#start-image")).to_be_hidden()
+
+
+def test_reuse_brings_the_pictures_back(visit):
+    give_start(visit, flat(RED))
+    visit.page.locator("#mask-canvas").click()
+    give_controls(visit, [flat(BLUE)])
+    _, first = sent(visit, {"Seed": "5"})
+    visit.page.get_by_role("button", name="Remove", exact=True).first.click()
+    visit.page.get_by_role("button", name="Remove the control picture").click()
+    visit.page.get_by_role("button", name="Use this prompt and seed again").click()
+    expect(visit.page.get_by_label("What should the picture show?")).to_be_focused()
+    _, again = sent(visit, {"Seed": "5"})
+    assert again == first
+
+
+def test_the_copied_curl_command_paints_the_same_from_pictures_in_files(visit, tmp_path):
+    if missing := [tool for tool in ("bash", "curl", "jq") if shutil.which(tool) is None]:
+        pytest.skip(f"no {' and no '.join(missing)} on PATH, so the command cannot be run")
+    visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    give_start(visit, Image.effect_noise((64, 64), 50).convert("RGB"))
+    visit.page.locator("#mask-canvas").click()
+    give_controls(visit, [flat(BLUE)])
+    _, body = sent(visit)
+    visit.page.get_by_role("button", name="Copy as a curl command").click()
+    said = "Copied. It reads start.png, mask.png, control1.png in the current folder."
+    expect(visit.page.locator(".status")).to_have_text(said)
+    pictures = {"start": body["image"], "mask": body["mask"], "control1": body["controls"][0]["image"]}
+    for name, url in pictures.items():
+        (tmp_path / f"{name}.png").write_bytes(base64.b64decode(url.partition(",")[2]))
+    command = visit.page.evaluate("navigator.clipboard.readText()")
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert picture.tobytes() == painted(visit).tobytes()
+
+
 def test_every_control_has_a_name(visit):
+    give_start(visit, flat(RED))
+    give_controls(visit, [flat(BLUE)])
     visit.ask("a red circle")
     expect_prints(visit, "finished")
     nameless = visit.page.evaluate(
@@ -313,6 +625,21 @@ def test_nothing_moves_for_those_who_asked_for_stillness(visit):
     visit.ask("a red circle", {"Steps": MANY_STEPS})
     expect_prints(visit, "running")
     assert visit.page.evaluate("document.getAnimations().length") == 0
+
+
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_open_sections_fit_the_width(visit, viewport):
+    visit.page.set_viewport_size(viewport)
+    give_start(visit, flat(RED, (128, 32)))
+    give_controls(visit, [flat(BLUE)] * 2)
+    sticking_out = visit.page.evaluate(
+        """() => [...document.querySelectorAll("#compose *")]
+            .filter((node) => node.checkVisibility() && !node.closest(".unseen"))
+            .filter((node) => node.getBoundingClientRect().right > compose.getBoundingClientRect().right)
+            .map((node) => node.outerHTML)"""
+    )
+    assert sticking_out == []
+    assert visit.page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
 
 
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])

@@ -25,8 +25,8 @@ async function follow(card) {
   setState(card, "waiting", "In line");
   schedulePoll(0);
   for await (const event of eventsOf(response, card.abort.signal)) {
-    if (event.type === "image_generation.partial_image") showLatent(card, pngOf(event));
-    if (event.type === "image_generation.completed") return showFinished(card, pngOf(event), event.safelight);
+    if (event.type.endsWith(".partial_image")) showLatent(card, pngOf(event));
+    if (event.type.endsWith(".completed")) return showFinished(card, pngOf(event), event.safelight);
   }
 }
 

@@ -1,11 +1,16 @@
 // The form: what to paint, and how.
 
+import { adaptersFor } from "./adapters.js";
+import { chosenControls, setControls, setUpControls, showControls } from "./controls.js";
 import { cancelCard, develop } from "./develop.js";
 import { chosenLoras, setLoras, showLoras } from "./loras.js";
 import { element, find, icon, setText } from "./markup.js";
 import { lay, makeCard } from "./prints.js";
 import { remember, remembered } from "./memory.js";
+import { likest, sizesOf } from "./sizes.js";
+import { chosenStart, setStart, setUpStart, startFrom } from "./start.js";
 import { pick, plural, rollSeed } from "./words.js";
+import { picturesRead } from "./zone.js";
 
 const MOST_PICTURES = 10;
 const MOST_SEED = Number.MAX_SAFE_INTEGER - MOST_PICTURES;
@@ -41,8 +46,15 @@ function showAbilities() {
   find("steps").placeholder = spec.steps;
   find("guidance").placeholder = spec.guidance_scale;
   fillSelect("sampler", spec.samplers, (name) => name, spec.sampler);
-  showLoras(find("model").value);
+  showAdapters();
   fillSelect("size", sizesOf(spec), (size) => size.replace("x", " × "), spec.size);
+}
+
+/** Offer the adapters that the chosen model can take. */
+export function showAdapters() {
+  const model = find("model").value;
+  showLoras(adaptersFor(model, "lora"));
+  showControls(adaptersFor(model, "controlnet"));
 }
 
 /** Fill in the options and keep the choice where it still stands; else take the one of last time, else `usual`. */
@@ -53,13 +65,10 @@ function fillSelect(id, values, label, usual) {
   select.value = wishes.find((wish) => values.includes(wish));
 }
 
-/** The model's own size first, then a few others that it can paint, as "WIDTHxHEIGHT". */
-function sizesOf({ size, size_multiple: multiple, max_side: most }) {
-  const fit = (side) => Math.min(most, Math.round(side / multiple) * multiple);
-  const [width, height] = size.split("x").map(Number);
-  const [wide, tall] = [fit(width * 1.5), fit(height * 1.5)];
-  const sizes = [[width, height], [wide, height], [width, tall], [wide, tall], [fit(width * 2), fit(height * 2)]];
-  return [...new Set(sizes.map((sides) => sides.join("x")))];
+/** Choose the size that is most like that of a picture. */
+function fitSize(picture) {
+  const sizes = [...find("size").options].map(({ value }) => value);
+  if (sizes.length > 0) find("size").value = likest(picture, sizes);
 }
 
 const number = (id) => (find(id).value.trim() === "" ? undefined : Number(find(id).value));
@@ -83,16 +92,20 @@ function orderOf(seed) {
     guidance_scale: number("guidance"),
     sampler: find("sampler").value || undefined,
     loras: chosenLoras(),
+    controls: chosenControls(),
+    ...chosenStart(),
     deadline_s: number("deadline"),
   };
 }
 
-function submit(event) {
+async function submit(event) {
   event.preventDefault();
+  await picturesRead();
   const first = whole("seed", 0, MOST_SEED) ?? rollSeed();
   const count = whole("count", 1, MOST_PICTURES) ?? 1;
   remember(find("compose"));
-  const hands = { cancel: cancelCard, retry: develop, reuse };
+  const start = (card) => startFrom(card.parts.final.src);
+  const hands = { cancel: cancelCard, retry: develop, reuse, start };
   const fresh = Array.from({ length: count }, (_, index) => makeCard(orderOf(first + index), hands));
   lay(fresh);
   for (const card of fresh) develop(card);
@@ -100,10 +113,12 @@ function submit(event) {
 }
 
 /** Fill in the form with what a card was made from. */
-function reuse({ order }) {
+async function reuse({ order }) {
   if (models.has(order.model)) find("model").value = order.model;
   showAbilities();
   setLoras(order.loras);
+  setControls(order.controls);
+  await setStart(order);
   find("prompt").value = order.prompt;
   find("seed").value = order.seed;
   find("steps").value = order.num_inference_steps ?? "";
@@ -137,6 +152,8 @@ function restore() {
 
 export function setUpForm() {
   restore();
+  setUpControls();
+  setUpStart(fitSize);
   const chips = Object.entries(EXAMPLES).map(([label, prompt]) => makeChip(() => prompt, label));
   find("chips").append(...chips, makeChip(surprise, icon("dice"), "Surprise me"));
   find("compose").addEventListener("submit", submit);

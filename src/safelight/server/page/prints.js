@@ -1,8 +1,10 @@
 // The prints in the tray: one card for each picture, from the order to the end.
 
 import { announce, element, find, setText, stamp } from "./markup.js";
-import { amount, jobLine, seconds } from "./words.js";
-import { copyText, curlOf, enlarge } from "./handouts.js";
+import { factsOf } from "./facts.js";
+import { jobLine } from "./words.js";
+import { copyText, curlOf, enlarge, filesOf } from "./handouts.js";
+import { letDrag } from "./zone.js";
 
 const BUSY = ["sending", "waiting", "running"];
 const COPIED_MS = 1500;
@@ -10,7 +12,7 @@ const COPIED_MS = 1500;
 export const cards = new Set();
 export const isBusy = (card) => BUSY.includes(card.node.dataset.state);
 
-/** A new card in the tray; `hands` say what its buttons do: `cancel`, `retry` and `reuse`. */
+/** A new card in the tray; `hands` say what its buttons do: `cancel`, `retry`, `reuse` and `start`. */
 export function makeCard(order, hands) {
   const card = { ...stamp("print-template"), order, pictureId: null, abort: null, timer: 0 };
   const { parts } = card;
@@ -21,6 +23,7 @@ export function makeCard(order, hands) {
   parts.curl.addEventListener("click", () => copyCurl(card));
   parts.remove.addEventListener("click", () => removeCard(card));
   parts.enlarge.addEventListener("click", () => enlarge(parts.final.src, order.prompt));
+  letDrag(parts.enlarge, () => parts.final.src);
   cards.add(card);
   return card;
 }
@@ -77,18 +80,8 @@ export async function showFinished(card, url, made) {
 }
 
 function showFacts({ parts, order }, made) {
-  const facts = {
-    model: made.model ?? order.model,
-    seed: made.seed ?? order.seed,
-    queue: seconds(made.queue_s),
-    compute: seconds(made.compute_s),
-    steps: made.steps,
-    retries: made.retries || null,
-    loras: made.loras?.map(({ name, scale }) => `${name} ${amount(scale)}`).join(", ") || null,
-  };
-  const told = Object.entries(facts).filter(([, fact]) => fact != null);
-  const pairs = told.map(([term, fact]) => element("div", {}, element("dt", {}, term), element("dd", {}, String(fact))));
-  parts.facts.replaceChildren(...pairs);
+  const pairOf = ([term, fact]) => element("div", {}, element("dt", {}, term), element("dd", {}, String(fact)));
+  parts.facts.replaceChildren(...factsOf(order, made).map(pairOf));
 }
 
 export function showTrouble(card, { message, retryAfterS = 0 }) {
@@ -122,10 +115,13 @@ function removeCard(card) {
   (buttons.findLast((button) => button.checkVisibility()) ?? find("prompt")).focus();
 }
 
-async function copyCurl({ parts: { curl }, order }) {
+/** Copy the command, and say which pictures have to be in files for it. */
+async function copyCurl({ parts: { curl, status }, order }) {
   await copyText(curlOf(order));
+  const files = filesOf(order).map(({ file }) => file);
+  if (files.length > 0) setText(status, `Copied. It reads ${files.join(", ")} in the current folder.`);
   curl.classList.add("done");
-  announce("The curl command is in the clipboard.");
+  announce(["The curl command is in the clipboard.", files.length > 0 ? status.textContent : ""].join(" "));
   setTimeout(() => curl.classList.remove("done"), COPIED_MS);
 }
 

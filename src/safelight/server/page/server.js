@@ -29,9 +29,12 @@ async function errorOf(response) {
 const post = (path, body, signal) =>
   call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
 
+/** The route that makes an order: from another picture, or from the prompt alone. */
+export const routeOf = (order) => (order.image ? "v1/images/edits" : "v1/images/generations");
+
 /** Start a picture: the answer that streams it, and its id in the queue. */
 export async function startPicture(order, signal) {
-  const response = await post("v1/images/generations", { ...order, stream: true, partial_images: 3 }, signal);
+  const response = await post(routeOf(order), { ...order, stream: true, partial_images: 3 }, signal);
   return { pictureId: response.headers.get(PICTURE_IDS_HEADER), response };
 }
 

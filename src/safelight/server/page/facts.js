@@ -1,0 +1,21 @@
+// What is told under a finished print: where it came from, and with what it was made.
+
+import { amount, seconds } from "./words.js";
+
+/** Terms and facts, of an order and what the server says it made of it. */
+export function factsOf(order, made) {
+  const facts = {
+    model: made.model ?? order.model,
+    seed: made.seed ?? order.seed,
+    queue: seconds(made.queue_s),
+    compute: seconds(made.compute_s),
+    steps: made.steps_run < made.steps ? `${made.steps_run} of ${made.steps}` : made.steps,
+    retries: made.retries || null,
+    strength: order.image ? amount(order.strength) + (order.mask ? " in a mask" : "") : null,
+    controls: listed(made.controls),
+    loras: listed(made.loras),
+  };
+  return Object.entries(facts).filter(([, fact]) => fact != null);
+}
+
+const listed = (uses) => uses?.map(({ name, scale }) => `${name} ${amount(scale)}`).join(", ") || null;

@@ -1,0 +1,16 @@
+// Sliders whose track is filled from zero to where they stand.
+
+import { amount } from "./words.js";
+
+const shareOf = (value, { min, max }) => ((value - min) / (max - min)).toFixed(4);
+
+/** Move a slider to the allowed value that is nearest to a wish, and say it as `say` does. */
+export function slide(slider, wish, say = amount) {
+  slider.value = wish;
+  const value = Number(slider.value);
+  slider.style.setProperty("--origin", shareOf(0, slider));
+  slider.style.setProperty("--from", shareOf(Math.min(0, value), slider));
+  slider.style.setProperty("--to", shareOf(Math.max(0, value), slider));
+  slider.setAttribute("aria-valuetext", say(value));
+  return value;
+}
