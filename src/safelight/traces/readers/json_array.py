@@ -146,7 +146,9 @@ def _is_cut(text: bytes) -> bool:
 
 
 def _fault(text: str) -> tuple[int, str]:
-    """Return where a text that is no JSON goes wrong, and how."""
+    """Return where a text that does not begin with a whole object goes wrong, and how."""
+    if not text.startswith("{"):
+        return 0, "an object was expected"
     try:
         _scan(text)
     except json.JSONDecodeError as error:
