@@ -31,7 +31,7 @@ FIELDS = {
 
 @st.composite
 def tables(draw, *, columns=tuple(FIELDS), required=(), fields=None, min_size=0, max_size=8):
-    """A canonical table in order of arrival; columns that are not `required` may be null, `fields` are drawn instead."""
+    """A canonical table in order of arrival; what is not `required` may be null, and `fields` go before `FIELDS`."""
     values = FIELDS | (fields or {})
     row = {name: values[name] if name in required else st.none() | values[name] for name in columns}
     rows = draw(st.lists(st.fixed_dictionaries(row), min_size=min_size, max_size=max_size))

@@ -20,7 +20,7 @@ def opened(tmp_path, text, **options):
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(BadTrace, match="There is no file '.*none'"):
+    with pytest.raises(BadTrace, match=r"There is no file '.*none'"):
         open_trace(tmp_path / "none")
 
 
@@ -36,7 +36,7 @@ def test_an_empty_file_is_told(tmp_path):
 
 @pytest.mark.parametrize("text", [b"hello\n", b"\0" * 100, b"\x89PNG\r\n\x1a\n", b"a,b,c\n1,2,3\n", b"<html>"])
 def test_what_is_no_trace_is_told_with_its_beginning_and_the_formats(tmp_path, text):
-    with pytest.raises(BadTrace, match="in no format that is known: Parquet; the Katz .* It begins with b"):
+    with pytest.raises(BadTrace, match=r"in no format that is known: Parquet; the Katz .* It begins with b"):
         opened(tmp_path, text)
 
 
@@ -45,7 +45,7 @@ def test_ten_gigabytes_without_an_end_of_line_are_not_read(tmp_path, start):
     path = tmp_path / "trace"
     path.write_bytes(start)
     os.truncate(path, 10 << 30)
-    with pytest.raises(BadTrace, match="has more than 16 MiB|in no format|The JSON is broken"):
+    with pytest.raises(BadTrace, match=r"has more than 16 MiB|in no format|The JSON is broken"):
         open_trace(path)
 
 
@@ -77,7 +77,9 @@ BAD_LINES = {
 }
 
 
-@pytest.mark.parametrize(("name", "line", "words"), [(name, *bad) for name, lines in BAD_LINES.items() for bad in lines])
+@pytest.mark.parametrize(
+    ("name", "line", "words"), [(name, *bad) for name, lines in BAD_LINES.items() for bad in lines]
+)
 def test_a_bad_line_is_told_by_its_number_or_left_out_and_counted(tmp_path, name, line, words):
     text = SAMPLES[name] + line + "\n"
     with pytest.raises(BadTrace, match=f"line {text.count(chr(10))}: .*{words}"):
@@ -114,7 +116,9 @@ def test_the_lenient_go_without_fields_that_are_not_known(tmp_path):
 
 
 def test_an_id_that_comes_again_much_later_is_found(tmp_path):
-    lines = [f'{{"arrival_s": {number}, "request_id": "r{number}", "prompt": "{"x" * 900}"}}\n' for number in range(6000)]
+    lines = [
+        f'{{"arrival_s": {number}, "request_id": "r{number}", "prompt": "{"x" * 900}"}}\n' for number in range(6000)
+    ]
     with pytest.raises(BadTrace, match="line 6001: request_id is 'r0', but it must be unique"):
         opened(tmp_path, "".join([*lines, lines[0]]))
 

@@ -1,5 +1,6 @@
 """What a format has a place for comes back as it was."""
 
+import json
 from pathlib import Path
 
 import polars as pl
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safelight.traces.converting import convert
-from safelight.traces.errors import CannotWrite, UnknownFormat
+from safelight.traces.errors import BadTrace, CannotWrite, UnknownFormat
 from safelight.traces.reading import open_trace
 from safelight.traces.schema import adapters_named, conform, empty, names_of
 from safelight.traces.writing import FORMATS, WRITERS, format_of, write_trace
@@ -70,7 +71,9 @@ def test_a_trace_without_requests_is_one_too(name, tmp_path):
 
 
 def test_what_a_format_has_no_place_for_is_told(tmp_path):
-    table = conform(pl.LazyFrame({"arrival_s": [1.0], "steps": [9], "loras": [[{"name": "a", "scale": 0.5}]]})).collect()
+    table = conform(
+        pl.LazyFrame({"arrival_s": [1.0], "steps": [9], "loras": [[{"name": "a", "scale": 0.5}]]})
+    ).collect()
     _, notes = written(table, "katz", tmp_path)
     assert notes == ("The format katz has no place for steps, the scales of loras; that was left out.",)
 
@@ -112,7 +115,13 @@ def test_a_full_disk_is_told_in_every_format(name):
 
 @pytest.mark.parametrize(
     ("file", "name"),
-    [("a.parquet", "parquet"), ("a.json", "katz"), ("a.json.gz", "katz"), ("a.jsonl.zst", "jsonl"), ("a.b.pq", "parquet")],
+    [
+        ("a.parquet", "parquet"),
+        ("a.json", "katz"),
+        ("a.json.gz", "katz"),
+        ("a.jsonl.zst", "jsonl"),
+        ("a.b.pq", "parquet"),
+    ],
 )
 def test_a_file_name_tells_the_format(file, name):
     assert format_of(Path(file)) == name
@@ -126,3 +135,16 @@ def test_a_file_name_that_tells_no_format_is_refused():
 def test_an_unknown_format_is_refused_with_the_nearest():
     with pytest.raises(UnknownFormat, match="'parket'; did you mean 'parquet'"):
         format_of(Path("a.txt"), "parket")
+
+
+def test_a_text_too_long_to_be_held_is_converted_in_pieces(tmp_path):
+    (tmp_path / "in").write_text("2000,1\n1000,2\n")
+    convert(tmp_path / "in", tmp_path / "out", to_format="jsonl", most=1)
+    assert [json.loads(line)["prompt_id"] for line in (tmp_path / "out").read_text().splitlines()] == ["1", "2"]
+    assert open_trace(tmp_path / "out").frame.collect()["prompt_id"].to_list() == ["2", "1"]
+
+
+def test_a_text_too_long_to_be_held_is_refused_with_the_way_out(tmp_path):
+    (tmp_path / "in").write_text("2000,1\n1000,2\n")
+    with pytest.raises(BadTrace, match=r"safelight trace convert IN OUT\.parquet"):
+        open_trace(tmp_path / "in", most=1)
