@@ -83,6 +83,14 @@ def test_the_lenient_keep_what_is_whole_in_a_text_that_breaks_off(requests, size
     assert dropped == {f"broken JSON from byte {end} on": 1}
 
 
+@pytest.mark.parametrize("number", ["1.5e-7", "-0.25", "1E+2"])
+def test_a_number_may_break_off_anywhere(number):
+    start = '[{"timestamp": '
+    for end in range(len(start), len(start + number) + 1):
+        with pytest.raises(BadTrace, match=f"byte {end}: The JSON breaks off"):
+            read((start + number)[:end].encode())
+
+
 GOOD = '{"timestamp": 1, "ip": "}"}'
 
 
