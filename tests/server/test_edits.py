@@ -98,6 +98,17 @@ def test_the_size_is_the_pictures_own_where_the_model_paints_it(http, source, si
     assert [image.size for image in opened(edit(http, **body))] == [painted]
 
 
+def test_a_photograph_is_turned_upright(http):
+    sideways = half((0, 0, 0), (255, 255, 255))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    file = io.BytesIO()
+    sideways.save(file, "PNG", exif=turned)
+    url = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    (picture,) = opened(edit(http, image=url))
+    assert (picture.getpixel((32, 5)), picture.getpixel((32, 60))) == ((0, 0, 0), (255, 255, 255))
+
+
 def test_pictures_that_are_read_count_as_tokens(http):
     usage = edit(http, prompt="one two", n=2).json()["usage"]
     assert usage["input_tokens_details"] == {"image_tokens": 32, "text_tokens": 2}

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -11,6 +12,7 @@ from safelight.server.answers import Answer
 from safelight.server.idempotency import AnswerStore, Repeatable
 
 ROUTE = "/v1/images/generations"
+AT_ONCE = 16
 
 
 def post(server, key, **body):
@@ -77,6 +79,13 @@ def test_a_client_that_leaves_does_not_stop_one_that_joined(slow):
         )
     stayer.join()
     assert answers[0].status_code == 200
+
+
+def test_repetitions_at_the_same_moment_are_painted_once(slow):
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(lambda _: post(slow, "storm", num_inference_steps=5), range(AT_ONCE)))
+    assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
+    assert len({answer.content for answer in answers}) == 1
 
 
 def test_the_store_is_bounded():

@@ -43,11 +43,7 @@ async def complete_chat(
     body: ChatRequest, request: Request, service: TheService, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Paint the last user message, from the picture in it if there is one; the answer's content is a PNG data URL."""
-    name = repeatable(request, idempotency_key, body)
-    if name is not None and (known := service.answers.find(name)) is not None:
-        return await reply(request, known, is_stream=False, is_replay=True)
     options = _options(body)
-    controls = await service.encoder.read_controls(options.controls or ())
     order = Order(
         prompt=_prompt(body),
         options=options,
@@ -55,10 +51,14 @@ async def complete_chat(
         pictures=body.n or 1,
         width=options.width,
         height=options.height,
-        controls=controls,
+        controls=await service.encoder.read_controls(options.controls or ()),
         sources=await service.encoder.read_sources(_pictures(body), None, param="image_url"),
         strength=options.strength,
     )
+    # From here to the answer in the making nothing waits, so that a repetition finds it.
+    name = repeatable(request, idempotency_key, body)
+    if name is not None and (known := service.answers.find(name)) is not None:
+        return await reply(request, known, is_stream=False, is_replay=True)
     service.hub.check_open()
     model = find_model(order.model, service.hub.models)
     tickets = service.hub.submit(specify(order, model, arrived_s=service.hub.now_s))

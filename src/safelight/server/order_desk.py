@@ -30,12 +30,13 @@ async def paint_order(
     if pictures > MAX_PICTURES:
         rule = f"{len(sources)} pictures times n make {pictures}, of which at most {MAX_PICTURES} are painted at once"
         raise InvalidParameter("n", body.n, rule)
+    controls = await service.encoder.read_controls(body.controls or ())
+    # From here to the answer in the making nothing waits, so that a repetition finds it.
     name = repeatable(request, idempotency_key, body)
     if name is not None and (known := service.answers.find(name)) is not None:
         return await reply(request, known, is_stream=is_stream, is_replay=True)
     service.hub.check_open()
     model = find_model(body.model, service.hub.models)
-    controls = await service.encoder.read_controls(body.controls or ())
     requests = specify(_order(body, controls, sources), model, arrived_s=service.hub.now_s)
     tickets = service.hub.submit(requests, partial_images=body.partial_images or 0 if is_stream else 0)
     job = GenerationJob(service=service, body=body, model=model, tickets=tickets, base_url=str(request.base_url))

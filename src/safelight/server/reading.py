@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from safelight.core.adapter import ControlUse
 from safelight.core.errors import InvalidParameter, shorten
@@ -86,7 +86,7 @@ def _open(data_url: str, *, param: str, use: Callable[[Image.Image], Image.Image
             if image.width * image.height > MOST_PIXELS:
                 size = f"{image.width}x{image.height}"
                 raise InvalidParameter(param, size, f"at most {MOST_PIXELS:,} pixels are read")
-            return use(image)
+            return use(ImageOps.exif_transpose(image))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise InvalidParameter(param, shorten(data_url), "it should be a whole PNG, JPEG or WebP picture") from None
 

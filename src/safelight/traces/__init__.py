@@ -1,0 +1,1 @@
+"""Requests as they were asked for and what became of them: recorded, served, simulated or synthesized, in one table."""

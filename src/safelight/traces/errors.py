@@ -1,0 +1,73 @@
+"""What is wrong with a trace.
+
+SafelightError
+└── TraceError
+    ├── BadTrace            a file, or one of its rows, that cannot be read as what it seems to be
+    ├── UnknownColumns      columns that the canonical table does not have
+    ├── WrongColumnType     a column whose values would lose something in the canonical type
+    ├── NoSuchService       a service that has no requests in the trace
+    ├── UnknownFormat       a format that traces cannot be written in
+    └── CannotWrite         an output that cannot be written
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import polars as pl
+
+from safelight.core.errors import SafelightError, nearest, shorten
+
+
+class TraceError(SafelightError):
+    """Root of what can be wrong with traces."""
+
+
+class BadTrace(TraceError):
+    """A trace that cannot be read."""
+
+
+class UnknownColumns(TraceError):
+    """Columns that the canonical table does not have."""
+
+    def __init__(self, unknown: Sequence[str], known: Sequence[str]) -> None:
+        hints = " ".join(f"No column is named {shorten(name)}; {nearest(name, known)}" for name in unknown)
+        super().__init__(hints)
+
+
+class WrongColumnType(TraceError):
+    """A column of a type that does not fit into the canonical one."""
+
+    def __init__(self, name: str, found: pl.DataType, wanted: pl.DataType) -> None:
+        super().__init__(f"The column {name!r} has the type {found}; it must have {wanted}. Convert it first.")
+
+
+class NoSuchService(TraceError):
+    """A service without a single request."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"No request is for the service {shorten(name)}; {nearest(name, known)}")
+
+
+class UnknownFormat(TraceError):
+    """A format that traces cannot be written in."""
+
+
+class CannotWrite(TraceError):
+    """An output that cannot be written."""
+
+    def __init__(self, path: object, reason: object) -> None:
+        super().__init__(f"Cannot write {str(path)!r}: {reason}")
+
+
+@contextmanager
+def told_as_bad_trace(path: object) -> Iterator[None]:
+    """Turn what polars says of a file into a BadTrace that names the file."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        raise BadTrace(f"{str(path)!r} cannot be read: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """Return what polars says, without the query that it adds."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,98 @@
+"""Canonical traces as Parquet that any tool reads; metadata of the file tells the schema's version and the source."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from safelight.core.errors import shorten
+from safelight.traces.errors import BadTrace, CannotWrite, first_line, told_as_bad_trace
+from safelight.traces.schema import SCHEMA, conform
+
+VERSION = 1
+MAGIC = b"PAR1"
+SUFFIXES = (".parquet", ".pq")
+
+_KEY = "safelight.trace"
+_PROBE_BYTES = 64 << 10
+
+
+def write_parquet(frame: pl.LazyFrame, path: Path, *, source: str) -> None:
+    """Write a trace without holding all of it; the file is there when it is whole, or not at all.
+
+    Args:
+        frame: canonical, or such that `conform` makes it so.
+        path: of a file that is made or replaced.
+        source: what the requests come from, for people to read, such as "katz" or "synthesized like katz-a, seed 1".
+
+    Raises:
+        CannotWrite: if the disk is full, or the place does not allow it.
+    """
+    note = json.dumps({"version": VERSION, "source": source})
+    write_whole(path, lambda to: conform(frame).sink_parquet(to, metadata={_KEY: note}))
+
+
+def scan_parquet(path: Path) -> tuple[pl.LazyFrame, str]:
+    """Return a canonical trace, yet to be read, and its source.
+
+    Parquet of other makers is taken too if its columns conform.
+
+    Raises:
+        BadTrace: if it is no Parquet, or of a later version.
+        UnknownColumns, WrongColumnType: if its columns do not conform.
+    """
+    with told_as_bad_trace(path):
+        note = pl.read_parquet_metadata(path).get(_KEY)
+        frame = pl.scan_parquet(path)
+        found = frame.collect_schema()
+    if note is None:
+        return conform(frame), "parquet"
+    facts = json.loads(note)
+    if facts["version"] > VERSION:
+        raise BadTrace(
+            f"{str(path)!r} is a trace of version {shorten(facts['version'])}; this Safelight reads up to {VERSION}."
+        )
+    return (frame if found == SCHEMA else conform(frame)), facts["source"]
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` fill a file beside `path`, then put it into place; what is no regular file is written directly.
+
+    Raises:
+        CannotWrite: if that is not possible.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            _write(path, write)
+            return
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        try:
+            _write(Path(name), write)
+            Path(name).chmod(0o666 & ~_umask())
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        raise CannotWrite(path, error.strerror or error) from error
+    except pl.exceptions.PolarsError as error:
+        raise CannotWrite(path, first_line(error)) from error
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` fill a file, and find out why it failed: polars does not always tell that a disk is full."""
+    try:
+        write(path)
+    except pl.exceptions.PolarsError:
+        with path.open("ab", buffering=0) as file:
+            file.write(bytes(_PROBE_BYTES))
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""Formats that traces come in: each module reads one, and `safelight.traces.reading` finds out which."""

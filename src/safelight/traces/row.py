@@ -1,0 +1,84 @@
+"""One request of the canonical table as one line of JSON."""
+
+from typing import Literal
+
+import msgspec
+
+from safelight.core.outcome import Outcome
+
+
+class Adapter(msgspec.Struct, frozen=True, kw_only=True):
+    """An element of `controlnets` or `loras`."""
+
+    name: str | None = None
+    scale: float | None = None
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A row of the canonical table; what each field means is told in `safelight.traces.schema`."""
+
+    request_id: str | None = None
+    origin: Literal["recorded", "served", "simulated", "synthesized"] | None = None
+    arrival_s: float | None = None
+    service: str | None = None
+    instance: str | None = None
+    tenant: str | None = None
+    task: str | None = None
+    base_model: str | None = None
+    controlnets: tuple[Adapter | None, ...] | None = None
+    loras: tuple[Adapter | None, ...] | None = None
+    prompt: str | None = None
+    negative_prompt: str | None = None
+    prompt_id: str | None = None
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    frames: int | None = None
+    images: int | None = None
+    guidance_scale: float | None = None
+    sampler: str | None = None
+    seed: int | None = None
+    deadline_s: float | None = None
+    status: Literal["finished", "failed", "cancelled", "rejected"] | None = None
+    reason: str | None = None
+    duration_s: float | None = None
+    queue_s: float | None = None
+    compute_s: float | None = None
+    retries: int | None = None
+
+
+def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s: float = 0.0) -> Row:
+    """Return what became of a request as a row.
+
+    Args:
+        outcome: with times on the driver's clock.
+        origin: who drove.
+        epoch_s: what the trace's clock shows when the driver's shows 0; Unix time for served requests.
+    """
+    request = outcome.request
+    return Row(
+        request_id=request.id,
+        origin=origin,
+        arrival_s=epoch_s + request.arrived_s,
+        instance=outcome.worker,
+        task="text-to-image",
+        base_model=request.model,
+        controlnets=tuple(Adapter(name=use.name, scale=use.scale) for use in request.controls),
+        loras=tuple(Adapter(name=use.name, scale=use.scale) for use in request.loras),
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt or None,
+        width=request.width,
+        height=request.height,
+        steps=request.steps,
+        images=1,
+        guidance_scale=request.guidance_scale,
+        sampler=request.sampler,
+        seed=request.seed,
+        deadline_s=request.deadline_s,
+        status=outcome.status,
+        reason=outcome.reason or None,
+        duration_s=outcome.total_s,
+        queue_s=outcome.queue_s,
+        compute_s=outcome.compute_s,
+        retries=outcome.retries,
+    )
