@@ -1,13 +1,15 @@
 """Pictures per second with LoRAs, side by side: diffusers in two ways, and this engine in each of its modes.
 
-The mix is drawn like services A and B of the Katz trace (Li et al., 2024): how many LoRAs a request carries, how skewed
-their popularity is, and that pairs are used again as pairs. All requests are there from the start. Everything runs on
-`shapes-large` with its served steps and guidance, on one torch thread:
+The mix is drawn like services A and B of the Katz trace (Li et al., USENIX ATC 2025): how many LoRAs and ControlNets a
+request carries, how skewed the LoRAs' popularity is, and that pairs are used again as pairs. All requests are there
+from the start. Everything runs on `shapes-large` with its served steps and guidance, on one torch thread:
 
-- `fuse_per_request`: diffusers loads and fuses what a request needs, paints it, and unfuses and unloads.
-- `set_adapters`: diffusers with all LoRAs resident paints runs of equal compositions in one lock-step call each.
+- `fuse_per_request`: diffusers loads and fuses the LoRAs of a request, paints it, and unfuses and unloads.
+- `set_adapters`: diffusers with all LoRAs resident paints requests of equal LoRAs and ControlNets in one call each.
 - `unmerged`, `merged`, `corrected`, `choosing`: this engine; the last one chooses its mode tick by tick.
-- `no_adapters`: this engine with the same requests and no LoRAs, which is the limit.
+- `no_adapters`: this engine with the same requests and ControlNets and no LoRAs, which is the limit.
+
+ControlNets are resident for everyone.
 
 Cold LoRAs are neither on the device nor in host memory when a request for one comes; their files are in the system's
 page cache. `cold_first_step_s` is the time from such a request to its first step in an idle worker, and
@@ -31,19 +33,30 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import msgspec
 import numpy as np
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusion3Pipeline
+from diffusers import (
+    DPMSolverMultistepScheduler,
+    SD3ControlNetModel,
+    SD3MultiControlNetModel,
+    StableDiffusion3ControlNetPipeline,
+    StableDiffusion3Pipeline,
+)
+from numpy.typing import NDArray
+from PIL import Image
 from safetensors.torch import save_file
 
 import safelight
 from safelight.adapters.registry import handle_of
-from safelight.core.adapter import AdapterUse
+from safelight.core.adapter import AdapterUse, ControlUse
 from safelight.core.frames import frame
+from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
 from safelight.core.work import (
     AdapterAdded,
@@ -63,7 +76,9 @@ from safelight.diffusion.joint_attention import CountedJointAttention
 from safelight.diffusion.paint import make_request
 from safelight.diffusion.stable_diffusion_3 import T5_TOKENS
 from safelight.server.adapter_folder import find_adapters
-from safelight.shapes.sampling import held_out_captions
+from safelight.shapes.caption import tell
+from safelight.shapes.controls import CONTROLS
+from safelight.shapes.sampling import draw_scene
 from safelight.worker.loop import Inbox, WorkerLoop
 
 MODELS = Path(safelight.__file__).parent / "models"
@@ -77,6 +92,12 @@ COLD_TRIES = 5
 
 LORA_COUNTS = {"A": (0.002, 0.088, 0.910), "B": (0.072, 0.736, 0.192)}
 """Shares of requests with none, one and two LoRAs (Katz, table 1)."""
+
+CONTROL_COUNTS = {"A": (0.0, 0.305, 0.695), "B": (0.019, 0.251, 0.730)}
+"""Shares of requests with none, one and two ControlNets; B's few with three count as two, since there are two here."""
+
+FIRST_CONTROL_SHARE = 0.7
+"""How often it is the first of the ControlNets that comes alone."""
 
 POPULARITY = {"A": (0.98, 2.0), "B": (1.18, 0.2)}
 """Zipf-Mandelbrot exponent and offset fitted to the trace's cumulative popularity."""
@@ -110,6 +131,34 @@ def draw_mix(names: Sequence[str], count: int, rng: np.random.Generator) -> list
     return mix
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """One request of the mix; `controls` are the control pictures, (64, 64, 3) bytes, by ControlNet."""
+
+    number: int
+    prompt: str
+    loras: tuple[AdapterUse, ...]
+    controls: Mapping[str, NDArray[np.uint8]]
+
+    @property
+    def alike(self) -> tuple[object, ...]:
+        """What requests must have in common for diffusers to paint them in one call."""
+        return self.loras, tuple(self.controls)
+
+
+def draw_wishes(names: Sequence[str], count: int, rng: np.random.Generator) -> list[Wish]:
+    """Return the mix: drawn scenes as captions and as control pictures, LoRAs, and how many ControlNets."""
+    wishes = []
+    for number, loras in enumerate(draw_mix(names, count, rng)):
+        scene = draw_scene(rng, objects=2)
+        many = int(rng.choice(3, p=CONTROL_COUNTS["AB"[number % 2]]))
+        alone = rng.choice(len(CONTROLS), p=[FIRST_CONTROL_SHARE, 1 - FIRST_CONTROL_SHARE])
+        chosen = list(CONTROLS)[alone : alone + 1] if many == 1 else list(CONTROLS)[:many]
+        controls = {kind: CONTROLS[kind](scene) for kind in chosen}
+        wishes.append(Wish(number=number, prompt=tell(scene.wish), loras=loras, controls=controls))
+    return wishes
+
+
 class Engine:
     """This engine behind the worker's own loop, messages included."""
 
@@ -126,7 +175,7 @@ class Engine:
         """Return the seconds from a request for a cold LoRA to its first step."""
         inbox: Inbox = SimpleQueue()
         handle = handle_of(name, 1)
-        request = self._request(0, prompt, (AdapterUse(name=name, scale=1.0),))
+        request = self._request(Wish(number=0, prompt=prompt, loras=(AdapterUse(name=name, scale=1.0),), controls={}))
         job = Job(request=msgspec.structs.replace(request, grace_steps=grace_steps))
         started_s = seconds = 0.0
 
@@ -158,7 +207,7 @@ class Engine:
 
     def step_s(self, prompt: str) -> float:
         """Return the seconds of one step of one picture alone, without LoRAs."""
-        request = self._request(0, prompt, ())
+        request = self._request(Wish(number=0, prompt=prompt, loras=(), controls={}))
         self._engine.begin([request])
         started_s = time.perf_counter()
         self._engine.step([request.id])
@@ -166,11 +215,11 @@ class Engine:
         self._engine.drop(request.id)
         return seconds
 
-    def paint(self, prompts: Sequence[str], mix: Sequence[tuple[AdapterUse, ...]], *, policy: str) -> float:
+    def paint(self, wishes: Sequence[Wish], *, policy: str) -> float:
         """Return the seconds that all requests take, adapters being known beforehand."""
         inbox: Inbox = SimpleQueue()
         added: set[str] = set()
-        requests = [self._request(*wish) for wish in zip(range(len(prompts)), prompts, mix, strict=True)]
+        requests = [self._request(wish) for wish in wishes]
         started_s = seconds = 0.0
         finished = 0
 
@@ -199,14 +248,22 @@ class Engine:
         WorkerLoop(self._engine, inbox=inbox, send=send, max_denoiser_rows=2 * AT_ONCE, adapter_mode=policy).run()
         return seconds
 
-    def _request(self, number: int, prompt: str, loras: tuple[AdapterUse, ...]) -> ImageRequest:
-        request = make_request(self._engine.models, prompt, model=MODEL.name, seed=number)
-        uses = tuple(AdapterUse(name=handle_of(use.name, 1), scale=use.scale) for use in loras)
-        return msgspec.structs.replace(request, id=f"row-{number}", loras=uses)
+    def _request(self, wish: Wish) -> ImageRequest:
+        request = make_request(self._engine.models, wish.prompt, model=MODEL.name, seed=wish.number)
+        controls = (
+            ControlUse(
+                name=handle_of(name, 1),
+                scale=1.0,
+                image=Pixels(width=picture.shape[1], height=picture.shape[0], rgb=picture.tobytes()),
+            )
+            for name, picture in wish.controls.items()
+        )
+        loras = (AdapterUse(name=handle_of(use.name, 1), scale=use.scale) for use in wish.loras)
+        return msgspec.structs.replace(request, id=f"row-{wish.number}", loras=tuple(loras), controls=tuple(controls))
 
 
 class Diffusers:
-    """diffusers' own pipeline with the same weights, sampler, steps and LoRAs."""
+    """diffusers' own pipelines with the same weights, sampler, steps, LoRAs and ControlNets."""
 
     def __init__(self, files: Mapping[str, Path], *, is_stock: bool) -> None:
         self._files = files
@@ -218,45 +275,52 @@ class Diffusers:
             prediction_type="flow_prediction",
             flow_shift=self._pipeline.scheduler.config.shift,
         )
-        self._pipeline.set_progress_bar_config(disable=True)
+        self._nets = {
+            kind: SD3ControlNetModel.from_pretrained(MODELS / "adapters" / kind, dtype=torch.float32)
+            for kind in CONTROLS
+        }
         settings = json.loads((MODEL / "safelight.json").read_text())
         self._settings = {"num_inference_steps": settings["steps"], "guidance_scale": settings["guidance_scale"]}
         if not is_stock:
             self._settings["max_sequence_length"] = 1
-            for block in self._pipeline.transformer.transformer_blocks:
-                block.attn.set_processor(CountedJointAttention(T5_TOKENS))
+            for network in (self._pipeline.transformer, *self._nets.values()):
+                for block in network.transformer_blocks:
+                    block.attn.set_processor(CountedJointAttention(T5_TOKENS))
 
-    def fuse_per_request(self, prompts: Sequence[str], mix: Sequence[tuple[AdapterUse, ...]]) -> float:
+    def fuse_per_request(self, wishes: Sequence[Wish]) -> float:
         """Return the seconds of painting one request after another, each with its LoRAs loaded and fused for it."""
         started_s = time.perf_counter()
-        for number, (prompt, uses) in enumerate(zip(prompts, mix, strict=True)):
-            if uses:
-                self._load(uses)
+        for wish in wishes:
+            if wish.loras:
+                self._load(wish.loras)
                 self._pipeline.fuse_lora()
-            self._paint([prompt], [number])
-            if uses:
+            self._paint([wish])
+            if wish.loras:
                 self._pipeline.unfuse_lora()
                 self._pipeline.unload_lora_weights()
         return time.perf_counter() - started_s
 
-    def set_adapters(self, prompts: Sequence[str], mix: Sequence[tuple[AdapterUse, ...]]) -> float:
-        """Return the seconds of painting with all LoRAs resident, equal compositions in one call each."""
+    def set_adapters(self, wishes: Sequence[Wish]) -> float:
+        """Return the seconds of painting with all LoRAs resident, requests that are alike in one call each."""
         self._load([AdapterUse(name=name, scale=1.0) for name in self._files])
         started_s = time.perf_counter()
-        for start in range(0, len(prompts), AT_ONCE):
-            alike = defaultdict[tuple[AdapterUse, ...], list[int]](list)
-            for number in range(start, min(start + AT_ONCE, len(prompts))):
-                alike[mix[number]].append(number)
-            for uses, numbers in alike.items():
-                if uses:
-                    self._pipeline.enable_lora()
-                    self._pipeline.set_adapters([use.name for use in uses], [use.scale for use in uses])
-                else:
-                    self._pipeline.disable_lora()
-                self._paint([prompts[number] for number in numbers], numbers)
+        for start in range(0, len(wishes), AT_ONCE):
+            alike = defaultdict[tuple[object, ...], list[Wish]](list)
+            for wish in wishes[start : start + AT_ONCE]:
+                alike[wish.alike].append(wish)
+            for some in alike.values():
+                self._choose(some[0].loras)
+                self._paint(some)
         seconds = time.perf_counter() - started_s
         self._pipeline.unload_lora_weights()
         return seconds
+
+    def _choose(self, uses: Sequence[AdapterUse]) -> None:
+        if uses:
+            self._pipeline.enable_lora()
+            self._pipeline.set_adapters([use.name for use in uses], [use.scale for use in uses])
+        else:
+            self._pipeline.disable_lora()
 
     def _load(self, uses: Sequence[AdapterUse]) -> None:
         for use in uses:
@@ -264,9 +328,22 @@ class Diffusers:
             self._pipeline.load_lora_weights(file.parent, weight_name=file.name, adapter_name=use.name)
         self._pipeline.set_adapters([use.name for use in uses], [use.scale for use in uses])
 
-    def _paint(self, prompts: Sequence[str], seeds: Sequence[int]) -> None:
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self._pipeline(list(prompts), generator=generators, **self._settings)
+    def _paint(self, wishes: Sequence[Wish]) -> None:
+        """Paint requests of equal LoRAs and ControlNets in one call."""
+        pipeline, extra = self._steered(wishes)
+        pipeline.set_progress_bar_config(disable=True)
+        generators = [torch.Generator().manual_seed(wish.number) for wish in wishes]
+        pipeline([wish.prompt for wish in wishes], generator=generators, **self._settings, **extra)
+
+    def _steered(self, wishes: Sequence[Wish]) -> tuple[Any, dict[str, Any]]:
+        """Return the pipeline for the ControlNets of `wishes`, made of the same parts, and its control pictures."""
+        kinds = list(wishes[0].controls)
+        if not kinds:
+            return self._pipeline, {}
+        nets = SD3MultiControlNetModel([self._nets[kind] for kind in kinds])
+        pictures = [[Image.fromarray(wish.controls[kind]) for wish in wishes] for kind in kinds]
+        pipeline = StableDiffusion3ControlNetPipeline(**self._pipeline.components, controlnet=nets)
+        return pipeline, {"control_image": pictures, "controlnet_conditioning_scale": [1.0] * len(kinds)}
 
 
 def write_for_diffusers(paths: Mapping[str, Path], folder: Path) -> dict[str, Path]:
@@ -289,24 +366,21 @@ def measure(rounds: int, count: int) -> dict[str, object]:
     """Run all contestants in turn, `rounds` times, and return medians and ratios."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(SEED)
-    paths = {
-        name: path
-        for name, path in find_adapters([MODELS / "adapters"]).items()
-        if name not in {"pastel-small", "edges", "mask"}
-    }
-    prompts = held_out_captions(rng, objects=2, count=count)
-    mix = draw_mix(sorted(paths), count, rng)
+    paths = {name: path for name, path in find_adapters([MODELS / "adapters"]).items() if name != "pastel-small"}
+    loras = {name: path for name, path in paths.items() if name not in CONTROLS}
+    wishes = draw_wishes(sorted(loras), count, rng)
+    plain = [replace(wish, loras=()) for wish in wishes]
     with tempfile.TemporaryDirectory() as folder:
-        files = write_for_diffusers(paths, Path(folder))
+        files = write_for_diffusers(loras, Path(folder))
         engine, peer = Engine(paths), Diffusers(files, is_stock=False)
         stock = Diffusers(files, is_stock=True)
         contestants: dict[str, Callable[[], float]] = {
-            "fuse_per_request": lambda: peer.fuse_per_request(prompts, mix),
-            "stock_fuse_per_request": lambda: stock.fuse_per_request(prompts, mix),
-            "set_adapters": lambda: peer.set_adapters(prompts, mix),
-            "stock_set_adapters": lambda: stock.set_adapters(prompts, mix),
-            **{name: lambda policy=policy: engine.paint(prompts, mix, policy=policy) for name, policy in MODES.items()},
-            "no_adapters": lambda: engine.paint(prompts, [()] * count, policy="payback"),
+            "fuse_per_request": lambda: peer.fuse_per_request(wishes),
+            "stock_fuse_per_request": lambda: stock.fuse_per_request(wishes),
+            "set_adapters": lambda: peer.set_adapters(wishes),
+            "stock_set_adapters": lambda: stock.set_adapters(wishes),
+            **{name: lambda policy=policy: engine.paint(wishes, policy=policy) for name, policy in MODES.items()},
+            "no_adapters": lambda: engine.paint(plain, policy="payback"),
         }
         taken: dict[str, list[float]] = {name: [] for name in contestants}
         for turn in range(rounds):
@@ -314,14 +388,15 @@ def measure(rounds: int, count: int) -> dict[str, object]:
                 taken[name].append(work())
                 print(f"round {turn + 1} of {rounds}: {name} {taken[name][-1]:.2f} s", file=sys.stderr)
         cold: dict[int, list[float]] = {0: [], GRACE_STEPS: []}
-        for name in list(paths) * COLD_TRIES:
+        for name in list(loras) * COLD_TRIES:
             for grace_steps, seconds in cold.items():
-                seconds.append(engine.first_step_s(prompts[0], name=name, grace_steps=grace_steps))
-        load_s = statistics.median(engine.load_s(name) for name in list(paths) * COLD_TRIES)
-        step_s = statistics.median(engine.step_s(prompts[0]) for _ in list(paths) * COLD_TRIES)
+                seconds.append(engine.first_step_s(wishes[0].prompt, name=name, grace_steps=grace_steps))
+        load_s = statistics.median(engine.load_s(name) for name in list(loras) * COLD_TRIES)
+        step_s = statistics.median(engine.step_s(wishes[0].prompt) for _ in list(loras) * COLD_TRIES)
         rates = {name: count / statistics.median(seconds) for name, seconds in taken.items()}
         return summarise(rates) | {
-            "compositions": len(set(mix)),
+            "compositions": len({wish.loras for wish in wishes}),
+            "controlnets_per_request": sum(len(wish.controls) for wish in wishes) / count,
             "requests": count,
             "switch_s": engine.costs.switch_s if engine.costs else None,
             "cold_first_step_s": statistics.median(cold[0]),
