@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import msgspec
 import polars as pl
 import pytest
 
 from safelight.traces.errors import UnknownColumns, WrongColumnType
+from safelight.traces.reading import READERS
 from safelight.traces.row import Row
 from safelight.traces.schema import ADAPTERS, SCHEMA, conform, empty, names_of
 
@@ -19,6 +22,11 @@ def test_columns_that_a_frame_lacks_become_null():
     table = conform(pl.LazyFrame({"arrival_s": [1.5]})).collect()
     assert table.schema == SCHEMA
     assert table.drop("arrival_s").null_count().row(0) == (1,) * (len(SCHEMA) - 1)
+
+
+@pytest.mark.parametrize(("columns", "count"), [({}, 0), ({"loras": []}, 0), ({"loras": [None, None]}, 2)])
+def test_a_frame_keeps_its_number_of_requests(columns, count):
+    assert len(conform(pl.LazyFrame(columns)).collect()) == count
 
 
 def test_a_conforming_table_stays_as_it_is():
@@ -63,3 +71,9 @@ def test_an_integer_too_large_for_its_column_is_an_error():
 def test_a_status_that_does_not_exist_is_an_error():
     with pytest.raises(pl.exceptions.InvalidOperationError, match="status"):
         conform(pl.LazyFrame({"status": ["gone"]})).collect()
+
+
+def test_the_page_about_traces_tells_every_column_and_format():
+    page = (Path(__file__).parents[2] / "docs" / "traces.md").read_text(encoding="utf-8")
+    names = [*SCHEMA, "parquet", *(reader.name for reader in READERS)]
+    assert [name for name in names if f"`{name}`" not in page] == []
