@@ -8,8 +8,10 @@ import typer
 from safelight.cli.errors import Misuse
 from safelight.cli.options import AsJson
 from safelight.cli.trace_files import Lenient, Service, TraceFile, opened, tell
+from safelight.cli.trace_synthesis import EXAMPLES, synthesize
 
 trace = typer.Typer(help="Read, convert and understand traces of requests.", no_args_is_help=True)
+trace.command(epilog=EXAMPLES)(synthesize)
 
 
 @trace.command(

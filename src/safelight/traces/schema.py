@@ -45,6 +45,9 @@ from safelight.traces.errors import UnknownColumns, WrongColumnType
 AdapterColumn = Literal["controlnets", "loras"]
 
 ORIGINS = ("recorded", "served", "simulated", "synthesized")
+MADE_UP = "synthesized-"
+"""Names of instances begin like this where requests were made up, since not every format has a place for the origin."""
+
 STATUSES = ("finished", "failed", "cancelled", "rejected")
 
 ADAPTER = pl.Struct({"name": pl.String, "scale": pl.Float64})

@@ -11,8 +11,11 @@ import polars as pl
 from safelight.traces.adapter_lists import Id, adapter_lists, ids
 from safelight.traces.readers.json_array import Elements, JsonArray
 from safelight.traces.readers.reader import PLACE, Reader
+from safelight.traces.schema import MADE_UP
 from safelight.traces.source import Source
 from safelight.traces.tally import Tally
+
+_ORIGINS = {False: "recorded", True: "synthesized"}
 
 
 class KatzRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -37,13 +40,14 @@ def _read(source: Source, tally: Tally) -> Iterator[pl.DataFrame]:
 
 def _frame(elements: Elements[KatzRequest]) -> pl.DataFrame:
     requests = elements.values
+    instances = ids([request.ip for request in requests])
     return pl.DataFrame(
         {
             PLACE: pl.Series(elements.places, dtype=pl.Int64),
-            "origin": pl.repeat("recorded", len(requests), dtype=pl.String, eager=True),
+            "origin": instances.str.starts_with(MADE_UP).fill_null(value=False).replace_strict(_ORIGINS),
             "arrival_s": pl.Series([request.timestamp for request in requests], dtype=pl.Float64),
             "service": ids([request.scene_id for request in requests]),
-            "instance": ids([request.ip for request in requests]),
+            "instance": instances,
             "base_model": ids([request.base_model_id for request in requests]),
             "controlnets": adapter_lists([request.controlnets for request in requests]),
             "loras": adapter_lists([request.loras for request in requests]),
