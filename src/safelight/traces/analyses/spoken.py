@@ -6,7 +6,7 @@ from safelight.traces.schema import UNIX_TIME_FROM_S
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
 
-_UNITS = ((DAY_S, "days"), (HOUR_S, "hours"), (MINUTE_S, "minutes"), (1, "s"), (1e-3, "ms"))
+_UNITS = ((2 * DAY_S, DAY_S, "days"), (2 * HOUR_S, HOUR_S, "hours"), (2 * MINUTE_S, MINUTE_S, "minutes"), (1, 1, "s"))
 
 
 def share(value: float) -> str:
@@ -17,16 +17,17 @@ def share(value: float) -> str:
 
 def seconds(value: float) -> str:
     """Say a length of time in its natural unit: 3.2 s, 12.5 minutes, 20 days."""
-    for length, unit in _UNITS:
-        if value >= 2 * length or length == _UNITS[-1][0]:
-            return f"{value / length:.3g} {unit}" if value else "0 s"
-    raise AssertionError
+    for least, length, unit in _UNITS:
+        if value >= least:
+            return f"{value / length:.3g} {unit}"
+    return f"{1000 * value:.3g} ms" if value else "0 s"
 
 
 def moment(arrival_s: float) -> str:
     """Say a time of arrival: a date where the trace knows it, else how long after the start it was."""
     if arrival_s < UNIX_TIME_FROM_S:
-        return f"day {int(arrival_s // DAY_S) + 1}, {int(arrival_s % DAY_S // HOUR_S):02d}:{int(arrival_s % HOUR_S // MINUTE_S):02d}"
+        day, rest = divmod(int(arrival_s), DAY_S)
+        return f"day {day + 1}, {rest // HOUR_S:02d}:{rest % HOUR_S // MINUTE_S:02d}"
     return datetime.fromtimestamp(arrival_s, UTC).strftime("%Y-%m-%d %H:%M")
 
 

@@ -87,7 +87,7 @@ _SETTINGS = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Have figures that are drawn and saved within the block look like ours; equal data give equal SVG but for its date."""
+    """Have what is drawn and saved within the block look like ours; equal data give equal SVG, but for the date."""
     with mpl.rc_context(_SETTINGS):  # type: ignore[arg-type]
         yield
 
