@@ -12,6 +12,8 @@ _UNITS = ((2 * DAY_S, DAY_S, "days"), (2 * HOUR_S, HOUR_S, "hours"), (2 * MINUTE
 def share(value: float) -> str:
     """Say a share as a percentage with three digits that count, or fewer where it is round: 35.6 %, 100 %."""
     percent = 100 * value
+    if 99.95 <= percent < 100:
+        return "nearly 100 %"
     return f"{percent:.1f} %" if 10 <= percent < 99.95 else f"{percent:.3g} %"
 
 

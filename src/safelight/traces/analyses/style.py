@@ -24,23 +24,8 @@ INK, QUIET, LINE = "#1c2128", "#59636e", "#dde1e6"
 WIDE_IN = (7.2, 3.4)
 """Width and height of a figure as wide as a page of text, in inches."""
 
-_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
-_TIMES_S = (0.001, 0.01, 0.1, 1, 10, _MINUTE, 10 * _MINUTE, _HOUR, 6 * _HOUR, _DAY, 7 * _DAY, 30 * _DAY, 365 * _DAY)
-_TIMES = (
-    "1 ms",
-    "10 ms",
-    "0.1 s",
-    "1 s",
-    "10 s",
-    "1 min",
-    "10 min",
-    "1 h",
-    "6 h",
-    "1 day",
-    "1 week",
-    "30 days",
-    "1 year",
-)
+_FEW_TIMES = {0.001: "1 ms", 1: "1 s", 60: "1 min", 3600: "1 h", 86400: "1 day", 30 * 86400: "30 days"}
+_TIMES = {**_FEW_TIMES, 0.01: "10 ms", 0.1: "0.1 s", 10: "10 s", 600: "10 min", 6 * 3600: "6 h", 7 * 86400: "1 week"}
 _APART = 0.075
 """Of an axes' height, so that labels of neighbouring lines do not touch."""
 
@@ -66,6 +51,7 @@ _SETTINGS = {
     "grid.color": LINE,
     "grid.linewidth": 0.8,
     "lines.linewidth": 1.8,
+    "legend.fontsize": 8.5,
     "lines.solid_capstyle": "round",
     "patch.linewidth": 0,
     "pdf.fonttype": 42,
@@ -119,8 +105,10 @@ def in_percent(axis: Axis) -> None:
 
 def in_time(axis: Axis) -> None:
     """Have seconds along a logarithmic axis told as people say them: 10 s, 1 min, 1 h, 1 day."""
-    axis.set_major_locator(FixedLocator(_TIMES_S))
-    axis.set_major_formatter(FixedFormatter(_TIMES))
+    is_wide = axis.axes.get_position().width > 0.5
+    times = _TIMES if is_wide else _FEW_TIMES
+    axis.set_major_locator(FixedLocator(list(times)))
+    axis.set_major_formatter(FixedFormatter(list(times.values())))
     axis.set_minor_locator(NullLocator())
 
 
