@@ -63,7 +63,7 @@ def _of_gaps(frame: pl.LazyFrame) -> str:
     gaps = frame.select(pl.col("arrival_s").drop_nulls().sort().diff())
     mean, spread = gaps.select(pl.first().mean().alias("mean"), pl.first().std(ddof=0).alias("spread")).collect().row(0)
     return (
-        f"The time between arrivals is {seconds(mean)} on average, and its coefficient of variation {spread / mean:.3g}; "
+        f"The time between arrivals is {seconds(mean)} on average, its coefficient of variation {spread / mean:.3g}; "
         "that of Poisson arrivals is 1."
     )
 

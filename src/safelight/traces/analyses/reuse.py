@@ -53,8 +53,9 @@ def _rows(uses: pl.DataFrame, turn: str, place: list[str], kind: str, within: st
 
 def _finding(row: dict[str, Any]) -> str:
     where = "the same instance" if row["within"] == "instance" else "any instance"
+    uses = many(row["uses"], f"{row['adapters']} use")
     return (
-        f"{share(row['repeats'] / row['uses'])} of {many(row['uses'], row['adapters'] + ' use')} repeat one on {where}, "
+        f"{share(row['repeats'] / row['uses'])} of {uses} repeat one on {where}, "
         f"half of them within {seconds(row['p50'])} of the use before, nine tenths within {seconds(row['p90'])}."
     )
 
