@@ -7,7 +7,7 @@ from safelight.traces.analyses.result import Result
 from safelight.traces.analyses.spoken import DAY_S, HOUR_S, MINUTE_S, many, seconds
 from safelight.traces.analyses.style import QUIET, VERMILLION, in_thousands, in_time, panel
 from safelight.traces.analyses.unanswered import unanswered
-from safelight.traces.analyses.windows import Span, span_of, start_of
+from safelight.traces.analyses.windows import Span, span_of
 
 NAME, TITLE = "burstiness", "Burstiness"
 
@@ -40,20 +40,22 @@ def burstiness(frame: pl.LazyFrame) -> Result:
 
 
 def _dispersion(frame: pl.LazyFrame, span: Span, length_s: float) -> pl.DataFrame:
-    counts = frame.drop_nulls("arrival_s").group_by(start_of(length_s)).agg(pl.len().alias("requests"))
-    squares, peak = (
-        counts.select((pl.col("requests").cast(pl.Float64) ** 2).sum(), pl.col("requests").max().alias("peak"))
-        .collect(engine="streaming")
-        .row(0)
+    """Return the facts of windows of one length, the first of which begins with the trace; only whole ones count."""
+    windows = int(span.length_s // length_s)
+    window = ((pl.col("arrival_s") - span.first_s) // length_s).alias("window")
+    counts = frame.group_by(window).agg(pl.len().alias("requests")).filter(pl.col("window") < windows)
+    requests = pl.col("requests").cast(pl.Float64)
+    facts = counts.select(
+        requests.sum().alias("sum"), (requests**2).sum().alias("squares"), requests.max().alias("most")
     )
-    windows = int(span.last_s // length_s) - int(span.first_s // length_s) + 1
-    mean = span.arrivals / windows
+    total, squares, most = facts.collect(engine="streaming").row(0)
+    mean = total / windows
     return pl.DataFrame(
         {
             "window_s": float(length_s),
             "windows": windows,
             "mean_requests": mean,
-            "most_requests": peak,
+            "most_requests": int(most),
             "dispersion": (squares / windows - mean**2) / mean,
         }
     )

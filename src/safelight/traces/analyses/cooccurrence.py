@@ -13,6 +13,7 @@ from safelight.traces.schema import AdapterColumn
 NAME, TITLE = "cooccurrence", "Adapters asked for together"
 
 MOST_BARS = 8
+LONGEST_NAME = 14
 OFTEN = 10
 """Rarer pairs say little."""
 
@@ -95,4 +96,4 @@ def _draw(figure: Figure, table: pl.DataFrame) -> None:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 14 else f"{name[:6]}…{name[-6:]}"
+    return name if len(name) <= LONGEST_NAME else f"{name[:6]}…{name[-6:]}"

@@ -55,7 +55,7 @@ def _finding(row: dict[str, Any]) -> str:
     where = "the same instance" if row["within"] == "instance" else "any instance"
     uses = many(row["uses"], f"{row['adapters']} use")
     return (
-        f"{share(row['repeats'] / row['uses'])} of {uses} repeat one on {where}, "
+        f"Of {uses}, {share(row['repeats'] / row['uses'])} repeat one on {where}, "
         f"half of them within {seconds(row['p50'])} of the use before, nine tenths within {seconds(row['p90'])}."
     )
 
@@ -76,4 +76,4 @@ def _draw(figure: Figure, table: pl.DataFrame) -> None:
         in_percent(axes.yaxis)
         (in_time if unit == "seconds" else in_thousands)(axes.xaxis)
     lines, names = axes.get_legend_handles_labels()
-    figure.legend(lines, names, frameon=False, labelcolor="linecolor", loc="outside upper center", ncols=len(names))
+    figure.legend(lines, names, frameon=False, labelcolor="linecolor", loc="outside upper center", ncols=2)

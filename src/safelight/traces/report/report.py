@@ -1,19 +1,14 @@
 """A trace as a page: every analysis of every service, with figures, findings and data."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
-from safelight.traces.analyses.arrivals import arrivals
-from safelight.traces.analyses.burstiness import burstiness
-from safelight.traces.analyses.cooccurrence import cooccurrence
-from safelight.traces.analyses.gaps import gaps
+from safelight.traces.analyses.questions import QUESTIONS
 from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.reuse import reuse
 from safelight.traces.analyses.spoken import many, seconds
-from safelight.traces.analyses.working_set import working_set
 from safelight.traces.describing import Adapters, Description, Facts, describe
 from safelight.traces.parquet import write_whole
 from safelight.traces.reading import Trace
@@ -22,15 +17,6 @@ from safelight.traces.report.drawing import drawing_of
 from safelight.traces.report.page import Answer, Chapter, Page, Tile, html_of
 
 MOST_SERVICES = 6
-
-QUESTIONS: tuple[Callable[[pl.LazyFrame], Result], ...] = (
-    arrivals,
-    burstiness,
-    gaps,
-    cooccurrence,
-    working_set,
-    reuse,
-)
 
 
 def write_report(trace: Trace, path: Path, *, service: str | None = None) -> None:
@@ -99,7 +85,7 @@ def _left_out(described: Description, told: Sequence[Facts]) -> list[str]:
 def _chapter(trace: Trace, facts: Facts, number: int) -> Chapter:
     name = facts.service
     frame = trace.frame if name is None else trace.frame.filter(pl.col("service") == name)
-    results = [ask(frame) for ask in QUESTIONS]
+    results = [ask(frame) for ask in QUESTIONS.values()]
     anchor = f"service-{number}"
     return Chapter(
         anchor=anchor,
