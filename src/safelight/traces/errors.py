@@ -6,6 +6,7 @@ SafelightError
     ├── UnknownColumns      columns that the canonical table does not have
     ├── WrongColumnType     a column whose values would lose something in the canonical type
     ├── NoSuchService       a service that has no requests in the trace
+    ├── UnknownFormat       a format that traces cannot be written in
     └── CannotWrite         an output that cannot be written
 """
 
@@ -45,6 +46,10 @@ class NoSuchService(TraceError):
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__(f"No request is for the service {shorten(name)}; {nearest(name, known)}")
+
+
+class UnknownFormat(TraceError):
+    """A format that traces cannot be written in."""
 
 
 class CannotWrite(TraceError):
