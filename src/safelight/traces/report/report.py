@@ -1,0 +1,141 @@
+"""A trace as a page: every analysis of every service, with figures, findings and data."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from safelight.traces.analyses.arrivals import arrivals
+from safelight.traces.analyses.burstiness import burstiness
+from safelight.traces.analyses.cooccurrence import cooccurrence
+from safelight.traces.analyses.gaps import gaps
+from safelight.traces.analyses.result import Result
+from safelight.traces.analyses.reuse import reuse
+from safelight.traces.analyses.spoken import many, seconds
+from safelight.traces.analyses.working_set import working_set
+from safelight.traces.describing import Adapters, Description, Facts, describe
+from safelight.traces.parquet import write_whole
+from safelight.traces.reading import Trace
+from safelight.traces.report.data import data_of
+from safelight.traces.report.drawing import drawing_of
+from safelight.traces.report.page import Answer, Chapter, Page, Tile, html_of
+
+MOST_SERVICES = 6
+
+QUESTIONS: tuple[Callable[[pl.LazyFrame], Result], ...] = (
+    arrivals,
+    burstiness,
+    gaps,
+    cooccurrence,
+    working_set,
+    reuse,
+)
+
+
+def write_report(trace: Trace, path: Path, *, service: str | None = None) -> None:
+    """Write the page.
+
+    Args:
+        trace: what it is about.
+        path: of a file that is made or replaced.
+        service: the only one to tell of; else the `MOST_SERVICES` with the most requests.
+
+    Raises:
+        NoSuchService: if there is no request for `service`.
+        BadTrace: if the trace turns out to be damaged.
+        CannotWrite: if the file cannot be written.
+    """
+    text = html_of(page_of(trace, service=service))
+    write_whole(path, lambda to: to.write_text(text, encoding="utf-8"))
+
+
+def page_of(trace: Trace, *, service: str | None = None) -> Page:
+    """Return what the page shows."""
+    described = describe(trace, service=service)
+    told = _services(described)
+    return Page(
+        name=trace.path.name,
+        path=str(trace.path),
+        summary=_summary(described),
+        notes=(*_notes(trace), *_left_out(described, told)),
+        chapters=[_chapter(trace, facts, number) for number, facts in enumerate(told, 1)],
+    )
+
+
+def _services(described: Description) -> list[Facts]:
+    """Return what to tell of: the largest services by name, or all requests where there are no services."""
+    if not described.services:
+        return [described.whole]
+    largest = sorted(described.services, key=lambda facts: -facts.requests)[:MOST_SERVICES]
+    return [facts for facts in described.services if facts in largest]
+
+
+def _summary(described: Description) -> str:
+    whole = described.whole
+    parts = [many(whole.requests, "request")]
+    if len(described.services) > 1:
+        parts.append(f"for {len(described.services):,} services")
+    if whole.instances:
+        parts.append(f"on {many(whole.instances, 'instance')}")
+    if whole.first_s is not None and whole.last_s is not None:
+        parts.append(f"within {seconds(whole.last_s - whole.first_s)}")
+    return f"{' '.join(parts)}. Source: {described.source}."
+
+
+def _notes(trace: Trace) -> list[str]:
+    dropped = [
+        f"Left out: {many(count, 'request')}, for this reason: {reason}." for reason, count in trace.dropped.items()
+    ]
+    return [*trace.notes, *dropped]
+
+
+def _left_out(described: Description, told: Sequence[Facts]) -> list[str]:
+    if (more := len(described.services) - len(told)) > 0:
+        return [f"{many(more, 'smaller service')} left out here; --service NAME makes a page about any one."]
+    return []
+
+
+def _chapter(trace: Trace, facts: Facts, number: int) -> Chapter:
+    name = facts.service
+    frame = trace.frame if name is None else trace.frame.filter(pl.col("service") == name)
+    results = [ask(frame) for ask in QUESTIONS]
+    anchor = f"service-{number}"
+    return Chapter(
+        anchor=anchor,
+        title="All requests" if name is None else f"Service {name}",
+        tiles=list(_tiles(facts)),
+        answers=[_answer(trace, name, result, f"{anchor}-{result.name}") for result in results],
+    )
+
+
+def _tiles(facts: Facts) -> list[Tile]:
+    tiles = [Tile(label="requests", value=f"{facts.requests:,}")]
+    if facts.rate is not None:
+        tiles.append(Tile(label="requests per second", value=f"{facts.rate:.3g}"))
+    if facts.instances:
+        tiles.append(Tile(label="instances", value=f"{facts.instances:,}"))
+    for kind, adapters in (("ControlNets", facts.controlnets), ("LoRAs", facts.loras)):
+        if adapters.invocations:
+            tiles += _adapter_tiles(kind, adapters, facts.requests)
+    return tiles
+
+
+def _adapter_tiles(kind: str, adapters: Adapters, requests: int) -> list[Tile]:
+    distinct = [Tile(label=f"different {kind}", value=f"{adapters.distinct:,}")] if adapters.distinct else []
+    return [*distinct, Tile(label=f"{kind} per request", value=f"{adapters.invocations / requests:.2f}")]
+
+
+def _answer(trace: Trace, service: str | None, result: Result, anchor: str) -> Answer:
+    is_answered = not result.table.is_empty()
+    of_service = [] if service is None else ["--service", service]
+    csv = f"{result.name}.csv"
+    command = ["safelight", "trace", result.name, str(trace.path), *of_service, "--csv", csv]
+    return Answer(
+        anchor=anchor,
+        title=result.title,
+        findings=result.findings,
+        drawing=drawing_of(result, prefix=anchor) if is_answered else None,
+        data=data_of(result.table, file_name=csv) if is_answered else None,
+        command=shlex.join(command),
+    )
