@@ -68,7 +68,7 @@ class Usage:
     @property
     def subject(self) -> str:
         """The service at the beginning of a sentence."""
-        return self.title[0].upper() + self.title[1:]
+        return "The trace" if self.service is None else f"Service {self.service}"
 
     def lists(self, adapters: AdapterColumn) -> Lists:
         """Return the lists of one kind of adapter."""

@@ -117,8 +117,9 @@ _SCHEMA = {
 
 
 def _possible(policy: Policy, sizes: Sequence[int], weights: Integers | None) -> list[int]:
-    largest = 1 if weights is None or not len(weights) else int(weights.max())
-    return [size for size in sizes if policy.least == 1 or size >= policy.least * largest]
+    if weights is None:
+        return [size for size in sizes if size >= policy.least]
+    return [size for size in sizes if policy.least == 1 or 2 * size >= (2 * policy.least + 1) * weights.max(initial=0)]
 
 
 def _row(stream: Stream, caches: Caches, host: Hits, *, policy: Policy, size: int, hit: Hits) -> tuple[object, ...]:
@@ -183,7 +184,7 @@ def _draw(figure: Figure, services: Sequence[Usage], tables: Sequence[pl.DataFra
     for place in places:
         for column, y in drawn.items():
             x = "adapters that the device holds" if caches.bytes_of is None else "device cache (GiB)"
-            title = services[place].subject
+            title = services[place].title
             axes = panel(figure, place=(len(places), len(drawn), next(numbers)), x=x, y=y, title=title)
             _draw_lines(axes, tables[place], caches, column)
 

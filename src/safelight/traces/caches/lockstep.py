@@ -40,12 +40,14 @@ class _Steps:
         place: (accesses,) where in the steps each access of the stream is.
         before: (accesses,) where in the steps the last access of the same key is, or -1.
         step: (accesses,) the number of the step, from 1.
+        most_keys: how many keys there are at the instance that has the most; no cache needs more places.
     """
 
     lanes: Integers
     place: Integers
     before: Integers
     step: Integers
+    most_keys: int
 
 
 def lfu_hits(stream: Stream, sizes: Sequence[int]) -> Hits:
@@ -75,11 +77,8 @@ def _replay(stream: Stream, sizes: Sequence[int], *, soon: Integers | None) -> H
         TooMuchToReplay: if ranks, steps and places do not fit into a number together.
     """
     steps = _steps(stream)
-    first = np.concatenate(([0], np.cumsum(sizes)))
-    places, first = int(first[-1]), first[:-1]
-    place_bits, step_bits = max(1, (places - 1).bit_length()), (len(steps.lanes) + 1).bit_length()
-    if place_bits + 2 * step_bits > BITS:
-        raise TooMuchToReplay(len(steps.lanes), places)
+    first, places = _first_places(np.minimum(sizes, max(1, steps.most_keys)))
+    place_bits, step_bits = _bits(len(steps.lanes), places)
     rank_bit = place_bits + step_bits
     which, step_of = (1 << place_bits) - 1, (1 << rank_bit) - (1 << place_bits)
     lanes = np.arange(steps.lanes[0] if len(steps.lanes) else 0)
@@ -109,6 +108,20 @@ def _replay(stream: Stream, sizes: Sequence[int], *, soon: Integers | None) -> H
     return hits.take(steps.place, axis=1)
 
 
+def _first_places(sizes: Integers) -> tuple[Integers, int]:
+    """Return the first place of each size's cache where all lie side by side, and how many places there are."""
+    ends = np.cumsum(sizes)
+    return ends - sizes, int(ends[-1])
+
+
+def _bits(steps: int, places: int) -> tuple[int, int]:
+    """Return how many bits tell a place, and how many a step, or a rank, which is no more; raises TooMuchToReplay."""
+    place_bits, step_bits = places.bit_length(), (steps + 1).bit_length()
+    if place_bits + 2 * step_bits > BITS:
+        raise TooMuchToReplay(steps, places)
+    return place_bits, step_bits
+
+
 def _steps(stream: Stream) -> _Steps:
     starts = np.flatnonzero(np.diff(stream.instances, prepend=-1))
     lengths = np.diff(np.append(starts, len(stream.keys)))
@@ -121,4 +134,5 @@ def _steps(stream: Stream) -> _Steps:
     before = np.empty(len(place), np.int64)
     before[place] = np.where(last < 0, -1, place[last])
     step = np.repeat(np.arange(1, len(lanes) + 1), lanes)
-    return _Steps(lanes=lanes, place=place, before=before, step=step)
+    most_keys = int(np.bincount(stream.instances[last < 0]).max(initial=0))
+    return _Steps(lanes=lanes, place=place, before=before, step=step, most_keys=most_keys)
