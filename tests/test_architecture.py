@@ -88,7 +88,7 @@ def test_torch_is_not_loaded_by(module):
 
 
 def test_the_command_line_starts_without_the_web_and_the_models():
-    heavy = ("torch", "diffusers", "transformers", "fastapi", "uvicorn", "numpy", "scipy")
+    heavy = ("torch", "diffusers", "transformers", "fastapi", "uvicorn", "numpy", "scipy", "polars", "matplotlib")
     program = f"import sys, safelight.cli; sys.exit(str([name for name in {heavy} if name in sys.modules] or ''))"
     said = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert said.stderr.strip() == ""

@@ -12,9 +12,10 @@ from fakes.live_server import LiveServer
 from safelight.cli import main
 from safelight.cli.shipped import SHIPPED_MODELS
 
-COMMANDS = ("serve", "generate", "adapters", "train", "score")
+COMMANDS = ("serve", "generate", "adapters", "trace", "train", "score")
 SUBCOMMANDS = {
     "adapters": ("add", "list", "remove", "inspect"),
+    "trace": ("convert", "describe"),
     "train": ("shapes",),
     "score": ("shapes", "adapters"),
 }

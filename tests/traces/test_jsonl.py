@@ -30,7 +30,7 @@ def test_requests_are_put_in_order_of_arrival_and_that_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("line", "words", "reason"),
     [
-        ({"arrival_s": 1, "lora": []}, "did you mean 'loras'", "unknown columns"),
+        ({"arrival_s": 1, "lora": []}, "did you mean 'loras'", "unknown fields"),
         ({"arrival_s": "soon"}, r"Expected `float \| null`, got `str`", "wrong types"),
         ({"arrival_s": -3.5}, "arrival_s is -3.5, but it must be at least 0", "arrival_s must be at least 0"),
         ({"arrival_s": 1, "service": ""}, "service is '', but it must not be empty", "service must not be empty"),
@@ -40,7 +40,7 @@ def test_requests_are_put_in_order_of_arrival_and_that_is_told(tmp_path):
 )
 def test_a_bad_request_is_an_error_or_counted(tmp_path, line, words, reason):
     good = {"arrival_s": 0.0, "request_id": "x"}
-    with pytest.raises(BadTrace, match=f"Line 2: .*{words}"):
+    with pytest.raises(BadTrace, match=f"line 2: .*{words}"):
         opened(tmp_path, good, line)
     trace = opened(tmp_path, good, line, lenient=True)
     assert (len(trace.frame.collect()), trace.dropped) == (1, {reason: 1})

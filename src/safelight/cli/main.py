@@ -12,6 +12,7 @@ from safelight.cli.adapters import adapters
 from safelight.cli.errors import status_of, words_of
 from safelight.cli.serving import serving
 from safelight.cli.telling import notes
+from safelight.cli.traces import trace
 from safelight.cli.training import score, train
 from safelight.core.errors import SafelightError
 
@@ -29,6 +30,12 @@ app.add_typer(
     adapters,
     name="adapters",
     epilog="Examples:\n\nsafelight adapters list\n\nsafelight adapters add glow path/to/a/peft/folder",
+)
+app.add_typer(
+    trace,
+    name="trace",
+    epilog="Examples:\n\nsafelight trace convert requests.csv requests.parquet\n\n"
+    "safelight trace describe requests.parquet",
 )
 app.add_typer(train, name="train", epilog="Example:\n\nsafelight train shapes --folder runs/shapes")
 app.add_typer(score, name="score", epilog="Example:\n\nsafelight score shapes --json")

@@ -8,6 +8,7 @@ SafelightError
     ├── NoSuchService       a service that has no requests in the trace
     ├── BadArrivals         an arrival process that cannot be
     ├── CannotSynthesize    a trace that cannot be made as it is asked for
+    ├── UnknownFormat       a format that traces cannot be written in
     └── CannotWrite         an output that cannot be written
 """
 
@@ -58,6 +59,10 @@ class BadArrivals(TraceError):
 
 class CannotSynthesize(TraceError):
     """A trace that cannot be made as it is asked for."""
+
+
+class UnknownFormat(TraceError):
+    """A format that traces cannot be written in."""
 
 
 class CannotWrite(TraceError):

@@ -8,16 +8,37 @@ import polars as pl
 
 from safelight.core.errors import shorten
 from safelight.traces import parquet
-from safelight.traces.checks import Checks, in_order
+from safelight.traces.checks import Checks, check_arrivals
 from safelight.traces.errors import BadTrace, NoSuchService, told_as_bad_trace
+from safelight.traces.order import Order
 from safelight.traces.parquet import scan_parquet
+from safelight.traces.readers.azure_functions_2019 import AZURE_FUNCTIONS_2019
+from safelight.traces.readers.azure_functions_2021 import AZURE_FUNCTIONS_2021
+from safelight.traces.readers.azure_llm import AZURE_LLM
+from safelight.traces.readers.diffserve import DIFFSERVE
+from safelight.traces.readers.gentd26 import GENTD26
 from safelight.traces.readers.jsonl import JSONL
+from safelight.traces.readers.katz import KATZ
+from safelight.traces.readers.omni import OMNI
 from safelight.traces.readers.reader import Reader
 from safelight.traces.schema import empty
 from safelight.traces.source import Source
 from safelight.traces.tally import Tally
 
-READERS: tuple[Reader, ...] = (JSONL,)
+READERS: tuple[Reader, ...] = (
+    KATZ,
+    JSONL,
+    GENTD26,
+    DIFFSERVE,
+    OMNI,
+    AZURE_FUNCTIONS_2019,
+    AZURE_FUNCTIONS_2021,
+    AZURE_LLM,
+)
+
+
+MOST_TEXT_REQUESTS = 20_000_000
+"""More than these are not kept in memory; Parquet may have any number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,25 +77,50 @@ class Trace:
         return sorted(names["service"].drop_nulls())
 
 
-def open_trace(path: Path, *, lenient: bool = False) -> Trace:
+def open_trace(path: Path, *, lenient: bool = False, most: int = MOST_TEXT_REQUESTS) -> Trace:
     """Open a trace.
 
     Args:
         path: of Parquet, or of text in any format of `READERS`, which may be packed with gzip or zstd.
         lenient: leave out requests that cannot be read, and count them in `Trace.dropped`.
+        most: requests that a text may have.
 
     Raises:
         TraceError: if it cannot be read, or if one of its requests cannot and `lenient` is not set.
     """
+    tally = Tally(path, is_lenient=lenient)
     if is_parquet(path):
         frame, source = scan_parquet(path)
-        return Trace(frame=frame, path=path, source=source)
-    tally = Tally(is_lenient=lenient)
-    reader, frames = read_text(path, tally)
-    table = pl.concat([empty(), *frames])
-    return Trace(
-        frame=in_order(table, tally).lazy(), path=path, source=reader.name, dropped=tally.dropped, notes=tally.notes
-    )
+        with told_as_bad_trace(path):
+            frame = check_arrivals(frame, tally)
+    else:
+        reader, blocks = read_text(path, tally)
+        table, rest = take(blocks, most)
+        if rest is not None:
+            raise BadTrace(
+                f"{str(path)!r} has {most:,} requests or more, too many to read from text each time; "
+                "make Parquet of it first: safelight trace convert IN OUT.parquet."
+            )
+        frame, source = in_order(table, tally), reader.name
+    return Trace(frame=frame, path=path, source=source, dropped=tally.dropped, notes=tally.notes)
+
+
+def take(blocks: Iterator[pl.DataFrame], count: int) -> tuple[pl.DataFrame, Iterator[pl.DataFrame] | None]:
+    """Return the requests of some blocks, at least `count` if there are, and the other blocks, or None at the end."""
+    taken = [empty()]
+    while sum(map(len, taken)) < count:
+        block = next(blocks, None)
+        if block is None:
+            return pl.concat(taken), None
+        taken.append(block)
+    return pl.concat(taken), blocks
+
+
+def in_order(table: pl.DataFrame, tally: Tally) -> pl.LazyFrame:
+    """Return requests in order of arrival."""
+    order = Order()
+    order.see(table["arrival_s"])
+    return order.restore(table.lazy(), tally).collect().lazy()
 
 
 def read_text(path: Path, tally: Tally) -> tuple[Reader, Iterator[pl.DataFrame]]:

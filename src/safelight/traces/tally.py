@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 from safelight.traces.errors import BadTrace
 
@@ -9,7 +10,8 @@ from safelight.traces.errors import BadTrace
 class Tally:
     """Hears of every request that cannot be kept."""
 
-    def __init__(self, *, is_lenient: bool) -> None:
+    def __init__(self, path: Path, *, is_lenient: bool) -> None:
+        self._path = path
         self.is_lenient = is_lenient
         self._dropped = Counter[str]()
         self._notes: list[str] = []
@@ -29,7 +31,7 @@ class Tally:
 
         Args:
             reason: a few words that many requests may share, to be counted by.
-            where: the place of the first of them, such as "line 7".
+            where: the place of the first of them in the file, such as "line 7".
             problem: what is wrong with the first of them, with the value.
             count: of requests.
 
@@ -37,7 +39,9 @@ class Tally:
             BadTrace: if nobody asked to be lenient.
         """
         if not self.is_lenient:
-            raise BadTrace(f"{where}: {problem} With --lenient, such requests are left out and counted.")
+            raise BadTrace(
+                f"{str(self._path)!r}, {where}: {problem} With --lenient, such requests are left out and counted."
+            )
         self._dropped[reason] += count
 
     def note(self, sentence: str) -> None:

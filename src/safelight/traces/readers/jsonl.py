@@ -1,29 +1,24 @@
 """Canonical traces as JSON lines: what the server's outcome log is made of."""
 
-import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 import polars as pl
 
-from safelight.core.errors import nearest
+from safelight.traces.adapter_lists import adapter_lists
+from safelight.traces.readers.complaint import complaint_of
 from safelight.traces.readers.reader import PLACE, Reader
-from safelight.traces.row import Adapter, Row
+from safelight.traces.row import Row
 from safelight.traces.schema import SCHEMA
 from safelight.traces.source import Lines, Source
 from safelight.traces.tally import Tally
 
 _decoder = msgspec.json.Decoder(Row)
-_keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def _recognises(head: bytes) -> bool:
-    """A line with an object of which at least one key is canonical; keys that are not are an error later."""
-    line, *_ = head.lstrip().split(b"\n", 1)
-    try:
-        return not SCHEMA.keys().isdisjoint(_keys.decode(line))
-    except msgspec.DecodeError:
-        return any(f'"{name}":'.encode() in line.replace(b" ", b"") for name in SCHEMA) and line.startswith(b"{")
+    return head.lstrip().startswith(b"{")
 
 
 def _read(source: Source, tally: Tally) -> Iterator[pl.DataFrame]:
@@ -42,23 +37,11 @@ def _decoded(lines: Lines, tally: Tally) -> tuple[Sequence[int], Sequence[Row]]:
     kept: list[tuple[int, Row]] = []
     for number in numbers:
         try:
-            kept.append((number, _decoder.decode(texts[number - lines.first])))
+            kept.append((number, _decoder.decode(texts[number - lines.first].decode())))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            reason, problem = complaint(error)
-            tally.drop(reason, where=f"Line {number}", problem=problem)
+            reason, problem = complaint_of(error, Row.__struct_fields__)
+            tally.drop(reason, where=f"line {number}", problem=problem)
     return [number for number, _ in kept], [row for _, row in kept]
-
-
-def complaint(error: Exception) -> tuple[str, str]:
-    """Return a few words to count by, and a sentence, about a request that cannot be decoded."""
-    text = str(error)
-    if isinstance(error, UnicodeDecodeError):
-        return "not UTF-8", f"It is not UTF-8: {text}."
-    if not isinstance(error, msgspec.ValidationError):
-        return "broken JSON", f"{text}."
-    if unknown := re.search(r"unknown field `(.*)`", text):
-        return "unknown columns", f"{text}; {nearest(unknown[1], list(SCHEMA))}"
-    return "wrong types", f"{text}."
 
 
 def _frame(numbers: Sequence[int], rows: Sequence[Row]) -> pl.DataFrame:
@@ -66,21 +49,18 @@ def _frame(numbers: Sequence[int], rows: Sequence[Row]) -> pl.DataFrame:
     return pl.DataFrame([*columns, pl.Series(PLACE, numbers, pl.Int64)])
 
 
-def _column(name: str, dtype: pl.DataType, values: list[object]) -> pl.Series:
-    if isinstance(dtype, pl.List):
-        values = [adapters and [_facts(adapter) for adapter in adapters] for adapters in values]  # type: ignore[attr-defined]
-    return pl.Series(name, values, dtype)
-
-
-def _facts(adapter: Adapter | None) -> dict[str, str | float | None]:
-    return {"name": None, "scale": None} if adapter is None else {"name": adapter.name, "scale": adapter.scale}
+def _column(name: str, dtype: pl.DataType, values: list[Any]) -> pl.Series:
+    if not isinstance(dtype, pl.List):
+        return pl.Series(name, values, dtype)
+    names = [adapters and [adapter and adapter.name for adapter in adapters] for adapters in values]
+    scales = [adapters and [adapter and adapter.scale for adapter in adapters] for adapters in values]
+    return adapter_lists(names, scales).alias(name)
 
 
 JSONL = Reader(
     name="jsonl",
     title="canonical JSON lines, such as Safelight's outcome log",
     unit="line",
-    is_ordered=False,
     recognises=_recognises,
     read=_read,
 )

@@ -21,7 +21,6 @@ class Reader:
         name: short, as `Trace.source` has it.
         title: for people to read.
         unit: what a request is in the file, and what `PLACE` counts.
-        is_ordered: whether the format promises its requests in order of arrival.
         recognises: tells the format by a text's beginning.
         read: gives blocks of requests in the canonical columns that the format has, and `PLACE`.
     """
@@ -29,6 +28,5 @@ class Reader:
     name: str
     title: str
     unit: Literal["line", "request"]
-    is_ordered: bool
     recognises: Callable[[bytes], bool]
     read: Callable[[Source, Tally], Iterator[pl.DataFrame]]

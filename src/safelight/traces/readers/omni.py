@@ -1,0 +1,111 @@
+"""Traces of vLLM-Omni's benchmark: lines such as `Request(request_id='a', prompt='a cat', width=512, height=512)`.
+
+The lines look like Python and are read as literals; nothing in them is run.
+"""
+
+import ast
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from safelight.traces.readers.complaint import complaint_of
+from safelight.traces.readers.reader import PLACE, Reader
+from safelight.traces.schema import SCHEMA
+from safelight.traces.source import Source
+from safelight.traces.tally import Tally
+
+WORD = "Request"
+MS = 1000
+
+
+class OmniRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a line may say that has a place in the table."""
+
+    request_id: str | None = None
+    prompt: str | None = None
+    text: str | None = None
+    width: int | None = None
+    height: int | None = None
+    num_frames: int | None = None
+    num_inference_steps: int | None = None
+    seed: int | None = None
+    timestamp: float | None = None
+    slo_ms: float | None = None
+
+
+class NoRequest(ValueError):
+    """A line that is not written like a request."""
+
+
+def _recognises(head: bytes) -> bool:
+    return any(line.lstrip().startswith(f"{WORD}(".encode()) for line in head.splitlines()[:3])
+
+
+def _read(source: Source, tally: Tally) -> Iterator[pl.DataFrame]:
+    for lines in source.lines():
+        found: list[tuple[int, OmniRequest]] = []
+        for place, line in enumerate(lines.data.split(b"\n"), lines.first):
+            if line.strip():
+                try:
+                    found.append((place, _parsed(line.decode().strip(), tally)))
+                except (NoRequest, msgspec.ValidationError, UnicodeDecodeError) as error:
+                    _complain(error, place, tally)
+        yield _frame([place for place, _ in found], [request for _, request in found])
+
+
+def _parsed(line: str, tally: Tally) -> OmniRequest:
+    try:
+        call = ast.parse(line, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise NoRequest from error
+    match call:
+        case ast.Call(func=ast.Name(id=word), args=[], keywords=keywords) if word == WORD:
+            said = {keyword.arg: _literal(keyword.value) for keyword in keywords if keyword.arg}
+        case _:
+            raise NoRequest
+    if extra := said.keys() - set(OmniRequest.__struct_fields__):
+        tally.note(f"These fields have no place in the table and were left out: {', '.join(sorted(extra))}.")
+    return msgspec.convert(said, OmniRequest)
+
+
+def _literal(value: ast.expr) -> object:
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+        raise NoRequest from error
+
+
+def _complain(error: Exception, place: int, tally: Tally) -> None:
+    if isinstance(error, NoRequest):
+        reason, problem = "not a request", f"It is not like {WORD}(prompt='a cat', width=512, height=512)."
+    else:
+        reason, problem = complaint_of(error, OmniRequest.__struct_fields__)
+    tally.drop(reason, where=f"line {place}", problem=problem)
+
+
+def _frame(places: Sequence[int], requests: Sequence[OmniRequest]) -> pl.DataFrame:
+    columns: dict[str, list[Any]] = {
+        "request_id": [request.request_id for request in requests],
+        "arrival_s": [request.timestamp for request in requests],
+        "prompt": [request.text if request.prompt is None else request.prompt for request in requests],
+        "width": [request.width for request in requests],
+        "height": [request.height for request in requests],
+        "frames": [request.num_frames for request in requests],
+        "steps": [request.num_inference_steps for request in requests],
+        "seed": [request.seed for request in requests],
+        "deadline_s": [None if request.slo_ms is None else request.slo_ms / MS for request in requests],
+        "origin": ["recorded"] * len(requests),
+    }
+    series = [pl.Series(name, values, SCHEMA[name]) for name, values in columns.items()]
+    return pl.DataFrame([*series, pl.Series(PLACE, places, pl.Int64)])
+
+
+OMNI = Reader(
+    name="omni",
+    title="vLLM-Omni's lines of Request(...)",
+    unit="line",
+    recognises=_recognises,
+    read=_read,
+)
