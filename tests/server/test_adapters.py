@@ -315,7 +315,7 @@ def test_the_outcome_log_has_adapters_by_name(server, outcomes):
     asked = [{"name": "outline", "scale": 0.5}, {"name": "mask", "scale": 0.125}]
     paint(server, *asked)
     last = outcomes.read_text().splitlines()[-1]
-    assert json.loads(last)["request"]["loras"] == asked
+    assert json.loads(last)["loras"] == asked
     assert "@" not in outcomes.read_text()
 
 

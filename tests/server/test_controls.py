@@ -77,8 +77,8 @@ def test_paths_and_addresses_are_no_pictures(server, image):
 
 def test_the_outcome_log_keeps_no_pictures(server, outcomes):
     paint(server, {"name": "control-edges", "image": DRAWING}, seed=77)
-    (kept,) = [line for line in map(json.loads, outcomes.read_text().splitlines()) if line["request"]["seed"] == 77]
-    assert kept["request"]["controls"][0]["image"]["rgb"] == ""
+    (kept,) = [line for line in map(json.loads, outcomes.read_text().splitlines()) if line["seed"] == 77]
+    assert kept["controlnets"] == [{"name": "control-edges", "scale": 1.0}]
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])

@@ -4,11 +4,10 @@ import json
 import re
 import sys
 
-import msgspec
 import pytest
 
-from fakes.live_server import LiveServer, web
-from safelight.core.outcome import Outcome
+from fakes.live_server import PATIENCE_S, LiveServer, web
+from safelight.traces.reading import open_trace
 
 SLEEPER = (sys.executable, "-c", "import sys; sys.stdin.read()")
 
@@ -100,10 +99,30 @@ def test_the_log_is_json_lines(quick, http):
     assert all("event" in json.loads(line) for line in quick.log.splitlines())
 
 
-def test_outcomes_are_logged_as_the_rest_of_the_house_reads_them(tmp_path):
-    path = tmp_path / "outcomes.jsonl"
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """Open the outcome log of a server that has painted one picture."""
+    path = tmp_path_factory.mktemp("outcomes") / "outcomes.jsonl"
     with LiveServer(outcomes=path) as server:
-        web.post(f"{server.url}/v1/images/generations", json={"prompt": "a red circle", "seed": 3})
-    (line,) = path.read_bytes().splitlines()
-    outcome = msgspec.json.decode(line, type=Outcome)
-    assert (outcome.status, outcome.request.prompt, outcome.request.seed) == ("finished", "a red circle", 3)
+        body = {"prompt": "a red circle", "seed": 3, "num_inference_steps": 5}
+        web.post(f"{server.url}/v1/images/generations", json=body)
+    return path
+
+
+def test_the_outcome_log_is_a_canonical_trace(outcomes):
+    (row,) = open_trace(outcomes).frame.collect().to_dicts()
+    known = {name: row[name] for name in ("origin", "status", "base_model", "prompt", "seed", "steps", "loras")}
+    assert known == {
+        "origin": "served",
+        "status": "finished",
+        "base_model": "null-large",
+        "prompt": "a red circle",
+        "seed": 3,
+        "steps": 5,
+        "loras": [],
+    }
+
+
+def test_the_outcome_log_tells_the_time_of_day(outcomes):
+    (arrival_s,) = open_trace(outcomes).frame.collect()["arrival_s"]
+    assert abs(arrival_s - outcomes.stat().st_mtime) < PATIENCE_S

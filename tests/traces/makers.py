@@ -8,6 +8,7 @@ from safelight.traces.schema import ORIGINS, STATUSES, conform
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)
 COUNTS = st.integers(0, 2**31 - 1)
 SECONDS = st.floats(0, 1e10, allow_subnormal=False)
+MILLISECONDS = st.integers(0, 10**10).map(lambda ms: ms / 1000)
 ADAPTER_LISTS = st.lists(
     st.fixed_dictionaries({"name": st.none() | NAMES, "scale": st.none() | st.floats(-8, 8, allow_subnormal=False)}),
     max_size=3,
@@ -29,10 +30,11 @@ FIELDS = {
 
 
 @st.composite
-def tables(draw, *, columns=tuple(FIELDS), required=(), max_size=8):
-    """A canonical table in order of arrival; columns that are not `required` may be null."""
-    row = {name: FIELDS[name] if name in required else st.none() | FIELDS[name] for name in columns}
-    rows = draw(st.lists(st.fixed_dictionaries(row), max_size=max_size))
+def tables(draw, *, columns=tuple(FIELDS), required=(), fields=None, min_size=0, max_size=8):
+    """A canonical table in order of arrival; what is not `required` may be null, and `fields` go before `FIELDS`."""
+    values = FIELDS | (fields or {})
+    row = {name: values[name] if name in required else st.none() | values[name] for name in columns}
+    rows = draw(st.lists(st.fixed_dictionaries(row), min_size=min_size, max_size=max_size))
     schema = {name: dtype for name, dtype in conform(pl.LazyFrame()).collect_schema().items() if name in columns}
     table = conform(pl.LazyFrame(rows, schema=schema)).collect()
     return table.sort("arrival_s", maintain_order=True, nulls_last=True)

@@ -21,6 +21,11 @@ def test_columns_that_a_frame_lacks_become_null():
     assert table.drop("arrival_s").null_count().row(0) == (1,) * (len(SCHEMA) - 1)
 
 
+@pytest.mark.parametrize(("columns", "count"), [({}, 0), ({"loras": []}, 0), ({"loras": [None, None]}, 2)])
+def test_a_frame_keeps_its_number_of_requests(columns, count):
+    assert len(conform(pl.LazyFrame(columns)).collect()) == count
+
+
 def test_a_conforming_table_stays_as_it_is():
     table = conform(pl.LazyFrame({"arrival_s": [1], "loras": [["a", None]], "status": ["failed"]})).collect()
     assert conform(table.lazy()).collect().equals(table)

@@ -17,6 +17,7 @@ from safelight.server import adapter_routes, chat, generations, health, models, 
 from safelight.server.auth import KeyGuard, check_bind
 from safelight.server.browser import BrowserGuard
 from safelight.server.chat_wire import ChatRequest
+from safelight.server.clock import MonotonicClock
 from safelight.server.complaints import describe
 from safelight.server.envelope import Envelope
 from safelight.server.errors import Problem, problem_of
@@ -41,7 +42,7 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     """Return the application; its lifespan starts and ends the workers. Raises CannotServe."""
     check_bind(settings)
     log = log or make_log()
-    outcomes = OutcomeLog(settings.outcomes)
+    outcomes = OutcomeLog(settings.outcomes, epoch_s=MonotonicClock().epoch_s())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

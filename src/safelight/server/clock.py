@@ -9,3 +9,7 @@ class MonotonicClock:
     def now_s(self) -> float:
         """Return the time now."""
         return time.monotonic()
+
+    def epoch_s(self) -> float:
+        """Return the Unix time when this clock showed 0, by what the wall clock shows now."""
+        return time.time() - time.monotonic()

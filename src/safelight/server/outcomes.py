@@ -1,4 +1,4 @@
-"""The outcome log: one JSON line for each request that has ended."""
+"""The outcome log: one line for each request that has ended, as a trace that `safelight trace` reads."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -7,14 +7,24 @@ import msgspec
 
 from safelight.core.outcome import Outcome
 from safelight.server.errors import CannotServe
+from safelight.traces.row import row_of
 
 
 class OutcomeLog:
-    """Appends outcomes to a file; with no path it keeps nothing."""
+    """Appends canonical rows, in the order in which requests end; with no path it keeps nothing."""
 
-    def __init__(self, path: Path | None) -> None:
-        """Open the file; raises CannotServe when that is not possible."""
+    def __init__(self, path: Path | None, *, epoch_s: float) -> None:
+        """Open the file.
+
+        Args:
+            path: of a file that is made or added to.
+            epoch_s: Unix time when the clock of the outcomes shows 0.
+
+        Raises:
+            CannotServe: if the file cannot be written.
+        """
         self._file: BinaryIO | None = None
+        self._epoch_s = epoch_s
         self._encoder = msgspec.json.Encoder()
         if path is not None:
             try:
@@ -25,7 +35,8 @@ class OutcomeLog:
     def add(self, outcome: Outcome) -> None:
         """Write one line."""
         if self._file is not None:
-            self._file.write(self._encoder.encode(outcome) + b"\n")
+            row = row_of(outcome, origin="served", epoch_s=self._epoch_s)
+            self._file.write(self._encoder.encode(row) + b"\n")
 
     def close(self) -> None:
         """Close the file."""

@@ -22,11 +22,13 @@ class Conversion:
     notes: tuple[str, ...] = ()
 
 
-def convert(path: Path, target: Path, *, to_format: str, lenient: bool = False) -> Conversion:
+def convert(
+    path: Path, target: Path, *, to_format: str, lenient: bool = False, most: int = MOST_TEXT_REQUESTS
+) -> Conversion:
     """Read the trace at `path` and write it to `target`.
 
-    A text of more requests than are kept in memory passes by in pieces, and so in the order in which it stands; the
-    others are put in order of arrival.
+    A text of `most` requests or more passes by in pieces, and so in the order in which it stands; the others are put in
+    order of arrival.
 
     Raises:
         TraceError: if the one cannot be read or the other not be written.
@@ -37,7 +39,7 @@ def convert(path: Path, target: Path, *, to_format: str, lenient: bool = False) 
         return Conversion(dropped=trace.dropped, notes=(*trace.notes, *lost))
     tally = Tally(path, is_lenient=lenient)
     reader, blocks = read_text(path, tally)
-    table, rest = take(blocks, MOST_TEXT_REQUESTS)
+    table, rest = take(blocks, most)
     frame = in_order(table, tally) if rest is None else _passing(itertools.chain([table], rest))
     lost = write_trace(frame, target, to_format=to_format, source=reader.name)
     return Conversion(dropped=tally.dropped, notes=(*tally.notes, *lost))

@@ -6,6 +6,8 @@ SafelightError
     ├── UnknownColumns      columns that the canonical table does not have
     ├── WrongColumnType     a column whose values would lose something in the canonical type
     ├── NoSuchService       a service that has no requests in the trace
+    ├── BadArrivals         an arrival process that cannot be
+    ├── CannotSynthesize    a trace that cannot be made as it is asked for
     ├── UnknownFormat       a format that traces cannot be written in
     └── CannotWrite         an output that cannot be written
 """
@@ -46,6 +48,17 @@ class NoSuchService(TraceError):
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
         super().__init__(f"No request is for the service {shorten(name)}; {nearest(name, known)}")
+
+
+class BadArrivals(TraceError):
+    """An arrival process that cannot be."""
+
+    def __init__(self, what: str, value: object, rule: str) -> None:
+        super().__init__(f"{what} is {shorten(value)}, but {rule}.")
+
+
+class CannotSynthesize(TraceError):
+    """A trace that cannot be made as it is asked for."""
 
 
 class UnknownFormat(TraceError):

@@ -77,12 +77,13 @@ class Trace:
         return sorted(names["service"].drop_nulls())
 
 
-def open_trace(path: Path, *, lenient: bool = False) -> Trace:
+def open_trace(path: Path, *, lenient: bool = False, most: int = MOST_TEXT_REQUESTS) -> Trace:
     """Open a trace.
 
     Args:
         path: of Parquet, or of text in any format of `READERS`, which may be packed with gzip or zstd.
         lenient: leave out requests that cannot be read, and count them in `Trace.dropped`.
+        most: requests that a text may have.
 
     Raises:
         TraceError: if it cannot be read, or if one of its requests cannot and `lenient` is not set.
@@ -94,10 +95,10 @@ def open_trace(path: Path, *, lenient: bool = False) -> Trace:
             frame = check_arrivals(frame, tally)
     else:
         reader, blocks = read_text(path, tally)
-        table, rest = take(blocks, MOST_TEXT_REQUESTS)
+        table, rest = take(blocks, most)
         if rest is not None:
             raise BadTrace(
-                f"{str(path)!r} has more than {MOST_TEXT_REQUESTS:,} requests, too many to read from text each time; "
+                f"{str(path)!r} has {most:,} requests or more, too many to read from text each time; "
                 "make Parquet of it first: safelight trace convert IN OUT.parquet."
             )
         frame, source = in_order(table, tally), reader.name

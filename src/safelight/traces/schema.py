@@ -115,6 +115,8 @@ def conform(frame: pl.LazyFrame) -> pl.LazyFrame:
     found = frame.collect_schema()
     if unknown := [name for name in found if name not in SCHEMA]:
         raise UnknownColumns(unknown, list(SCHEMA))
+    if not found:
+        return empty().lazy()
     return frame.select(_column(name, found.get(name), wanted) for name, wanted in SCHEMA.items())
 
 
@@ -130,8 +132,10 @@ def adapters_named(names: pl.Expr) -> pl.Expr:
 
 def _column(name: str, found: pl.DataType | None, wanted: pl.DataType) -> pl.Expr:
     column = pl.col(name)
-    if found is None or found == pl.Null:
+    if found is None:
         return pl.lit(None, wanted).alias(name)
+    if found == pl.Null:
+        return column.cast(wanted)
     if found == wanted and wanted != ADAPTERS:
         return column
     if wanted == ADAPTERS and found == _NAMES:

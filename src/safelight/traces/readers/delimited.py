@@ -42,17 +42,17 @@ def number(field: str) -> Column:
 
 
 def count(field: str) -> Column:
-    """A whole number, even if it is written like 30.0."""
+    """A whole number from 0 on, even if it is written like 30.0."""
     value = pl.col(field).cast(pl.Float64, strict=False)
-    whole = pl.when(value == value.round()).then(value).cast(pl.Int32, strict=False)
-    return Column(field=field, value=whole, wanted="a whole number")
+    whole = pl.when((value == value.round()) & (value >= 0)).then(value).cast(pl.Int32, strict=False)
+    return Column(field=field, value=whole, wanted="a whole number from 0 on")
 
 
 def date(field: str) -> Column:
     """A date and time as Unix time; it is taken to be in UTC, for want of anything better."""
     bare = pl.col(field).str.strip_suffix("+00:00").str.strip_suffix("Z").str.replace("T", " ", literal=True)
     moment = bare.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="ns", strict=False)
-    value = moment.dt.epoch("ns") / 1e9
+    value = moment.dt.epoch("s") + moment.dt.nanosecond() / 1e9
     return Column(field=field, value=value, wanted="a date and time such as 2024-11-15 16:57:50")
 
 

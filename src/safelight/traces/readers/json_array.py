@@ -128,6 +128,8 @@ class JsonArray(Generic[Element]):
             return False, self._byte + 1, "More follows after the end of the JSON."
         if self._text and self._separator:
             return False, self._byte, f"The JSON is broken: {self._separator.decode()!r} is missing."
+        if self._text and not self._text.startswith(b"{"):
+            return False, self._byte, "The JSON is broken: an object was expected."
         if _is_cut(self._text):
             return True, self._byte + len(self._text), "The JSON breaks off."
         text = self._text.decode("utf-8", "surrogateescape")
@@ -139,14 +141,14 @@ def _is_cut(text: bytes) -> bool:
     try:
         msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        return "truncated" in str(error)
+        return "truncated" in str(error) or f"(byte {len(text)})" in str(error)
     except (UnicodeDecodeError, RecursionError):
         pass
     return False
 
 
 def _fault(text: str) -> tuple[int, str]:
-    """Return where a text that is no JSON goes wrong, and how."""
+    """Return where a text that does not begin with a whole object goes wrong, and how."""
     try:
         _scan(text)
     except json.JSONDecodeError as error:

@@ -15,16 +15,10 @@ from safelight.traces.source import Lines, Source
 from safelight.traces.tally import Tally
 
 _decoder = msgspec.json.Decoder(Row)
-_keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def _recognises(head: bytes) -> bool:
-    """A line with an object of which at least one key is canonical; keys that are not are an error later."""
-    line, *_ = head.lstrip().split(b"\n", 1)
-    try:
-        return not SCHEMA.keys().isdisjoint(_keys.decode(line))
-    except msgspec.DecodeError:
-        return any(f'"{name}":'.encode() in line.replace(b" ", b"") for name in SCHEMA) and line.startswith(b"{")
+    return head.lstrip().startswith(b"{")
 
 
 def _read(source: Source, tally: Tally) -> Iterator[pl.DataFrame]:
@@ -43,7 +37,7 @@ def _decoded(lines: Lines, tally: Tally) -> tuple[Sequence[int], Sequence[Row]]:
     kept: list[tuple[int, Row]] = []
     for number in numbers:
         try:
-            kept.append((number, _decoder.decode(texts[number - lines.first])))
+            kept.append((number, _decoder.decode(texts[number - lines.first].decode())))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             reason, problem = complaint_of(error, Row.__struct_fields__)
             tally.drop(reason, where=f"line {number}", problem=problem)
