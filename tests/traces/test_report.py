@@ -14,7 +14,6 @@ from safelight.traces.errors import NoSuchService
 from safelight.traces.parquet import write_parquet
 from safelight.traces.reading import open_trace
 from safelight.traces.report.data import CSV_BYTES, data_of
-from safelight.traces.report.drawing import drawing_of
 from safelight.traces.report.report import write_report
 from safelight.traces.schema import empty
 from traces.busy import busy_rows, trace_of
@@ -39,14 +38,14 @@ def page_of(trace, folder, **options):
 def hostile_trace():
     rows = [
         {
-            "arrival_s": float(at * 7 % 400),
+            "arrival_s": float(at * 7 % 200),
             "service": HOSTILE[at % 2],
             "instance": HOSTILE[at % 5],
             "base_model": HOSTILE[at % 3],
             "controlnets": [HOSTILE[at % 5], HOSTILE[at % 3]],
             "loras": [HOSTILE[at % 4], HOSTILE[(at + 1) % 4]],
         }
-        for at in range(200)
+        for at in range(100)
     ]
     return pl.LazyFrame(rows).sort("arrival_s")
 
@@ -111,11 +110,12 @@ def test_no_request_leaves_a_page_in_a_browser(hostile_page, tmp_path):
         width = page.evaluate("document.documentElement.scrollWidth")
         browser.close()
     assert (set(asked) - {"data"}, complaints, width) == ({"file"}, [], 390)
-    assert table["requests"].sum() == 100
+    assert table["requests"].sum() == 50
 
 
 def test_the_same_trace_gives_the_same_page(tmp_path):
-    assert page_of(hostile_trace(), tmp_path) == page_of(hostile_trace(), tmp_path)
+    trace = trace_of([{"arrival_s": at**1.1, "loras": ["a", "b"], "instance": "xyz"[at % 3]} for at in range(40)])
+    assert page_of(trace, tmp_path) == page_of(trace, tmp_path)
 
 
 def test_an_empty_trace_has_a_page_that_says_why_it_has_no_figures(tmp_path):
@@ -126,7 +126,7 @@ def test_an_empty_trace_has_a_page_that_says_why_it_has_no_figures(tmp_path):
 
 def test_a_trace_of_arrivals_alone_has_a_page_with_figures_of_arrivals(tmp_path):
     page = ET.fromstring(page_of(trace_of([{"arrival_s": at**1.1} for at in range(500)]), tmp_path))
-    drawn = {article.get("id") for article in page.findall(".//article") if article.find("figure") is not None}
+    drawn = {article.get("id") for article in page.findall(".//article") if article.find("figure/svg") is not None}
     assert drawn == {f"service-1-{name}" for name in ("arrivals", "burstiness", "gaps")}
 
 
@@ -154,22 +154,20 @@ def test_a_long_table_is_cut_in_the_page_and_the_cut_is_told():
     assert data.extent == "50,000 rows, the first 50 shown"
 
 
-@pytest.mark.parametrize("ask", QUESTIONS.values(), ids=QUESTIONS)
 @given(rows=busy_rows)
-@settings(max_examples=8)
-def test_every_question_is_answered_in_whole_sentences_and_drawn(ask, rows):
-    result = ask(trace_of(rows))
-    assert result.findings
-    assert all(re.fullmatch(r"[A-Z].*\.", finding) for finding in result.findings)
-    assert ET.fromstring(drawing_of(result, prefix="x")).tag == "svg"
+@settings(max_examples=12)
+def test_every_question_is_answered_in_whole_sentences(rows):
+    for ask in QUESTIONS.values():
+        findings = ask(trace_of(rows)).findings
+        assert findings
+        assert all(re.fullmatch(r"[A-Z0-9].*\.", finding) for finding in findings)
 
 
-@pytest.mark.parametrize("ask", QUESTIONS.values(), ids=QUESTIONS)
 @pytest.mark.parametrize("column", ["arrival_s", "loras", "instance"])
-def test_a_question_that_lacks_a_column_is_answered_all_the_same(ask, column):
+def test_questions_about_a_trace_that_lacks_a_column_are_answered_all_the_same(column):
     rows = [{"arrival_s": float(at), "instance": "x", "loras": ["a", "b"], "controlnets": None} for at in range(30)]
-    result = ask(trace_of([{name: value for name, value in row.items() if name != column} for row in rows]))
-    assert result.findings
+    frame = trace_of([{name: value for name, value in row.items() if name != column} for row in rows])
+    assert all(ask(frame).findings for ask in QUESTIONS.values())
 
 
 @given(rows=busy_rows)

@@ -56,7 +56,7 @@ def _by_hour(table: pl.DataFrame) -> pl.DataFrame:
 
 def _of_rate(table: pl.DataFrame, span: Span, window: str) -> tuple[str, ...]:
     if not span.length_s:
-        return (f"{many(span.arrivals, 'request')} arrive at one moment.",)
+        return (f"All that arrives, {many(span.arrivals, 'request')}, does so at one moment.",)
     start_s, most = table.row(table["requests"].arg_max() or 0)
     rate = span.arrivals / span.length_s
     times = f"{most / (rate * LENGTHS[window]):.3g} times the mean"

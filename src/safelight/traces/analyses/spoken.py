@@ -33,6 +33,11 @@ def moment(arrival_s: float) -> str:
     return datetime.fromtimestamp(arrival_s, UTC).strftime("%Y-%m-%d %H:%M")
 
 
+def short(name: str, most: int = 32) -> str:
+    """Return a name for a figure, without its middle if it is long."""
+    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-(most // 2 - 1) :]}"
+
+
 def many(count: int, what: str) -> str:
     """Say how many there are: 1 request, 549,433 requests."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import polars as pl
 
-from safelight.traces.analyses.questions import QUESTIONS
 from safelight.traces.analyses.result import Result
 from safelight.traces.analyses.spoken import many, seconds
 from safelight.traces.describing import Adapters, Description, Facts, describe
 from safelight.traces.parquet import write_whole
 from safelight.traces.reading import Trace
+from safelight.traces.report.contents import CONTENTS, Entry
 from safelight.traces.report.data import data_of
 from safelight.traces.report.drawing import drawing_of
 from safelight.traces.report.page import Answer, Chapter, Page, Tile, html_of
+from safelight.traces.usage import usages
 
 MOST_SERVICES = 6
 
@@ -85,13 +86,14 @@ def _left_out(described: Description, told: Sequence[Facts]) -> list[str]:
 def _chapter(trace: Trace, facts: Facts, number: int) -> Chapter:
     name = facts.service
     frame = trace.frame if name is None else trace.frame.filter(pl.col("service") == name)
-    results = [ask(frame) for ask in QUESTIONS.values()]
+    found = usages(frame)
+    results = [(entry, entry.ask(frame, found)) for entry in CONTENTS]
     anchor = f"service-{number}"
     return Chapter(
         anchor=anchor,
         title="All requests" if name is None else f"Service {name}",
-        tiles=list(_tiles(facts)),
-        answers=[_answer(trace, name, result, f"{anchor}-{result.name}") for result in results],
+        tiles=[*_tiles(facts), *_routing_tiles([result for _, result in results])],
+        answers=[_answer(trace, name, entry, result, f"{anchor}-{result.name}") for entry, result in results],
     )
 
 
@@ -112,16 +114,33 @@ def _adapter_tiles(kind: str, adapters: Adapters, requests: int) -> list[Tile]:
     return [*distinct, Tile(label=f"{kind} per request", value=f"{adapters.invocations / requests:.2f}")]
 
 
-def _answer(trace: Trace, service: str | None, result: Result, anchor: str) -> Answer:
+def _routing_tiles(results: Sequence[Result]) -> list[Tile]:
+    """Return what a request loads as it was routed, and what it would by affinity."""
+    tables = [result.table for result in results if result.name == "routing" and not result.table.is_empty()]
+    return [
+        Tile(label=f"LoRA loads per request, {words}", value=f"{row['lora_loads_per_request']:.2f}")
+        for table in tables
+        for routing, words in (("recorded", "as routed"), ("affinity", "by affinity"))
+        for row in table.filter(routing=routing).head(1).iter_rows(named=True)
+    ]
+
+
+def _answer(trace: Trace, service: str | None, entry: Entry, result: Result, anchor: str) -> Answer:
     is_answered = not result.table.is_empty()
-    of_service = [] if service is None else ["--service", service]
     csv = f"{result.name}.csv"
-    command = ["safelight", "trace", result.name, str(trace.path), *of_service, "--csv", csv]
     return Answer(
         anchor=anchor,
         title=result.title,
         findings=result.findings,
         drawing=drawing_of(result, prefix=anchor) if is_answered else None,
         data=data_of(result.table, file_name=csv) if is_answered else None,
-        command=shlex.join(command),
+        command=_command(trace, service, entry, csv),
     )
+
+
+def _command(trace: Trace, service: str | None, entry: Entry, csv: str) -> str:
+    name, *options = entry.command
+    if name == "published":
+        return shlex.join(["safelight", "trace", name, str(trace.path), "-o", "published"])
+    of_service = [] if service is None else ["--service", service]
+    return shlex.join(["safelight", "trace", name, str(trace.path), *of_service, *options, "--csv", csv])
