@@ -6,6 +6,7 @@ from hypothesis import given
 from safelight.traces.analyses.arrivals import arrivals
 from safelight.traces.analyses.burstiness import burstiness
 from safelight.traces.analyses.gaps import FAMILIES, bin_gaps, fit, gaps
+from safelight.traces.analyses.working_set import working_set
 from traces.busy import busy_rows, trace_of
 
 DAY_S = 86400
@@ -38,6 +39,13 @@ def test_the_hour_of_the_day_is_told_as_utc_where_the_trace_tells_the_date():
     at_noon = 1_750_000_000 // DAY_S * DAY_S + DAY_S / 2
     findings = arrivals(arriving_at([at_noon + day * DAY_S + second for day in range(4) for second in (1, 2)])).findings
     assert any("begins at 12:00" in finding and "(UTC)" in finding for finding in findings)
+
+
+@pytest.mark.parametrize("unit_s", [1e3, 1e9, 1e300])
+def test_times_that_can_hardly_be_seconds_are_told(unit_s):
+    for ask in (arrivals, burstiness, working_set):
+        result = ask(arriving_at([0, 1.75e9 * unit_s]))
+        assert (result.table.is_empty(), "which can hardly be seconds" in result.findings[0]) == (True, True)
 
 
 def test_arrivals_at_equal_distances_are_not_dispersed():

@@ -14,6 +14,7 @@ from safelight.traces.errors import NoSuchService
 from safelight.traces.parquet import write_parquet
 from safelight.traces.reading import open_trace
 from safelight.traces.report.data import CSV_BYTES, data_of
+from safelight.traces.report.drawing import drawing_of
 from safelight.traces.report.report import write_report
 from safelight.traces.schema import empty
 from traces.busy import busy_rows, trace_of
@@ -179,3 +180,10 @@ def test_answers_by_service_are_those_of_each_service(rows):
         alone = QUESTIONS["cooccurrence"](frame.filter(pl.col("service").eq_missing(service))).table
         if not alone.is_empty():
             assert table.filter(pl.col("service").eq_missing(service)).drop("service").equals(alone)
+
+
+def test_a_figure_has_a_part_for_each_service():
+    rows = [{"arrival_s": at**1.1, "loras": ["a", "b"]} for at in range(60)]
+    frame = trace_of(rows).with_columns(service=pl.Series(["A", "B", None] * 20))
+    drawing = drawing_of(by_service(frame, QUESTIONS["burstiness"]), prefix="x")
+    assert all(title in drawing for title in ("Service A", "Service B", "Requests without a service"))

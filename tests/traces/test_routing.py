@@ -12,7 +12,7 @@ from safelight.traces.routing.policies import POLICIES, affinity, hash_by_adapte
 from safelight.traces.routing.queueing import waits_of
 from safelight.traces.routing.traffic import Traffic, traffic_of
 from safelight.traces.routing.trial import WhatIf
-from traces.busy import busy_rows, trace_of
+from traces.busy import busy_rows, named, trace_of
 
 COUNTS = st.integers(1, 6)
 BOUNDS = st.floats(1, 3)
@@ -108,7 +108,7 @@ def test_waits_are_those_of_a_queue_at_each_instance(traffic, instances):
     assert waits_of(traffic, chosen) == pytest.approx(expected)
 
 
-@given(rows=busy_rows.filter(lambda rows: any(row["loras"] for row in rows)), size=st.integers(1, 3))
+@given(rows=busy_rows.filter(lambda rows: any(named(row["loras"]) for row in rows)), size=st.integers(1, 3))
 def test_what_was_recorded_loads_as_much_as_the_published_replay(rows, size):
     table = routing(trace_of(rows), WhatIf(size=size, instances=[2])).table
     recorded = table.filter(routing="recorded")
@@ -119,7 +119,7 @@ def test_what_was_recorded_loads_as_much_as_the_published_replay(rows, size):
         assert recorded[f"{name}_loads_per_request"].item() * len(rows) == pytest.approx(replayed(rows, kind, size))
 
 
-@given(rows=busy_rows.filter(lambda rows: any(row["loras"] for row in rows)))
+@given(rows=busy_rows.filter(lambda rows: any(named(row["loras"]) for row in rows)))
 def test_with_one_instance_all_rules_come_to_the_same(rows):
     table = routing(trace_of(rows), WhatIf(instances=[1])).table.filter(pl.col("routing") != "recorded")
     assert len(table.drop("routing").unique()) == 1
@@ -154,7 +154,7 @@ def test_a_trace_without_instances_is_routed_all_the_same():
     assert set(table["routing"]) == set(POLICIES)
 
 
-@pytest.mark.parametrize("row", [{"loras": ["a"]}, {"arrival_s": 1.0}])
-def test_a_trace_without_times_or_without_adapters_cannot_be_routed(row):
+@pytest.mark.parametrize("row", [{"loras": ["a"]}, {"arrival_s": 1.0}, {"arrival_s": 1.0, "loras": [None]}])
+def test_a_trace_without_times_or_without_names_of_adapters_cannot_be_routed(row):
     result = routing(trace_of([row]))
     assert (result.table.is_empty(), len(result.findings)) == (True, 1)

@@ -13,6 +13,7 @@ from safelight.traces.analyses.result import Result
 from safelight.traces.analyses.spoken import many, seconds
 from safelight.traces.analyses.style import INK, SERIES, label_ends, panel
 from safelight.traces.analyses.unanswered import unanswered
+from safelight.traces.analyses.windows import span_of
 from safelight.traces.routing.policies import POLICIES, Policy, affinity
 from safelight.traces.routing.traffic import Traffic, traffic_of
 from safelight.traces.routing.trial import WhatIf, measured
@@ -36,13 +37,13 @@ def routing(frame: pl.LazyFrame, what_if: WhatIf | None = None) -> Result:
         what_if: `WhatIf()` if not given.
     """
     what_if = what_if or WhatIf()
-    adapters = pl.col("controlnets", "loras").list.len().sum()
-    arrivals, *uses = frame.select(pl.col("arrival_s").count(), adapters).collect(engine="streaming").row(0)
-    if not arrivals:
+    if span_of(frame) is None:
         return unanswered(NAME, TITLE, "No request tells when it arrived, so none can be routed.")
-    if not any(uses):
-        return unanswered(NAME, TITLE, "No request asks for an adapter, so routing changes nothing about loads.")
     (usage,) = usages(frame)
+    if not {*usage.controlnets.ids.names, *usage.loras.ids.names} - {None}:
+        return unanswered(
+            NAME, TITLE, "No request names an adapter, so it cannot be told what routing changes about loads."
+        )
     traffic = traffic_of(frame, work_s=what_if.work_s)
     table = pl.DataFrame(list(_rows(usage, traffic, what_if)))
     findings = tuple(_findings(table, traffic, what_if))
@@ -79,7 +80,7 @@ def _findings(table: pl.DataFrame, traffic: Traffic, what_if: WhatIf) -> Iterato
     most = max(row["instances"] for row in tried)
     best, *_, worst = [row for row in tried if row["instances"] == most]
     yield f"On {many(most, 'instance')}, {best['routing']} loses least: {_told(best)}."
-    yield f"By {worst['routing']}, which loses most, it is {seconds(_lost_s(worst))}."
+    yield f"With {worst['routing']}, which loses most, it is {seconds(_lost_s(worst))}."
     if recorded and (enough := [row for row in tried if _lost_s(row) <= _lost_s(recorded)]):
         few = min(enough, key=lambda row: row["instances"])
         yield f"With {few['routing']}, {many(few['instances'], 'instance')} would lose no more than was recorded."

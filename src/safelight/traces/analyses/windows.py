@@ -12,6 +12,9 @@ from safelight.traces.analyses.style import panel
 from safelight.traces.schema import UNIX_TIME_FROM_S
 
 MOST_WINDOWS = 1500
+LONGEST_S, LATEST_S = 200 * 365 * DAY_S, 2.5e11
+"""Two hundred years, and the year 9892."""
+
 LENGTHS = {"second": 1, "minute": MINUTE_S, "hour": HOUR_S, "day": DAY_S, "week": 7 * DAY_S}
 
 
@@ -27,6 +30,11 @@ class Span:
     def length_s(self) -> float:
         """Seconds from the first arrival to the last."""
         return self.last_s - self.first_s
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether these can hardly be seconds."""
+        return self.length_s > LONGEST_S or self.last_s > LATEST_S
 
     @property
     def is_dated(self) -> bool:
@@ -47,6 +55,15 @@ def span_of(frame: pl.LazyFrame) -> Span | None:
         .row(0)
     )
     return None if first is None else Span(first_s=first, last_s=last, arrivals=arrivals)
+
+
+def why_untold(span: Span | None) -> str:
+    """Return what keeps arrivals from being told over time, if something does."""
+    if span is None:
+        return "No request tells when it arrived"
+    if span.is_too_long:
+        return f"Requests would arrive from {span.first_s:.3g} to {span.last_s:.3g} s, which can hardly be seconds"
+    return ""
 
 
 def start_of(length_s: float) -> pl.Expr:
