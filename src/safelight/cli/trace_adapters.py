@@ -227,7 +227,7 @@ def published(
     folder: Annotated[
         Path, typer.Option("-o", "--folder", metavar="FOLDER", help="Where files go.", show_default=False)
     ],
-    form: Annotated[Literal["pdf", "png", "svg"], typer.Option("--format", help="Of the figures.")] = "pdf",
+    form: Annotated[Literal["pdf", "png", "svg"], typer.Option("--format", help="Of the figures.")] = "svg",
     lenient: Lenient = False,
 ) -> None:
     """Ask what the five scripts published with the Katz trace ask, of each service; keep every table and figure."""

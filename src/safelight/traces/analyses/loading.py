@@ -1,9 +1,9 @@
 """How many adapters instances load, with caches of so many places."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -12,9 +12,10 @@ from safelight.traces.analyses.result import Result
 from safelight.traces.analyses.service_panels import service_panels
 from safelight.traces.analyses.spoken import many, share
 from safelight.traces.analyses.style import BLUE, VERMILLION, in_thousands, label_ends
+from safelight.traces.analyses.uses import KINDS
 from safelight.traces.caches.lockstep import Hits
 from safelight.traces.caches.policy import Capacities, Policy, hits_of
-from safelight.traces.caches.stream import Stream, stream_of
+from safelight.traces.caches.stream import Stream, joined, stream_of
 from safelight.traces.usage import Usage
 
 
@@ -30,7 +31,14 @@ def loading(services: Sequence[Usage], *, policy: Policy, sizes: Sequence[int]) 
         policy: what both caches keep.
         sizes: adapters that either cache holds.
     """
-    tables = [_rows(usage, policy, sizes) for usage in services]
+    streams = [stream_of(usage, kind) for usage in services for kind in KINDS]
+    hits = hits_of(policy, joined(streams), Capacities(sizes=sizes))
+    ends = np.cumsum([len(stream.keys) for stream in streams])
+    missed = np.split(~hits, ends[:-1], axis=1)
+    tables = [
+        _rows(usage, policy, sizes, streams[place : place + len(KINDS)], missed[place : place + len(KINDS)])
+        for usage, place in zip(services, itertools.count(step=len(KINDS)), strict=False)
+    ]
     return Result(
         name="adapters",
         title=f"Adapters loaded for each request, with {policy.title} caches",
@@ -40,10 +48,14 @@ def loading(services: Sequence[Usage], *, policy: Policy, sizes: Sequence[int]) 
     )
 
 
-def _rows(usage: Usage, policy: Policy, sizes: Sequence[int]) -> pl.DataFrame:
+def _rows(
+    usage: Usage, policy: Policy, sizes: Sequence[int], streams: Sequence[Stream], missed: Sequence[Hits]
+) -> pl.DataFrame:
+    controlnets, loras = (misses.sum(axis=1) for misses in missed)
     needs_load = np.zeros((len(sizes), usage.requests), np.bool_)
-    controlnets = _loads(stream_of(usage, "controlnets"), policy, sizes, needs_load)
-    loras = _loads(stream_of(usage, "loras"), policy, sizes, needs_load)
+    for stream, misses in zip(streams, missed, strict=True):
+        for row, missing in zip(needs_load, misses, strict=True):
+            row[stream.requests[missing]] = True
     return pl.DataFrame(
         {
             "size": pl.Series(sizes, dtype=pl.Int64),
@@ -59,14 +71,6 @@ def _rows(usage: Usage, policy: Policy, sizes: Sequence[int]) -> pl.DataFrame:
         pl.lit(policy.name).alias("policy"),
         pl.all(),
     )
-
-
-def _loads(stream: Stream, policy: Policy, sizes: Sequence[int], needs_load: Hits) -> npt.NDArray[np.int64]:
-    """Return the number of loads for each size, and note the requests that have any."""
-    missed = ~hits_of(policy, stream, Capacities(sizes=sizes))
-    for row, missing in zip(needs_load, missed, strict=True):
-        row[stream.requests[missing]] = True
-    return np.asarray(missed.sum(axis=1), np.int64)
 
 
 def _finding(usage: Usage, table: pl.DataFrame) -> str:

@@ -77,41 +77,42 @@ def _replay(stream: Stream, sizes: Sequence[int], *, soon: Integers | None) -> H
         TooMuchToReplay: if ranks, steps and places do not fit into a number together.
     """
     steps = _steps(stream)
-    first, places = _first_places(np.minimum(sizes, max(1, steps.most_keys)))
-    place_bits, step_bits = _bits(len(steps.lanes), places)
+    places = np.minimum(sizes, max(1, steps.most_keys))
+    place_bits, step_bits = _bits(len(steps.lanes), int(places.max()))
     rank_bit = place_bits + step_bits
     which, step_of = (1 << place_bits) - 1, (1 << rank_bit) - (1 << place_bits)
-    lanes = np.arange(steps.lanes[0] if len(steps.lanes) else 0)
-    held = np.empty((places, len(lanes)), np.int64)
-    held[:] = np.arange(places)[:, None]
-    flat = held.reshape(-1)
+    caches, instances = len(sizes), int(steps.lanes.max(initial=0))
+    held = _empty(places, instances)
+    flat, stride = held.reshape(-1), caches * instances
+    base = np.arange(stride).reshape(caches, instances)
     expected = np.where(steps.before < 0, -1, steps.step[steps.before] << place_bits)
     before = steps.before.clip(0)
-    put = np.zeros((len(sizes), len(before)), np.min_scalar_type(places))
-    hits = np.empty((len(sizes), len(before)), np.bool_)
+    put = np.zeros((len(before), caches), np.min_scalar_type(places.max()))
+    hits = np.empty((caches, len(before)), np.bool_)
     begin = 0
     for step, count in enumerate(steps.lanes.tolist(), 1):
         end = begin + count
-        put_into = put.take(before[begin:end], axis=1)
-        found = flat.take(np.multiply(put_into, len(lanes), dtype=np.int64) + lanes[:count])
+        put_into = put.take(before[begin:end], axis=0).T
+        found = flat.take(np.multiply(put_into, stride, dtype=np.int64) + base[:, :count])
         hit = (found & step_of) == expected[begin:end]
-        lowest = np.minimum.reduceat(held[:, :count], first, axis=0)
+        lowest = held[:, :, :count].min(axis=0)
         place = np.where(hit, put_into, lowest & which)
         rank = (found >> rank_bit) * hit + 1 if soon is None else soon[begin:end]
         kept = (rank << rank_bit) + (place + (step << place_bits))
         if soon is not None:
             kept = np.where(hit, kept, np.maximum(kept, lowest))
-        flat[place * len(lanes) + lanes[:count]] = kept
-        put[:, begin:end] = place
+        flat[place * stride + base[:, :count]] = kept
+        put[begin:end] = place.T
         hits[:, begin:end] = hit
         begin = end
     return hits.take(steps.place, axis=1)
 
 
-def _first_places(sizes: Integers) -> tuple[Integers, int]:
-    """Return the first place of each size's cache where all lie side by side, and how many places there are."""
-    ends = np.cumsum(sizes)
-    return ends - sizes, int(ends[-1])
+def _empty(places: Integers, instances: int) -> Integers:
+    """Return the places of empty caches, (places, caches, instances); those that a cache lacks are never the least."""
+    number = np.arange(places.max())[:, None, None]
+    exists = number < places[:, None]
+    return np.where(exists, number, np.iinfo(np.int64).max) + np.zeros(instances, np.int64)
 
 
 def _bits(steps: int, places: int) -> tuple[int, int]:

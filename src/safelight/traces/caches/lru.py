@@ -3,6 +3,8 @@
 A cache of `n` places hits just where the depth is at most `n` (Mattson et al., IBM Systems Journal 9(2), 1970).
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,7 +17,7 @@ FEW = 48
 """Up to here it is faster to look at the places one after the other than to count all depths."""
 
 
-def depths(keys: Integers, *, at_most: int) -> npt.NDArray[np.int32]:
+def depths(keys: Integers, *, at_most: int) -> npt.NDArray[np.signedinteger[Any]]:
     """Return each access's depth in its LRU stack, from 1, and `NEVER` where it is over `at_most`.
 
     All accesses pass the first place of the stack at once: what it holds is what came before. Only those that miss go
@@ -23,17 +25,17 @@ def depths(keys: Integers, *, at_most: int) -> npt.NDArray[np.int32]:
     """
     if at_most > FEW:
         found = all_depths(keys)
-        return np.where(found <= at_most, found, NEVER).astype(np.int32)
-    depth = np.full(len(keys), NEVER, np.int32)
+        return np.where(found <= at_most, found, NEVER)
+    depth = np.full(len(keys), NEVER, np.int8)
     wanted = pushed = _short(keys)
-    places = np.arange(len(keys))
+    accesses = np.arange(len(keys), dtype=np.int32)
     for place in range(1, at_most + 1):
         held = np.empty_like(pushed)
         held[:1], held[1:] = -1, pushed[:-1]
         is_hit = held == wanted
-        depth[places[is_hit]] = place
-        missed = ~is_hit
-        wanted, pushed, places = wanted[missed], held[missed], places[missed]
+        depth[accesses.compress(is_hit)] = place
+        missed = np.flatnonzero(~is_hit)
+        wanted, pushed, accesses = wanted.take(missed), held.take(missed), accesses.take(missed)
     return depth
 
 

@@ -1,5 +1,7 @@
 """What the caches see: the adapters that requests name, one access each."""
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,15 +34,22 @@ class Stream:
     adapters: Integers
     request_count: int
 
-    def part(self, here: npt.NDArray[np.bool_]) -> "Stream":
-        """Return some of the accesses."""
-        return Stream(
-            keys=self.keys[here],
-            instances=self.instances[here],
-            requests=self.requests[here],
-            adapters=self.adapters[here],
-            request_count=self.request_count,
-        )
+
+def joined(streams: Sequence[Stream]) -> Stream:
+    """Return streams as one, with caches of their own for each: replaying it is replaying them one after the other."""
+    return Stream(
+        keys=_apart([stream.keys for stream in streams]),
+        instances=_apart([stream.instances for stream in streams]),
+        requests=_apart([stream.requests for stream in streams]),
+        adapters=_apart([stream.adapters for stream in streams]),
+        request_count=sum(stream.request_count for stream in streams),
+    )
+
+
+def _apart(columns: Sequence[Integers]) -> Integers:
+    """Return columns of numbers one behind the other, raised so that none has a number of another."""
+    first = itertools.accumulate((int(column.max(initial=-1)) + 1 for column in columns), initial=0)
+    return np.concatenate([column + start for column, start in zip(columns, first, strict=False)])
 
 
 def stream_of(usage: Usage, adapters: AdapterColumn, *, by_base: bool = False) -> Stream:
