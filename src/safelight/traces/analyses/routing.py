@@ -80,7 +80,7 @@ def _findings(table: pl.DataFrame, traffic: Traffic, what_if: WhatIf) -> Iterato
     most = max(row["instances"] for row in tried)
     best, *_, worst = [row for row in tried if row["instances"] == most]
     yield f"On {many(most, 'instance')}, {best['routing']} loses least: {_told(best)}."
-    yield f"With {worst['routing']}, which loses most, it is {seconds(_lost_s(worst))}."
+    yield f"With {worst['routing']}, which loses most, it loses {seconds(_lost_s(worst))}."
     if recorded and (enough := [row for row in tried if _lost_s(row) <= _lost_s(recorded)]):
         few = min(enough, key=lambda row: row["instances"])
         yield f"With {few['routing']}, {many(few['instances'], 'instance')} would lose no more than was recorded."

@@ -6,6 +6,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from safelight.traces.analyses.spoken import DAY_S, HOUR_S, MINUTE_S
 from safelight.traces.analyses.style import panel
@@ -81,4 +82,6 @@ def time_panel(
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         return axes, DAY_S
     unit = next((unit for unit in ("day", "hour", "minute") if span.length_s >= 2 * LENGTHS[unit]), "second")
-    return panel(figure, place=place, x=f"{unit}s since the trace's start", y=y, title=title), LENGTHS[unit]
+    axes = panel(figure, place=place, x=f"{unit}s since the trace's start", y=y, title=title)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=unit != "second"))
+    return axes, LENGTHS[unit]
