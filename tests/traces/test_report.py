@@ -13,10 +13,12 @@ from safelight.traces.analyses.questions import QUESTIONS
 from safelight.traces.errors import NoSuchService
 from safelight.traces.parquet import write_parquet
 from safelight.traces.reading import open_trace
+from safelight.traces.report.contents import CONTENTS
 from safelight.traces.report.data import CSV_BYTES, data_of
 from safelight.traces.report.drawing import drawing_of
 from safelight.traces.report.report import write_report
 from safelight.traces.schema import empty
+from safelight.traces.usage import usages
 from traces.busy import busy_rows, trace_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -121,7 +123,7 @@ def test_the_same_trace_gives_the_same_page(tmp_path):
 
 def test_an_empty_trace_has_a_page_that_says_why_it_has_no_figures(tmp_path):
     page = ET.fromstring(page_of(empty().lazy(), tmp_path))
-    assert (len(page.findall(".//article")) >= len(QUESTIONS), page.findall(".//figure")) == (True, [])
+    assert (len(page.findall(".//article")), page.findall(".//figure")) == (len(CONTENTS), [])
     assert all(article.findall("div/p") for article in page.findall(".//article"))
 
 
@@ -156,19 +158,25 @@ def test_a_long_table_is_cut_in_the_page_and_the_cut_is_told():
 
 
 @given(rows=busy_rows)
-@settings(max_examples=12)
+@settings(max_examples=20)
 def test_every_question_is_answered_in_whole_sentences(rows):
-    for ask in QUESTIONS.values():
-        findings = ask(trace_of(rows)).findings
+    frame = trace_of(rows)
+    for entry in CONTENTS:
+        findings = entry.ask(frame, usages(frame)).findings
         assert findings
         assert all(re.fullmatch(r"[A-Z0-9].*\.", finding) for finding in findings)
+
+
+def test_a_trace_of_one_request_has_a_page(tmp_path):
+    page = ET.fromstring(page_of(trace_of([{"arrival_s": 5.0, "loras": ["a", "b"], "instance": "x"}]), tmp_path))
+    assert len(page.findall(".//article")) == len(CONTENTS)
 
 
 @pytest.mark.parametrize("column", ["arrival_s", "loras", "instance"])
 def test_questions_about_a_trace_that_lacks_a_column_are_answered_all_the_same(column):
     rows = [{"arrival_s": float(at), "instance": "x", "loras": ["a", "b"], "controlnets": None} for at in range(30)]
     frame = trace_of([{name: value for name, value in row.items() if name != column} for row in rows])
-    assert all(ask(frame).findings for ask in QUESTIONS.values())
+    assert all(entry.ask(frame, usages(frame)).findings for entry in CONTENTS)
 
 
 @given(rows=busy_rows)

@@ -7,6 +7,7 @@ import typer
 
 from safelight.cli.errors import Misuse
 from safelight.cli.options import AsJson
+from safelight.cli.telling import progress_bar
 from safelight.cli.trace_files import Lenient, Service, TraceFile, opened
 from safelight.cli.trace_results import Csv, FigureFile, show
 from safelight.core.errors import nearest, shorten
@@ -152,8 +153,10 @@ def report(
 
     if not output.parent.is_dir():
         raise Misuse(f"There is no folder {str(output.parent)!r} to write {output.name!r} into.")
+    trace = opened(trace_file, lenient=lenient)
     try:
-        write_report(opened(trace_file, lenient=lenient), output, service=service)
+        with progress_bar("asking") as note:
+            write_report(trace, output, service=service, on_answer=note)
     except NoSuchService as error:
         raise Misuse(str(error)) from None
     print(output)

@@ -1,7 +1,8 @@
 """A trace as a page: every analysis of every service, with figures, findings and data."""
 
+import itertools
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -19,34 +20,45 @@ from safelight.traces.usage import usages
 
 MOST_SERVICES = 6
 
+Progress = Callable[[int, int], None]
 
-def write_report(trace: Trace, path: Path, *, service: str | None = None) -> None:
+
+def _tell_nobody(done: int, total: int) -> None:
+    """Take no notice of progress."""
+
+
+def write_report(trace: Trace, path: Path, *, service: str | None = None, on_answer: Progress = _tell_nobody) -> None:
     """Write the page.
 
     Args:
         trace: what it is about.
         path: of a file that is made or replaced.
         service: the only one to tell of; else the `MOST_SERVICES` with the most requests.
+        on_answer: is called with the number of answers so far, and of all.
 
     Raises:
         NoSuchService: if there is no request for `service`.
         BadTrace: if the trace turns out to be damaged.
         CannotWrite: if the file cannot be written.
     """
-    text = html_of(page_of(trace, service=service))
+    text = html_of(_page(trace, service, on_answer))
     write_whole(path, lambda to: to.write_text(text, encoding="utf-8"))
 
 
-def page_of(trace: Trace, *, service: str | None = None) -> Page:
-    """Return what the page shows."""
+def _page(trace: Trace, service: str | None, on_answer: Progress) -> Page:
     described = describe(trace, service=service)
     told = _services(described)
+    done, total = itertools.count(1), len(told) * len(CONTENTS)
+
+    def note() -> None:
+        on_answer(next(done), total)
+
     return Page(
         name=trace.path.name,
         path=str(trace.path),
         summary=_summary(described),
         notes=(*_notes(trace), *_left_out(described, told)),
-        chapters=[_chapter(trace, facts, number) for number, facts in enumerate(told, 1)],
+        chapters=[_chapter(trace, facts, number, note) for number, facts in enumerate(told, 1)],
     )
 
 
@@ -83,17 +95,21 @@ def _left_out(described: Description, told: Sequence[Facts]) -> list[str]:
     return []
 
 
-def _chapter(trace: Trace, facts: Facts, number: int) -> Chapter:
-    name = facts.service
+def _chapter(trace: Trace, facts: Facts, number: int, note: Callable[[], None]) -> Chapter:
+    name, anchor = facts.service, f"service-{number}"
     frame = trace.frame if name is None else trace.frame.filter(pl.col("service") == name)
     found = usages(frame)
-    results = [(entry, entry.ask(frame, found)) for entry in CONTENTS]
-    anchor = f"service-{number}"
+    results, answers = [], []
+    for entry in CONTENTS:
+        result = entry.ask(frame, found)
+        results.append(result)
+        answers.append(_answer(trace, name, entry, result, f"{anchor}-{result.name}"))
+        note()
     return Chapter(
         anchor=anchor,
         title="All requests" if name is None else f"Service {name}",
-        tiles=[*_tiles(facts), *_routing_tiles([result for _, result in results])],
-        answers=[_answer(trace, name, entry, result, f"{anchor}-{result.name}") for entry, result in results],
+        tiles=[*_tiles(facts), *_routing_tiles(results)],
+        answers=answers,
     )
 
 
