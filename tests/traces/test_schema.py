@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import msgspec
 import polars as pl
 import pytest
 
 from safelight.traces.errors import UnknownColumns, WrongColumnType
+from safelight.traces.reading import READERS
 from safelight.traces.row import Row
 from safelight.traces.schema import ADAPTERS, SCHEMA, conform, empty, names_of
 
@@ -68,3 +71,9 @@ def test_an_integer_too_large_for_its_column_is_an_error():
 def test_a_status_that_does_not_exist_is_an_error():
     with pytest.raises(pl.exceptions.InvalidOperationError, match="status"):
         conform(pl.LazyFrame({"status": ["gone"]})).collect()
+
+
+def test_the_page_about_traces_tells_every_column_and_format():
+    page = (Path(__file__).parents[2] / "docs" / "traces.md").read_text(encoding="utf-8")
+    names = [*SCHEMA, "parquet", *(reader.name for reader in READERS)]
+    assert [name for name in names if f"`{name}`" not in page] == []

@@ -18,7 +18,8 @@ def print_description(description: Description) -> None:
     """Print what is known of a trace: all of it first, then the largest services."""
     print(f"{description.path} ({description.source})")
     services = sorted(description.services, key=lambda facts: (-facts.requests, facts.service or ""))
-    for facts in (description.whole, *services[:SHOWN_SERVICES]):
+    is_one = len(services) == 1 and services[0].requests == description.whole.requests
+    for facts in services if is_one else (description.whole, *services[:SHOWN_SERVICES]):
         print()
         _print_facts(facts)
     if len(services) > SHOWN_SERVICES:
