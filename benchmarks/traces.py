@@ -5,8 +5,8 @@ The trace is synthesized like both services of Katz, in their format: 549,433 re
 `process_trace` of libcachesim's LRU, a cache for each instance, over the same accesses as a binary trace. Growth is
 measured on Parquet files that hold the same requests several times, one trace after the other.
 
-Within a process, seconds are those of processors (all threads), so other work on the machine counts for little; of whole
-commands, both these and those on the clock are told. Each part runs in a process of its own, which tells its own peak.
+Within a process, seconds are those of processors (all threads), so other work on the machine counts for little; of
+whole commands, both these and those on the clock are told. Each part is a process of its own, so peaks are told apart.
 """
 
 import sys

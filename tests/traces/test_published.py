@@ -1,3 +1,4 @@
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -108,3 +109,31 @@ def test_equal_results_give_equal_files():
     for form in FORMATS:
         files = {figure_bytes(popularity(usages(trace_of(rows))), form) for _ in range(2)}
         assert len(files) == 1
+
+
+@pytest.mark.parametrize(
+    ("counts", "rest", "cumulative"),
+    [
+        (
+            [86457, 70450, 47569, 43956, 22881, 3120, 672, 320, 303, 258, 192, 177, 172, 156, 156, 127],
+            (31, 1155),
+            {1: 31.1, 3: 73.5, 5: 97.55},
+        ),
+        (
+            [149146, 90486, 90486, 78219, 71711, 60726, 48769, 44610, 11492, 8580, 8580, 4545, 1644, 490, 490, 482],
+            (78, 768),
+            {1: 22.2, 5: 71.5, 8: 94.48, 12: 99.4},
+        ),
+    ],
+    ids=["A", "B"],
+)
+def test_the_published_uses_of_controlnets_have_the_published_shares(counts, rest, cumulative):
+    """Uses by rank and cumulative shares as in the paper's figures (Li et al., USENIX ATC 2025)."""
+    others, their_uses = rest
+    uses = counts + [their_uses // others] * (others - 1) + [their_uses - their_uses // others * (others - 1)]
+    names = pl.Series([f"net {rank}" for rank in range(len(uses))]).gather(np.repeat(np.arange(len(uses)), uses))
+    trace = conform(pl.LazyFrame({"controlnets": names}).select(pl.concat_list("controlnets")))
+    table = popularity(usages(trace)).table.filter(adapters="controlnets")
+    assert table["uses"].to_list()[: len(counts)] == counts
+    for rank, share in cumulative.items():
+        assert 100 * table["cumulative_share"][rank - 1] == pytest.approx(share, abs=0.05)

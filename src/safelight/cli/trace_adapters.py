@@ -35,6 +35,38 @@ UNITS = {
 }
 
 
+Kind = Annotated[Literal["loras", "controlnets"], typer.Option("--adapters", help="Which adapters caches hold.")]
+Policies = Annotated[
+    str | None,
+    typer.Option(
+        "--policies",
+        metavar="NAMES",
+        help="Of LRU, LFU, BELADY (the best there can be), ARC, S3FIFO, WTINYLFU, GDSF; else LRU,LFU,BELADY, "
+        "or LRU with --capacities.",
+    ),
+]
+Sizes = Annotated[str | None, typer.Option("--sizes", metavar="SIZES", help="Adapters that a cache holds; else 1-10.")]
+CacheBytes = Annotated[
+    str | None, typer.Option("--capacities", metavar="BYTES", help="Bytes that a cache holds, such as 2GiB,8GiB.")
+]
+BytesFile = Annotated[
+    Path | None,
+    typer.Option("--bytes", metavar="FILE", help="Sizes of adapters: CSV lines name,bytes or a JSON object."),
+]
+DrawBytes = Annotated[
+    int | None, typer.Option("--draw-bytes", metavar="SEED", min=0, help="Draw sizes of adapters instead.")
+]
+Host = Annotated[
+    str | None,
+    typer.Option("--host", metavar="SIZE", help="What the host's memory holds, in adapters or bytes; else nothing."),
+]
+ByBase = Annotated[bool, typer.Option("--by-base", help="Take an adapter beside another base model for another.")]
+HostSeconds = Annotated[
+    float | None, typer.Option("--host-s", min=0, metavar="SECONDS", help="A load from the host's memory.")
+]
+FarSeconds = Annotated[float | None, typer.Option("--far-s", min=0, metavar="SECONDS", help="A load from afar.")]
+
+
 def sizes_of(text: str) -> list[int]:
     """Read numbers of adapters such as 1-10,20,50.
 
@@ -152,44 +184,16 @@ def caches(
     trace_file: TraceFile,
     *,
     service: Service = None,
-    kind: Annotated[
-        Literal["loras", "controlnets"], typer.Option("--adapters", help="Which adapters caches hold.")
-    ] = "loras",
-    policies: Annotated[
-        str | None,
-        typer.Option(
-            "--policies",
-            metavar="NAMES",
-            help="Of LRU, LFU, BELADY (the best there can be), ARC, S3FIFO, WTINYLFU, GDSF; else LRU,LFU,BELADY, "
-            "or LRU with --capacities.",
-        ),
-    ] = None,
-    sizes: Annotated[
-        str | None, typer.Option("--sizes", metavar="SIZES", help="Adapters that a cache holds; else 1-10.")
-    ] = None,
-    capacities: Annotated[
-        str | None, typer.Option("--capacities", metavar="BYTES", help="Bytes that a cache holds, such as 2GiB,8GiB.")
-    ] = None,
-    bytes_file: Annotated[
-        Path | None,
-        typer.Option("--bytes", metavar="FILE", help="Sizes of adapters: CSV lines name,bytes or a JSON object."),
-    ] = None,
-    draw_bytes: Annotated[
-        int | None, typer.Option("--draw-bytes", metavar="SEED", min=0, help="Draw sizes of adapters instead.")
-    ] = None,
-    host: Annotated[
-        str | None,
-        typer.Option(
-            "--host", metavar="SIZE", help="What the host's memory holds, in adapters or bytes; else nothing."
-        ),
-    ] = None,
-    by_base: Annotated[
-        bool, typer.Option("--by-base", help="Take an adapter beside another base model for another adapter.")
-    ] = False,
-    host_s: Annotated[
-        float | None, typer.Option("--host-s", min=0, metavar="SECONDS", help="A load from the host's memory.")
-    ] = None,
-    far_s: Annotated[float | None, typer.Option("--far-s", min=0, metavar="SECONDS", help="A load from afar.")] = None,
+    kind: Kind = "loras",
+    policies: Policies = None,
+    sizes: Sizes = None,
+    capacities: CacheBytes = None,
+    bytes_file: BytesFile = None,
+    draw_bytes: DrawBytes = None,
+    host: Host = None,
+    by_base: ByBase = False,
+    host_s: HostSeconds = None,
+    far_s: FarSeconds = None,
     as_json: AsJson = False,
     csv: Csv = None,
     figure: FigureFile = None,

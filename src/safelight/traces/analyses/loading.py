@@ -34,7 +34,7 @@ def loading(services: Sequence[Usage], *, policy: Policy, sizes: Sequence[int]) 
     streams = [stream_of(usage, kind) for usage in services for kind in KINDS]
     hits = hits_of(policy, joined(streams), Capacities(sizes=sizes))
     ends = np.cumsum([len(stream.keys) for stream in streams])
-    missed = np.split(~hits, ends[:-1], axis=1)
+    missed = np.split(np.logical_not(hits, out=hits), ends[:-1], axis=1)
     tables = [
         _rows(usage, policy, sizes, streams[place : place + len(KINDS)], missed[place : place + len(KINDS)])
         for usage, place in zip(services, itertools.count(step=len(KINDS)), strict=False)

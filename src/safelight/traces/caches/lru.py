@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Integers = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.integer[Any]]
 
 NEVER = 0
 """The depth of a key that was not seen before, or is deeper than was looked."""
@@ -17,7 +17,7 @@ FEW = 48
 """Up to here it is faster to look at the places one after the other than to count all depths."""
 
 
-def depths(keys: Integers, *, at_most: int) -> npt.NDArray[np.signedinteger[Any]]:
+def depths(keys: Integers, *, at_most: int) -> Integers:
     """Return each access's depth in its LRU stack, from 1, and `NEVER` where it is over `at_most`.
 
     All accesses pass the first place of the stack at once: what it holds is what came before. Only those that miss go
@@ -51,7 +51,7 @@ def all_depths(keys: Integers, weights: Integers | None = None) -> Integers:
     before = last_accesses(keys)
     again = np.flatnonzero(before >= 0)
     weight = np.ones(len(keys), np.int64) if weights is None else weights
-    so_far = np.concatenate(([0], np.cumsum(weight)))
+    so_far = np.concatenate(([0], np.cumsum(weight, dtype=np.int64)))
     between = so_far[again] - so_far[before[again] + 1]
     depth = np.full(len(keys), NEVER, np.int64)
     depth[again] = between - _weight_of_larger_before(before[again], weight[again]) + weight[again]
@@ -81,7 +81,7 @@ def _weight_of_larger_before(values: Integers, weights: Integers) -> Integers:
         left, right = order[at_left], order[at_right]
         start_of_left, start_of_right = _start(left, bit), _start(right, bit)
         lefts = np.concatenate(([0], np.cumsum(is_left, dtype=np.int32)))
-        weight = np.concatenate(([0], np.cumsum(weights[left])))
+        weight = np.concatenate(([0], np.cumsum(weights[left], dtype=np.int64)))
         total[right] += weight[lefts[at_right]] - weight[lefts[start_of_right]]
         order[start_of_left + lefts[at_left] - lefts[start_of_left]] = left
         order[(1 << bit) + at_right - lefts[at_right] + lefts[start_of_right]] = right

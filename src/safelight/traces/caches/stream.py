@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from safelight.traces.schema import AdapterColumn
 from safelight.traces.usage import Usage
 
-Integers = npt.NDArray[np.int64]
+Integers = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +50,7 @@ def joined(streams: Sequence[Stream]) -> Stream:
 def _apart(columns: Sequence[Integers]) -> Integers:
     """Return columns of numbers one behind the other, raised so that none has a number of another."""
     first = itertools.accumulate((int(column.max(initial=-1)) + 1 for column in columns), initial=0)
-    return np.concatenate([column + start for column, start in zip(columns, first, strict=False)])
+    return _shortest(np.concatenate([column + np.int64(start) for column, start in zip(columns, first, strict=False)]))
 
 
 def stream_of(usage: Usage, adapters: AdapterColumn, *, by_base: bool = False) -> Stream:
@@ -61,13 +62,23 @@ def stream_of(usage: Usage, adapters: AdapterColumn, *, by_base: bool = False) -
         by_base: whether an adapter beside another base model is another adapter, as it is where it is merged.
     """
     lists = usage.lists(adapters)
-    requests = np.repeat(np.arange(usage.requests, dtype=np.int64), lists.lengths)
+    requests = np.repeat(np.arange(usage.requests, dtype=np.int32), lists.lengths)
     instances = usage.instances.codes[requests]
-    order = np.argsort(
-        instances.astype(np.uint16) if len(usage.instances.names) <= 1 << 16 else instances, kind="stable"
-    )
-    requests, owners, ids = requests[order], instances[order].astype(np.int64), lists.ids.codes[order].astype(np.int64)
-    keys = owners * len(lists.ids.names) + ids
+    short = len(usage.instances.names) <= 1 << 16
+    order = np.argsort(instances.astype(np.uint16) if short else instances, kind="stable")
+    requests, owners, ids = requests[order], instances[order], lists.ids.codes[order]
+    keys = owners * np.int64(len(lists.ids.names)) + ids
     if by_base:
         keys = keys * len(usage.base_models.names) + usage.base_models.codes[requests]
-    return Stream(keys=keys, instances=owners, requests=requests, adapters=ids, request_count=usage.requests)
+    return Stream(
+        keys=_shortest(keys),
+        instances=_shortest(owners),
+        requests=requests,
+        adapters=_shortest(ids),
+        request_count=usage.requests,
+    )
+
+
+def _shortest(numbers: Integers) -> Integers:
+    """Return numbers in half the bytes where they fit."""
+    return numbers.astype(np.int32) if numbers.max(initial=0) < 1 << 31 else numbers
