@@ -149,6 +149,11 @@ def test_services_beyond_the_largest_are_counted(tmp_path):
     assert "3 smaller services left out here" in page
 
 
+def test_requests_without_a_service_are_counted(tmp_path):
+    page = page_of(pl.LazyFrame({"arrival_s": [1.0, 2.0, 3.0], "service": ["A", None, None]}), tmp_path)
+    assert "2 requests without a service left out here" in page
+
+
 def test_a_long_table_is_cut_in_the_page_and_the_cut_is_told():
     table = pl.DataFrame({"name": [f"adapter {number}" for number in range(50_000)]})
     data = data_of(table, file_name="long.csv")

@@ -90,9 +90,14 @@ def _notes(trace: Trace) -> list[str]:
 
 
 def _left_out(described: Description, told: Sequence[Facts]) -> list[str]:
-    if (more := len(described.services) - len(told)) > 0:
-        return [f"{many(more, 'smaller service')} left out here; --service NAME makes a page about any one."]
-    return []
+    if not described.services:
+        return []
+    notes = []
+    if unnamed := described.whole.requests - sum(facts.requests for facts in described.services):
+        notes.append(f"{many(unnamed, 'request')} without a service left out here.")
+    if more := len(described.services) - len(told):
+        notes.append(f"{many(more, 'smaller service')} left out here; --service NAME makes a page about any one.")
+    return notes
 
 
 def _chapter(trace: Trace, facts: Facts, number: int, note: Callable[[], None]) -> Chapter:
