@@ -12,14 +12,16 @@ from safelight.traces.analyses.reuse import reuse
 from safelight.traces.analyses.working_set import working_set
 from traces.busy import busy_rows, named, trace_of
 
-LORAS = {"adapters": "LoRA"}
+
+def is_of_loras(row):
+    return row["adapters"] == "LoRA"
 
 
 @given(rows=busy_rows)
 def test_pairs_are_counted_once_for_each_request_that_names_both(rows):
     table = cooccurrence(trace_of(rows)).table
     counted = Counter(pair for row in rows for pair in combinations(sorted(named(row["loras"])), 2))
-    found = {(row["a"], row["b"]): row["requests"] for row in table.rows(named=True) if row["adapters"] == "LoRA"}
+    found = {(row["a"], row["b"]): row["requests"] for row in table.rows(named=True) if is_of_loras(row)}
     assert found == counted
 
 
@@ -27,7 +29,7 @@ def test_pairs_are_counted_once_for_each_request_that_names_both(rows):
 def test_lift_is_how_much_likelier_a_pair_is_than_by_chance(rows):
     each = Counter(name for row in rows for name in named(row["loras"]))
     for row in cooccurrence(trace_of(rows)).table.rows(named=True):
-        if row["adapters"] == "LoRA":
+        if is_of_loras(row):
             chance = each[row["a"]] / len(rows) * each[row["b"]] / len(rows)
             assert row["lift"] == pytest.approx(row["share"] / chance)
 
@@ -39,14 +41,14 @@ def test_adapters_that_never_come_alone_are_told():
 
 @given(rows=busy_rows)
 def test_adapters_in_use_and_new_ones_are_counted_by_window(rows):
-    table = working_set(trace_of(rows), window="minute") if rows else working_set(trace_of(rows))
-    seen, found = set(), []
-    for start in (0.0,):
-        names = {name for row in rows for name in named(row["loras"])}
-        uses = sum(len(named(row["loras"])) for row in rows)
-        found += [(start, uses, len(names), len(names - seen))] * bool(names)
-    told = [row for row in table.table.rows(named=True) if row["adapters"] == "LoRA"]
-    assert [(row["start_s"], row["uses"], row["distinct"], row["new"]) for row in told] == found
+    seen, expected = set(), []
+    for start in sorted({row["arrival_s"] for row in rows}):
+        uses = [name for row in rows if row["arrival_s"] == start for name in named(row["loras"])]
+        if uses:
+            expected.append((start, len(uses), len(set(uses)), len(set(uses) - seen)))
+        seen |= set(uses)
+    told = [row for row in working_set(trace_of(rows), window="second").table.rows(named=True) if is_of_loras(row)]
+    assert [(row["start_s"], row["uses"], row["distinct"], row["new"]) for row in told] == expected
 
 
 def test_an_adapter_is_new_in_the_first_window_that_uses_it_only():
@@ -71,7 +73,7 @@ def test_time_and_requests_since_the_last_use_are_those_counted_by_hand(rows, wi
     table = {
         row["unit"]: row
         for row in reuse(trace_of(rows)).table.rows(named=True)
-        if row["adapters"] == "LoRA" and row["within"] == within
+        if is_of_loras(row) and row["within"] == within
     }
     assert set(table) == ({"seconds", "requests"} if seconds else set())
     for unit, values in (("seconds", seconds), ("requests", requests)):
