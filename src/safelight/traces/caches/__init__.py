@@ -1,0 +1,1 @@
+"""Caches of adapters, one for each instance, replayed over the requests that the instances got."""
