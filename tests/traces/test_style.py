@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from safelight.traces.analyses.spoken import moment, number, seconds, share, short
-from safelight.traces.analyses.style import WIDE_IN, house_style, label_ends, panel
+from safelight.traces.analyses.style import WIDE_IN, house_style, in_thousands, label_ends, panel
 
 
 @given(ends=st.lists(st.floats(0, 1), min_size=1, max_size=6))
@@ -52,3 +52,17 @@ def test_moments_are_told_by_date_where_it_is_known(arrival_s, words):
 @given(name=st.text(), most=st.integers(6, 40))
 def test_a_long_name_is_cut_to_what_fits(name, most):
     assert len(short(name, most)) <= most
+
+
+@pytest.mark.parametrize("values", [(0.8, 0.9, 1.1), (0.5, 20), (1, 1e6)])
+def test_numbers_along_a_logarithmic_axis_are_plain(values):
+    figure = Figure()
+    with house_style():
+        axes = figure.add_subplot()
+        axes.set_yscale("log")
+        axes.plot(values)
+        in_thousands(axes.yaxis)
+        figure.draw_without_rendering()
+        labels = [tick.label1.get_text() for tick in (*axes.yaxis.get_major_ticks(), *axes.yaxis.get_minor_ticks())]
+    assert [label for label in labels if "$" in label] == []
+    assert any(labels)

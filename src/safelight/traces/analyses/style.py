@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
-from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 BLUE, VERMILLION, GREEN, PINK, ORANGE, SKY = SERIES = (
     *("#0072b2", "#d55e00", "#009e73"),
@@ -97,7 +97,11 @@ def panel(figure: Figure, *, place: tuple[int, int, int] = (1, 1, 1), x: str, y:
 
 def in_thousands(axis: Axis) -> None:
     """Have large numbers along an axis separated by commas."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
+    plain = FuncFormatter(lambda value, _: f"{value:,.12g}")
+    axis.set_major_formatter(plain)
+    if axis.get_scale() == "log":
+        low, high = axis.get_view_interval()
+        axis.set_minor_formatter(plain if high < 10 * low else NullFormatter())
 
 
 def in_percent(axis: Axis) -> None:
