@@ -6,7 +6,8 @@ from the start. Everything runs on `shapes-large` with its served steps and guid
 
 - `fuse_per_request`: diffusers loads and fuses the LoRAs of a request, paints it, and unfuses and unloads.
 - `set_adapters`: diffusers with all LoRAs resident paints requests of equal LoRAs and ControlNets in one call each.
-- `unmerged`, `merged`, `corrected`, `choosing`: this engine; the last one chooses its mode tick by tick.
+- `unmerged`, `merged`, `corrected`, `choosing`, `dlora`: this engine; the last two choose the mode tick by tick, by
+  measured payback and as dLoRA does (Wu et al., OSDI 2024).
 - `no_adapters`: this engine with the same requests and ControlNets and no LoRAs, which is the limit.
 
 ControlNets are resident for everyone.
@@ -54,7 +55,7 @@ from safetensors.torch import save_file
 
 import safelight
 from safelight.adapters.registry import handle_of
-from safelight.core.adapter import AdapterUse, ControlUse
+from safelight.core.adapter import NO_ADAPTERS, AdapterUse, ControlUse, composition_of
 from safelight.core.frames import frame
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
@@ -107,6 +108,7 @@ MODES = {
     "merged": "always-merged",
     "corrected": "always-corrected",
     "choosing": "payback",
+    "dlora": "dlora-credit",
 }
 
 
@@ -204,6 +206,17 @@ class Engine:
         seconds = time.perf_counter() - started_s
         self._engine.evict_adapter(name)
         return seconds
+
+    def fold_s(self, name: str) -> tuple[float, float]:
+        """Return the seconds of folding a LoRA into the weights, and of making them pristine again."""
+        _, weights = self._engine.read_adapter(name, self._paths[name])
+        self._engine.load_adapter(name, weights)
+        moments = [time.perf_counter()]
+        for composition in (composition_of([AdapterUse(name=name, scale=1.0)]), NO_ADAPTERS):
+            self._engine.fold(MODEL.name, composition)
+            moments.append(time.perf_counter())
+        self._engine.evict_adapter(name)
+        return moments[1] - moments[0], moments[2] - moments[1]
 
     def step_s(self, prompt: str) -> float:
         """Return the seconds of one step of one picture alone, without LoRAs."""
@@ -393,12 +406,15 @@ def measure(rounds: int, count: int) -> dict[str, object]:
                 seconds.append(engine.first_step_s(wishes[0].prompt, name=name, grace_steps=grace_steps))
         load_s = statistics.median(engine.load_s(name) for name in list(loras) * COLD_TRIES)
         step_s = statistics.median(engine.step_s(wishes[0].prompt) for _ in list(loras) * COLD_TRIES)
+        folds = [engine.fold_s(name) for name in list(loras) * COLD_TRIES]
         rates = {name: count / statistics.median(seconds) for name, seconds in taken.items()}
         return summarise(rates) | {
             "compositions": len({wish.loras for wish in wishes}),
             "controlnets_per_request": sum(len(wish.controls) for wish in wishes) / count,
             "requests": count,
             "switch_s": engine.costs.switch_s if engine.costs else None,
+            "merge_s": statistics.median(merge_s for merge_s, _ in folds),
+            "restore_s": statistics.median(restore_s for _, restore_s in folds),
             "cold_first_step_s": statistics.median(cold[0]),
             "cold_first_step_async_s": statistics.median(cold[GRACE_STEPS]),
             "load_to_device_s": load_s,

@@ -90,6 +90,7 @@ def test_every_help_has_examples(command, capsys):
         (["serve", "--port", "eighty"], "--port"),
         (["serve", "--port", "99999"], "--port"),
         (["serve", "--workers", "0"], "--workers"),
+        (["serve", "--adapter-mode", "paybck"], "did you mean 'payback'"),
         (["serve", "--model", "no/such/folder"], "'no/such/folder'"),
         (["serve", "--adapters", "no/such/folder"], "'no/such/folder'"),
         (["score", "shape"], "Did you mean 'shapes'?"),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from safelight.adapters.modes import DEFAULT_POLICY, POLICY_NAMES, policy_named
 from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
 from safelight.cli.shipped import adapter_folders, model_folders
 from safelight.cli.telling import notes
@@ -33,6 +34,13 @@ def serve(
     device: Device = "auto",
     dtype: Dtype = "auto",
     threads: Threads = 1,
+    adapter_mode: Annotated[
+        str,
+        typer.Option(
+            metavar="POLICY",
+            help=f"When LoRAs are folded into the weights: {', '.join(POLICY_NAMES)}.",
+        ),
+    ] = DEFAULT_POLICY,
     control_service: Annotated[
         bool, typer.Option("--control-service", help="Keep ControlNets once, in a process for all workers.")
     ] = False,
@@ -54,10 +62,11 @@ def serve(
     from safelight.server.run import serve as run_server
     from safelight.server.settings import ServerSettings
 
+    policy_named(adapter_mode)
     folders = model_folders(model)
     limits = ("--device", device, "--dtype", dtype, "--threads", str(threads))
     settings = ServerSettings(
-        worker_argv=worker_argv(folders, *limits),
+        worker_argv=worker_argv(folders, *limits, "--adapter-mode", adapter_mode),
         workers=workers,
         control_argv=control_service_argv(*limits) if control_service else (),
         adapters=adapter_folders(adapters or ()),
