@@ -72,6 +72,13 @@ def test_loads_are_those_of_a_literal_replay(rows, policy):
             assert found[f"{column}_per_request"].to_list() == [loads / requests for loads in literal]
 
 
+@given(rows=ROWS, policy=st.sampled_from([LRU, LFU]))
+def test_loads_are_the_same_whether_streams_are_replayed_in_one_go_or_not(rows, policy):
+    services = usages(trace_of(rows))
+    alone, together = (loading(services, policy=policy, sizes=[1, 2, 5], most_together=most) for most in (0, 1000))
+    assert alone.table.equals(together.table)
+
+
 @given(rows=ROWS)
 def test_instances_are_told_with_their_requests_and_distinct_adapters(rows):
     table = instances(usages(trace_of(rows))).table
