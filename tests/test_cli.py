@@ -15,7 +15,23 @@ from safelight.cli.shipped import SHIPPED_MODELS
 COMMANDS = ("serve", "generate", "adapters", "trace", "train", "score")
 SUBCOMMANDS = {
     "adapters": ("add", "list", "remove", "inspect"),
-    "trace": ("convert", "describe", "popularity", "adapters", "instances", "caches", "published"),
+    "trace": (
+        "convert",
+        "describe",
+        "popularity",
+        "adapters",
+        "instances",
+        "caches",
+        "published",
+        "arrivals",
+        "burstiness",
+        "gaps",
+        "cooccurrence",
+        "reuse",
+        "working-set",
+        "routing",
+        "report",
+    ),
     "train": ("shapes",),
     "score": ("shapes", "adapters"),
 }

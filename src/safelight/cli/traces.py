@@ -9,9 +9,11 @@ from safelight.cli.errors import Misuse
 from safelight.cli.options import AsJson
 from safelight.cli.trace_adapters import adapter_questions
 from safelight.cli.trace_files import Lenient, Service, TraceFile, opened, tell
+from safelight.cli.trace_questions import questions
 
 trace = typer.Typer(help="Read, convert and understand traces of requests.", no_args_is_help=True)
 trace.add_typer(adapter_questions)
+trace.add_typer(questions)
 
 
 @trace.command(

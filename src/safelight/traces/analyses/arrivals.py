@@ -4,10 +4,10 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.spoken import DAY_S, HOUR_S, many, moment, seconds
+from safelight.traces.analyses.spoken import DAY_S, HOUR_S, many, moment, number, seconds
 from safelight.traces.analyses.style import BLUE, in_thousands, panel
 from safelight.traces.analyses.unanswered import unanswered
-from safelight.traces.analyses.windows import LENGTHS, Span, span_of, start_of, time_panel
+from safelight.traces.analyses.windows import LENGTHS, Span, span_of, start_of, time_panel, why_untold
 
 NAME, TITLE = "arrivals", "Arrivals over time"
 
@@ -18,8 +18,8 @@ def arrivals(frame: pl.LazyFrame) -> Result:
     The table has a row for each window, also where nothing arrives.
     """
     span = span_of(frame)
-    if span is None:
-        return unanswered(NAME, TITLE, "No request tells when it arrived, so nothing can be said of arrivals.")
+    if span is None or span.is_too_long:
+        return unanswered(NAME, TITLE, f"{why_untold(span)}, so nothing can be said of arrivals.")
     window = span.finest()
     table = _filled(frame, span, LENGTHS[window])
 
@@ -56,12 +56,12 @@ def _by_hour(table: pl.DataFrame) -> pl.DataFrame:
 
 def _of_rate(table: pl.DataFrame, span: Span, window: str) -> tuple[str, ...]:
     if not span.length_s:
-        return (f"{many(span.arrivals, 'request')} arrive at one moment.",)
+        return (f"All that arrives, {many(span.arrivals, 'request')}, does so at one moment.",)
     start_s, most = table.row(table["requests"].arg_max() or 0)
     rate = span.arrivals / span.length_s
-    times = f"{most / (rate * LENGTHS[window]):.3g} times the mean"
+    requests, times = many(span.arrivals, "request"), f"{number(most / (rate * LENGTHS[window]))} times the mean"
     return (
-        f"{many(span.arrivals, 'request')} arrive within {seconds(span.length_s)}, {rate:.3g} per second on average.",
+        f"{requests} arrive within {seconds(span.length_s)}, {number(rate)} per second on average.",
         f"The busiest {window} begins at {moment(start_s)} and has {many(most, 'request')}, {times}.",
     )
 
@@ -70,8 +70,8 @@ def _of_day(table: pl.DataFrame, span: Span) -> tuple[str, ...]:
     hours = _by_hour(table).sort("requests")
     (quiet, least), (busy, most) = hours.row(0), hours.row(-1)
     clock = "UTC" if span.is_dated else "counted from the trace's start, which need not be midnight"
-    busiest = f"The busiest hour of the day begins at {busy:02d}:00 with {most:,.4g} requests on average"
-    return (f"{busiest}, the quietest at {quiet:02d}:00 with {least:,.4g} ({clock}).",)
+    busiest = f"The busiest hour of the day begins at {busy:02d}:00 with {number(most)} requests on average"
+    return (f"{busiest}, the quietest at {quiet:02d}:00 with {number(least)} ({clock}).",)
 
 
 def _draw(figure: Figure, table: pl.DataFrame, span: Span, window: str) -> None:

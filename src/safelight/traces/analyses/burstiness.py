@@ -4,10 +4,10 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.spoken import DAY_S, HOUR_S, MINUTE_S, many, seconds
+from safelight.traces.analyses.spoken import DAY_S, HOUR_S, MINUTE_S, many, number, seconds
 from safelight.traces.analyses.style import QUIET, VERMILLION, in_thousands, in_time, panel
 from safelight.traces.analyses.unanswered import unanswered
-from safelight.traces.analyses.windows import Span, span_of, start_of
+from safelight.traces.analyses.windows import Span, span_of, why_untold
 
 NAME, TITLE = "burstiness", "Burstiness"
 
@@ -26,8 +26,8 @@ def burstiness(frame: pl.LazyFrame) -> Result:
     arrivals at any length, below for more regular and above for more bursty ones.
     """
     span = span_of(frame)
-    if span is None or span.length_s == 0:
-        why = "No request tells when it arrived" if span is None else "All requests arrive at one moment"
+    if span is None or span.is_too_long or not span.length_s:
+        why = why_untold(span) or "All requests arrive at one moment"
         return unanswered(NAME, TITLE, f"{why}, so nothing can be said of bursts.")
     shortest_s, longest_s = span.length_s / span.arrivals / 10, span.length_s / FEWEST_WINDOWS
     lengths = [length for length in WINDOWS_S if shortest_s <= length <= longest_s]
@@ -40,20 +40,22 @@ def burstiness(frame: pl.LazyFrame) -> Result:
 
 
 def _dispersion(frame: pl.LazyFrame, span: Span, length_s: float) -> pl.DataFrame:
-    counts = frame.drop_nulls("arrival_s").group_by(start_of(length_s)).agg(pl.len().alias("requests"))
-    squares, peak = (
-        counts.select((pl.col("requests").cast(pl.Float64) ** 2).sum(), pl.col("requests").max().alias("peak"))
-        .collect(engine="streaming")
-        .row(0)
+    """Return the facts of windows of one length, the first of which begins with the trace; only whole ones count."""
+    windows = int(span.length_s // length_s)
+    window = ((pl.col("arrival_s") - span.first_s) // length_s).alias("window")
+    counts = frame.group_by(window).agg(pl.len().alias("requests")).filter(pl.col("window") < windows)
+    requests = pl.col("requests").cast(pl.Float64)
+    facts = counts.select(
+        requests.sum().alias("sum"), (requests**2).sum().alias("squares"), requests.max().alias("most")
     )
-    windows = int(span.last_s // length_s) - int(span.first_s // length_s) + 1
-    mean = span.arrivals / windows
+    total, squares, most = facts.collect(engine="streaming").row(0)
+    mean = total / windows
     return pl.DataFrame(
         {
             "window_s": float(length_s),
             "windows": windows,
             "mean_requests": mean,
-            "most_requests": peak,
+            "most_requests": int(most),
             "dispersion": (squares / windows - mean**2) / mean,
         }
     )
@@ -62,18 +64,20 @@ def _dispersion(frame: pl.LazyFrame, span: Span, length_s: float) -> pl.DataFram
 def _of_gaps(frame: pl.LazyFrame) -> str:
     gaps = frame.select(pl.col("arrival_s").drop_nulls().sort().diff())
     mean, spread = gaps.select(pl.first().mean().alias("mean"), pl.first().std(ddof=0).alias("spread")).collect().row(0)
+    variation = number(spread / mean)
     return (
-        f"The time between arrivals is {seconds(mean)} on average, its coefficient of variation {spread / mean:.3g}; "
-        "that of Poisson arrivals is 1."
+        f"The time between arrivals is {seconds(mean)} on average, its coefficient of variation {variation}; that of "
+        "Poisson arrivals is 1."
     )
 
 
 def _of_windows(table: pl.DataFrame) -> str:
     short = table.row(0, named=True)
     most = table.row(table["dispersion"].arg_max() or 0, named=True)
+    over_short = f"{number(short['dispersion'])} over windows of {seconds(short['window_s'])}"
     return (
-        f"The index of dispersion is {short['dispersion']:.3g} over windows of {seconds(short['window_s'])} and up to "
-        f"{most['dispersion']:,.3g} over {seconds(most['window_s'])}; that of Poisson arrivals is 1 over any."
+        f"The index of dispersion is {over_short} and up to "
+        f"{number(most['dispersion'])} over {seconds(most['window_s'])}; that of Poisson arrivals is 1 over any."
     )
 
 
@@ -81,7 +85,7 @@ def _of_peaks(table: pl.DataFrame) -> str:
     row = min(table.iter_rows(named=True), key=lambda row: abs(row["window_s"] - MINUTE_S))
     return (
         f"Within {seconds(row['window_s'])}, at most {many(row['most_requests'], 'request')} arrive, "
-        f"{row['most_requests'] / row['mean_requests']:.3g} times the mean."
+        f"{number(row['most_requests'] / row['mean_requests'])} times the mean."
     )
 
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator
 
 from safelight.traces.analyses.result import Result
 from safelight.traces.analyses.service_panels import shown
-from safelight.traces.analyses.spoken import many, share
+from safelight.traces.analyses.spoken import many, share, short
 from safelight.traces.analyses.style import QUIET, SERIES, WIDE_IN, in_thousands, label_ends, panel
 from safelight.traces.analyses.uses import KINDS
 from safelight.traces.caches.lockstep import Hits
@@ -184,7 +184,7 @@ def _draw(figure: Figure, services: Sequence[Usage], tables: Sequence[pl.DataFra
     for place in places:
         for column, y in drawn.items():
             x = "adapters that the device holds" if caches.bytes_of is None else "device cache (GiB)"
-            title = services[place].title
+            title = short(services[place].title)
             axes = panel(figure, place=(len(places), len(drawn), next(numbers)), x=x, y=y, title=title)
             _draw_lines(axes, tables[place], caches, column)
 

@@ -4,7 +4,7 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.spoken import many, share
+from safelight.traces.analyses.spoken import many, share, short
 from safelight.traces.analyses.style import QUIET, SERIES, in_percent, panel
 from safelight.traces.analyses.unanswered import unanswered
 from safelight.traces.analyses.uses import KINDS, uses_of
@@ -13,6 +13,7 @@ from safelight.traces.schema import AdapterColumn
 NAME, TITLE = "cooccurrence", "Adapters asked for together"
 
 MOST_BARS = 8
+LONGEST_NAME = 14
 OFTEN = 10
 """Rarer pairs say little."""
 
@@ -64,8 +65,8 @@ def _finding(rows: pl.DataFrame) -> str:
     often = rows.filter(pl.col("requests") >= OFTEN)
     bound = len(often.filter(pl.col("share_of_rarer") == 1))
     return (
-        f"{many(len(rows), 'pair')} of {top['adapters']}s occur. The most frequent one is in {share(top['share'])} of "
-        f"requests, {top['lift']:.3g} times as often as by chance. Of {many(len(often), 'pair')} in {OFTEN} or more "
+        f"Requests combine {top['adapters']}s in {many(len(rows), 'pair')}. The commonest is in {share(top['share'])} "
+        f"of requests, {top['lift']:.3g} times as often as by chance. Of {many(len(often), 'pair')} in {OFTEN} or more "
         f"requests, {bound:,} hold an adapter that never comes without the other."
     )
 
@@ -78,7 +79,9 @@ def _draw(figure: Figure, table: pl.DataFrame) -> None:
         axes = panel(figure, place=(1, len(kinds), number), x="share of requests", y="", title=f"{kind}s")
         places = range(len(top), 0, -1)
         axes.barh(places, top["share"], height=0.7, color=SERIES[list(KINDS.values()).index(kind)])
-        axes.set_yticks(places, [f"{_short(a)} + {_short(b)}" for a, b in top.select("a", "b").rows()])
+        axes.set_yticks(
+            places, [f"{short(a, LONGEST_NAME)} + {short(b, LONGEST_NAME)}" for a, b in top.select("a", "b").rows()]
+        )
         for place, (part, lift) in zip(places, top.select("share", "lift").rows(), strict=True):
             axes.annotate(
                 f"lift {lift:.3g}",
@@ -92,7 +95,3 @@ def _draw(figure: Figure, table: pl.DataFrame) -> None:
         axes.margins(x=0.25)
         axes.grid(visible=False, axis="y")
         in_percent(axes.xaxis)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 14 else f"{name[:6]}…{name[-6:]}"

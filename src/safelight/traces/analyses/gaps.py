@@ -106,7 +106,9 @@ def fit(family: str, binned: Binned) -> Fit:
         inside = np.diff(distribution.cdf(binned.edges, *shape, scale=scale), prepend=0, append=1)
         return -float(binned.counts @ np.log(np.maximum(inside, 1e-300)))
 
-    best = optimize.minimize(cost, [*[0.0] * shapes, np.log(middle_s)], method="Nelder-Mead")
+    start = np.array([*[0.0] * shapes, np.log(middle_s)])
+    around = {"initial_simplex": np.vstack([start, start + np.eye(len(start))])}
+    best = optimize.minimize(cost, start, method="Nelder-Mead", options=around)
     *shape, scale = np.exp(best.x)
     distance = np.abs(distribution.cdf(binned.edges, *shape, scale=scale) - binned.shares_below).max()
     return Fit(

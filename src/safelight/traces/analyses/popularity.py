@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from safelight.traces.analyses.result import Result
 from safelight.traces.analyses.service_panels import shown
-from safelight.traces.analyses.spoken import many, share
+from safelight.traces.analyses.spoken import many, share, short
 from safelight.traces.analyses.style import SERIES, in_percent, in_thousands, panel
 from safelight.traces.analyses.uses import KINDS
 from safelight.traces.schema import AdapterColumn
@@ -113,7 +113,7 @@ def _draw_line(axes: Axes, usage: Usage, uses: Integers, *, turn: int) -> None:
     axes.plot(np.arange(1, len(uses) + 1), so_far, color=colour)
     axes.plot(half + 1, so_far[half], "o", color=colour, markersize=5)
     axes.annotate(
-        f"{usage.title}: half on {half + 1:,} of {len(uses):,}",
+        f"{short(usage.title)}: half on {half + 1:,} of {len(uses):,}",
         (1, 0),
         xytext=(-4, 6 + 12 * turn),
         xycoords="axes fraction",

@@ -32,7 +32,8 @@ def reuse(frame: pl.LazyFrame) -> Result:
     if not rows:
         return unanswered(NAME, TITLE, "The trace names no adapter twice, so nothing can be said of reuse.")
     table = pl.DataFrame(rows)
-    findings = tuple(_finding(row) for row in table.filter(unit="seconds").iter_rows(named=True))
+    told = table.filter(pl.col("unit") == table["unit"][0])
+    findings = tuple(_finding(row) for row in told.iter_rows(named=True))
     return Result(name=NAME, title=TITLE, table=table, findings=findings, draw=lambda figure: _draw(figure, table))
 
 
@@ -54,10 +55,17 @@ def _rows(uses: pl.DataFrame, turn: str, place: list[str], kind: str, within: st
 def _finding(row: dict[str, Any]) -> str:
     where = "the same instance" if row["within"] == "instance" else "any instance"
     uses = many(row["uses"], f"{row['adapters']} use")
+    say = seconds if row["unit"] == "seconds" else _requests
+    half, most = say(row["p50"]), say(row["p90"])
+    repeats = share(row["repeats"] / row["uses"])
     return (
-        f"{share(row['repeats'] / row['uses'])} of {uses} repeat one on {where}, "
-        f"half of them within {seconds(row['p50'])} of the use before, nine tenths within {seconds(row['p90'])}."
+        f"Of {uses}, {repeats} repeat one on {where}, half of them within {half} of the use before, nine tenths within "
+        f"{most}."
     )
+
+
+def _requests(count: float) -> str:
+    return many(round(count), "request")
 
 
 def _draw(figure: Figure, table: pl.DataFrame) -> None:
@@ -76,4 +84,4 @@ def _draw(figure: Figure, table: pl.DataFrame) -> None:
         in_percent(axes.yaxis)
         (in_time if unit == "seconds" else in_thousands)(axes.xaxis)
     lines, names = axes.get_legend_handles_labels()
-    figure.legend(lines, names, frameon=False, labelcolor="linecolor", loc="outside upper center", ncols=len(names))
+    figure.legend(lines, names, frameon=False, labelcolor="linecolor", loc="outside upper center", ncols=2)

@@ -17,6 +17,11 @@ def share(value: float) -> str:
     return f"{percent:.1f} %" if 10 <= percent < 99.95 else f"{percent:.3g} %"
 
 
+def number(value: float) -> str:
+    """Say a number with three digits that count, or to the unit if it is large: 0.095, 3.68, 1,020."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 def seconds(value: float) -> str:
     """Say a length of time in its natural unit: 3.2 s, 12.5 minutes, 20 days."""
     for least, length, unit in _UNITS:
@@ -26,11 +31,15 @@ def seconds(value: float) -> str:
 
 
 def moment(arrival_s: float) -> str:
-    """Say a time of arrival: a date where the trace knows it, else how long after the start it was."""
-    if arrival_s < UNIX_TIME_FROM_S:
-        day, rest = divmod(int(arrival_s), DAY_S)
-        return f"day {day + 1}, {rest // HOUR_S:02d}:{rest % HOUR_S // MINUTE_S:02d}"
-    return datetime.fromtimestamp(arrival_s, UTC).strftime("%Y-%m-%d %H:%M")
+    """Say a time of arrival: a date where the trace knows it, else which day it is of the trace."""
+    time = datetime.fromtimestamp(arrival_s, UTC)
+    day = f"day {int(arrival_s // DAY_S) + 1}," if arrival_s < UNIX_TIME_FROM_S else f"{time:%Y-%m-%d}"
+    return f"{day} {time:%H:%M}" + (f":{time:%S}" if time.second else "")
+
+
+def short(name: str, most: int = 32) -> str:
+    """Return a name for a figure, without its middle if it is long."""
+    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-(most // 2 - 1) :]}"
 
 
 def many(count: int, what: str) -> str:

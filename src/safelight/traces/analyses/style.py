@@ -4,6 +4,7 @@ The colours of series are those of Okabe and Ito (Color Universal Design, 2008),
 apart. What stands around the data is drawn in `INK`, `QUIET` and `LINE` alone, so that a page may replace the three.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -74,7 +75,8 @@ _SETTINGS = {
 @contextmanager
 def house_style() -> Iterator[None]:
     """Have what is drawn and saved within the block look like ours; equal data give equal SVG, but for the date."""
-    with mpl.rc_context(_SETTINGS):  # type: ignore[arg-type]
+    with mpl.rc_context(_SETTINGS), warnings.catch_warnings():  # type: ignore[arg-type]
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
 
 

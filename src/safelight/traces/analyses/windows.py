@@ -6,12 +6,16 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from safelight.traces.analyses.spoken import DAY_S, HOUR_S, MINUTE_S
 from safelight.traces.analyses.style import panel
 from safelight.traces.schema import UNIX_TIME_FROM_S
 
 MOST_WINDOWS = 1500
+LONGEST_S, LATEST_S = 200 * 365 * DAY_S, 2.5e11
+"""Two hundred years, and the year 9892."""
+
 LENGTHS = {"second": 1, "minute": MINUTE_S, "hour": HOUR_S, "day": DAY_S, "week": 7 * DAY_S}
 
 
@@ -27,6 +31,11 @@ class Span:
     def length_s(self) -> float:
         """Seconds from the first arrival to the last."""
         return self.last_s - self.first_s
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether these can hardly be seconds."""
+        return self.length_s > LONGEST_S or self.last_s > LATEST_S
 
     @property
     def is_dated(self) -> bool:
@@ -49,6 +58,15 @@ def span_of(frame: pl.LazyFrame) -> Span | None:
     return None if first is None else Span(first_s=first, last_s=last, arrivals=arrivals)
 
 
+def why_untold(span: Span | None) -> str:
+    """Return what keeps arrivals from being told over time, if something does."""
+    if span is None:
+        return "No request tells when it arrived"
+    if span.is_too_long:
+        return f"Requests would arrive from {span.first_s:.3g} to {span.last_s:.3g} s, which can hardly be seconds"
+    return ""
+
+
 def start_of(length_s: float) -> pl.Expr:
     """Return when the window begins that a request arrives in; windows begin at multiples of their length."""
     return ((pl.col("arrival_s") / length_s).floor() * length_s).alias("start_s")
@@ -64,4 +82,6 @@ def time_panel(
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         return axes, DAY_S
     unit = next((unit for unit in ("day", "hour", "minute") if span.length_s >= 2 * LENGTHS[unit]), "second")
-    return panel(figure, place=place, x=f"{unit}s since the trace's start", y=y, title=title), LENGTHS[unit]
+    axes = panel(figure, place=place, x=f"{unit}s since the trace's start", y=y, title=title)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=unit != "second"))
+    return axes, LENGTHS[unit]

@@ -8,7 +8,7 @@ from safelight.traces.analyses.spoken import many, share
 from safelight.traces.analyses.style import BLUE, ORANGE, in_thousands
 from safelight.traces.analyses.unanswered import unanswered
 from safelight.traces.analyses.uses import KINDS, uses_of
-from safelight.traces.analyses.windows import LENGTHS, Span, span_of, start_of, time_panel
+from safelight.traces.analyses.windows import LENGTHS, Span, span_of, start_of, time_panel, why_untold
 
 NAME, TITLE = "working-set", "Adapters in use"
 
@@ -23,10 +23,8 @@ def working_set(frame: pl.LazyFrame, *, window: str | None = None) -> Result:
         window: of `windows.LENGTHS`; the shortest that cuts the trace into no more than `MOST_WINDOWS` if not given.
     """
     span = span_of(frame)
-    if span is None:
-        return unanswered(
-            NAME, TITLE, "No request tells when it arrived, so nothing can be said of what is in use at a time."
-        )
+    if span is None or span.is_too_long:
+        return unanswered(NAME, TITLE, f"{why_untold(span)}, so nothing can be said of what is in use at a time.")
     window = window or span.finest(MOST_WINDOWS)
     table = pl.concat(_of_kind(uses_of(frame, column), kind, LENGTHS[window]) for column, kind in KINDS.items())
     if table.is_empty():

@@ -21,6 +21,7 @@ _NAMESPACE = re.compile(r"\{[^}]*\}")
 _REFERENCE = re.compile(r"#([\w-]+)")
 _COLOUR = re.compile("|".join(VARIABLES))
 _FRACTION = re.compile(r"(\.\d\d)\d+")
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FILE_ONLY = {"metadata", "style"}
 
 
@@ -36,7 +37,7 @@ def drawing_of(result: Result, *, prefix: str) -> str:
         figure = Figure(figsize=WIDE_IN, layout="constrained")
         result.draw(figure)
         figure.savefig(file, format="svg", metadata={"Date": None})
-    root = ET.fromstring(file.getvalue())  # noqa: S314 - matplotlib wrote it
+    root = ET.fromstring(printable(file.getvalue().decode()))  # noqa: S314 - matplotlib wrote it
     _clean(root, prefix, _references(root))
     width, _ = figure.get_size_inches()
     root.attrib = {
@@ -47,6 +48,11 @@ def drawing_of(result: Result, *, prefix: str) -> str:
         "style": f"--inches: {width:g}",
     }
     return ET.tostring(root, encoding="unicode")
+
+
+def printable(text: str) -> str:
+    """Return a text without the characters that no page may hold, such as NUL and escapes."""
+    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def _references(root: ET.Element) -> set[str]:

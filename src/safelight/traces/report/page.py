@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from safelight import __version__
 from safelight.traces.report.data import Data
+from safelight.traces.report.drawing import printable
 
 _HERE = Path(__file__).parent
 
@@ -75,6 +76,7 @@ def html_of(page: Page) -> str:
     environment = Environment(
         autoescape=True, loader=FileSystemLoader(_HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.finalize = lambda value: printable(value) if type(value) is str else value
     style = (_HERE / "page.css").read_text(encoding="utf-8")
     template = environment.get_template("page.html.jinja")
     return template.render(page=page, style=style, generator=f"Safelight {__version__}")

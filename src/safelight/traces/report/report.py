@@ -1,65 +1,64 @@
 """A trace as a page: every analysis of every service, with figures, findings and data."""
 
+import itertools
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
 
-from safelight.traces.analyses.arrivals import arrivals
-from safelight.traces.analyses.burstiness import burstiness
-from safelight.traces.analyses.cooccurrence import cooccurrence
-from safelight.traces.analyses.gaps import gaps
 from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.reuse import reuse
 from safelight.traces.analyses.spoken import many, seconds
-from safelight.traces.analyses.working_set import working_set
 from safelight.traces.describing import Adapters, Description, Facts, describe
 from safelight.traces.parquet import write_whole
 from safelight.traces.reading import Trace
+from safelight.traces.report.contents import CONTENTS, Entry
 from safelight.traces.report.data import data_of
 from safelight.traces.report.drawing import drawing_of
 from safelight.traces.report.page import Answer, Chapter, Page, Tile, html_of
+from safelight.traces.usage import usages
 
 MOST_SERVICES = 6
 
-QUESTIONS: tuple[Callable[[pl.LazyFrame], Result], ...] = (
-    arrivals,
-    burstiness,
-    gaps,
-    cooccurrence,
-    working_set,
-    reuse,
-)
+Progress = Callable[[int, int], None]
 
 
-def write_report(trace: Trace, path: Path, *, service: str | None = None) -> None:
+def _tell_nobody(done: int, total: int) -> None:
+    """Take no notice of progress."""
+
+
+def write_report(trace: Trace, path: Path, *, service: str | None = None, on_answer: Progress = _tell_nobody) -> None:
     """Write the page.
 
     Args:
         trace: what it is about.
         path: of a file that is made or replaced.
         service: the only one to tell of; else the `MOST_SERVICES` with the most requests.
+        on_answer: is called with the number of answers so far, and of all.
 
     Raises:
         NoSuchService: if there is no request for `service`.
         BadTrace: if the trace turns out to be damaged.
         CannotWrite: if the file cannot be written.
     """
-    text = html_of(page_of(trace, service=service))
+    text = html_of(_page(trace, service, on_answer))
     write_whole(path, lambda to: to.write_text(text, encoding="utf-8"))
 
 
-def page_of(trace: Trace, *, service: str | None = None) -> Page:
-    """Return what the page shows."""
+def _page(trace: Trace, service: str | None, on_answer: Progress) -> Page:
     described = describe(trace, service=service)
     told = _services(described)
+    done, total = itertools.count(1), len(told) * len(CONTENTS)
+
+    def note() -> None:
+        on_answer(next(done), total)
+
     return Page(
         name=trace.path.name,
         path=str(trace.path),
         summary=_summary(described),
         notes=(*_notes(trace), *_left_out(described, told)),
-        chapters=[_chapter(trace, facts, number) for number, facts in enumerate(told, 1)],
+        chapters=[_chapter(trace, facts, number, note) for number, facts in enumerate(told, 1)],
     )
 
 
@@ -91,21 +90,31 @@ def _notes(trace: Trace) -> list[str]:
 
 
 def _left_out(described: Description, told: Sequence[Facts]) -> list[str]:
-    if (more := len(described.services) - len(told)) > 0:
-        return [f"{many(more, 'smaller service')} left out here; --service NAME makes a page about any one."]
-    return []
+    if not described.services:
+        return []
+    notes = []
+    if unnamed := described.whole.requests - sum(facts.requests for facts in described.services):
+        notes.append(f"{many(unnamed, 'request')} without a service left out here.")
+    if more := len(described.services) - len(told):
+        notes.append(f"{many(more, 'smaller service')} left out here; --service NAME makes a page about any one.")
+    return notes
 
 
-def _chapter(trace: Trace, facts: Facts, number: int) -> Chapter:
-    name = facts.service
+def _chapter(trace: Trace, facts: Facts, number: int, note: Callable[[], None]) -> Chapter:
+    name, anchor = facts.service, f"service-{number}"
     frame = trace.frame if name is None else trace.frame.filter(pl.col("service") == name)
-    results = [ask(frame) for ask in QUESTIONS]
-    anchor = f"service-{number}"
+    found = usages(frame)
+    results, answers = [], []
+    for entry in CONTENTS:
+        result = entry.ask(frame, found)
+        results.append(result)
+        answers.append(_answer(trace, name, entry, result, f"{anchor}-{result.name}"))
+        note()
     return Chapter(
         anchor=anchor,
         title="All requests" if name is None else f"Service {name}",
-        tiles=list(_tiles(facts)),
-        answers=[_answer(trace, name, result, f"{anchor}-{result.name}") for result in results],
+        tiles=[*_tiles(facts), *_routing_tiles(results)],
+        answers=answers,
     )
 
 
@@ -126,16 +135,33 @@ def _adapter_tiles(kind: str, adapters: Adapters, requests: int) -> list[Tile]:
     return [*distinct, Tile(label=f"{kind} per request", value=f"{adapters.invocations / requests:.2f}")]
 
 
-def _answer(trace: Trace, service: str | None, result: Result, anchor: str) -> Answer:
+def _routing_tiles(results: Sequence[Result]) -> list[Tile]:
+    """Return what a request loads as it was routed, and what it would by affinity."""
+    tables = [result.table for result in results if result.name == "routing" and not result.table.is_empty()]
+    return [
+        Tile(label=f"LoRA loads per request, {words}", value=f"{row['lora_loads_per_request']:.2f}")
+        for table in tables
+        for routing, words in (("recorded", "as routed"), ("affinity", "by affinity"))
+        for row in table.filter(routing=routing).head(1).iter_rows(named=True)
+    ]
+
+
+def _answer(trace: Trace, service: str | None, entry: Entry, result: Result, anchor: str) -> Answer:
     is_answered = not result.table.is_empty()
-    of_service = [] if service is None else ["--service", service]
     csv = f"{result.name}.csv"
-    command = ["safelight", "trace", result.name, str(trace.path), *of_service, "--csv", csv]
     return Answer(
         anchor=anchor,
         title=result.title,
         findings=result.findings,
         drawing=drawing_of(result, prefix=anchor) if is_answered else None,
         data=data_of(result.table, file_name=csv) if is_answered else None,
-        command=shlex.join(command),
+        command=_command(trace, service, entry, csv),
     )
+
+
+def _command(trace: Trace, service: str | None, entry: Entry, csv: str) -> str:
+    name, *options = entry.command
+    if name == "published":
+        return shlex.join(["safelight", "trace", name, str(trace.path), "-o", "published"])
+    of_service = [] if service is None else ["--service", service]
+    return shlex.join(["safelight", "trace", name, str(trace.path), *of_service, *options, "--csv", csv])

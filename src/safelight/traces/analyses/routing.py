@@ -1,0 +1,132 @@
+"""What other routing, and fewer instances, would make of the same requests."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from safelight.traces.analyses.result import Result
+from safelight.traces.analyses.spoken import many, seconds
+from safelight.traces.analyses.style import INK, SERIES, label_ends, panel
+from safelight.traces.analyses.unanswered import unanswered
+from safelight.traces.analyses.windows import span_of
+from safelight.traces.routing.policies import POLICIES, Policy, affinity
+from safelight.traces.routing.traffic import Traffic, traffic_of
+from safelight.traces.routing.trial import WhatIf, measured
+from safelight.traces.usage import Usage, usages
+
+NAME, TITLE = "routing", "Other routing, and fewer instances"
+
+RECORDED = "recorded"
+HALVINGS = 4
+WITHOUT_INSTANCES = 16
+"""Where the trace does not tell how many instances there were, as many and halves of them are tried."""
+
+
+def routing(frame: pl.LazyFrame, what_if: WhatIf | None = None) -> Result:
+    """Route the requests of a service by several rules, and replay the caches of the instances that get them.
+
+    Rules see how many requests an instance has not finished; they know of the work, but not of the loads to come.
+
+    Args:
+        frame: requests of one service, in order of arrival.
+        what_if: `WhatIf()` if not given.
+    """
+    what_if = what_if or WhatIf()
+    if span_of(frame) is None:
+        return unanswered(NAME, TITLE, "No request tells when it arrived, so none can be routed.")
+    (usage,) = usages(frame)
+    if not {*usage.controlnets.ids.names, *usage.loras.ids.names} - {None}:
+        return unanswered(
+            NAME, TITLE, "No request names an adapter, so it cannot be told what routing changes about loads."
+        )
+    traffic = traffic_of(frame, work_s=what_if.work_s)
+    table = pl.DataFrame(list(_rows(usage, traffic, what_if)))
+    findings = tuple(_findings(table, traffic, what_if))
+    return Result(name=NAME, title=TITLE, table=table, findings=findings, draw=lambda figure: _draw(figure, table))
+
+
+def _rows(usage: Usage, traffic: Traffic, what_if: WhatIf) -> Iterator[dict[str, str | int | float | None]]:
+    known = _recorded(usage)
+    if known:
+        chosen = usage.instances.codes.astype(np.int64)
+        yield {"routing": RECORDED, **measured(usage, traffic, chosen, known, what_if)}
+    policies: dict[str, Policy] = {**POLICIES, "affinity": partial(affinity, bound=what_if.bound)}
+    for name, choose in policies.items():
+        for instances in what_if.instances or _halves(known or WITHOUT_INSTANCES):
+            yield {"routing": name, **measured(usage, traffic, choose(traffic, instances), instances, what_if)}
+
+
+def _recorded(usage: Usage) -> int:
+    """Return how many instances the trace tells."""
+    names = usage.instances.names
+    return 0 if list(names) == [None] else len(names)
+
+
+def _halves(instances: int) -> list[int]:
+    return sorted({max(1, round(instances / 2**halvings)) for halvings in range(HALVINGS + 1)}, reverse=True)
+
+
+def _findings(table: pl.DataFrame, traffic: Traffic, what_if: WhatIf) -> Iterator[str]:
+    rows = sorted(table.iter_rows(named=True), key=_lost_s)
+    tried = [row for row in rows if row["routing"] != RECORDED]
+    recorded = next((row for row in rows if row["routing"] == RECORDED), None)
+    if recorded:
+        yield f"As recorded, on {many(recorded['instances'], 'instance')}, {_told(recorded)}."
+    most = max(row["instances"] for row in tried)
+    best, *_, worst = [row for row in tried if row["instances"] == most]
+    yield f"On {many(most, 'instance')}, {best['routing']} loses least: {_told(best)}."
+    yield f"With {worst['routing']}, which loses most, it loses {seconds(_lost_s(worst))}."
+    if recorded and (enough := [row for row in tried if _lost_s(row) <= _lost_s(recorded)]):
+        few = min(enough, key=lambda row: row["instances"])
+        yield f"With {few['routing']}, {many(few['instances'], 'instance')} would lose no more than was recorded."
+    yield _assumed(traffic, what_if)
+
+
+def _told(row: dict[str, Any]) -> str:
+    loads = f"{row['lora_loads_per_request']:.3g} LoRAs and {row['controlnet_loads_per_request']:.3g} ControlNets"
+    waits = seconds(row["wait_s_per_request"])
+    return f"a request loads {loads} and loses {seconds(_lost_s(row))}, {waits} of it waiting for others"
+
+
+def _lost_s(row: dict[str, Any]) -> float:
+    return float(row["load_s_per_request"] + row["wait_s_per_request"])
+
+
+def _assumed(traffic: Traffic, what_if: WhatIf) -> str:
+    busy = ""
+    if length_s := float(traffic.arrivals_s[-1] - traffic.arrivals_s[0]):
+        busy = f", so that work without loads would keep {traffic.work_s.sum() / length_s:.3g} instances busy"
+    of_lora, of_controlnet = (seconds(what_if.load_s[kind]) for kind in ("loras", "controlnets"))
+    return (
+        f"Caches are LRU with {what_if.size:,} places for each kind; they load a LoRA in {of_lora}, a "
+        f"ControlNet in {of_controlnet}. A request that does not "
+        f"tell its duration takes {seconds(what_if.work_s)}{busy}."
+    )
+
+
+def _draw(figure: Figure, table: pl.DataFrame) -> None:
+    lost = (pl.col("load_s_per_request") + pl.col("wait_s_per_request")).alias("lost_s")
+    shown = table.with_columns(lost).sort("instances")
+    panels = {"lora_loads_per_request": "LoRA loads per request", "lost_s": "seconds per request, loads and waits"}
+    for number, (column, label) in enumerate(panels.items(), 1):
+        _draw_panel(panel(figure, place=(1, 2, number), x="instances", y=label), shown, column)
+
+
+def _draw_panel(axes: Axes, table: pl.DataFrame, column: str) -> None:
+    for name, color in zip(POLICIES, SERIES, strict=False):
+        rows = table.filter(routing=name)
+        axes.semilogx(rows["instances"], rows[column], "o-", base=2, color=color, markersize=4)
+    axes.set_ylim(bottom=0)
+    counts = table["instances"].unique().sort().to_list()
+    axes.set_xticks(counts, [f"{count:,}" for count in counts])
+    label_ends(axes, list(POLICIES))
+    for instances, value in table.filter(routing=RECORDED).select("instances", column).rows():
+        axes.plot(instances, value, "D", color=INK, markersize=5)
+        axes.annotate(
+            RECORDED, (instances, value), (-8, 0), textcoords="offset points", ha="right", va="center", fontsize=8.5
+        )
