@@ -111,6 +111,17 @@ def test_a_trace_that_tells_only_arrivals_has_answers_and_figures():
     assert all(figure_bytes(result, "svg") for result in results.values())
 
 
+def test_uses_without_a_name_are_told():
+    rows = [
+        {"timestamp": 0, "ip": "1", "scene_id": "A", "base_model_id": "m", "controlnets": [], "loras": [None, None]}
+    ]
+    services = usages(trace_of(rows))
+    told = "Service A: 2 LoRA uses without a name count as one and the same."
+    assert told in loading(services, policy=LRU, sizes=[1]).findings
+    assert told in instances(services).findings
+    assert popularity(services).findings == ("Service A names no ControlNets.", "Service A names no LoRAs.")
+
+
 def test_equal_results_give_equal_files():
     rows = [{"timestamp": 0, "ip": "1", "scene_id": "A", "base_model_id": "m", "controlnets": ["x"], "loras": ["y"]}]
     for form in FORMATS:

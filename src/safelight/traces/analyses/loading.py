@@ -8,6 +8,7 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from safelight.traces.analyses.nameless import nameless
 from safelight.traces.analyses.result import Result
 from safelight.traces.analyses.service_panels import service_panels
 from safelight.traces.analyses.spoken import many, share
@@ -43,7 +44,10 @@ def loading(
         name="adapters",
         title=f"Adapters loaded for each request, with {policy.title} caches",
         table=pl.concat(tables),
-        findings=tuple(_finding(usage, table) for usage, table in zip(services, tables, strict=True)),
+        findings=(
+            *(_finding(usage, table) for usage, table in zip(services, tables, strict=True)),
+            *nameless(services),
+        ),
         draw=lambda figure: _draw(figure, services, tables),
     )
 
