@@ -72,6 +72,13 @@ def test_loads_are_those_of_a_literal_replay(rows, policy):
             assert found[f"{column}_per_request"].to_list() == [loads / requests for loads in literal]
 
 
+@given(rows=ROWS, policy=st.sampled_from([LRU, LFU]))
+def test_loads_are_the_same_whether_streams_are_replayed_in_one_go_or_not(rows, policy):
+    services = usages(trace_of(rows))
+    alone, together = (loading(services, policy=policy, sizes=[1, 2, 5], most_together=most) for most in (0, 1000))
+    assert alone.table.equals(together.table)
+
+
 @given(rows=ROWS)
 def test_instances_are_told_with_their_requests_and_distinct_adapters(rows):
     table = instances(usages(trace_of(rows))).table
@@ -102,6 +109,17 @@ def test_a_trace_that_tells_only_arrivals_has_answers_and_figures():
     assert results["counting"].findings[0] == "The trace has 2 requests at 1 instance."
     assert results["adapters_LRU"].table["lora_loads"].to_list() == [0] * 10
     assert all(figure_bytes(result, "svg") for result in results.values())
+
+
+def test_uses_without_a_name_are_told():
+    rows = [
+        {"timestamp": 0, "ip": "1", "scene_id": "A", "base_model_id": "m", "controlnets": [], "loras": [None, None]}
+    ]
+    services = usages(trace_of(rows))
+    told = "Service A: 2 LoRA uses without a name count as one and the same."
+    assert told in loading(services, policy=LRU, sizes=[1]).findings
+    assert told in instances(services).findings
+    assert popularity(services).findings == ("Service A names no ControlNets.", "Service A names no LoRAs.")
 
 
 def test_equal_results_give_equal_files():

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from safelight.traces.analyses.nameless import nameless
 from safelight.traces.analyses.result import Result
 from safelight.traces.analyses.service_panels import shown
 from safelight.traces.analyses.spoken import many, share, short
@@ -73,6 +74,7 @@ def caching(services: Sequence[Usage], caches: Caches) -> Result:
                 for sentence in _findings(usage, table, caches)
             ),
             *_left_out(caches, tables),
+            *nameless(services, [caches.adapters]),
         ),
         draw=lambda figure: _draw(figure, services, tables, caches),
     )

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import polars as pl
 from matplotlib.figure import Figure
 
+from safelight.traces.analyses.nameless import nameless
 from safelight.traces.analyses.result import Result
 from safelight.traces.analyses.service_panels import service_panels
 from safelight.traces.analyses.spoken import many, share
@@ -25,8 +26,9 @@ def instances(services: Sequence[Usage]) -> Result:
         name="instances",
         title="Different LoRAs that each instance meets",
         table=pl.concat(tables),
-        findings=tuple(
-            sentence for usage, table in zip(services, tables, strict=True) for sentence in _findings(usage, table)
+        findings=(
+            *(words for usage, table in zip(services, tables, strict=True) for words in _findings(usage, table)),
+            *nameless(services),
         ),
         draw=lambda figure: _draw(figure, services, tables),
     )

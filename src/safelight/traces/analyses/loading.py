@@ -1,13 +1,14 @@
 """How many adapters instances load, with caches of so many places."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from safelight.traces.analyses.nameless import nameless
 from safelight.traces.analyses.result import Result
 from safelight.traces.analyses.service_panels import service_panels
 from safelight.traces.analyses.spoken import many, share
@@ -18,8 +19,13 @@ from safelight.traces.caches.policy import Capacities, Policy, hits_of
 from safelight.traces.caches.stream import Stream, joined, stream_of
 from safelight.traces.usage import Usage
 
+MOST_TOGETHER = 10_000_000
+"""Short streams are replayed faster in one go; long ones take less memory one after the other."""
 
-def loading(services: Sequence[Usage], *, policy: Policy, sizes: Sequence[int]) -> Result:
+
+def loading(
+    services: Sequence[Usage], *, policy: Policy, sizes: Sequence[int], most_together: int = MOST_TOGETHER
+) -> Result:
     """Count the loads of each service's instances, each of which has one cache for ControlNets and one for LoRAs.
 
     Caches start empty, and a request looks up its adapters in the order of its lists, nulls in them too. Each that is
@@ -30,32 +36,45 @@ def loading(services: Sequence[Usage], *, policy: Policy, sizes: Sequence[int]) 
         services: whose requests.
         policy: what both caches keep.
         sizes: adapters that either cache holds.
+        most_together: how many accesses are replayed in one go at most.
     """
-    streams = [stream_of(usage, kind) for usage in services for kind in KINDS]
-    hits = hits_of(policy, joined(streams), Capacities(sizes=sizes))
-    ends = np.cumsum([len(stream.keys) for stream in streams])
-    missed = np.split(np.logical_not(hits, out=hits), ends[:-1], axis=1)
-    tables = [
-        _rows(usage, policy, sizes, streams[place : place + len(KINDS)], missed[place : place + len(KINDS)])
-        for usage, place in zip(services, itertools.count(step=len(KINDS)), strict=False)
-    ]
+    replayed = _replayed(services, policy, sizes, most_together)
+    tables = [_rows(usage, policy, sizes, replayed) for usage in services]
     return Result(
         name="adapters",
         title=f"Adapters loaded for each request, with {policy.title} caches",
         table=pl.concat(tables),
-        findings=tuple(_finding(usage, table) for usage, table in zip(services, tables, strict=True)),
+        findings=(
+            *(_finding(usage, table) for usage, table in zip(services, tables, strict=True)),
+            *nameless(services),
+        ),
         draw=lambda figure: _draw(figure, services, tables),
     )
 
 
-def _rows(
-    usage: Usage, policy: Policy, sizes: Sequence[int], streams: Sequence[Stream], missed: Sequence[Hits]
-) -> pl.DataFrame:
-    controlnets, loras = (misses.sum(axis=1) for misses in missed)
+def _replayed(
+    services: Sequence[Usage], policy: Policy, sizes: Sequence[int], most_together: int
+) -> Iterator[tuple[Stream, Hits]]:
+    """Give what misses, (sizes, accesses), for each service's ControlNets and then its LoRAs."""
+    streams = (stream_of(usage, kind) for usage in services for kind in KINDS)
+    capacities = Capacities(sizes=sizes)
+    if sum(len(usage.lists(kind).ids.codes) for usage in services for kind in KINDS) > most_together:
+        yield from ((stream, ~hits_of(policy, stream, capacities)) for stream in streams)
+        return
+    together = list(streams)
+    missed = ~hits_of(policy, joined(together), capacities)
+    ends = np.cumsum([len(stream.keys) for stream in together])
+    yield from zip(together, np.split(missed, ends[:-1], axis=1), strict=True)
+
+
+def _rows(usage: Usage, policy: Policy, sizes: Sequence[int], replayed: Iterator[tuple[Stream, Hits]]) -> pl.DataFrame:
+    loads = []
     needs_load = np.zeros((len(sizes), usage.requests), np.bool_)
-    for stream, misses in zip(streams, missed, strict=True):
-        for row, missing in zip(needs_load, misses, strict=True):
+    for stream, missed in itertools.islice(replayed, len(KINDS)):
+        loads.append(missed.sum(axis=1))
+        for row, missing in zip(needs_load, missed, strict=True):
             row[stream.requests[missing]] = True
+    controlnets, loras = loads
     return pl.DataFrame(
         {
             "size": pl.Series(sizes, dtype=pl.Int64),

@@ -44,7 +44,7 @@ def popularity(services: Sequence[Usage]) -> Result:
         name="popularity",
         title="How few adapters most uses fall on",
         table=pl.concat([_rows(usage, each) for usage, each in pairs]),
-        findings=tuple(sentence for usage, each in pairs if len(each.uses) for sentence in _findings(usage, each)),
+        findings=tuple(sentence for usage, each in pairs for sentence in _findings(usage, each)),
         draw=lambda figure: _draw(figure, services, ranked),
     )
 
@@ -76,6 +76,9 @@ def _rows(usage: Usage, ranked: Ranked) -> pl.DataFrame:
 
 def _findings(usage: Usage, ranked: Ranked) -> Iterator[str]:
     uses, title = ranked.uses, KINDS[ranked.kind]
+    if not len(uses):
+        yield f"{usage.subject} names no {title}s."
+        return
     shares, so_far = uses / uses.sum(), np.cumsum(uses) / uses.sum()
     top = min(5, len(uses))
     yield (

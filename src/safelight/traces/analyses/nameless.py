@@ -1,0 +1,20 @@
+"""Adapters of which a trace only tells that they were there."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from safelight.traces.analyses.spoken import many
+from safelight.traces.analyses.uses import KINDS
+from safelight.traces.schema import AdapterColumn
+from safelight.traces.usage import Usage
+
+
+def nameless(services: Sequence[Usage], kinds: Sequence[AdapterColumn] = tuple(KINDS)) -> Iterator[str]:
+    """Say how many uses tell no name, and that caches take all of them for the same adapter."""
+    for usage in services:
+        for kind in kinds:
+            ids = usage.lists(kind).ids
+            if ids.names and ids.names[-1] is None:
+                uses = int(np.count_nonzero(ids.codes == len(ids.names) - 1))
+                yield f"{usage.subject}: {many(uses, f'{KINDS[kind]} use')} without a name count as one and the same."
