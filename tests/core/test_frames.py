@@ -72,7 +72,7 @@ adapter_specs = st.builds(
 uses = st.builds(AdapterUse, name=words, scale=st.floats(allow_nan=False))
 controls = st.builds(ControlUse, name=words, scale=st.floats(allow_nan=False), image=pixels)
 starts = st.one_of(
-    st.builds(PictureStart, image=pixels, mask=st.binary(max_size=100)),
+    st.builds(PictureStart, image=pixels, mask=st.none() | st.binary(max_size=100)),
     st.builds(LatentsStart, file=st.binary(max_size=100)),
 )
 requests = st.builds(

@@ -131,7 +131,7 @@ def _painted(request: ImageRequest) -> Pixels:
         return _grey(request.width, request.height)
     image, mask = request.start.image, request.start.mask
     levels = bytearray(image.rgb)
-    for place, level in enumerate(mask):
+    for place, level in enumerate(mask or b""):
         if level == PAINTED:
             levels[3 * place : 3 * place + 3] = [GREY] * 3
     return Pixels(width=image.width, height=image.height, rgb=bytes(levels))

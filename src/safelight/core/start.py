@@ -12,15 +12,15 @@ class PictureStart(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A picture of the size to be painted, whose latents are noised (SDEdit; Meng et al., ICLR 2022).
 
     Attributes:
-        mask: `height * width` bytes, row by row, `PAINTED` or `KEPT`; without any, all is painted anew.
+        mask: `height * width` bytes, row by row, `PAINTED` or `KEPT`; without one, all is painted anew.
     """
 
     image: Pixels
-    mask: bytes = b""
+    mask: bytes | None = None
 
     def emptied(self) -> "PictureStart":
         """Return what is left of it without its bytes."""
-        return PictureStart(image=self.image.emptied())
+        return PictureStart(image=self.image.emptied(), mask=None if self.mask is None else b"")
 
 
 class LatentsStart(msgspec.Struct, frozen=True, kw_only=True, tag=True):

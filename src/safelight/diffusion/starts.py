@@ -64,7 +64,7 @@ def begin_from(family: Family, request: ImageRequest, schedule: Schedule, *, wei
             latents = family.encode_picture(image, _noise(shape, luck)).cpu()
             noise = _noise(shape, luck)
             noised = alpha * latents + sigma * noise
-            if not mask:
+            if mask is None:
                 return Beginning(latent=noised)
             kept = Kept(latents=latents, noise=noise, mask=_at_places(mask, request, shape))
             is_anew = request.first_step == 0

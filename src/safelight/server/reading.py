@@ -32,7 +32,7 @@ class Source:
 
     def fitted(self, size: tuple[int, int]) -> PictureStart:
         """Return it in `size` (width, height)."""
-        mask = b"" if self.mask is None else self.mask.resize(size, Image.Resampling.NEAREST).tobytes()
+        mask = None if self.mask is None else self.mask.resize(size, Image.Resampling.NEAREST).tobytes()
         return PictureStart(image=fit(self.picture, size), mask=mask)
 
 

@@ -5,6 +5,8 @@ from typing import Literal
 import msgspec
 
 from safelight.core.outcome import Outcome
+from safelight.core.request import ImageRequest
+from safelight.core.start import PictureStart
 
 
 class Adapter(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +35,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_
     width: int | None = None
     height: int | None = None
     steps: int | None = None
+    strength: float | None = None
     frames: int | None = None
     images: int | None = None
     guidance_scale: float | None = None
@@ -45,6 +48,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_
     queue_s: float | None = None
     compute_s: float | None = None
     retries: int | None = None
+    steps_without_loras: int | None = None
 
 
 def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s: float = 0.0) -> Row:
@@ -61,7 +65,7 @@ def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s:
         origin=origin,
         arrival_s=epoch_s + request.arrived_s,
         instance=outcome.worker,
-        task="text-to-image",
+        task=_task(request),
         base_model=request.model,
         controlnets=tuple(Adapter(name=use.name, scale=use.scale) for use in request.controls),
         loras=tuple(Adapter(name=use.name, scale=use.scale) for use in request.loras),
@@ -70,6 +74,7 @@ def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s:
         width=request.width,
         height=request.height,
         steps=request.steps,
+        strength=None if request.start is None else request.steps_to_run / request.steps,
         images=1,
         guidance_scale=request.guidance_scale,
         sampler=request.sampler,
@@ -81,4 +86,11 @@ def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s:
         queue_s=outcome.queue_s,
         compute_s=outcome.compute_s,
         retries=outcome.retries,
+        steps_without_loras=outcome.steps_without_loras,
     )
+
+
+def _task(request: ImageRequest) -> str:
+    if not isinstance(request.start, PictureStart):
+        return "text-to-image"
+    return "image-to-image" if request.start.mask is None else "inpainting"

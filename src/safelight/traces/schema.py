@@ -19,6 +19,7 @@ stand as their source has them.
 | `prompt_id` | a prompt's name or number in a collection that the source refers to |
 | `width`, `height` | pixels |
 | `steps` | denoising steps |
+| `strength` | share of the steps that are run, of a picture that starts from another |
 | `frames` | of a video |
 | `images` | pictures that one request asks for |
 | `guidance_scale`, `sampler`, `seed` | as asked for |
@@ -29,6 +30,7 @@ stand as their source has them.
 | `queue_s` | seconds from arrival to the start of work |
 | `compute_s` | seconds of work |
 | `retries` | attempts lost before |
+| `steps_without_loras` | steps that ran while its LoRAs were still being loaded |
 
 A list of adapters that is null is unknown or absent, one that is empty says that there are none. Within a list, an
 adapter whose name is null is one of which the source tells that it was there, but not which: the Katz trace has such
@@ -71,6 +73,7 @@ SCHEMA = pl.Schema(
         "width": pl.Int32(),
         "height": pl.Int32(),
         "steps": pl.Int32(),
+        "strength": pl.Float64(),
         "frames": pl.Int32(),
         "images": pl.Int32(),
         "guidance_scale": pl.Float64(),
@@ -83,12 +86,13 @@ SCHEMA = pl.Schema(
         "queue_s": pl.Float64(),
         "compute_s": pl.Float64(),
         "retries": pl.Int32(),
+        "steps_without_loras": pl.Int32(),
     }
 )
 
 NOT_NEGATIVE = (
     *("arrival_s", "width", "height", "steps", "frames", "images"),
-    *("deadline_s", "duration_s", "queue_s", "compute_s", "retries"),
+    *("deadline_s", "duration_s", "queue_s", "compute_s", "retries", "steps_without_loras"),
 )
 """Numbers that must be finite and at least 0 where they are known."""
 
