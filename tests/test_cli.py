@@ -192,6 +192,7 @@ def test_every_option_reaches_the_server(server, tmp_path, capsys):
         "file": output,
         "model": "null-small",
         "steps": 3,
+        "steps_run": 3,
         "steps_without_loras": 0,
         "sampler": "ddim",
         "seed": 7,

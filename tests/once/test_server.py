@@ -17,7 +17,16 @@ from safelight.once.server import (
     withdraw_adapter,
 )
 
-ORIGIN = {"model": "m", "steps": 4, "seed": 7, "sampler": "euler", "queue_s": 0.5, "compute_s": 1.5, "more": None}
+ORIGIN = {
+    "model": "m",
+    "steps": 4,
+    "steps_run": 4,
+    "seed": 7,
+    "sampler": "euler",
+    "queue_s": 0.5,
+    "compute_s": 1.5,
+    "more": None,
+}
 PARTIAL = {"type": "image_generation.partial_image", "partial_image_index": 0, "b64_json": ""}
 COMPLETED = {
     "type": "image_generation.completed",

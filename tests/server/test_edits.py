@@ -3,7 +3,9 @@
 import base64
 import io
 import json
+import random
 
+import numpy as np
 import openai
 import pytest
 from PIL import Image
@@ -109,6 +111,29 @@ def test_a_photograph_is_turned_upright(http):
     assert (picture.getpixel((32, 5)), picture.getpixel((32, 60))) == ((0, 0, 0), (255, 255, 255))
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_an_odd_exif_block_is_no_reason_to_fail(http, kind):
+    for number in range(40):
+        luck = random.Random(number)
+        file = io.BytesIO()
+        SOURCE.save(file, kind, exif=b"Exif\0\0" + luck.choice((b"II*\0", b"MM\0*")) + luck.randbytes(60))
+        url = f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
+        assert edit(http, image=url, num_inference_steps=1).status_code in {200, 400}
+
+
+def test_a_picture_of_sixteen_bits_keeps_its_shades(http):
+    ramp = Image.fromarray(np.tile(np.linspace(0, 65535, 64).astype(np.uint16), (64, 1)))
+    (picture,) = opened(edit(http, image=data_url(ramp)))
+    assert [picture.getpixel((place, 9))[0] for place in (0, 32, 63)] == [0, 129, 255]
+
+
+def test_small_strengths_show_previews_too(client):
+    stream = client.images.edit(
+        image=file_of(SOURCE), prompt="x", stream=True, partial_images=2, extra_body={"strength": 0.12}
+    )
+    assert [event.type for event in stream].count("image_edit.partial_image") == 2
+
+
 def test_pictures_that_are_read_count_as_tokens(http):
     usage = edit(http, prompt="one two", n=2).json()["usage"]
     assert usage["input_tokens_details"] == {"image_tokens": 32, "text_tokens": 2}
@@ -207,11 +232,24 @@ def test_half_a_form_is_refused_and_the_server_goes_on(http, content):
     assert edit(http).status_code == 200
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[]", b'{"prompt": 1}', b""])
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"\xff\xfe", b"[]", b'{"prompt": 1}', b"", b"[" * 200_000, b'{"seed": ' + b"9" * 5000 + b"}"],
+    ids=lambda content: repr(content[:12]),
+)
 def test_half_a_document_is_refused(http, content):
     answer = http.post(ROUTE, content=content, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["error"]["message"]
+
+
+def test_a_form_without_its_end_is_refused(http):
+    form = http.build_request("POST", ROUTE, data={"prompt": "x"}, files={"image": file_of(SOURCE)})
+    form.read()
+    headers = {"content-type": form.headers["content-type"]}
+    assert http.post(ROUTE, content=form.content, headers=headers).status_code == 200
+    answer = http.post(ROUTE, content=form.content[:-30], headers=headers)
+    assert (answer.status_code, "its end is missing" in answer.json()["error"]["message"]) == (400, True)
 
 
 def test_more_files_than_pictures_may_be_are_refused(http):

@@ -125,6 +125,7 @@ def _report(painted: Painted, output: Path, *, as_json: bool) -> None:
         "file": str(output),
         "model": painted.model,
         "steps": painted.steps,
+        "steps_run": painted.steps_run,
         "steps_without_loras": painted.steps_without_loras,
         "sampler": painted.sampler,
         "seed": painted.seed,
@@ -134,6 +135,8 @@ def _report(painted: Painted, output: Path, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(facts))
     else:
-        print("{file}: {model}, {steps} steps of {sampler}, seed {seed}, {seconds} s by {painted_by}".format(**facts))
+        told = str(painted.steps) if painted.steps_run == painted.steps else f"{painted.steps_run} of {painted.steps}"
+        words = "{file}: {model}, {told} steps of {sampler}, seed {seed}, {seconds} s by {painted_by}"
+        print(words.format(told=told, **facts))
         if painted.steps_without_loras:
             print(f"Its LoRAs were still being loaded in the first {painted.steps_without_loras} steps.")

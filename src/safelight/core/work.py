@@ -14,12 +14,14 @@ class PausedRow(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         steps_run: how many steps it has run, `steps_without_loras` of them without its LoRAs.
         lacks_loras: whether it still has to get them.
+        compute_s: seconds of encoding and ticks that it has taken part in.
         file: its latents.
     """
 
     steps_run: int
     steps_without_loras: int = 0
     lacks_loras: bool = False
+    compute_s: float = 0.0
     file: bytes
 
 

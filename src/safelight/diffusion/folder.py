@@ -100,7 +100,7 @@ def has_numbers(folder: Path, tensor: str) -> bool:
 
 
 def fingerprint(folder: Path) -> str:
-    """Return a name for the weights below `folder`, the same for equal weights and another for others."""
+    """Return a name for the weights below `folder`, by the sizes, beginnings and ends of their files."""
     digest = hashlib.sha256()
     for file in sorted(folder.rglob("*.safetensors")):
         size = file.stat().st_size

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -127,6 +128,8 @@ class LatentsFile:
         wrong = [tuple(tensor.shape) for tensor in self.tensors.values() if tuple(tensor.shape) != shape]
         if wrong:
             raise LatentsFileError(f"its latents are of shape {wrong[0]}, the request's of shape {shape}")
+        if not all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in self.tensors.values()):
+            raise LatentsFileError("its latents are not all finite numbers in single precision")
         if kind == "row" and header.request != digest_of(request):
             raise LatentsFileError("it is a row of another request")
 

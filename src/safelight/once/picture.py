@@ -18,6 +18,7 @@ class Painted:
     by: str
     model: str
     steps: int
+    steps_run: int
     steps_without_loras: int
     seed: int
     sampler: str

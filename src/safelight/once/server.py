@@ -64,6 +64,7 @@ class _Origin(msgspec.Struct):
 
     model: str
     steps: int
+    steps_run: int
     seed: int
     sampler: str
     queue_s: float
@@ -194,6 +195,7 @@ def _follow(events: Iterable[_Event], *, url: str, progress: Progress) -> Painte
                 by=url,
                 model=event.safelight.model,
                 steps=event.safelight.steps,
+                steps_run=event.safelight.steps_run,
                 steps_without_loras=sum(picture.steps_without_loras for picture in event.safelight.images),
                 seed=event.safelight.seed,
                 sampler=event.safelight.sampler,

@@ -11,7 +11,7 @@ import msgspec
 from pydantic import ValidationError
 
 from safelight.adapters.registry import handle_of
-from safelight.core.adapter import AdapterSpec, ControlUse
+from safelight.core.adapter import AdapterSpec
 from safelight.core.errors import AdapterFileError, RequestError, UnknownAdapter, WorkFailed
 from safelight.core.frames import decode_event, frame, read_body
 from safelight.core.request import ImageRequest
@@ -31,8 +31,8 @@ from safelight.core.work import (
 from safelight.once.picture import Body, Painted, Progress
 from safelight.server.complaints import describe
 from safelight.server.images import encode
-from safelight.server.orders import Order, find_model, specify
-from safelight.server.reading import read_controls, read_sources
+from safelight.server.order_desk import requests_of
+from safelight.server.orders import find_model
 from safelight.server.wire import EditRequest, GenerationRequest
 
 FIRST = 1
@@ -73,13 +73,12 @@ def paint_here(body: Body, *, argv: Sequence[str], adapters: Mapping[str, Path],
         WorkFailed: if the worker gives it up, or dies.
     """
     wanted = _checked(body)
-    controls = read_controls(wanted.controls or ())
-    names = [*(use.name for use in wanted.uses), *(use.name for use in controls)]
+    names = [*(use.name for use in wanted.uses), *(choice.name for choice in wanted.controls or ())]
     paths = {name: _path_of(name, adapters) for name in names}
     with _started(argv) as worker:
         events = worker.events()
         model = find_model(wanted.model, {spec.name: spec for spec in _ready(events).models})
-        (request,) = specify(_order(wanted, controls), model, arrived_s=0.0)
+        (request,) = requests_of(wanted, model, arrived_s=0.0)
         for name, path in paths.items():
             _add(worker, events, name, path)
         worker.tell(Run(job=Job(request=_bound(request))))
@@ -132,13 +131,6 @@ def _path_of(name: str, adapters: Mapping[str, Path]) -> Path:
     return adapters[name]
 
 
-def _order(wanted: GenerationRequest, controls: tuple[ControlUse, ...]) -> Order:
-    if not isinstance(wanted, EditRequest):
-        return Order(prompt=wanted.prompt, options=wanted, controls=controls)
-    sources = read_sources(wanted.image, wanted.mask, param="image")
-    return Order(prompt=wanted.prompt, options=wanted, controls=controls, sources=sources, strength=wanted.strength)
-
-
 def _checked(body: Body) -> GenerationRequest:
     kind = EditRequest if "image" in body else GenerationRequest
     try:
@@ -167,6 +159,7 @@ def _painted(request: ImageRequest, finished: Finished, wanted: GenerationReques
         by="this machine",
         model=request.model,
         steps=request.steps,
+        steps_run=request.steps_to_run,
         steps_without_loras=finished.steps_without_loras,
         seed=request.seed,
         sampler=request.sampler,

@@ -43,7 +43,7 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     """Return the application; its lifespan starts and ends the workers. Raises CannotServe."""
     check_bind(settings)
     log = log or make_log()
-    outcomes = OutcomeLog(settings.outcomes, epoch_s=MonotonicClock().epoch_s())
+    outcomes = OutcomeLog(settings.outcomes, epoch_s=MonotonicClock().epoch_s(), log=log)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

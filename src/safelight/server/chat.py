@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from safelight.core.errors import RequestError
 from safelight.core.model import ModelSpec
+from safelight.core.request import ImageRequest
 from safelight.server.chat_wire import (
     ChatAnswer,
     ChatMetrics,
@@ -24,6 +25,7 @@ from safelight.server.fields import MAX_PROMPT_CHARACTERS
 from safelight.server.images import png_data_url
 from safelight.server.orders import Order, find_model, specify
 from safelight.server.painting import Painted, Painter, provenance_of, unix_now, usage_of
+from safelight.server.reading import read_controls, read_sources
 from safelight.server.replies import IdempotencyKey, make_answer, repeatable, reply
 from safelight.server.responses import PAINTING, errors
 from safelight.server.service import TheService
@@ -43,25 +45,33 @@ async def complete_chat(
     body: ChatRequest, request: Request, service: TheService, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Paint the last user message, from the picture in it if there is one; the answer's content is a PNG data URL."""
-    options = _options(body)
-    order = Order(
-        prompt=_prompt(body),
-        options=options,
-        model=body.model,
-        pictures=body.n or 1,
-        width=options.width,
-        height=options.height,
-        controls=await service.encoder.read_controls(options.controls or ()),
-        sources=await service.encoder.read_sources(_pictures(body), None, param="image_url"),
-        strength=options.strength,
-    )
-    # From here to the answer in the making nothing waits, so that a repetition finds it.
+    options, prompt, pictures = _options(body), _prompt(body), _pictures(body)
     name = repeatable(request, idempotency_key, body)
     if name is not None and (known := service.answers.find(name)) is not None:
         return await reply(request, known, is_stream=False, is_replay=True)
     service.hub.check_open()
-    model = find_model(order.model, service.hub.models)
-    tickets = service.hub.submit(specify(order, model, arrived_s=service.hub.now_s))
+    model = find_model(body.model, service.hub.models)
+    arrived_s = service.hub.now_s
+
+    def requests_of() -> tuple[ImageRequest, ...]:
+        order = Order(
+            prompt=prompt,
+            options=options,
+            model=body.model,
+            pictures=body.n or 1,
+            width=options.width,
+            height=options.height,
+            controls=read_controls(options.controls or ()),
+            sources=read_sources(pictures, None, param="image_url"),
+            strength=options.strength,
+        )
+        return specify(order, model, arrived_s=arrived_s)
+
+    requests = await service.encoder.run(requests_of)
+    # Others may have asked meanwhile; from here to the answer in the making nothing waits.
+    if name is not None and (known := service.answers.find(name)) is not None:
+        return await reply(request, known, is_stream=False, is_replay=True)
+    tickets = service.hub.submit(requests)
     answer = make_answer(
         _document(service.painter, tickets, model),
         tickets=tickets,

@@ -31,6 +31,4 @@ router = APIRouter()
 )
 async def edit_images(request: Request, service: TheService, idempotency_key: IdempotencyKey = None) -> Response:
     """Paint pictures that start from given ones; with a mask, only within it."""
-    body = await read_body(request, EditRequest)
-    sources = await service.encoder.read_sources(body.image, body.mask, param="image")
-    return await paint_order(body, request, service, idempotency_key, sources=sources)
+    return await paint_order(await read_body(request, EditRequest), request, service, idempotency_key)

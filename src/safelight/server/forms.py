@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
@@ -56,11 +57,16 @@ def _parsed(text: bytes | str, field: str = "body") -> Any:  # noqa: ANN401 - JS
         raise RequestValidationError([problem]) from None
     except UnicodeDecodeError:
         raise HTTPException(400) from None
+    except (RecursionError, ValueError) as error:
+        raise RequestError(f"{field} cannot be read as JSON: {error}.", param=None, code="invalid_json") from None
 
 
 async def _read_form(request: Request) -> dict[str, list[str]]:
     """Return all values of each field; files become data URLs, whose type is found out when they are read."""
     fields = defaultdict[str, list[str]](list)
+    _, options = parse_options_header(request.headers["content-type"])
+    if not (await request.body()).rstrip().endswith(b"--" + options.get(b"boundary", b"") + b"--"):
+        raise RequestError("The form cannot be read: its end is missing.", code="invalid_form")
     try:
         async with request.form(
             max_files=MOST_FILES, max_fields=MOST_FIELDS, max_part_size=MAX_PICTURE_CHARACTERS

@@ -3,17 +3,14 @@
 import asyncio
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
 from PIL import Image
 
-from safelight.core.adapter import ControlUse
 from safelight.core.pixels import Pixels
-from safelight.server.reading import Source, image_of, read_controls, read_sources
-from safelight.server.wire import ControlChoice
+from safelight.server.reading import image_of
 
 ENCODER_THREADS = 2
 PNG_COMPRESSION = 1
@@ -21,9 +18,11 @@ FULL_QUALITY = 100
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 
+Made = TypeVar("Made")
+
 
 class PictureEncoder:
-    """Encodes pictures in a few threads of its own; `close` ends them."""
+    """Encodes pictures, and reads them, in a few threads of its own; `close` ends them."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(ENCODER_THREADS, thread_name_prefix="encode")
@@ -43,15 +42,9 @@ class PictureEncoder:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: [encode(pixels, "png") for pixels in pictures])
 
-    async def read_controls(self, choices: Sequence[ControlChoice]) -> tuple[ControlUse, ...]:
-        """Return ControlNets with their pictures as pixels; raises InvalidParameter when one is no picture."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, read_controls, choices)
-
-    async def read_sources(self, pictures: Sequence[str], mask: str | None, *, param: str) -> tuple[Source, ...]:
-        """Return pictures to start from, with the mask in each; raises InvalidParameter when one is no picture."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, partial(read_sources, pictures, mask, param=param))
+    async def run(self, work: Callable[[], Made]) -> Made:
+        """Return what `work` makes of pictures."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def close(self) -> None:
         """End the threads; pictures under way are still finished."""

@@ -1,43 +1,37 @@
 """What the image routes share: from a checked body to the answer."""
 
+from functools import partial
+
 from fastapi import Request
 from starlette.responses import Response
 
-from safelight.core.adapter import ControlUse
 from safelight.core.errors import InvalidParameter
+from safelight.core.model import ModelSpec
+from safelight.core.request import ImageRequest
 from safelight.server.fields import MAX_PICTURES
 from safelight.server.generation_job import PLAIN_QUALITY, GenerationJob
 from safelight.server.orders import Order, find_model, specify
-from safelight.server.reading import Source
+from safelight.server.reading import read_controls, read_sources
 from safelight.server.replies import make_answer, repeatable, reply
 from safelight.server.service import Service
 from safelight.server.wire import EditRequest, GenerationRequest
 
 
 async def paint_order(
-    body: GenerationRequest,
-    request: Request,
-    service: Service,
-    idempotency_key: str | None,
-    *,
-    sources: tuple[Source, ...] = (),
+    body: GenerationRequest, request: Request, service: Service, idempotency_key: str | None
 ) -> Response:
-    """Answer with the pictures when all are ready, or with a stream of events; from `sources`, or from the prompt."""
+    """Answer with the pictures when all are ready, or with a stream of events."""
     is_stream = bool(body.stream)
-    pictures = (body.n or 1) * max(1, len(sources))
-    if is_stream and pictures > 1:
-        raise InvalidParameter("n", body.n, "streaming is only supported with n=1 and one image")
-    if pictures > MAX_PICTURES:
-        rule = f"{len(sources)} pictures times n make {pictures}, of which at most {MAX_PICTURES} are painted at once"
-        raise InvalidParameter("n", body.n, rule)
-    controls = await service.encoder.read_controls(body.controls or ())
-    # From here to the answer in the making nothing waits, so that a repetition finds it.
+    _check_count(body, is_stream=is_stream)
     name = repeatable(request, idempotency_key, body)
     if name is not None and (known := service.answers.find(name)) is not None:
         return await reply(request, known, is_stream=is_stream, is_replay=True)
     service.hub.check_open()
     model = find_model(body.model, service.hub.models)
-    requests = specify(_order(body, controls, sources), model, arrived_s=service.hub.now_s)
+    requests = await service.encoder.run(partial(requests_of, body, model, arrived_s=service.hub.now_s))
+    # Others may have asked meanwhile; from here to the answer in the making nothing waits.
+    if name is not None and (known := service.answers.find(name)) is not None:
+        return await reply(request, known, is_stream=is_stream, is_replay=True)
     tickets = service.hub.submit(requests, partial_images=body.partial_images or 0 if is_stream else 0)
     job = GenerationJob(service=service, body=body, model=model, tickets=tickets, base_url=str(request.base_url))
     answer = make_answer(
@@ -50,9 +44,15 @@ async def paint_order(
     return await reply(request, answer, is_stream=is_stream, is_replay=False)
 
 
-def _order(body: GenerationRequest, controls: tuple[ControlUse, ...], sources: tuple[Source, ...]) -> Order:
+def requests_of(body: GenerationRequest, model: ModelSpec, *, arrived_s: float) -> tuple[ImageRequest, ...]:
+    """Return one request for each picture, with all pictures that come along read and fitted.
+
+    Raises:
+        RequestError: if one cannot be painted like that.
+    """
     width, _, height = (body.size or "auto").replace("auto", "").partition("x")
-    return Order(
+    edit = body if isinstance(body, EditRequest) else None
+    order = Order(
         prompt=body.prompt,
         options=body,
         model=body.model,
@@ -60,7 +60,18 @@ def _order(body: GenerationRequest, controls: tuple[ControlUse, ...], sources: t
         width=int(width) if width else None,
         height=int(height) if height else None,
         quality=PLAIN_QUALITY[body.quality],
-        controls=controls,
-        sources=sources,
-        strength=body.strength if isinstance(body, EditRequest) else None,
+        controls=read_controls(body.controls or ()),
+        sources=() if edit is None else read_sources(edit.image, edit.mask, param="image"),
+        strength=None if edit is None else edit.strength,
     )
+    return specify(order, model, arrived_s=arrived_s)
+
+
+def _check_count(body: GenerationRequest, *, is_stream: bool) -> None:
+    sources = len(body.image) if isinstance(body, EditRequest) else 1
+    pictures = (body.n or 1) * sources
+    if is_stream and pictures > 1:
+        raise InvalidParameter("n", body.n, "streaming is only supported with n=1 and one image")
+    if pictures > MAX_PICTURES:
+        rule = f"{sources} pictures times n make {pictures}, of which at most {MAX_PICTURES} are painted at once"
+        raise InvalidParameter("n", body.n, rule)

@@ -75,16 +75,14 @@ def specify(order: Order, model: ModelSpec, *, arrived_s: float) -> tuple[ImageR
         seed=seed,
         arrived_s=arrived_s,
         deadline_s=options.deadline_s,
-        preview_every=max(1, steps // PREVIEWS),
         loras=options.uses,
         grace_steps=options.lora_grace_steps or 0,
     )
-    sources = [source for source in order.sources or (None,) for _ in range(order.pictures)]
+    fitted = [_of_source(plain, source, order, model) for source in order.sources or (None,)]
+    pictures = [request for request in fitted for _ in range(order.pictures)]
     return tuple(
-        msgspec.structs.replace(
-            _of_source(plain, source, order, model), id=f"img_{secrets.token_hex(12)}", seed=seed + number
-        )
-        for number, source in enumerate(sources)
+        msgspec.structs.replace(request, id=f"img_{secrets.token_hex(12)}", seed=seed + number)
+        for number, request in enumerate(pictures)
     )
 
 
@@ -92,13 +90,15 @@ def _of_source(request: ImageRequest, source: Source | None, order: Order, model
     """Return the request with its size, and all that is fitted to it."""
     width, height = size = _size(order, source, model)
     start = None if source is None else source.fitted(size)
+    first_step = 0 if source is None else _first_step(request.steps, source, order.strength)
     return msgspec.structs.replace(
         request,
         width=width,
         height=height,
         controls=tuple(msgspec.structs.replace(use, image=fit(use.image, size)) for use in order.controls),
         start=start,
-        first_step=0 if source is None else _first_step(request.steps, source, order.strength),
+        first_step=first_step,
+        preview_every=max(1, (request.steps - first_step) // PREVIEWS),
     )
 
 

@@ -5,7 +5,8 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageOps
+import numpy as np
+from PIL import ExifTags, Image
 
 from safelight.core.adapter import ControlUse
 from safelight.core.errors import InvalidParameter, shorten
@@ -16,6 +17,16 @@ from safelight.server.wire import ControlChoice
 READ_FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_PIXELS = 4_194_304
 OPAQUE, HALF = 255, 128
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By the orientation in an EXIF block."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,18 +88,40 @@ def image_of(pixels: Pixels) -> Image.Image:
 
 
 def _read(data_url: str, *, param: str) -> Pixels:
-    return _pixels(_open(data_url, param=param, use=lambda image: image.convert("RGB")))
+    return _pixels(_open(data_url, param=param, use=lambda image: _eight_bit(image).convert("RGB")))
 
 
 def _open(data_url: str, *, param: str, use: Callable[[Image.Image], Image.Image]) -> Image.Image:
     try:
         with Image.open(io.BytesIO(base64.b64decode(data_url.partition(",")[2])), formats=READ_FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                size = f"{image.width}x{image.height}"
-                raise InvalidParameter(param, size, f"at most {MOST_PIXELS:,} pixels are read")
-            return use(ImageOps.exif_transpose(image))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            _check_size(image, param=param)
+            return use(_upright(image))
+    except InvalidParameter:
+        raise
+    except Exception:  # noqa: BLE001 - what a decoder raises for odd files is not all documented
         raise InvalidParameter(param, shorten(data_url), "it should be a whole PNG, JPEG or WebP picture") from None
+
+
+def _check_size(image: Image.Image, *, param: str) -> None:
+    """Refuse a picture before it is unpacked."""
+    if image.width * image.height > MOST_PIXELS:
+        raise InvalidParameter(param, f"{image.width}x{image.height}", f"at most {MOST_PIXELS:,} pixels are read")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return a picture turned as its EXIF block says, if that can be read."""
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - likewise
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Return a picture with 8 bits a channel; Pillow itself would cut off what is brighter in one of 16."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
 
 
 def _painted_places(mask: Image.Image) -> Image.Image:
@@ -96,7 +129,7 @@ def _painted_places(mask: Image.Image) -> Image.Image:
     alpha = mask.convert("RGBA").getchannel("A")
     if any(alpha.histogram()[:OPAQUE]):
         return alpha.point(lambda level: PAINTED if level < HALF else KEPT)
-    return mask.convert("L").point(lambda level: PAINTED if level >= HALF else KEPT)
+    return _eight_bit(mask).convert("L").point(lambda level: PAINTED if level >= HALF else KEPT)
 
 
 def _pixels(image: Image.Image) -> Pixels:

@@ -67,7 +67,13 @@ class _Held:
         """Return a job as it comes, perhaps from a worker that has run some of it."""
         if job.paused is None:
             return cls(job)
-        return cls(job, steps_run=job.paused.steps_run, steps_without_loras=job.paused.steps_without_loras)
+        paused = job.paused
+        return cls(
+            job,
+            steps_run=paused.steps_run,
+            compute_s=paused.compute_s,
+            steps_without_loras=paused.steps_without_loras,
+        )
 
     @property
     def is_fresh(self) -> bool:
@@ -240,6 +246,7 @@ class WorkerLoop:
                 self._engine.pause(row),
                 steps_without_loras=held.steps_without_loras,
                 lacks_loras=held.lacks_loras,
+                compute_s=held.compute_s,
             )
         self._scheduler.drop(row)
         self._let_go(row)
