@@ -76,6 +76,9 @@ class NullEngine:
     def drop(self, request_id: str) -> None:
         self._requests.pop(request_id, None)
 
+    def is_remote(self, path: Path) -> bool:
+        return False
+
     def read_adapter(self, name: str, path: Path) -> tuple[AdapterSpec, bytes]:
         while path.with_suffix(".lock").exists():
             path.with_suffix(".reading").touch()

@@ -86,6 +86,21 @@ def test_a_control_service_that_cannot_start_ends_the_server_with_its_last_words
         serve(settings)
 
 
+def test_a_control_service_that_no_longer_starts_leaves_pictures_without_controlnets_to_the_server(tmp_path):
+    obstacle = tmp_path / "obstacle"
+    refusal = f"import os, sys; os.path.exists({str(obstacle)!r}) and sys.exit('error: There is no room.'); "
+    program = refusal + f"import runpy; runpy.run_path({NULL_CONTROL[1]!r}, run_name='__main__')"
+    with LiveServer(control_argv=(sys.executable, "-c", program)) as server:
+        obstacle.touch()
+        os.kill(server.service.control.pid, signal.SIGKILL)
+        eventually(lambda: '"worker":"control-0.4"' in server.log)
+        assert readiness(server) == 503
+        assert not server.service.hub.collapse.done()
+        assert web.post(server.url + ROUTE, json={"prompt": "x"}).status_code == 200
+        obstacle.unlink()
+        eventually(lambda: readiness(server) == 200)
+
+
 @pytest.fixture(scope="module")
 def drawing():
     """A data URL of a control picture."""

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 
 from safelight.core.frames import decode_event, read_body
 from safelight.core.work import Ready
-from safelight.worker.control_service.service import ControlService, listen
+from safelight.diffusion.placement import ON_CPU
+from safelight.worker.control_service.service import ControlNets, ControlService, listen
 
 
 @contextmanager
 def service_in_thread(address):
     """A service in a thread, which ends with the block."""
-    service = ControlService(listen(address))
+    service = ControlService(listen(address), ControlNets(ON_CPU))
     try:
         yield service
     finally:

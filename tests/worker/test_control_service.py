@@ -7,9 +7,11 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
-import msgspec
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -18,9 +20,10 @@ from safetensors.torch import load_file, save_file
 
 from diffusion.test_controlnets import CASES, CASES_BY_NAME, OTHER, PROMPT, Model
 from fakes.live_server import eventually
-from safelight.core.errors import AdapterFileError, AdapterLost, ControlServiceLost
+from safelight.core.errors import AdapterFileError, AdapterLost, ControlServiceEnded, ControlServiceLost
 from safelight.core.frames import frame, read_body
 from safelight.diffusion.controlnets.kind import ControlInputs
+from safelight.diffusion.controls import ControlBase
 from safelight.diffusion.residuals import Residuals
 from safelight.worker.control_service.messages import (
     Ended,
@@ -33,12 +36,14 @@ from safelight.worker.control_service.messages import (
     unpack_inputs,
     unpack_residuals,
 )
-from safelight.worker.control_service.remote import Patience, RemoteControlNet
+from safelight.worker.control_service.remote import LOAD_TRIES, Patience, RemoteControlNet
+from safelight.worker.control_service.service import listen
 from worker.services import ServiceProcess, service_in_thread
 
 # diffusers' class of ControlNets for FLUX calls another of its own by an old name.
 pytestmark = pytest.mark.filterwarnings("ignore:`FluxPosEmbed` is deprecated:FutureWarning")
 
+PENDING_CONTROL = Path(__file__).parents[1] / "fakes" / "pending_control.py"
 SHORT = Patience(start_s=0.2, load_s=0.5)
 IMPATIENT = Patience(answer_s=0.5)
 
@@ -163,7 +168,17 @@ def cut_short(model, folder):
     save_file(weights, file)
 
 
-@pytest.mark.parametrize("spoil", [lambda *_: None, without_weights, of_another_family, too_wide, cut_short])
+def with_weights_elsewhere(model, folder):
+    shutil.copytree(model.paths["a"], folder, dirs_exist_ok=True)
+    file = folder / "diffusion_pytorch_model.safetensors"
+    file.unlink()
+    file.symlink_to(folder / "nothing")
+
+
+SPOILS = (lambda *_: None, without_weights, of_another_family, too_wide, cut_short, with_weights_elsewhere)
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
 @pytest.mark.usefixtures("service")
 def test_a_bad_folder_is_refused_in_the_words_of_a_worker_that_loads_it_itself(models, address, tmp_path, spoil):
     model, folder = models("sd"), tmp_path / "net"
@@ -230,10 +245,32 @@ def test_questions_out_of_turn_end_the_connection(models, address):
 
 
 @pytest.mark.usefixtures("service")
-def test_a_base_of_no_known_kind_ends_the_connection(models, address):
-    base = msgspec.structs.asdict(Load(folder="", base=models("sd").family.control_base))["base"]
-    odd = type(base)(controlnet="NoSuchModel", denoiser={}, pixels_per_place=8)
-    assert isinstance(speak(address, frame(Load(folder="/", base=odd)))[0], Ended)
+def test_a_base_of_no_known_kind_ends_the_connection(address):
+    base = ControlBase(controlnet="NoSuchModel", denoiser={}, pixels_per_place=8)
+    assert isinstance(speak(address, frame(Load(folder="/", base=base)))[0], Ended)
+
+
+@pytest.mark.usefixtures("service")
+def test_what_the_service_cannot_load_is_refused_as_a_worker_would_that_loads_it_itself(models, address):
+    model = models("sd")
+    base = replace(model.family.control_base, denoiser={})
+    with pytest.raises(AdapterFileError, match=r"^It cannot be read \(KeyError: .*\)\.$"):
+        RemoteControlNet.load(address, model.paths["a"], base)
+
+
+def test_a_controlnet_whose_load_ends_the_service_each_time_is_named(models, address):
+    def end():
+        for _ in range(LOAD_TRIES):
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as questions:
+                read_body(questions)
+
+    with listen(address) as listener:
+        ending = threading.Thread(target=end)
+        ending.start()
+        with pytest.raises(ControlServiceEnded, match="The control service ended 2 times while it loaded 'a'"):
+            load(address, models("sd"))
+        ending.join()
 
 
 @pytest.mark.usefixtures("service")
@@ -319,3 +356,18 @@ def test_a_call_that_hangs_ends_the_process(within_s, status):
     )
     ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert (ended.returncode, "Timeout" in ended.stderr) == (status, bool(status))
+
+
+def test_residuals_that_never_come_end_the_process_though_the_call_returned(models, address):
+    names = ("latents", "times", "contexts", "guidance", "hints", "scales")
+    inputs = ControlInputs(pooled=None, **{name: torch.ones(1) for name in names})
+    argv = [sys.executable, str(PENDING_CONTROL), str(address)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            net = load(address, models("sd"), patience=Patience(answer_s=20.0))
+            with pytest.raises(ControlServiceLost, match="has ended"):
+                net.start(inputs)()
+        finally:
+            process.kill()
+        words = process.communicate()[1]
+    assert (process.returncode, "Timeout" in words) == (1, True)

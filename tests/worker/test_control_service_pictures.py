@@ -60,6 +60,12 @@ def pictures(wishes):
     return paint_in_one_batch(engine_of(), wishes)
 
 
+@pytest.mark.parametrize(("load", "expected"), [(RemoteControlNet.load, ["edges", "mask"]), (None, [])])
+def test_what_a_service_loads_is_known_before_it_is_read(load, expected):
+    engine = DiffusionEngine([], load_controlnet=load)
+    assert [name for name in ADAPTERS if engine.is_remote(MODELS / "adapters" / name)] == expected
+
+
 def test_two_workers_that_share_a_service_paint_the_same_pictures_to_the_bit(wishes, pictures, tmp_path):
     with service_in_thread(tmp_path / "controls") as service, ThreadPoolExecutor(2) as workers:
         engines = [engine_of(tmp_path / "controls") for _ in range(2)]

@@ -1,4 +1,4 @@
-"""Adapters that are lost in mid-picture: rows that use them wait and go on where they were, and all others go on."""
+"""Adapters in a process that may go away: rows that use them wait and go on where they were, and all others go on."""
 
 import threading
 from collections import Counter
@@ -9,9 +9,9 @@ from fakes.null_engine import NullEngine
 from safelight.core.adapter import ControlUse
 from safelight.core.errors import AdapterLost, ControlServiceLost
 from safelight.core.pixels import Pixels
-from safelight.core.work import AdapterAdded, Failed, Finished, Job, Run, Stepped
+from safelight.core.work import AdapterAdded, AdapterRefused, Failed, Finished, Job, RemoveAdapter, Run, Stepped
 from safelight.worker.loop import MAX_LOSSES, ROOM
-from worker.test_adapters import PATIENCE_S, add, ends, message_of, once, play, run
+from worker.test_adapters import PATIENCE_S, WaywardEngine, add, ends, message_of, once, opening, play, run
 
 WHITE = Pixels(width=1, height=1, rgb=b"\xff\xff\xff")
 
@@ -48,10 +48,50 @@ class FragileEngine(NullEngine):
         return super().read_adapter(name, path)
 
 
-def steered(request_id, name="control-fragile", **fields):
+class DyingEngine(NullEngine):
+    """All that it has on the device at its first steps is lost then, which it finds out one by one."""
+
+    def __init__(self, *deaths):
+        super().__init__()
+        self._deaths = list(deaths)
+        self._steps = 0
+        self._dead = set()
+
+    def step(self, request_ids):
+        if self._deaths and self._deaths[0] == self._steps:
+            del self._deaths[0]
+            self._dead |= self.resident
+        if self._dead:
+            raise AdapterLost(min(self._dead), "The control service has ended.")
+        self._steps += 1
+        return super().step(request_ids)
+
+    def load_adapter(self, handle, weights):
+        super().load_adapter(handle, weights)
+        self._dead.discard(handle)
+
+
+class RemoteEngine(WaywardEngine):
+    """Has another process read ControlNets; for the first `absences` reads of `control-away` that does not answer."""
+
+    def __init__(self, *, absences=0):
+        super().__init__()
+        self._absences = absences
+
+    def is_remote(self, path):
+        return path.name.startswith("control")
+
+    def read_adapter(self, name, path):
+        spec, weights = super().read_adapter(name, path)
+        if "away" in name and self.reads.count(name) <= self._absences:
+            raise ControlServiceLost("The control service does not answer in time.")
+        return spec, weights
+
+
+def steered(request_id, *names, **fields):
     request = run(request_id, **fields).job.request
-    use = ControlUse(name=f"{name}@1", scale=1.0, image=WHITE)
-    return Run(job=Job(request=msgspec.structs.replace(request, controls=(use,))))
+    uses = (ControlUse(name=f"{name}@1", scale=1.0, image=WHITE) for name in names or ["control-fragile"])
+    return Run(job=Job(request=msgspec.structs.replace(request, controls=tuple(uses))))
 
 
 def test_a_row_goes_on_from_its_step_when_its_adapter_is_back():
@@ -87,6 +127,40 @@ def test_a_row_that_loses_its_adapter_again_and_again_fails_with_its_name_and_th
     assert message_of(events, "row") == (
         "The ControlNet 'control-fragile' failed 3 times: The control service has ended."
     )
+
+
+def test_a_row_that_loses_many_adapters_with_one_process_goes_on():
+    names = [f"control-{number}" for number in range(MAX_LOSSES + 2)]
+    events = play(DyingEngine(*range(MAX_LOSSES)), [*map(add, names), steered("row", *names, steps=5)])
+    assert ends(events) == {"row": "Finished"}
+
+
+def test_an_adapter_whose_process_is_away_at_first_is_read_again_and_not_refused():
+    engine = RemoteEngine(absences=1)
+    later = once(Failed, lambda: [steered("later", "control-away")], request_id="early")
+    events = play(engine, [add("control-away"), steered("early", "control-away")], later)
+    assert ends(events) == {"early": "Failed", "later": "Finished"}
+    assert message_of(events, "early") == (
+        "The adapter 'control-away' cannot be read: The control service does not answer in time."
+    )
+    assert not any(isinstance(event, AdapterRefused) for event in events)
+
+
+def test_an_adapter_that_is_removed_while_its_process_is_away_is_not_read_again():
+    engine = RemoteEngine(absences=2)
+    removal = once(Failed, lambda: [RemoveAdapter(handle="control-away@1"), run("plain")])
+    # A later one has the same reader.
+    after = once(Finished, lambda: [add("control-next")], request_id="plain")
+    commands = [add("control-away"), steered("early", "control-away")]
+    events = play(engine, commands, lambda event: (*removal(event), *after(event)), awaited=3)
+    assert [event.handle for event in events if isinstance(event, AdapterAdded)] == ["control-next@1"]
+
+
+def test_loras_do_not_wait_for_the_process_that_reads_controlnets():
+    engine = RemoteEngine()
+    commands = [add("control-slow"), add("outline"), run("row", "outline")]
+    events = play(engine, commands, once(Finished, opening(engine), request_id="row"))
+    assert [event.handle for event in events if isinstance(event, AdapterAdded)] == ["outline@1", "control-slow@1"]
 
 
 def test_rows_whose_adapter_does_not_come_back_fail_with_its_name_and_no_others():

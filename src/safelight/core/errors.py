@@ -16,6 +16,7 @@ SafelightError
 │   └── Draining
 ├── WorkFailed                accepted, but no picture came of it
 ├── ControlServiceLost        the process that has the ControlNets is gone, or does not answer
+├── ControlServiceEnded       loading a ControlNet ends that process, again and again
 ├── AdapterLost               an adapter that rows use no longer computes; it can be brought again
 ├── ModelFolderError          a model on disk cannot be served
 ├── PlacementError            there is no such device, or it cannot compute in such a precision
@@ -185,7 +186,11 @@ class WorkFailed(SafelightError):
 
 
 class ControlServiceLost(SafelightError):
-    """The process that has the ControlNets is gone, or does not answer, or could not compute."""
+    """The process that has the ControlNets is gone, or does not answer, or could not compute; it may later."""
+
+
+class ControlServiceEnded(SafelightError):
+    """The process that was to have a ControlNet has ended each time that it loaded it."""
 
 
 class AdapterLost(SafelightError):

@@ -224,6 +224,10 @@ class DiffusionEngine:
         pictures = family.decode(torch.stack([row.latent for row in rows])).cpu().numpy()
         return [Pixels(width=picture.shape[1], height=picture.shape[0], rgb=picture.tobytes()) for picture in pictures]
 
+    def is_remote(self, path: Path) -> bool:
+        """Whether this is a ControlNet that another process loads."""
+        return self._load_controlnet is not None and (path / CONFIG).exists()
+
     def read_adapter(self, name: str, path: Path) -> tuple[AdapterSpec, ReadAdapter]:
         """Read a LoRA or a ControlNet for the first of the models that it fits; safe in any thread.
 

@@ -12,12 +12,15 @@ from safelight.server.workers import Crew
 
 
 class ControlService:
-    """Keeps one process running, which is started again when it dies; `control-0.2` is the second one."""
+    """Keeps one process running, which is started again when it dies; `control-0.2` is the second one.
+
+    Once it was ready it is started again for ever, since pictures without ControlNets do not need it.
+    """
 
     def __init__(self, argv: Sequence[str], *, log: Log) -> None:
         self._folder = TemporaryDirectory(prefix="safelight-")  # made for this user alone
         self._address = str(Path(self._folder.name) / "controls")
-        self._crew = Crew([*argv, "--socket", self._address], size=1, log=log, title="control")
+        self._crew = Crew([*argv, "--socket", self._address], size=1, log=log, title="control", tireless=True)
         self._log = log
 
     @property

@@ -67,13 +67,17 @@ class _Life:
 class Crew:
     """Keeps `size` workers running and passes messages on; `worker-1.2` is the second process of the second place.
 
-    Each is told its place by `--place`, after `argv`.
+    Each is told its place by `--place`, after `argv`. Those that are `tireless` never collapse once one was ready.
     """
 
-    def __init__(self, argv: Sequence[str], *, size: int, log: Log, title: str = "worker") -> None:
+    def __init__(
+        self, argv: Sequence[str], *, size: int, log: Log, title: str = "worker", tireless: bool = False
+    ) -> None:
         self._argv = tuple(argv)
         self._size = size
         self._title = title
+        self._is_tireless = tireless
+        self._has_been_ready = False
         self._log = log
         self._processes: dict[str, WorkerProcess] = {}
         self._keepers: list[asyncio.Task[None]] = []
@@ -123,7 +127,8 @@ class Crew:
             if self._is_stopping:
                 return
             failed_starts = 0 if life.was_ready else failed_starts + life.weight
-            if failed_starts >= START_TRIES and not self.ready_count:
+            is_hopeless = failed_starts >= START_TRIES and not self.ready_count
+            if is_hopeless and not (self._is_tireless and self._has_been_ready):
                 listener.collapsed(WorkersCannotStart(name, life.last_words))
                 return
             is_steady = life.was_ready and loop.time() - began_s >= STEADY_S
@@ -161,6 +166,7 @@ class Crew:
         async for events in process.events():
             if process.ready is None and isinstance(first := events[0], Ready):
                 process.ready = first
+                self._has_been_ready = True
                 listener.joined(process.name, first)
             listener.reported(process.name, [event for event in events if not isinstance(event, Ready)])
 

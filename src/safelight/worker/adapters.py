@@ -1,5 +1,6 @@
 """The weights of adapters in one worker: read beside the ticks, kept where the residency wants them."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,9 +13,12 @@ from safelight.adapters.registry import Registered, generation_of, name_of
 from safelight.adapters.residency import Residency
 from safelight.adapters.room import Room
 from safelight.core.adapter import AdapterSpec
-from safelight.core.errors import SafelightError
+from safelight.core.errors import ControlServiceLost, SafelightError
 from safelight.core.work import AdapterAdded, AdapterRefused, AddAdapter, WorkerEvent
 from safelight.worker.engine import Engine
+
+READ_AGAIN_S = 1.0
+"""How long after a first read that found the control service away the next one begins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,7 @@ class Loss:
 class AdapterCabinet:
     """Carries out the residency's moves: reads files in a thread of its own, so that no tick waits for a disk.
 
+    Those that another process reads have a second thread, so that no file waits for that process.
     `post` hands news to the worker's loop, which passes them to `take_in` between two ticks. `on_evicted` is told when
     weights have left the device. A row may name an adapter that is still being read for the first time. Any call may
     bring losses, which the driver settles one by one: it releases the row of `loss` until there is none.
@@ -58,6 +63,7 @@ class AdapterCabinet:
         self._room = room
         self._residency = Residency(room)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="adapters")
+        self._remote_reader = ThreadPoolExecutor(1, thread_name_prefix="remote-adapters")
         self._offered: dict[str, AddAdapter] = {}
         self._known: dict[str, Registered] = {}
         self._weights: dict[str, Any] = {}
@@ -121,6 +127,8 @@ class AdapterCabinet:
         """Use what was read, or tell that it could not be."""
         try:
             spec, weights = news.read.result()
+        except ControlServiceLost as error:
+            self._postpone(news, str(error))
         except SafelightError as error:
             self._miss(news, str(error))
         except Exception as error:  # noqa: BLE001 - no file, however odd, may end the worker
@@ -136,7 +144,8 @@ class AdapterCabinet:
 
     def close(self) -> None:
         """Read nothing more."""
-        self._reader.shutdown(wait=False, cancel_futures=True)
+        for reader in (self._reader, self._remote_reader):
+            reader.shutdown(wait=False, cancel_futures=True)
 
     def _place(self, row: str, now: float) -> None:
         """Queue for room as soon as all that the row needs is known."""
@@ -166,6 +175,14 @@ class AdapterCabinet:
         if handle in self._expected:
             self.expect(self._expected, now)
 
+    def _postpone(self, news: WeightsRead, reason: str) -> None:
+        """Give up the rows that wait, but not an adapter on which nobody has passed judgement."""
+        if not news.is_new:
+            self._miss(news, reason)
+        elif news.handle in self._offered:
+            self._lose_early(news.handle, f"cannot be read: {reason}")
+            self._read(news.handle, is_new=True, after_s=READ_AGAIN_S)
+
     def _miss(self, news: WeightsRead, reason: str) -> None:
         if news.is_new:
             self._refuse(news.handle, reason)
@@ -175,16 +192,25 @@ class AdapterCabinet:
     def _refuse(self, handle: str, reason: str) -> None:
         self._offered.pop(handle, None)
         self._send(AdapterRefused(handle=handle, message=reason))
+        self._lose_early(handle, f"cannot be used: {reason}")
+
+    def _lose_early(self, handle: str, reason: str) -> None:
         for row in self._early(handle):
-            self._lost[row] = f"The adapter {name_of(handle)!r} cannot be used: {reason}"
+            self._lost[row] = f"The adapter {name_of(handle)!r} {reason}"
 
     def _early(self, handle: str) -> list[str]:
         """Return the rows that came before this adapter was known."""
         return [row for row, handles in self._wanted.items() if handle in handles and row not in self._placed]
 
-    def _read(self, handle: str, *, is_new: bool) -> None:
+    def _read(self, handle: str, *, is_new: bool, after_s: float = 0.0) -> None:
         command = self._offered[handle]
-        reading = self._reader.submit(self._engine.read_adapter, command.name, Path(command.path))
+
+        def read() -> tuple[AdapterSpec, Any]:
+            time.sleep(after_s)
+            return self._engine.read_adapter(command.name, Path(command.path))
+
+        reader = self._remote_reader if self._engine.is_remote(Path(command.path)) else self._reader
+        reading = reader.submit(read)
         reading.add_done_callback(lambda read: self._post(WeightsRead(handle=handle, is_new=is_new, read=read)))
 
     def _obey(self, moves: Sequence[Move]) -> None:

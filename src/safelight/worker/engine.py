@@ -68,11 +68,17 @@ class Engine(Protocol):
         """Free a row; ids without a row are ignored."""
         ...
 
+    def is_remote(self, path: Path) -> bool:
+        """Whether an adapter is read by another process, for which `read_adapter` may wait long."""
+        ...
+
     def read_adapter(self, name: str, path: Path) -> tuple[AdapterSpec, Any]:
         """Read an adapter for one of the models, and return what it is with its weights; safe in any thread.
 
         Raises:
             AdapterFileError: if it cannot be used with any of them.
+            ControlServiceLost: if the process that is to read it does not answer; it may later.
+            ControlServiceEnded: if that process ends each time that it reads it.
         """
         ...
 

@@ -1,8 +1,9 @@
 """The worker's loop: take commands, run the tick that the scheduler chooses, report."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
 
@@ -43,7 +44,7 @@ ROOM = Room(host_bytes=2 << 30, device_ranks=256, device_controlnets=8)
 """For the adapters of one worker."""
 
 MAX_LOSSES = 2
-"""How many times a row may lose an adapter in mid-picture and wait for it once more."""
+"""How many times a row may lose the same adapter in mid-picture and wait for it once more."""
 
 Inbox = SimpleQueue[WorkerCommand | WeightsRead | None]
 """Commands in order of arrival, and weights that were read; None says that no more will come."""
@@ -60,7 +61,7 @@ class _Held:
     has_begun: bool = False
     lacks_loras: bool = False
     steps_without_loras: int = 0
-    losses: int = 0
+    losses: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, job: Job) -> "_Held":
@@ -217,12 +218,12 @@ class WorkerLoop:
         self._finish([row for row in finished if row in self._held])
 
     def _bring_again(self, lost: AdapterLost, rows: Sequence[str]) -> None:
-        """Have all rows that use an adapter wait for it once more, but give up those of `rows` that lost too often."""
+        """Have all rows that use an adapter wait for it again, but give up those of `rows` that lost it too often."""
         for row in [row for row, held in self._held.items() if lost.handle in held.job.request.adapters]:
             held = self._held[row]
-            held.losses += row in rows
-            if held.losses > MAX_LOSSES:
-                self._fail([row], f"The ControlNet {name_of(lost.handle)!r} failed {held.losses} times: {lost}")
+            held.losses[lost.handle] += row in rows
+            if (losses := held.losses[lost.handle]) > MAX_LOSSES:
+                self._fail([row], f"The ControlNet {name_of(lost.handle)!r} failed {losses} times: {lost}")
             else:
                 self._scheduler.drop(row)
                 held.is_scheduled = False

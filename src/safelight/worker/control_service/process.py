@@ -7,7 +7,7 @@ import torch
 from safelight.core.frames import frame
 from safelight.core.work import Ready
 from safelight.diffusion.placement import Placement
-from safelight.worker.control_service.service import ControlService, listen
+from safelight.worker.control_service.service import ControlNets, ControlService, listen
 from safelight.worker.process import claim_output, commands
 
 
@@ -15,7 +15,7 @@ def run_control_service(address: Path, *, placement: Placement, threads: int) ->
     """Serve ControlNets at a Unix socket until standard input tells to stop, or ends; raises OSError."""
     torch.set_num_threads(threads)
     events = claim_output()
-    service = ControlService(listen(address), placement=placement)
+    service = ControlService(listen(address), ControlNets(placement))
     events.write(frame(Ready(models=(), max_denoiser_rows=0)))
     for _ in commands():
         pass

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import msgspec
 import torch
 
-from safelight.core.errors import AdapterFileError, ControlServiceLost
+from safelight.core.errors import AdapterFileError, ControlServiceEnded, ControlServiceLost
 from safelight.core.frames import frame, read_body
 from safelight.diffusion.controlnets.kind import ControlInputs
 from safelight.diffusion.controls import ControlBase
@@ -73,8 +73,9 @@ class RemoteControlNet:
         """Have the service that listens at a Unix socket load the ControlNet in a diffusers folder.
 
         Raises:
-            AdapterFileError: as `ControlNet.load`.
-            ControlServiceLost: if the service does not start or answer in time, or ends each time.
+            AdapterFileError: as `ControlNet.load`, or if the service cannot load it for another reason.
+            ControlServiceLost: if the service does not start or answer in time.
+            ControlServiceEnded: if the service ends each time.
         """
         with _losses_told():
             for _ in range(LOAD_TRIES):
@@ -82,7 +83,7 @@ class RemoteControlNet:
                 with suppress(ConnectionError):
                     net._load(Load(folder=str(folder), base=base), within_s=patience.load_s)
                     return net
-        raise ControlServiceLost(f"The control service ended {LOAD_TRIES} times while it loaded {folder.name!r}.")
+        raise ControlServiceEnded(f"The control service ended {LOAD_TRIES} times while it loaded {folder.name!r}.")
 
     @property
     def weights_bytes(self) -> int:
@@ -102,10 +103,12 @@ class RemoteControlNet:
     def _residuals(self, number: int, device: torch.device) -> Residuals:
         with _losses_told():
             while True:
-                answer = self._hear()
-                # An earlier call may have been given up before it was answered.
-                if isinstance(answer, Steered) and answer.number == number:
-                    return unpack_residuals(answer.tensors, device=device)
+                match self._hear():
+                    # An earlier call may have been given up before it was answered.
+                    case Steered(number=answered, tensors=tensors) if answered == number:
+                        return unpack_residuals(tensors, device=device)
+                    case Ended(reason=reason):
+                        raise ControlServiceLost(f"The control service failed: {reason}")
 
     def _load(self, question: Load, *, within_s: float) -> None:
         self._ask(question, within_s=within_s)
@@ -114,6 +117,8 @@ class RemoteControlNet:
                 self._weights_bytes = weights_bytes
             case Refused(message=message):
                 raise AdapterFileError(message)
+            case Ended(reason=reason):
+                raise AdapterFileError(f"It cannot be read ({reason}).")
 
     def _ask(self, question: Question, *, within_s: float) -> None:
         self._connection.settimeout(within_s)
@@ -124,8 +129,6 @@ class RemoteControlNet:
         if body is None:
             raise ConnectionResetError
         answer: Answer = decode_answer(body)
-        if isinstance(answer, Ended):
-            raise ControlServiceLost(f"The control service failed: {answer.reason}")
         return answer
 
 

@@ -13,7 +13,7 @@ from safelight.core.errors import AdapterFileError
 from safelight.core.frames import frame, read_body
 from safelight.diffusion.controlnets.net import ControlNet
 from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.placement import ON_CPU, Placement
+from safelight.diffusion.placement import Placement
 from safelight.worker.control_service.messages import (
     Answer,
     Ended,
@@ -38,7 +38,7 @@ class ControlNets:
     """Those that anyone holds at the moment; a folder whose files have changed since holds another ControlNet."""
 
     def __init__(self, placement: Placement) -> None:
-        self._placement = placement
+        self.placement = placement
         self._nets: WeakValueDictionary[bytes, ControlNet] = WeakValueDictionary()
         self._lock = Lock()
 
@@ -53,17 +53,17 @@ class ControlNets:
         with self._lock:
             net = self._nets.get(key)
             if net is None:
-                net = self._nets[key] = ControlNet.load(folder, base, placement=self._placement)
+                net = self._nets[key] = ControlNet.load(folder, base, placement=self.placement)
             return net
 
 
 class ControlService:
     """Answers workers on a Unix socket: each connection holds one ControlNet, and one call runs at a time."""
 
-    def __init__(self, listener: socket.socket, *, placement: Placement = ON_CPU) -> None:
+    def __init__(self, listener: socket.socket, nets: ControlNets, *, call_within_s: float = CALL_WITHIN_S) -> None:
         self._listener = listener
-        self._placement = placement
-        self.nets = ControlNets(placement)
+        self._call_within_s = call_within_s
+        self.nets = nets
         self._calls = Lock()
         self._accepting = Thread(target=self._accept, daemon=True)
         self._accepting.start()
@@ -83,7 +83,7 @@ class ControlService:
                 Thread(target=self._attend, args=(connection,), daemon=True).start()
 
     def _attend(self, connection: socket.socket) -> None:
-        seat = _Seat(self.nets, self._calls, self._placement)
+        seat = _Seat(self.nets, self._calls, self._call_within_s)
         with connection, connection.makefile("rb") as questions, suppress(OSError), torch.inference_mode():
             while not seat.is_over and (body := read_body(questions)) is not None:
                 connection.sendall(seat.answer(body))
@@ -92,10 +92,10 @@ class ControlService:
 class _Seat:
     """One connection: the ControlNet that it holds, and the answers that it gets."""
 
-    def __init__(self, nets: ControlNets, calls: Lock, placement: Placement) -> None:
+    def __init__(self, nets: ControlNets, calls: Lock, call_within_s: float) -> None:
         self._nets = nets
         self._calls = calls
-        self._placement = placement
+        self._call_within_s = call_within_s
         self._net: ControlNet | None = None
         self.is_over = False
 
@@ -120,10 +120,10 @@ class _Seat:
         raise ValueError(f"{type(question).__name__} comes out of turn")
 
     def _steer(self, net: ControlNet, tensors: bytes) -> bytes:
-        inputs = unpack_inputs(tensors, device=self._placement.device)
-        with self._calls, watched(CALL_WITHIN_S):
-            residuals = net(inputs)
-        return pack_residuals(residuals)
+        inputs = unpack_inputs(tensors, device=self._nets.placement.device)
+        with self._calls, watched(self._call_within_s):
+            # On a GPU the call returns at once; it is packing that waits for what is computed.
+            return pack_residuals(net(inputs))
 
 
 def listen(address: Path) -> socket.socket:
@@ -138,6 +138,6 @@ def listen(address: Path) -> socket.socket:
 
 
 def _state(folder: Path) -> list[tuple[str, int, int, int]]:
-    """Return what changes when a file in the folder does."""
-    stats = ((path.name, path.stat()) for path in sorted(folder.glob("*")))
+    """Return what changes when a file in the folder does; links that lead nowhere are left to the load."""
+    stats = ((path.name, path.stat()) for path in sorted(folder.glob("*")) if path.exists())
     return [(name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
