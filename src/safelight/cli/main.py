@@ -9,6 +9,7 @@ from typer.exceptions import TyperException
 
 from safelight import __version__
 from safelight.cli.adapters import adapters
+from safelight.cli.bench import bench
 from safelight.cli.errors import status_of, words_of
 from safelight.cli.generating import generating
 from safelight.cli.serving import serving
@@ -39,6 +40,7 @@ app.add_typer(
     epilog="Examples:\n\nsafelight trace convert requests.csv requests.parquet\n\n"
     "safelight trace describe requests.parquet",
 )
+app.add_typer(bench, name="bench")
 app.add_typer(train, name="train", epilog="Example:\n\nsafelight train shapes --folder runs/shapes")
 app.add_typer(score, name="score", epilog="Example:\n\nsafelight score shapes --json")
 

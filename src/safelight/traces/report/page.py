@@ -62,6 +62,7 @@ class Page:
         summary: one sentence about all of it.
         notes: what a reader must know of how the trace was read, in sentences.
         chapters: one for each service.
+        kind: of report.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Page:
     summary: str
     notes: Sequence[str]
     chapters: Sequence[Chapter]
+    kind: str = "Trace report"
 
 
 def html_of(page: Page) -> str:

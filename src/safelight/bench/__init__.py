@@ -1,0 +1,1 @@
+"""What users of a diffusion server would feel: load over HTTP, measured from the moment each request was due."""

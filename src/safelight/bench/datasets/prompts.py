@@ -1,0 +1,117 @@
+"""Prompts from files: lines of text, lines of JSON with more than a prompt, and VBench's folders and lists."""
+
+from collections.abc import Sequence
+from itertools import cycle, islice
+from pathlib import Path
+
+import msgspec
+
+from safelight.bench.asks import Ask, Shape
+from safelight.bench.datasets.wanted import Asked, Wanted, plain
+from safelight.bench.errors import BadLoad
+from safelight.core.errors import shorten
+
+ROW_FIELDS = (
+    *("prompt", "negative_prompt", "width", "height", "num_frames", "num_inference_steps"),
+    *("seed", "fps", "guidance_scale", "slo_ms"),
+)
+FILE_FIELDS = {"image_path", "image_paths", "image_urls", "video_path", "video_paths", "video_urls"}
+"""What vLLM-Omni's rows may name, and must not be sent as it is."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of JSON; what else it has goes into the request as it is."""
+
+    prompt: str
+    negative_prompt: str | None = None
+    width: int | None = None
+    height: int | None = None
+    num_frames: int | None = None
+    num_inference_steps: int | None = None
+    seed: int | None = None
+    fps: int | None = None
+    guidance_scale: float | None = None
+    slo_ms: float | None = None
+
+
+def read_prompts(wanted: Wanted) -> Asked:
+    """Read a file of prompts, over and over if more are wanted."""
+    path = wanted.file("prompts")
+    lines = _lines(path)
+    if not lines[0].startswith("{"):
+        return plain(wanted, lines)
+    rows = [_row(line, number, path) for number, line in enumerate(lines, 1)]
+    picked = islice(cycle(rows), wanted.count)
+    return Asked(asks=[_ask(number, row, extra, wanted) for number, (row, extra) in enumerate(picked)])
+
+
+def read_vbench(wanted: Wanted) -> Asked:
+    """Read VBench's prompts: a text with one on each line, its JSON list, or a folder of texts."""
+    path = wanted.file(
+        "vbench", hint=" VBench has them under prompts/prompts_per_dimension; --dataset random needs no file."
+    )
+    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    if not files:
+        raise BadLoad(f"The folder {shorten(str(path))} has no .txt files with prompts.")
+    prompts = [prompt for file in files for prompt in (_listed(file) if file.suffix == ".json" else _lines(file))]
+    return plain(wanted, prompts)
+
+
+class _Listed(msgspec.Struct):
+    prompt_en: str
+
+
+def _listed(path: Path) -> Sequence[str]:
+    try:
+        found = [each.prompt_en for each in msgspec.json.decode(path.read_bytes(), type=list[_Listed])]
+    except msgspec.DecodeError as error:
+        raise BadLoad(f"{shorten(str(path))} is no list of VBench's prompts: {error}.") from None
+    if not found:
+        raise BadLoad(f"{shorten(str(path))} has no prompt.")
+    return found
+
+
+def _lines(path: Path) -> Sequence[str]:
+    try:
+        found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise BadLoad(f"{shorten(str(path))} is not UTF-8: {error}.") from None
+    except IsADirectoryError:
+        raise BadLoad(f"{shorten(str(path))} is a folder; name a file with prompts.") from None
+    if not found:
+        raise BadLoad(f"{shorten(str(path))} has no prompt.")
+    return found
+
+
+def _row(line: str, number: int, path: Path) -> tuple[Row, dict[str, object]]:
+    try:
+        row = msgspec.json.decode(line, type=Row)
+        extra = msgspec.json.decode(line, type=dict[str, object])
+    except msgspec.DecodeError as error:
+        raise BadLoad(f"Line {number} of {shorten(str(path))}: {error}. It is {shorten(line)}.") from None
+    if files := FILE_FIELDS & extra.keys():
+        raise BadLoad(
+            f"Line {number} of {shorten(str(path))} names files in {', '.join(sorted(files))}, which are not read; "
+            "name what to start from with --input-image or --input-video."
+        )
+    return row, {name: value for name, value in extra.items() if name not in ROW_FIELDS}
+
+
+def _ask(number: int, row: Row, extra: dict[str, object], wanted: Wanted) -> Ask:
+    shape = wanted.shape
+    return Ask(
+        request_id=f"bench-{number}",
+        prompt=row.prompt,
+        negative_prompt=row.negative_prompt,
+        shape=Shape(
+            row.width or shape.width,
+            row.height or shape.height,
+            row.num_frames or shape.frames,
+            row.num_inference_steps or shape.steps,
+        ),
+        seed=wanted.seed if row.seed is None else row.seed,
+        fps=row.fps or wanted.fps,
+        guidance_scale=row.guidance_scale,
+        deadline_s=None if row.slo_ms is None else row.slo_ms / 1000,
+        extra=extra or None,
+    )

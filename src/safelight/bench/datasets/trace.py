@@ -1,0 +1,105 @@
+"""Requests of traces, in any format that `traces` reads."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from safelight.bench.asks import Ask, Shape, Use
+from safelight.bench.datasets.wanted import Asked, Wanted
+from safelight.bench.errors import BadLoad
+from safelight.core.errors import shorten
+from safelight.traces.reading import Trace, open_trace
+
+COLUMNS = (
+    *("request_id", "arrival_s", "service", "tenant", "controlnets", "loras", "prompt", "negative_prompt"),
+    *("prompt_id", "width", "height", "steps", "frames", "guidance_scale", "seed", "deadline_s"),
+)
+
+
+def read_trace(wanted: Wanted) -> Asked:
+    """Read the first requests of a trace; there are no more than it has.
+
+    Raises:
+        BadLoad: if there is none.
+        TraceError: if it cannot be read.
+    """
+    traces = [open_trace(path, lenient=wanted.is_lenient) for path in _paths(wanted)]
+    rows = pl.concat([trace.frame.select(COLUMNS) for trace in traces]).head(wanted.count).collect()
+    if rows.is_empty():
+        raise BadLoad(f"The trace {shorten(wanted.path)} has no request.")
+    first_s: Any = rows["arrival_s"].min()
+    has_times = not rows["arrival_s"].has_nulls()
+    asks = [_ask(row, number, first_s if has_times else None, wanted) for number, row in enumerate(_named(rows))]
+    if has_times:
+        asks.sort(key=lambda ask: ask.due_s)
+    return Asked(asks=asks, has_times=has_times, notes=list(_notes(traces, rows, wanted)))
+
+
+def _paths(wanted: Wanted) -> Sequence[Path]:
+    """Return the files of a list with commas, whose elements may have wildcards."""
+    if wanted.path is None:
+        raise BadLoad(
+            "--dataset trace needs a file; name it with --dataset-path, or make one up: "
+            "safelight trace synthesize --like katz --requests 100 --prompts shapes -o trace.parquet."
+        )
+    found = list[Path]()
+    for part in wanted.path.split(","):
+        matches = sorted(glob.glob(part)) if glob.has_magic(part) else [part]  # noqa: PTH207 - any path, not one below a folder
+        if not matches:
+            raise BadLoad(f"No file matches {shorten(part)}.")
+        found += map(Path, matches)
+    return found
+
+
+def _named(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    return rows.iter_rows(named=True)
+
+
+def _ask(row: dict[str, Any], number: int, first_s: float | None, wanted: Wanted) -> Ask:
+    overrides = wanted.shape.width is not None or wanted.shape.height is not None
+    width, height = (wanted.shape.width, wanted.shape.height) if overrides else (row["width"], row["height"])
+    prompt = row["prompt"]
+    if prompt is None:
+        prompt = f"Prompt {number if row['prompt_id'] is None else row['prompt_id']} of a trace"
+    return Ask(
+        request_id=row["request_id"] or f"bench-{number}",
+        due_s=0.0 if first_s is None else row["arrival_s"] - first_s,
+        prompt=prompt,
+        negative_prompt=row["negative_prompt"],
+        shape=Shape(width, height, row["frames"] or wanted.shape.frames, row["steps"] or wanted.shape.steps),
+        seed=wanted.seed if row["seed"] is None else row["seed"],
+        fps=wanted.fps,
+        guidance_scale=row["guidance_scale"],
+        loras=_uses(row["loras"], wanted),
+        controlnets=_uses(row["controlnets"], wanted),
+        deadline_s=row["deadline_s"],
+        service=row["service"],
+        tenant=row["tenant"],
+    )
+
+
+def _uses(adapters: Sequence[dict[str, Any]] | None, wanted: Wanted) -> tuple[Use, ...]:
+    if not wanted.uses_adapters:
+        return ()
+    return tuple(Use(each["name"], each["scale"]) for each in adapters or () if each["name"] is not None)
+
+
+def _notes(traces: Sequence[Trace], rows: pl.DataFrame, wanted: Wanted) -> Iterator[str]:
+    for trace in traces:
+        yield from trace.notes
+        for reason, count in trace.dropped.items():
+            yield f"left out {count:,} requests of {trace.path.name}: {reason}"
+    if len(rows) < wanted.count:
+        yield f"the trace has {len(rows):,} requests, fewer than the {wanted.count:,} that --num-prompts allows"
+    if lacking := rows["prompt"].null_count():
+        yield f"{lacking:,} requests of the trace have no prompt; a numbered one stands in"
+    if wanted.uses_adapters and any(_has_unnamed(rows[name]) for name in ("controlnets", "loras")):
+        yield "adapters of which the trace does not tell which they are were left out"
+
+
+def _has_unnamed(adapters: pl.Series) -> bool:
+    names = adapters.drop_nulls().list.explode(empty_as_null=False).struct.field("name")
+    return names.has_nulls()

@@ -1,0 +1,78 @@
+"""`POST /v1/chat/completions` in the shape of vLLM-Omni's images: options are nested in `extra_body`."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import msgspec
+
+from safelight.bench.asks import Ask
+from safelight.bench.endpoints.endpoint import Manner, Told, data_url, options, served
+from safelight.bench.line import Line, Reply, decoded, no_picture
+from safelight.bench.records import Served
+
+PATH = "/v1/chat/completions"
+
+
+class _Url(msgspec.Struct):
+    url: str | None = None
+
+
+class _Part(msgspec.Struct):
+    image_url: _Url | None = None
+    stage_durations: dict[str, float] | None = None
+    peak_memory_mb: float | None = None
+
+
+class _Message(msgspec.Struct):
+    content: str | list[_Part] | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message = msgspec.field(default_factory=_Message)
+
+
+class _ChatAnswer(msgspec.Struct):
+    choices: list[_Choice] = []
+    metrics: Told | None = None
+    safelight: Told | None = None
+
+
+@dataclass(frozen=True)
+class Chat:
+    """Pictures as the answer to a message."""
+
+    name: ClassVar[str] = PATH
+
+    async def ask(self, ask: Ask, manner: Manner, line: Line) -> Served:
+        """Send a request and return what came; raises Failure."""
+        reply = await line.post_json(PATH, _body(ask, manner))
+        return _served(decoded(reply, _ChatAnswer), reply)
+
+
+def _body(ask: Ask, manner: Manner) -> dict[str, object]:
+    content: object = ask.prompt
+    if manner.pictures and not ask.controlnets:
+        shown = [{"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in manner.pictures]
+        content = [{"type": "text", "text": ask.prompt}, *shown]
+    shape = ask.shape
+    extra = options(ask, manner)
+    if shape.width is not None and shape.height is not None:
+        extra |= {"height": shape.height, "width": shape.width}
+    if shape.frames is not None:
+        extra["num_frames"] = shape.frames
+    if ask.fps is not None:
+        extra["fps"] = ask.fps
+    if manner.returns_stage_metrics:
+        extra["return_stage_metrics"] = True
+    return {"model": manner.model, "messages": [{"role": "user", "content": content}], "extra_body": extra}
+
+
+def _served(answer: _ChatAnswer, reply: Reply) -> Served:
+    parts = [
+        part for choice in answer.choices if isinstance(choice.message.content, list) for part in choice.message.content
+    ]
+    pictures = [part.image_url.url.partition(",")[2] for part in parts if part.image_url and part.image_url.url]
+    if not pictures:
+        raise no_picture(reply)
+    beside = [Told(stage_durations=part.stage_durations, peak_memory_mb=part.peak_memory_mb) for part in parts]
+    return served(pictures, reply.done_s, [answer.safelight, *beside, answer.metrics])

@@ -1,0 +1,130 @@
+"""`/v1/videos`: a job is made, looked at until it ends, its file fetched, and the job deleted."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import aiohttp
+import msgspec
+
+from safelight.bench.asks import Ask
+from safelight.bench.endpoints.edits import form_of
+from safelight.bench.endpoints.endpoint import Manner, Told, data_url, options, served
+from safelight.bench.failures import Failure
+from safelight.bench.line import Line, clock_s, decoded, no_picture
+from safelight.bench.records import Served
+from safelight.core.errors import shorten
+
+PATH = "/v1/videos"
+SHARE_OF_AGE = 0.05
+"""A job is looked at again after so much of its age, at most after `Manner.poll_s`: how much it can seem too slow."""
+
+SOONEST_S = 0.02
+
+
+class _Job(msgspec.Struct):
+    id: str | None = None
+    status: str | None = None
+    error: object = None
+    stage_durations: dict[str, float] | None = None
+    peak_memory_mb: float | None = None
+    inference_time_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Videos:
+    """Videos from prompts, pictures or videos."""
+
+    name: ClassVar[str] = PATH
+
+    async def ask(self, ask: Ask, manner: Manner, line: Line) -> Served:
+        """Send a request and return what came; raises Failure."""
+        job = await _made(ask, manner, line)
+        place = f"{PATH}/{job.id}"
+        try:
+            async with asyncio.timeout(line.server.timeout_s):
+                job = await _ended(job, place, manner, line)
+                reply = await line.exchange("GET", f"{place}/content")
+        except TimeoutError:
+            raise Failure("timeout", f"the job was not done within {line.server.timeout_s:g} s") from None
+        finally:
+            await _forgotten(place, line)
+        if not reply.content:
+            raise Failure("no_picture", "the video has no bytes")
+        told = Told(
+            stage_durations=job.stage_durations,
+            peak_memory_mb=job.peak_memory_mb,
+            inference_time_s=job.inference_time_s,
+        )
+        found = served([reply.content], reply.done_s, [told])
+        found.is_video = True
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Start:
+    content: bytes
+    name: str
+    kind: str
+
+
+def _start(manner: Manner) -> _Start | None:
+    """Return what a video starts from."""
+    if manner.video is not None:
+        return _Start(content=manner.video, name="0.mp4", kind="video/mp4")
+    return _Start(content=manner.pictures[0], name="0.png", kind="image/png") if manner.pictures else None
+
+
+async def _made(ask: Ask, manner: Manner, line: Line) -> _Job:
+    fields, start = _fields(ask, manner), _start(manner)
+    if manner.video_as_json:
+        reference = {"input_reference": data_url(start.content, kind=start.kind)} if start else {}
+        reply = await line.post_json(PATH, fields | reference)
+    else:
+        form: aiohttp.FormData = form_of(fields)
+        if start:
+            form.add_field("input_reference", start.content, filename=start.name, content_type=start.kind)
+        reply = await line.exchange("POST", PATH, data=form)
+    job = decoded(reply, _Job)
+    if not job.id or "/" in job.id:
+        raise no_picture(reply, "job")
+    return job
+
+
+def _fields(ask: Ask, manner: Manner) -> dict[str, object]:
+    shape = ask.shape
+    found = {
+        "prompt": ask.prompt,
+        "height": shape.height,
+        "width": shape.width,
+        "num_frames": shape.frames,
+        "fps": ask.fps,
+    }
+    model = {} if manner.model == Manner.model else {"model": manner.model}
+    return model | {name: value for name, value in found.items() if value is not None} | options(ask, manner)
+
+
+async def _ended(job: _Job, place: str, manner: Manner, line: Line) -> _Job:
+    began_s, told_s = clock_s(), None
+    while job.status != "completed":
+        if job.status == "failed":
+            raise Failure("job_failed", shorten(job.error or "the server does not tell why", limit=200))
+        pause_s = min(manner.poll_s, max(SOONEST_S, SHARE_OF_AGE * (clock_s() - began_s)))
+        await asyncio.sleep(pause_s if told_s is None else min(told_s, pause_s * 4))
+        reply = await line.exchange("GET", place)
+        job, told_s = decoded(reply, _Job), _pause_told(reply.headers)
+    return job
+
+
+def _pause_told(headers: Mapping[str, str]) -> float | None:
+    said = headers.get("openai-poll-after-ms", "")
+    return int(said) / 1000 if said.isascii() and said.isdigit() else None
+
+
+async def _forgotten(place: str, line: Line) -> None:
+    """Delete the job; if that fails, the video counts all the same."""
+    try:
+        await line.exchange("DELETE", place)
+    except Failure:
+        return

@@ -1,0 +1,209 @@
+"""What a run measured, as figures by name: vLLM-Omni's under their names, and ours beside them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from safelight.bench.confidence import interval, resampled
+from safelight.bench.failures import KINDS
+from safelight.bench.load import CANCELLED
+from safelight.bench.records import Record
+from safelight.bench.running import Run
+
+Figures = dict[str, Any]
+
+SAMPLES = 3
+"""Messages that are kept of each kind of failure."""
+
+MOST_GROUPS = 50
+ENOUGH_FOR_AN_INTERVAL = 20
+DIGITS = 6
+
+
+def figures_of(run: Run) -> Figures:
+    """Return all figures; times are seconds, and latencies those of successes."""
+    records = [record for record in run.records if record.failure != CANCELLED]
+    good = [record for record in records if record.is_success]
+    latencies_s = np.array([record.latency_s for record in good])
+    return {
+        "duration": run.duration_s,
+        "completed_requests": len(good),
+        "failed_requests": len(records) - len(good),
+        "throughput_qps": _rate(len(good), run.duration_s),
+        **_latency(latencies_s),
+        **_memory(good),
+        **_stages(good),
+        **_attainment(run, records),
+        **_client(run, records),
+        **_server(good),
+        **_previews(good),
+        **_scenes(good),
+        "failures": _failures(records),
+        "rejected_requests": sum(record.failure == "rejected" for record in records),
+        "turned_away": sum(record.turned_away for record in records),
+        "by_size": _groups(records, lambda record: record.ask.shape.size),
+        "by_adapters": _groups(records, lambda record: record.ask.composition),
+        "by_tenant": _groups(records, lambda record: record.ask.tenant),
+        "by_service": _groups(records, lambda record: record.ask.service),
+        "confidence": _confidence(latencies_s, records),
+        "latencies_s": np.round(latencies_s, DIGITS).tolist(),
+    }
+
+
+def spread(name: str, values: Iterable[float]) -> Figures:
+    """Return mean, quantiles and maximum of values, each under its name; nothing if there are none."""
+    found = np.fromiter(values, float)
+    if not len(found):
+        return {}
+    p50, p95, p99 = np.quantile(found, [0.5, 0.95, 0.99])
+    figures = {"mean": found.mean(), "p50": p50, "p95": p95, "p99": p99, "max": found.max()}
+    return {f"{name}_{key}": float(value) for key, value in figures.items()}
+
+
+def _latency(latencies_s: np.ndarray[Any, np.dtype[np.float64]]) -> Figures:
+    if not len(latencies_s):
+        return dict.fromkeys(["latency_mean", "latency_median", *(f"latency_p{share}" for share in (50, 90, 95, 99))])
+    found = spread("latency", latencies_s)
+    p90 = float(np.quantile(latencies_s, 0.9))
+    return found | {"latency_median": found["latency_p50"], "latency_p90": p90, "latency_min": float(latencies_s.min())}
+
+
+def _memory(good: Sequence[Record]) -> Figures:
+    found = [record.peak_memory_mb for record in good if record.peak_memory_mb is not None]
+    if not found:
+        return {}
+    return {
+        "peak_memory_mb_max": max(found),
+        "peak_memory_mb_mean": float(np.mean(found)),
+        "peak_memory_mb_median": float(np.median(found)),
+    }
+
+
+def _stages(good: Sequence[Record]) -> Figures:
+    found = defaultdict[str, list[float]](list)
+    for record in good:
+        for stage, value_s in (record.stages_s or {}).items():
+            found[stage].append(value_s)
+    if not found:
+        return {}
+    told: dict[str, Callable[[list[float]], Any]] = {
+        "mean": np.mean,
+        "p50": np.median,
+        "p99": lambda values: np.quantile(values, 0.99),
+    }
+    return {
+        f"stage_durations_{name}": {stage: float(tell(values)) for stage, values in found.items()}
+        for name, tell in told.items()
+    }
+
+
+def _attainment(run: Run, records: Sequence[Record]) -> Figures:
+    bound = [record for record in records if record.ask.deadline_s is not None]
+    if not bound:
+        return {}
+    met = sum(record.has_met for record in bound)
+    return {
+        "slo_attainment_rate": met / len(bound),
+        "slo_met_success": met,
+        "slo_scale": run.plan.slo_scale,
+        "slo_requests": len(bound),
+        "slo_source": "explicit" if run.estimate is None else run.estimate.words,
+        "goodput_qps": _rate(met, run.duration_s),
+    }
+
+
+def _client(run: Run, records: Sequence[Record]) -> Figures:
+    """Return how honest the client was."""
+    last_s = max((record.sent_s for record in records), default=0.0)
+    return {
+        "partial": run.is_partial,
+        "unsent_requests": run.unsent,
+        "cancelled_requests": len(run.records) - len(records),
+        "sent_qps": _rate(len(records) - 1, last_s),
+        "unchecked_pictures": run.unchecked,
+        **spread("send_lag", (record.lag_s for record in records)),
+        **(spread("semaphore_wait", (record.wait_s for record in records)) if run.plan.limit is not None else {}),
+    }
+
+
+def _server(good: Sequence[Record]) -> Figures:
+    timed = [record for record in good if record.queue_s is not None and record.compute_s is not None]
+    return {
+        **spread("queue", (record.queue_s for record in good if record.queue_s is not None)),
+        **spread("compute", (record.compute_s for record in good if record.compute_s is not None)),
+        **spread(
+            "transfer",
+            (record.done_s - record.sent_s - (record.queue_s or 0.0) - (record.compute_s or 0.0) for record in timed),
+        ),
+    }
+
+
+def _previews(good: Sequence[Record]) -> Figures:
+    first_s = [record.first_preview_s - record.freed_s for record in good if record.first_preview_s is not None]
+    return spread("first_preview", first_s) | ({"previews": sum(record.previews for record in good)} if first_s else {})
+
+
+def _scenes(good: Sequence[Record]) -> Figures:
+    found = [record.scene_score for record in good if record.scene_score is not None]
+    if not found:
+        return {}
+    return {"scene_score_mean": float(np.mean(found)), "scene_all_facts_share": float(np.mean(np.equal(found, 1.0)))}
+
+
+def _failures(records: Sequence[Record]) -> Figures:
+    kinds = Counter(record.failure for record in records if record.failure)
+    samples = defaultdict[str, list[str]](list)
+    for record in records:
+        if record.failure and len(samples[record.failure]) < SAMPLES and record.message not in samples[record.failure]:
+            samples[record.failure].append(record.message)
+    return {
+        kind: {"count": count, "meaning": KINDS[kind], "samples": samples[kind]} for kind, count in kinds.most_common()
+    }
+
+
+def _groups(records: Sequence[Record], key: Callable[[Record], str | None]) -> Figures:
+    """Return figures of the largest groups; nothing where all requests are alike."""
+    found = defaultdict[str, list[Record]](list)
+    for record in records:
+        if (name := key(record)) is not None:
+            found[name].append(record)
+    if len(found) < 2:
+        return {}
+    largest = sorted(found, key=lambda name: (-len(found[name]), name))[:MOST_GROUPS]
+    return {name: _group(found[name]) for name in largest}
+
+
+def _group(records: Sequence[Record]) -> Figures:
+    good = [record for record in records if record.is_success]
+    bound = [record for record in records if record.ask.deadline_s is not None]
+    attainment = {"slo_attainment_rate": sum(record.has_met for record in bound) / len(bound)} if bound else {}
+    return {
+        "requests": len(records),
+        "completed_requests": len(good),
+        **spread("latency", (record.latency_s for record in good)),
+        **attainment,
+        **_scenes(good),
+    }
+
+
+def _confidence(latencies_s: np.ndarray[Any, np.dtype[np.float64]], records: Sequence[Record]) -> Figures:
+    """Return 95 % intervals of the main figures."""
+    rng = np.random.default_rng(0)
+    met = np.array([float(record.has_met) for record in records if record.ask.deadline_s is not None])
+    wanted = [
+        ("latency_mean", latencies_s, lambda values: float(np.mean(values))),
+        ("latency_p50", latencies_s, lambda values: float(np.median(values))),
+        ("latency_p95", latencies_s, lambda values: float(np.quantile(values, 0.95))),
+        ("slo_attainment_rate", met, lambda values: float(np.mean(values))),
+    ]
+    return {
+        name: list(interval(resampled(values, statistic, rng=rng)))
+        for name, values, statistic in wanted
+        if len(values) >= ENOUGH_FOR_AN_INTERVAL
+    }
+
+
+def _rate(count: int, seconds: float) -> float:
+    return count / seconds if seconds > 0 else 0.0

@@ -1,0 +1,119 @@
+"""Sending: each request at its time, whatever becomes of those before it, or with a limit of requests in flight."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from safelight.bench.asks import Ask
+from safelight.bench.endpoints.endpoint import Endpoint, Manner
+from safelight.bench.failures import Failure
+from safelight.bench.line import Line, clock_s
+from safelight.bench.pictures import Checker
+from safelight.bench.records import Record, Served
+
+CANCELLED = "cancelled"
+AT_A_TIME = 16
+"""After so many requests that are late, what has come meanwhile is read before more are sent."""
+
+RETRY_AFTER_S = 1.0
+"""For servers that have no room and do not tell when there will be."""
+
+ROOM_MAY_COME = ("rejected", "unavailable")
+
+
+@dataclass(kw_only=True)
+class Load:
+    """One load on its way.
+
+    Attributes:
+        asks: in order of their times.
+        limit: requests in flight at most; None is any number.
+        retries: how often a request is sent again when the server has no room; the time counts on.
+        checker: looks at pictures; None if nobody does.
+        records: of all that have ended, in that order.
+        in_flight: requests that are sent and not answered.
+    """
+
+    asks: Sequence[Ask]
+    endpoint: Endpoint
+    manner: Manner
+    line: Line
+    limit: int | None = None
+    retries: int = 0
+    checker: Checker | None = None
+    records: list[Record] = field(default_factory=list)
+    in_flight: int = 0
+    _began_s: float = 0.0
+
+    @property
+    def now_s(self) -> float:
+        """Seconds since the load began."""
+        return clock_s() - self._began_s
+
+    async def run(self) -> None:
+        """Send everything and wait for all answers; when cancelled, requests in flight are recorded as such."""
+        self._began_s = clock_s()
+        await (self._open() if self.limit is None else self._closed(self.limit))
+
+    async def _open(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            late = 0
+            for ask in self.asks:
+                early_s = ask.due_s - self.now_s
+                if early_s > 0 or late == AT_A_TIME:
+                    late = 0
+                    await asyncio.sleep(max(0.0, early_s))
+                late += 1
+                group.create_task(self._send(ask, freed_s=ask.due_s))
+
+    async def _closed(self, limit: int) -> None:
+        asks = iter(self.asks)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(limit, len(self.asks))):
+                group.create_task(self._send_in_turn(asks))
+
+    async def _send_in_turn(self, asks: Iterator[Ask]) -> None:
+        for ask in asks:
+            early_s = ask.due_s - self.now_s
+            freed_s = ask.due_s if early_s > 0 else self.now_s
+            await asyncio.sleep(max(0.0, early_s))
+            await self._send(ask, freed_s=freed_s)
+
+    async def _send(self, ask: Ask, *, freed_s: float) -> None:
+        record = Record(ask=ask, due_s=ask.due_s, freed_s=freed_s, sent_s=self.now_s, failure=CANCELLED)
+        self.in_flight += 1
+        try:
+            found = await self._asked(ask, record)
+        except Failure as failure:
+            record.failure, record.message, record.done_s = failure.kind, failure.message, self.now_s
+        else:
+            self._note(found, record)
+        finally:
+            if record.failure == CANCELLED:
+                record.done_s = self.now_s
+            self.in_flight -= 1
+            self.records.append(record)
+
+    async def _asked(self, ask: Ask, record: Record) -> Served:
+        while True:
+            try:
+                return await self.endpoint.ask(ask, self.manner, self.line)
+            except Failure as failure:
+                if failure.kind not in ROOM_MAY_COME:
+                    raise
+                record.turned_away += 1
+                if record.turned_away > self.retries:
+                    raise
+                pause_s = RETRY_AFTER_S if failure.retry_after_s is None else failure.retry_after_s
+            await asyncio.sleep(pause_s)
+
+    def _note(self, found: Served, record: Record) -> None:
+        record.failure = ""
+        record.done_s = found.done_s - self._began_s
+        record.queue_s, record.compute_s = found.queue_s, found.compute_s
+        record.stages_s, record.peak_memory_mb = found.stages_s, found.peak_memory_mb
+        record.previews = len(found.previews_s)
+        if found.previews_s:
+            record.first_preview_s = found.previews_s[0] - self._began_s
+        if self.checker is not None:
+            self.checker.put(record, found)

@@ -1,0 +1,298 @@
+"""A server that paints at once: to try the client, and to measure it.
+
+It speaks every endpoint that the benchmark knows, and answers with small PNG files whose colours depend on the
+prompt. With `workers` and times it is a queue in front of so many machines, which has a highest rate.
+"""
+
+import asyncio
+import base64
+import struct
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import count
+
+import msgspec
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+
+BLOCKS = 8
+SIDE = 64
+MOST_SIDE = 4096
+MOST_JOBS = 10_000
+MOST_BODY_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class NullSettings:
+    """How it behaves.
+
+    Attributes:
+        fixed_s: seconds of every picture.
+        step_s: seconds of each of its steps.
+        workers: pictures that are painted at once; None is any number.
+        queue: pictures that may wait; more are turned away with 429. None is any number.
+    """
+
+    fixed_s: float = 0.0
+    step_s: float = 0.0
+    workers: int | None = None
+    queue: int | None = None
+
+
+class _Wish(msgspec.Struct):
+    prompt: str = ""
+    model: str = "null"
+    size: str | None = None
+    width: int | None = None
+    height: int | None = None
+    num_inference_steps: int | None = None
+    stream: bool = False
+    partial_images: int = 0
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Width and height."""
+        if self.size and self.size != "auto":
+            width, _, height = self.size.partition("x")
+            return _side(int(width)), _side(int(height))
+        return _side(self.width or SIDE), _side(self.height or SIDE)
+
+
+class _Content(msgspec.Struct):
+    text: str = ""
+
+
+class _ChatMessage(msgspec.Struct):
+    content: str | list[_Content] = ""
+
+
+class _ChatWish(msgspec.Struct):
+    messages: list[_ChatMessage] = []
+    extra_body: _Wish = msgspec.field(default_factory=_Wish)
+
+    @property
+    def wish(self) -> _Wish:
+        """What is asked for."""
+        content = self.messages[-1].content if self.messages else ""
+        text = content if isinstance(content, str) else "\n".join(part.text for part in content)
+        return msgspec.structs.replace(self.extra_body, prompt=text)
+
+
+def _side(value: int) -> int:
+    if not 1 <= value <= MOST_SIDE:
+        raise ValueError(f"a side of {value} pixels; there may be 1 to {MOST_SIDE}")
+    return value
+
+
+def png_of(prompt: str, width: int, height: int) -> bytes:
+    """Return a PNG file: a pattern in colours that depend on the prompt."""
+    seed = zlib.crc32(prompt.encode())
+    colours = bytes((seed >> shift & 255) ^ mask for mask in (0, 85, 170, 255) for shift in (0, 8, 16))
+    colours += bytes((seed >> 24, 255 - (seed >> 24), 128))
+    start, end = _frame(width, height)
+    return start + _chunk(b"PLTE", colours) + end
+
+
+@lru_cache(maxsize=64)
+def _frame(width: int, height: int) -> tuple[bytes, bytes]:
+    """Return what stands before the palette and after it."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
+    rows = [
+        b"\0" + bytes((x * BLOCKS // width + y * BLOCKS // height) % 5 for x in range(width)) for y in range(height)
+    ]
+    data = zlib.compress(b"".join(rows), 9)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header), _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+class _Full(Exception):
+    """More pictures wait than may."""
+
+
+@dataclass
+class _Machines:
+    """Paints, so many pictures at once."""
+
+    settings: NullSettings
+    waiting: int = 0
+    _places: asyncio.Semaphore | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        workers = self.settings.workers
+        self._places = None if workers is None else asyncio.Semaphore(workers)
+
+    async def paint(self, wish: _Wish) -> tuple[bytes, float, float]:
+        """Return a picture, and the seconds that it waited and took."""
+        width, height = wish.sides
+        service_s = self.settings.fixed_s + self.settings.step_s * (wish.num_inference_steps or 0)
+        if self._places is None:
+            if service_s:
+                await asyncio.sleep(service_s)
+            return png_of(wish.prompt, width, height), 0.0, service_s
+        if self.settings.queue is not None and self._places.locked() and self.waiting >= self.settings.queue:
+            raise _Full
+        came_s = time.monotonic()
+        self.waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self.waiting -= 1
+        began_s = time.monotonic()
+        try:
+            await asyncio.sleep(service_s)
+        finally:
+            self._places.release()
+        return png_of(wish.prompt, width, height), began_s - came_s, time.monotonic() - began_s
+
+
+_JSON = "application/json"
+
+
+def _json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type=_JSON, headers=headers)
+
+
+def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    return _json({"error": {"message": message, "type": "error", "param": None, "code": None}}, status, headers)
+
+
+async def _wish_of(request: web.BaseRequest) -> _Wish:
+    """Read JSON or a form."""
+    if request.content_type == _JSON:
+        return msgspec.json.decode(await request.read(), type=_Wish)
+    form = await request.post()
+    return msgspec.convert({k: v for k, v in form.items() if isinstance(v, str)}, _Wish, strict=False)
+
+
+class NullServer:
+    """Answers requests."""
+
+    def __init__(self, settings: NullSettings) -> None:
+        self._machines = _Machines(settings)
+        self._jobs = dict[str, asyncio.Task[bytes]]()
+        self._numbers = count(1)
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        try:
+            return await self._answer(request)
+        except _Full:
+            return _error(429, "The queue is full; try again in 1 s.", {"Retry-After": "1"})
+        except (msgspec.DecodeError, ValueError) as error:
+            return _error(400, str(error))
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:  # noqa: PLR0911 - one for each route
+        match request.method, request.path.strip("/").split("/"):
+            case "POST", ["v1", "images", "generations" | "edits"]:
+                return await self._images(request)
+            case "POST", ["v1", "chat", "completions"]:
+                return await self._chat(request)
+            case "POST", ["v1", "videos"]:
+                return self._video(await _wish_of(request))
+            case "GET", ["v1", "videos", job, *rest] if job in self._jobs and rest in ([], ["content"]):
+                return await self._job(job, is_whole=bool(rest))
+            case "DELETE", ["v1", "videos", job] if job in self._jobs:
+                self._jobs.pop(job).cancel()
+                return _json({"id": job, "object": "video.deleted", "deleted": True})
+            case "GET", ["v1", "models"]:
+                return _json({"object": "list", "data": [{"id": "null", "object": "model"}]})
+            case "GET", ["health"]:
+                return _json({"status": "healthy"})
+        return _error(404, f"There is no {request.method} {request.path}.")
+
+    async def _images(self, request: web.BaseRequest) -> web.StreamResponse:
+        wish = await _wish_of(request)
+        if wish.stream:
+            return await self._stream(request, wish)
+        picture, queue_s, compute_s = await self._machines.paint(wish)
+        return _json(
+            {
+                "created": 0,
+                "data": [{"b64_json": base64.b64encode(picture).decode()}],
+                "output_format": "png",
+                "safelight": {"queue_s": queue_s, "compute_s": compute_s},
+            }
+        )
+
+    async def _stream(self, request: web.BaseRequest, wish: _Wish) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        text = base64.b64encode(png_of(wish.prompt, *wish.sides)).decode()
+        for index in range(wish.partial_images):
+            event = {"type": "image_generation.partial_image", "b64_json": text, "partial_image_index": index}
+            await answer.write(b"data: " + msgspec.json.encode(event) + b"\n\n")
+        await self._machines.paint(wish)
+        done = {"type": "image_generation.completed", "b64_json": text, "output_format": "png"}
+        await answer.write(b"data: " + msgspec.json.encode(done) + b"\n\ndata: [DONE]\n\n")
+        return answer
+
+    async def _chat(self, request: web.BaseRequest) -> web.Response:
+        wish = msgspec.json.decode(await request.read(), type=_ChatWish).wish
+        picture, queue_s, compute_s = await self._machines.paint(wish)
+        part = {
+            "type": "image_url",
+            "image_url": {"url": f"data:image/png;base64,{base64.b64encode(picture).decode()}"},
+            "stage_durations": {"queue": queue_s, "diffusion": compute_s},
+        }
+        return _json({"choices": [{"index": 0, "message": {"role": "assistant", "content": [part]}}]})
+
+    def _video(self, wish: _Wish) -> web.Response:
+        if len(self._jobs) >= MOST_JOBS:
+            raise _Full
+        job = f"video-{next(self._numbers)}"
+        self._jobs[job] = asyncio.create_task(self._film(wish))
+        return _json({"id": job, "object": "video", "status": "queued"})
+
+    async def _film(self, wish: _Wish) -> bytes:
+        picture, _, _ = await self._machines.paint(wish)
+        return b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + picture
+
+    async def _job(self, job: str, *, is_whole: bool) -> web.Response:
+        task = self._jobs[job]
+        if not task.done():
+            return _error(404, "The video is not ready.") if is_whole else _json({"id": job, "status": "in_progress"})
+        if task.cancelled() or task.exception():
+            return _json({"id": job, "status": "failed", "error": {"message": str(task)}})
+        if is_whole:
+            return web.Response(body=task.result(), content_type="video/mp4")
+        return _json({"id": job, "status": "completed"})
+
+
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: web.RequestHandler,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    """Make a request that may have a large body."""
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MOST_BODY_BYTES)
+
+
+def as_server(settings: NullSettings) -> web.Server:
+    """Return it as what a runner of aiohttp runs."""
+    return web.Server(NullServer(settings), request_factory=_request, access_log=None)
+
+
+async def serve_null(
+    settings: NullSettings, *, host: str, port: int, on_ready: Callable[[str], None], until: asyncio.Event
+) -> None:
+    """Serve until told to end; `on_ready` gets the address."""
+    runner = web.ServerRunner(as_server(settings))
+    await runner.setup()
+    site = web.TCPSite(runner, host, port)
+    await site.start()
+    try:
+        address = runner.addresses[0]
+        on_ready(f"http://{address[0]}:{address[1]}")
+        await until.wait()
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,149 @@
+"""What a run and a sweep show, as tables with figures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from matplotlib.figure import Figure
+
+from safelight.bench.figures import Figures
+from safelight.bench.running import Run
+from safelight.bench.searching import Point
+from safelight.traces.analyses.result import Result
+from safelight.traces.analyses.style import BLUE, ORANGE, VERMILLION, in_percent, panel
+
+CDF_POINTS = 1000
+MOST_DOTS = 4000
+
+
+def latency_distribution(run: Run) -> Result:
+    """Return how many answers came how soon."""
+    latencies_s = np.sort([record.latency_s for record in run.records if record.is_success])
+    shares = np.linspace(0, 1, min(CDF_POINTS, max(2, len(latencies_s))))
+    table = pl.DataFrame(
+        {"share": shares, "latency_s": np.quantile(latencies_s, shares)} if len(latencies_s) else _nothing("share")
+    )
+
+    def draw(figure: Figure) -> None:
+        axes = panel(figure, x="seconds", y="answers within")
+        axes.plot(table["latency_s"], table["share"], color=BLUE)
+        axes.set_xlim(left=0)
+        axes.set_ylim(0, 1.02)
+        in_percent(axes.yaxis)
+
+    p50, p99 = (np.quantile(latencies_s, [0.5, 0.99]) if len(latencies_s) else (0.0, 0.0)) if len(table) else (0, 0)
+    said = (
+        f"Half of the answers came within {p50:.4g} s, 99 % of them within {p99:.4g} s." if len(table) else "No answer."
+    )
+    return Result(name="latency", title="How soon answers came", table=table, findings=(said,), draw=draw)
+
+
+def timeline(run: Run) -> Result:
+    """Return each request's latency at its time."""
+    records = run.records[:: max(1, len(run.records) // MOST_DOTS)]
+    table = pl.DataFrame(
+        {
+            "due_s": [record.due_s for record in records],
+            "latency_s": [record.latency_s for record in records],
+            "outcome": [record.failure or "served" for record in records],
+        },
+        schema={"due_s": pl.Float64, "latency_s": pl.Float64, "outcome": pl.String},
+    )
+
+    def draw(figure: Figure) -> None:
+        axes = panel(figure, x="due, in seconds from the start", y="seconds until the end")
+        for is_served, colour, label in ((True, BLUE, "served"), (False, VERMILLION, "failed")):
+            rows = table.filter((pl.col("outcome") == "served") == is_served)
+            if len(rows):
+                axes.plot(rows["due_s"], rows["latency_s"], ".", color=colour, markersize=4, label=label)
+        axes.set_ylim(bottom=0)
+        if len(table.filter(pl.col("outcome") != "served")):
+            axes.legend()
+
+    failed = sum(not record.is_success for record in run.records)
+    said = f"{len(run.records):,} requests within {run.duration_s:.4g} s, of which {failed:,} failed."
+    return Result(name="timeline", title="Latencies over time", table=table, findings=(said,), draw=draw)
+
+
+def breakdown(figures: Figures, *, by: str, title: str) -> Result | None:
+    """Return figures of groups; None where all requests are alike."""
+    groups = figures[f"by_{by}"]
+    if not groups:
+        return None
+    keys = ("requests", "completed_requests", "latency_p50", "latency_p95", "slo_attainment_rate")
+    table = pl.DataFrame(
+        {by: list(groups), **{key: [group.get(key) for group in groups.values()] for key in keys}},
+        schema_overrides={"latency_p50": pl.Float64, "latency_p95": pl.Float64, "slo_attainment_rate": pl.Float64},
+    )
+
+    def draw(figure: Figure) -> None:
+        axes = panel(figure, x="", y="seconds")
+        places = np.arange(len(table))
+        for shift, key, colour in ((-0.2, "latency_p50", BLUE), (0.2, "latency_p95", ORANGE)):
+            axes.bar(
+                places + shift, table[key].fill_null(0.0), width=0.38, color=colour, label=key.removeprefix("latency_")
+            )
+        axes.set_xticks(
+            places,
+            [name[:24] for name in table[by]],
+            rotation=30 if len(table) > 4 else 0,
+            ha="right" if len(table) > 4 else "center",
+        )
+        axes.legend()
+
+    said = f"{len(groups)} groups; the slowest by its p95 is {_slowest(groups)}."
+    return Result(name=f"by_{by}", title=title, table=table, findings=(said,), draw=draw)
+
+
+def _slowest(groups: Figures) -> str:
+    return max(groups, key=lambda name: groups[name].get("latency_p95") or 0.0)
+
+
+def against_level(points: Sequence[Point], *, level: str, target: float, held: float | None) -> Result:
+    """Return attainment and latencies against rates or numbers in flight."""
+    ordered = sorted(points, key=lambda point: point.level)
+    keys = (
+        "slo_attainment_rate",
+        "throughput_qps",
+        "latency_p50",
+        "latency_p95",
+        "latency_p99",
+        "failed_requests",
+        "send_lag_p99",
+    )
+    table = pl.DataFrame(
+        {
+            level: [point.level for point in ordered],
+            **{key: [point.figures.get(key) for point in ordered] for key in keys},
+        },
+        schema_overrides=dict.fromkeys(keys, pl.Float64),
+    )
+    has_attainment = table["slo_attainment_rate"].count() > 0
+
+    def draw(figure: Figure) -> None:
+        if has_attainment:
+            axes = panel(figure, place=(1, 2, 1), x=_AXES[level], y="met their deadlines")
+            axes.plot(table[level], table["slo_attainment_rate"], "o-", color=BLUE)
+            axes.axhline(target, color=VERMILLION, linewidth=1, linestyle=":")
+            axes.set_ylim(0, 1.05)
+            in_percent(axes.yaxis)
+        axes = panel(figure, place=(1, 2, 2) if has_attainment else (1, 1, 1), x=_AXES[level], y="seconds")
+        for key, colour in (("latency_p50", BLUE), ("latency_p95", ORANGE)):
+            axes.plot(table[level], table[key], "o-", color=colour, label=key.removeprefix("latency_"))
+        axes.set_ylim(bottom=0)
+        axes.legend()
+
+    if not has_attainment:
+        said = "No request had a deadline, so there is no attainment; give deadlines with --slo-ms or --slo."
+    elif held is None:
+        said = f"Not even the lowest level held an attainment of {target:.4g}."
+    else:
+        said = f"An attainment of {target:.4g} held up to {held:.4g} {_AXES[level]}."
+    return Result(name=level, title=f"Against {_AXES[level]}", table=table, findings=(said,), draw=draw)
+
+
+_AXES = {"request_rate": "requests per second", "max_concurrency": "requests in flight"}
+
+
+def _nothing(column: str) -> dict[str, list[float]]:
+    return {column: [], "latency_s": []}

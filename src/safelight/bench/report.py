@@ -1,0 +1,99 @@
+"""A run or a sweep as a page, in the manner of reports of traces."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from safelight.bench.figures import Figures
+from safelight.bench.pictured import breakdown, latency_distribution, timeline
+from safelight.bench.running import Run
+from safelight.traces.analyses.figure_files import write_figure
+from safelight.traces.analyses.result import Result
+from safelight.traces.parquet import write_whole
+from safelight.traces.report.data import data_of
+from safelight.traces.report.drawing import drawing_of
+from safelight.traces.report.page import Answer, Chapter, Page, Tile, html_of
+
+KIND = "Benchmark report"
+
+TILES: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "slo_attainment_rate": ("met their deadlines", lambda value: f"{100 * value:.4g} %"),
+    "throughput_qps": ("answers per second", lambda value: f"{value:.4g}"),
+    "latency_p50": ("latency p50", lambda value: f"{value:.4g} s"),
+    "latency_p95": ("latency p95", lambda value: f"{value:.4g} s"),
+    "failed_requests": ("failed", lambda value: f"{value:,}"),
+    "scene_score_mean": ("scene score", lambda value: f"{100 * value:.4g} %"),
+    "send_lag_p99": ("send lag p99", lambda value: f"{1000 * value:.3g} ms"),
+}
+
+
+def results_of(run: Run, figures: Figures) -> Sequence[Result]:
+    """Return what a run shows."""
+    parts = (
+        latency_distribution(run),
+        timeline(run),
+        breakdown(figures, by="size", title="By size"),
+        breakdown(figures, by="adapters", title="By adapters"),
+        breakdown(figures, by="tenant", title="By tenant"),
+        breakdown(figures, by="service", title="By service"),
+    )
+    return [part for part in parts if part is not None]
+
+
+def write_page(
+    path: Path, results: Sequence[Result], *, figures: Figures, url: str, title: str, notes: Sequence[str], command: str
+) -> None:
+    """Write a page that loads nothing from anywhere.
+
+    Args:
+        path: of a file that is made or replaced.
+        results: what to show.
+        figures: of which some stand out.
+        url: of the server.
+        title: of the page.
+        notes: what a reader must know.
+        command: that measured all this.
+
+    Raises:
+        CannotWrite: if the file cannot be written.
+    """
+    failures = [
+        f"{facts['count']:,} failed: {facts['meaning']}. For instance: {facts['samples'][0]}"
+        for facts in figures.get("failures", {}).values()
+    ]
+    tiles = [
+        Tile(label=words, value=tell(figures[name]))
+        for name, (words, tell) in TILES.items()
+        if figures.get(name) is not None
+    ]
+    chapter = Chapter(anchor="run", title=title, tiles=tiles, answers=[_answer(result, command) for result in results])
+    page = Page(
+        name=title,
+        path=url,
+        summary=f"{figures['completed_requests']:,} answers within {figures['duration']:.4g} s from {url}.",
+        notes=[*notes, *failures],
+        chapters=[chapter],
+        kind=KIND,
+    )
+    text = html_of(page)
+    write_whole(path, lambda to: to.write_text(text, encoding="utf-8"))
+
+
+def _answer(result: Result, command: str) -> Answer:
+    is_answered = not result.table.is_empty()
+    return Answer(
+        anchor=result.name,
+        title=result.title,
+        findings=result.findings,
+        drawing=drawing_of(result, prefix=result.name) if is_answered else None,
+        data=data_of(result.table, file_name=f"{result.name}.csv") if is_answered else None,
+        command=command,
+    )
+
+
+def write_figures(folder: Path, results: Sequence[Result]) -> None:
+    """Write each figure as PNG and as PDF, for slides and papers; raises CannotWrite."""
+    for result in results:
+        if not result.table.is_empty():
+            for ending in ("png", "pdf"):
+                write_figure(result, folder / f"{result.name}.{ending}")

@@ -1,0 +1,226 @@
+"""A whole run: warm-ups, deadlines, the load, and a look at all pictures."""
+
+import asyncio
+import gc
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from safelight.bench.asks import Ask
+from safelight.bench.endpoints.endpoint import Endpoint, Manner
+from safelight.bench.line import Line, Server
+from safelight.bench.load import Load
+from safelight.bench.pictures import Checker
+from safelight.bench.records import Record
+from safelight.bench.slo import ESTIMATORS, SCALE, Estimate
+from safelight.bench.warming import check_served, warm_ups
+
+WATCH_S = 0.5
+SWITCH_S = 0.0005
+"""Threads that look at pictures give way this soon to the one that sends."""
+
+Watch = Callable[[Load], None]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run does.
+
+    Attributes:
+        server: that is asked.
+        endpoint, manner: how it is asked.
+        asks: in order of their times.
+        limit: requests in flight at most; None is any number.
+        retries: of requests that the server has no room for.
+        warm_up_rounds, warm_up_steps, warm_up_limit: of each shape, before the clock starts.
+        estimator: for deadlines that are lacking; None leaves them so.
+        slo_scale: deadlines are so many times the estimate.
+        checks_pictures: open every picture.
+        scores_scenes: score pictures by their captions.
+        save_to: a folder for all pictures; None saves none.
+    """
+
+    server: Server
+    endpoint: Endpoint
+    manner: Manner
+    asks: Sequence[Ask]
+    limit: int | None = None
+    retries: int = 0
+    warm_up_rounds: int = 1
+    warm_up_steps: int = 2
+    warm_up_limit: int = 1
+    estimator: str | None = None
+    slo_scale: float = SCALE
+    checks_pictures: bool = True
+    scores_scenes: bool = False
+    save_to: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What came of a plan.
+
+    Attributes:
+        records: of all requests that were sent, in the order in which they were due.
+        duration_s: from the first request's time to the last answer.
+        unsent: requests that were not sent, since the run was ended before.
+        unchecked: pictures that nobody looked at.
+        began_at: when, in Unix time.
+        estimate: where deadlines come from, if they were estimated.
+    """
+
+    plan: Plan
+    records: Sequence[Record]
+    duration_s: float
+    unsent: int = 0
+    unchecked: int = 0
+    began_at: float
+    estimate: Estimate | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it was ended before its end."""
+        return self.unsent > 0 or any(record.failure == "cancelled" for record in self.records)
+
+
+def _nobody(_: object) -> None:
+    """Take no notice."""
+
+
+@dataclass(kw_only=True)
+class Stop:
+    """Ends what is running: warm-ups by a CancelledError, a load early, with what was measured until then."""
+
+    task: asyncio.Task[Any] | None = None
+
+    def __call__(self) -> None:
+        """End it."""
+        if self.task is not None:
+            self.task.cancel()
+
+
+async def run(plan: Plan, *, stop: Stop | None = None, watch: Watch = _nobody, say: Say = _nobody) -> Run:
+    """Run a plan.
+
+    Args:
+        plan: what to do.
+        stop: to be called when it is to end early.
+        watch: is called now and then during the load.
+        say: is told, in sentences, what a reader of the figures should know.
+
+    Raises:
+        ServerUnusable: if not one warm-up was served.
+        BadLoad: if deadlines cannot be estimated.
+    """
+    async with Line(plan.server) as line:
+        stop = stop or Stop()
+        warming = asyncio.create_task(_warm_up(plan, line, say))
+        stop.task = warming
+        estimate = await warming
+        checker = _checker_for(plan)
+        load = Load(
+            asks=_with_deadlines(plan, estimate),
+            endpoint=plan.endpoint,
+            manner=plan.manner,
+            line=line,
+            limit=plan.limit,
+            retries=plan.retries,
+            checker=checker,
+        )
+        began_at = time.time()
+        with _on_time(), _checking(checker):
+            await _loaded(load, stop, watch)
+    if checker and checker.trouble:
+        say(f"not all pictures were saved: {checker.trouble}")
+    return Run(
+        plan=plan,
+        records=sorted(load.records, key=lambda record: record.due_s),
+        duration_s=max((record.done_s for record in load.records), default=0.0),
+        unsent=len(plan.asks) - len(load.records),
+        unchecked=checker.unchecked if checker else 0,
+        began_at=began_at,
+        estimate=estimate,
+    )
+
+
+def _checker_for(plan: Plan) -> Checker | None:
+    if not plan.checks_pictures and plan.save_to is None:
+        return None
+    return Checker(looks=plan.checks_pictures, scores_scenes=plan.scores_scenes, folder=plan.save_to)
+
+
+async def _warm_up(plan: Plan, line: Line, say: Say) -> Estimate | None:
+    asks = warm_ups(plan.asks, rounds=plan.warm_up_rounds, steps=plan.warm_up_steps, full_too=plan.estimator == "fit")
+    load = Load(asks=asks, endpoint=plan.endpoint, manner=plan.manner, line=line, limit=plan.warm_up_limit)
+    await load.run()
+    good = check_served(load.records, plan.server.url)
+    if asks:
+        say(f"warmed up with {len(good)} requests of {len({ask.shape for ask in asks})} shapes")
+    for record in load.records:
+        if not record.is_success:
+            say(f"a warm-up failed ({record.ask.shape.words}): {record.message}")
+    if plan.estimator is None or all(ask.deadline_s is not None for ask in plan.asks):
+        return None
+    estimate = ESTIMATORS[plan.estimator](good)
+    say(f"deadlines are {plan.slo_scale:g} times {estimate.words}")
+    return estimate
+
+
+def _with_deadlines(plan: Plan, estimate: Estimate | None) -> Sequence[Ask]:
+    if estimate is None:
+        return plan.asks
+    return [
+        ask
+        if ask.deadline_s is not None
+        else msgspec.structs.replace(ask, deadline_s=plan.slo_scale * estimate.service_s(ask.shape))
+        for ask in plan.asks
+    ]
+
+
+async def _loaded(load: Load, stop: Stop, watch: Watch) -> None:
+    task = asyncio.create_task(load.run())
+    stop.task = task
+    watching = asyncio.create_task(_watched(load, watch))
+    with suppress(asyncio.CancelledError):
+        await task
+    watching.cancel()
+    watch(load)
+
+
+async def _watched(load: Load, watch: Watch) -> None:
+    while True:
+        await asyncio.sleep(WATCH_S)
+        watch(load)
+
+
+@contextmanager
+def _checking(checker: Checker | None) -> Iterator[None]:
+    if checker is None:
+        yield
+        return
+    checker.start()
+    try:
+        yield
+    finally:
+        checker.finish()
+
+
+@contextmanager
+def _on_time() -> Iterator[None]:
+    """Keep collections of garbage and other threads from making requests late."""
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        sys.setswitchinterval(before_s)

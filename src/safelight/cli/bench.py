@@ -1,0 +1,287 @@
+"""`safelight bench`: load over HTTP, and what its users would have felt."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from safelight.cli.bench_flags import LoadFlags, with_load_flags
+from safelight.cli.errors import FAILURE, Misuse
+from safelight.cli.options import AsJson
+
+if TYPE_CHECKING:
+    from safelight.bench.requirements import Requirement
+    from safelight.bench.running import Stop
+    from safelight.cli.bench_plan import Course
+    from safelight.cli.bench_writing import Outputs
+
+UNMET = 3
+"""Exit status of a run that does not fulfil a condition."""
+
+INTERRUPTED = 130
+
+Given = TypeVar("Given")
+
+bench = typer.Typer(
+    help="Drive any diffusion server over HTTP, and tell what its users would have felt.",
+    invoke_without_command=True,
+)
+
+Require = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CONDITION", help="Exit with status 3 unless it holds: attainment>=0.99; repeatable."),
+]
+
+
+@bench.callback(
+    epilog="Examples:\n\nsafelight bench --base-url http://127.0.0.1:8000 --model shapes-large --task t2i "
+    "--dataset shapes --num-prompts 50 --request-rate 1\n\n"
+    "safelight bench --base-url http://127.0.0.1:8000 --model m --task t2i --dataset trace --dataset-path t.txt "
+    "--num-prompts 50 --request-rate 1 --slo --require 'attainment>=0.99' --output-file o.json"
+)
+@with_load_flags
+def _bench(
+    flags: LoadFlags,
+    ctx: typer.Context,
+    *,
+    output_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures there, as JSON.")] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write every request there, as a trace; .parquet or .jsonl."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with figures there; .html.")] = None,
+    figures_folder: Annotated[
+        Path | None, typer.Option("--figures", metavar="DIR", help="Write each figure there, as PNG and as PDF.")
+    ] = None,
+    require: Require = None,
+    as_json: AsJson = False,
+) -> int:
+    """Drive any diffusion server over HTTP, and tell what its users would have felt."""
+    if ctx.invoked_subcommand is not None:
+        if flags != LoadFlags(api_key=flags.api_key):
+            raise Misuse(f"Flags of the load go behind the command: safelight bench {ctx.invoked_subcommand} ...")
+        return 0
+    from safelight.bench.requirements import parse
+    from safelight.cli.bench_plan import course_of
+    from safelight.cli.bench_showing import say
+    from safelight.cli.bench_writing import Outputs
+
+    outputs = Outputs.checked(output_file, log, report, figures_folder)
+    with _told_as_misuse():
+        requirements = [parse(text) for text in require or ()]
+        return _measure(course_of(flags, say=say), outputs, requirements, as_json=as_json)
+
+
+@contextmanager
+def _told_as_misuse() -> Iterator[None]:
+    """Tell what cannot be asked for from what fails."""
+    from safelight.bench.errors import BadLoad, BadRequirement
+    from safelight.traces.errors import BadArrivals
+
+    try:
+        yield
+    except (BadLoad, BadRequirement, BadArrivals) as error:
+        raise Misuse(str(error)) from None
+
+
+def _measure(course: "Course", outputs: "Outputs", requirements: "Sequence[Requirement]", *, as_json: bool) -> int:
+    from safelight.bench.figures import figures_of
+    from safelight.bench.running import run
+    from safelight.cli.bench_showing import print_figures, say, shown_progress, warnings_about
+
+    plan = course.timed()
+    with shown_progress(is_off=course.flags.disable_tqdm, title=course.flags.dataset) as watch:
+        done = interruptible(lambda stop: run(plan, stop=stop, watch=watch, say=say))
+    figures = course.facts | figures_of(done)
+    outputs.write(figures, done, course=course, say=say)
+    if as_json:
+        print(json.dumps(figures))
+    else:
+        print_figures(figures, title=f"{course.plan.endpoint.name} at {course.plan.server.url}")
+    for sentence in warnings_about(figures):
+        say(sentence)
+    if done.is_partial:
+        return INTERRUPTED
+    unmet = [each for each in requirements if not each.holds(figures)]
+    for each in unmet:
+        say(f"not fulfilled: {each.text} ({each.figure} is {figures[each.figure]})")
+    if unmet:
+        return UNMET
+    return 0 if figures["completed_requests"] else FAILURE
+
+
+def interruptible(work: "Callable[[Stop], Coroutine[Any, Any, Given]]") -> Given:
+    """Run something that Ctrl-C ends early, and that then gives what it has; uvloop drives it where it is installed."""
+    from safelight.bench.running import Stop
+
+    allow_connections()
+
+    async def main() -> Given:
+        stop = Stop()
+        with suppress(NotImplementedError, RuntimeError):  # elsewhere Ctrl-C ends it without a result
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
+        return await work(stop)
+
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            return runner.run(main())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def allow_connections() -> None:
+    """Let the process have as many connections as the system allows it; most shells allow 1,024 at first."""
+    try:
+        import resource
+    except ImportError:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes an event loop: uvloop's where it is installed, or None for asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+Series = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write a page there; JSON or a figure if it ends in .json, .png, .pdf or .svg.",
+    ),
+]
+Attainment = Annotated[
+    float, typer.Option(min=0.0, max=1.0, metavar="X", help="Share of requests that must meet their deadlines.")
+]
+
+
+@bench.command(
+    epilog="Example:\n\nsafelight bench sweep --base-url http://127.0.0.1:8000 --task t2i --dataset shapes "
+    "--slo-ms 2000 --rates 0.5,1,2,4 -o sweep.html"
+)
+@with_load_flags
+def sweep(
+    flags: LoadFlags,
+    *,
+    rates: Annotated[str | None, typer.Option(metavar="X,Y", help="Requests per second, one run each.")] = None,
+    concurrencies: Annotated[str | None, typer.Option(metavar="N,M", help="Requests in flight, one run each.")] = None,
+    attainment: Attainment = 0.99,
+    output: Series = None,
+) -> int:
+    """Run the same load at several rates, or with several requests in flight."""
+    from safelight.cli.bench_plan import course_of
+    from safelight.cli.bench_searching import numbers_of, print_series, swept, write_series
+    from safelight.cli.bench_showing import say
+    from safelight.cli.bench_writing import check_folder
+
+    if (rates is None) == (concurrencies is None):
+        raise Misuse("A sweep is over --rates or over --concurrencies; give one of them.")
+    level = "request_rate" if rates is not None else "max_concurrency"
+    levels = numbers_of(rates or concurrencies or "", option="--rates" if rates else "--concurrencies")
+    check_folder(output)
+    with _told_as_misuse():
+        course = course_of(flags, say=say)
+        series = interruptible(lambda stop: swept(course, levels, level=level, target=attainment, stop=stop))
+    if output is not None:
+        write_series(series, output, course=course)
+    print_series(series)
+    return INTERRUPTED if series.is_partial else 0
+
+
+@bench.command(
+    epilog="Example:\n\nsafelight bench capacity --base-url http://127.0.0.1:8000 --task t2i --dataset shapes "
+    "--slo-ms 2000 --num-prompts 200 --attainment 0.99"
+)
+@with_load_flags
+def capacity(
+    flags: LoadFlags,
+    *,
+    attainment: Attainment = 0.99,
+    start_rate: Annotated[float, typer.Option(metavar="X", help="Where the search begins.")] = 1.0,
+    precision: Annotated[
+        float, typer.Option(min=0.01, max=1.0, metavar="X", help="How near to come, as a share of the rate.")
+    ] = 0.1,
+    output: Series = None,
+) -> int:
+    """Search the highest rate at which enough requests meet their deadlines."""
+    from safelight.bench.searching import Search
+    from safelight.cli.bench_plan import course_of
+    from safelight.cli.bench_searching import numbers_of, print_series, searched, write_series
+    from safelight.cli.bench_showing import say
+    from safelight.cli.bench_writing import check_folder
+
+    numbers_of(str(start_rate), option="--start-rate")
+    check_folder(output)
+    with _told_as_misuse():
+        course = course_of(flags, say=say)
+        if not flags.slo and any(ask.deadline_s is None for ask in course.plan.asks):
+            raise Misuse("Some requests have no deadline to meet; give one with --slo-ms, or estimate it with --slo.")
+        search = Search(target=attainment, start=start_rate, precision=precision)
+        series = interruptible(lambda stop: searched(course, search, stop=stop))
+    if output is not None:
+        write_series(series, output, course=course)
+    print_series(series)
+    return INTERRUPTED if series.is_partial else 0
+
+
+@bench.command("compare", epilog="Example:\n\nsafelight bench compare before.json after.json")
+def compare_runs(
+    a: Annotated[Path, typer.Argument(metavar="A", help="Figures of a run, of --output-file.", show_default=False)],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Figures of another.", show_default=False)],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Tell whether B is faster than A, and how sure that is."""
+    from safelight.cli.bench_searching import print_comparison
+
+    print_comparison(a, b, as_json=as_json)
+
+
+@bench.command(
+    "null-server",
+    epilog="Examples:\n\nsafelight bench null-server\n\n"
+    "safelight bench null-server --workers 2 --step-s 0.01 --queue 20",
+)
+def null_server(
+    *,
+    host: Annotated[str, typer.Option(metavar="NAME", help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 takes a free one.")] = 8091,
+    fixed_s: Annotated[float, typer.Option(min=0.0, metavar="S", help="Seconds of every picture.")] = 0.0,
+    step_s: Annotated[float, typer.Option(min=0.0, metavar="S", help="Seconds of each step.")] = 0.0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Pictures painted at once; else any number.")
+    ] = None,
+    queue: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Pictures that may wait; more are turned away with 429.")
+    ] = None,
+) -> None:
+    """Serve small pictures at once, or as a queue before some machines would: to try the client."""
+    from safelight.bench.null_server import NullSettings, serve_null
+
+    settings = NullSettings(fixed_s=fixed_s, step_s=step_s, workers=workers, queue=queue)
+
+    async def main() -> None:
+        until = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, until.set)
+        await serve_null(settings, host=host, port=port, on_ready=_say_ready, until=until)
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(main())
+
+
+def _say_ready(url: str) -> None:
+    print(url, flush=True)

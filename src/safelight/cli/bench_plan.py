@@ -1,0 +1,237 @@
+"""From flags to what a run does."""
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from PIL import Image
+
+from safelight import __version__
+from safelight.bench.asks import TASKS, Ask, Shape, Task
+from safelight.bench.datasets.choosing import read
+from safelight.bench.datasets.wanted import Asked, Wanted
+from safelight.bench.endpoints.choosing import BACKENDS, endpoint_for
+from safelight.bench.endpoints.endpoint import Manner
+from safelight.bench.line import Server
+from safelight.bench.running import Plan
+from safelight.bench.slo import ESTIMATORS
+from safelight.bench.timing import TRACE, at_rate, faster, process_named
+from safelight.cli.bench_flags import LoadFlags
+from safelight.cli.errors import Misuse
+from safelight.core.errors import nearest, shorten
+
+INPUT_SIDE = 512
+AT_ONCE = "at once"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """A plan whose requests have no times yet."""
+
+    flags: LoadFlags
+    plan: Plan
+    asked: Asked
+    task: Task
+
+    @property
+    def arrivals(self) -> str:
+        """How requests arrive."""
+        return self.flags.arrivals or (TRACE if self.flags.request_rate is None and self.asked.has_times else "poisson")
+
+    @property
+    def rate(self) -> float:
+        """Requests per second."""
+        return math.inf if self.flags.request_rate is None else self.flags.request_rate
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What was asked for, under vLLM-Omni's names where it has some, to stand beside the figures."""
+        flags, plan = self.flags, self.plan
+        return {
+            "endpoint": plan.endpoint.name,
+            "model": flags.model,
+            "dataset": flags.dataset,
+            "task": self.task,
+            "requests": len(plan.asks),
+            "base_url": plan.server.url,
+            "request_rate": None if self.arrivals == TRACE or math.isinf(self.rate) else self.rate,
+            "arrivals": self.arrivals if self.arrivals == TRACE or math.isfinite(self.rate) else AT_ONCE,
+            "max_concurrency": flags.max_concurrency,
+            "load_seed": flags.seed or 0,
+            "checked": flags.check,
+            "bench_version": __version__,
+        }
+
+    def timed(self, *, rate: float | None = None, limit: int | None = None, turn: int = 0) -> Plan:
+        """Return the plan with times, at another rate or limit if one is given; each turn draws anew."""
+        asks = self._at_their_times(self.rate if rate is None else rate, turn)
+        return replace(self.plan, asks=asks, limit=self.plan.limit if limit is None else limit)
+
+    def _at_their_times(self, rate: float, turn: int) -> Sequence[Ask]:
+        if self.arrivals == TRACE:
+            if not self.asked.has_times:
+                raise Misuse("--arrivals trace needs a trace whose requests all have a time; set --request-rate.")
+            return faster(self.asked.asks, self.flags.speed)
+        process = process_named(self.arrivals, burstiness_cv=self.flags.burstiness)
+        return at_rate(self.asked.asks, process, rate, rng=np.random.default_rng([self.flags.seed or 0, 1, turn]))
+
+
+def course_of(flags: LoadFlags, *, say: Say) -> Course:
+    """Return what the flags ask for.
+
+    Raises:
+        Misuse: for flags that cannot be, or not together.
+        BadLoad, TraceError: for what is wrong with the dataset.
+    """
+    task = _task(flags)
+    server, endpoint = _server(flags), endpoint_for(task, flags.endpoint or _of_backend(flags.backend))
+    extra = _extra(flags.extra_body)
+    if task == "v2v" and flags.input_video is None:
+        raise Misuse("--task v2v starts from a video; name one with --input-video.")
+    _check_judgement(flags)
+    asked = read(flags.dataset, _wanted(flags, task))
+    for note in asked.notes:
+        say(note)
+    if flags.slo_ms is not None:
+        asked = replace(asked, asks=_bound(asked.asks, flags.slo_ms / 1000))
+    if flags.slo and not flags.warmup_requests and any(ask.deadline_s is None for ask in asked.asks):
+        raise Misuse("--slo estimates deadlines from warm-ups; allow some with --warmup-requests.")
+    plan = Plan(
+        server=server,
+        endpoint=endpoint,
+        manner=_manner(flags, extra, needs_picture=not task.startswith("t2") or any(a.controlnets for a in asked.asks)),
+        asks=asked.asks,
+        limit=flags.max_concurrency,
+        retries=flags.retries,
+        warm_up_rounds=flags.warmup_requests,
+        warm_up_steps=flags.warmup_num_inference_steps,
+        warm_up_limit=flags.warmup_concurrency,
+        estimator=flags.slo_estimator if flags.slo else None,
+        slo_scale=flags.slo_scale,
+        checks_pictures=flags.check,
+        scores_scenes=asked.is_of_scenes,
+        save_to=_made(flags.save_dir),
+    )
+    return Course(flags=flags, plan=plan, asked=asked, task=task)
+
+
+def _made(folder: Path | None) -> Path | None:
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _check_judgement(flags: LoadFlags) -> None:
+    _check_positive("--slo-scale", flags.slo_scale)
+    if flags.slo_ms is not None:
+        _check_positive("--slo-ms", flags.slo_ms)
+    if flags.slo_estimator not in ESTIMATORS:
+        known = [*ESTIMATORS]
+        raise Misuse(f"--slo-estimator is {shorten(flags.slo_estimator)}; {nearest(flags.slo_estimator, known)}")
+
+
+def _bound(asks: Sequence[Ask], deadline_s: float) -> Sequence[Ask]:
+    """Return requests, of which those that have no deadline get this one."""
+    return [ask if ask.deadline_s is not None else msgspec.structs.replace(ask, deadline_s=deadline_s) for ask in asks]
+
+
+def _task(flags: LoadFlags) -> Task:
+    for task in TASKS:
+        if task == flags.task:
+            return task
+    raise Misuse(f"--task is {shorten(flags.task)}; {nearest(flags.task, TASKS)}")
+
+
+def _of_backend(backend: str | None) -> str | None:
+    if backend is None:
+        return None
+    if backend not in BACKENDS:
+        raise Misuse(f"--backend is {shorten(backend)}; {nearest(backend, [*BACKENDS])}")
+    return BACKENDS[backend]
+
+
+def _wanted(flags: LoadFlags, task: Task) -> Wanted:
+    return Wanted(
+        task=task,
+        count=flags.num_prompts,
+        path=flags.dataset_path,
+        shape=Shape(flags.width, flags.height, flags.num_frames, flags.num_inference_steps),
+        seed=flags.seed,
+        fps=flags.fps,
+        has_negative_prompts=flags.enable_negative_prompt,
+        profiles=flags.random_request_config,
+        uses_adapters=flags.adapters,
+        is_lenient=flags.lenient,
+        rng=np.random.default_rng([flags.seed or 0, 0]),
+    )
+
+
+def _server(flags: LoadFlags) -> Server:
+    _check_positive("--timeout", flags.timeout)
+    _check_positive("--connect-timeout", flags.connect_timeout)
+    headers = dict(_header(word) for word in flags.header or ())
+    if flags.api_key:
+        headers.setdefault("Authorization", f"Bearer {flags.api_key}")
+    return Server(
+        url=flags.base_url or f"http://{flags.host}:{flags.port}",
+        headers=headers,
+        timeout_s=flags.timeout,
+        connect_timeout_s=flags.connect_timeout,
+        connections=flags.connections,
+        is_trusted=flags.insecure,
+    )
+
+
+def _header(word: str) -> tuple[str, str]:
+    name, colon, value = word.partition(":")
+    if not colon or not name.strip() or not (name + value).isprintable():
+        raise Misuse(f"--header {shorten(word)} is no header; write NAME:VALUE.")
+    return name.strip(), value.strip()
+
+
+def _manner(flags: LoadFlags, extra: dict[str, object], *, needs_picture: bool) -> Manner:
+    return Manner(
+        model=flags.model,
+        extra=extra,
+        pictures=_pictures(flags) if needs_picture else (),
+        video=None if flags.input_video is None else flags.input_video.read_bytes(),
+        sends_deadlines=flags.send_deadlines,
+        returns_stage_metrics=flags.return_stage_metrics,
+        video_as_json=flags.video_json,
+        bot_task=flags.bot_task,
+    )
+
+
+def _extra(text: str | None) -> dict[str, object]:
+    if text is None:
+        return {}
+    try:
+        return msgspec.json.decode(text, type=dict[str, object])
+    except msgspec.DecodeError as error:
+        raise Misuse(f"--extra-body {shorten(text)} is no JSON object: {error}.") from None
+
+
+def _pictures(flags: LoadFlags) -> Sequence[bytes]:
+    if flags.input_image:
+        return [_picture(path) for path in flags.input_image]
+    file = io.BytesIO()
+    Image.new("RGB", (INPUT_SIDE, INPUT_SIDE), "white").save(file, "PNG")
+    return [file.getvalue()] * flags.num_input_images
+
+
+def _picture(path: Path) -> bytes:
+    content = path.read_bytes()
+    if not content.startswith(b"\x89PNG"):
+        raise Misuse(f"--input-image {shorten(str(path))} is no PNG file.")
+    return content
+
+
+def _check_positive(option: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise Misuse(f"{option} is {value}; it must be a positive number.")

@@ -1,0 +1,139 @@
+"""What a run shows: progress on standard error, a table at the end."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from safelight.bench.load import Load
+from safelight.bench.running import Watch
+from safelight.cli.bench_plan import AT_ONCE
+from safelight.cli.telling import notes
+
+LATELY = 500
+"""The last so many requests tell how it goes."""
+
+LAG_WORTH_TELLING_S = 0.01
+
+
+def say(sentence: str) -> None:
+    """Tell a sentence on standard error."""
+    notes.print(escape(sentence), soft_wrap=True)
+
+
+@contextmanager
+def shown_progress(*, is_off: bool, title: str) -> Iterator[Watch]:
+    """Show how a load goes, where somebody sees it; yields what is to be told now and then."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=12),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[words]}"),
+        console=notes,
+        transient=True,
+        auto_refresh=False,
+        disable=is_off or not notes.is_terminal,
+    ) as bar:
+        task = bar.add_task(title, total=None, words="")
+
+        def watch(load: Load) -> None:
+            if not bar.disable:
+                bar.update(task, total=len(load.asks), completed=len(load.records), words=_words(load), refresh=True)
+
+        yield watch
+
+
+def _words(load: Load) -> str:
+    lately = load.records[-LATELY:]
+    good = [record.latency_s for record in lately if record.is_success]
+    bound = [record for record in lately if record.ask.deadline_s is not None]
+    words = [f"{len(load.records) / max(load.now_s, 1e-9):.3g}/s", f"{load.in_flight} in flight"]
+    if good:
+        words.append(f"p95 {float(np.quantile(good, 0.95)):.3g} s")
+    if bound:
+        words.append(f"attainment {sum(record.has_met for record in bound) / len(bound):.1%}")
+    if failed := sum(not record.is_success for record in lately):
+        words.append(f"{failed} failed")
+    return ", ".join(words)
+
+
+_ROWS = (
+    ("duration", "duration", "s"),
+    ("completed_requests", "completed", ""),
+    ("failed_requests", "failed", ""),
+    ("throughput_qps", "throughput", "/s"),
+    ("goodput_qps", "goodput", "/s"),
+    ("slo_attainment_rate", "SLO attainment", "%"),
+    ("latency_mean", "latency mean", "s"),
+    ("latency_p50", "latency p50", "s"),
+    ("latency_p90", "latency p90", "s"),
+    ("latency_p95", "latency p95", "s"),
+    ("latency_p99", "latency p99", "s"),
+    ("latency_max", "latency max", "s"),
+    ("queue_p50", "queue p50, as the server tells", "s"),
+    ("compute_p50", "compute p50, as the server tells", "s"),
+    ("transfer_p50", "all else p50", "s"),
+    ("first_preview_p50", "first preview p50", "s"),
+    ("semaphore_wait_p50", "wait for --max-concurrency p50", "s"),
+    ("semaphore_wait_max", "wait for --max-concurrency max", "s"),
+    ("send_lag_p99", "send lag p99", "s"),
+    ("peak_memory_mb_max", "peak memory", " MB"),
+    ("scene_score_mean", "scene score", "%"),
+    ("scene_all_facts_share", "pictures with all facts right", "%"),
+)
+
+
+def print_figures(figures: dict[str, Any], *, title: str) -> None:
+    """Print the main figures, with intervals where there are, and what failed."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_column(style="dim")
+    for name, words, unit in _ROWS:
+        if figures.get(name) is not None:
+            bounds = figures["confidence"].get(name)
+            sure = f"{_told(bounds[0], unit)} to {_told(bounds[1], unit)}" if bounds else ""
+            table.add_row(words, _told(figures[name], unit), sure)
+    console = Console(highlight=False)
+    console.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
+    console.print(table)
+    for kind, facts in figures["failures"].items():
+        console.print(f"[red]{facts['count']:,} {escape(kind)}[/red]: {escape(facts['meaning'])}", soft_wrap=True)
+        for sample in facts["samples"]:
+            console.print(f"    {escape(sample)}", soft_wrap=True, style="dim")
+
+
+def _told(value: float, unit: str) -> str:
+    if isinstance(value, int):
+        return f"{value:,}{unit}"
+    return f"{100 * value:.4g} %" if unit == "%" else f"{value:.4g}{unit if unit[:1] in {'/', ' '} else ' ' + unit}"
+
+
+def warnings_about(figures: dict[str, Any]) -> Sequence[str]:
+    """Return what a reader of the figures must know, in sentences."""
+    found = []
+    if figures["partial"]:
+        found.append(
+            f"This run was ended early: {figures['unsent_requests']:,} requests were not sent, "
+            f"{figures['cancelled_requests']:,} not waited for. Its figures are partial."
+        )
+    if (lag_s := figures.get("send_lag_p99") or 0.0) > LAG_WORTH_TELLING_S:
+        found.append(
+            f"The client itself was late: 1 % of requests were sent {lag_s:.3g} s or more after their time, the last "
+            f"by {figures['send_lag_max']:.3g} s. Latencies have that in them; ask for a lower rate."
+        )
+    wait_s = figures.get("semaphore_wait_max") or 0.0
+    if figures["arrivals"] != AT_ONCE and wait_s > LAG_WORTH_TELLING_S:
+        found.append(
+            f"--max-concurrency held requests back, by up to {wait_s:.3g} s, which is not in their latencies; "
+            "users without such a limit would have waited."
+        )
+    if figures["unchecked_pictures"]:
+        found.append(f"{figures['unchecked_pictures']:,} pictures were not looked at, since too many were waiting.")
+    return found

@@ -1,0 +1,95 @@
+"""Where results go."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from safelight.bench.log import write_log
+from safelight.bench.running import Run
+from safelight.cli.bench_plan import Course
+from safelight.cli.bench_showing import warnings_about
+from safelight.cli.errors import Misuse
+from safelight.core.errors import shorten
+from safelight.traces.errors import UnknownFormat
+from safelight.traces.parquet import write_whole
+from safelight.traces.writing import format_of
+
+SECRET = ("--api-key", "--header")
+"""What must not stand in a page."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Files for the results; None is no file."""
+
+    figures: Path | None
+    log: Path | None
+    log_format: str
+    report: Path | None
+    folder: Path | None
+
+    @classmethod
+    def checked(cls, figures: Path | None, log: Path | None, report: Path | None, folder: Path | None) -> "Outputs":
+        """Return them once it is sure, before all work, that they can be; raises Misuse."""
+        for path in (figures, log, report):
+            check_folder(path)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            log_format = "" if log is None else format_of(log)
+        except UnknownFormat as error:
+            raise Misuse(str(error)) from None
+        return cls(figures=figures, log=log, log_format=log_format, report=report, folder=folder)
+
+    def write(self, figures: dict[str, Any], run: Run, *, course: Course, say: Callable[[str], None]) -> None:
+        """Write the files; raises CannotWrite."""
+        if self.figures is not None:
+            write_json(figures, self.figures)
+        if self.log is not None:
+            for note in write_log(run, self.log, task=course.task, to_format=self.log_format):
+                say(note)
+        if self.report is not None or self.folder is not None:
+            self._show(figures, run, course)
+
+    def _show(self, figures: dict[str, Any], run: Run, course: Course) -> None:
+        from safelight.bench.report import results_of, write_figures, write_page
+
+        results = results_of(run, figures)
+        if self.report is not None:
+            write_page(
+                self.report,
+                results,
+                figures=figures,
+                url=course.plan.server.url,
+                title=f"{course.flags.dataset} on {course.plan.endpoint.name}",
+                notes=warnings_about(figures),
+                command=command_line(),
+            )
+        if self.folder is not None:
+            write_figures(self.folder, results)
+
+
+def check_folder(path: Path | None) -> None:
+    """Raise Misuse if there is no folder for a file."""
+    if path is not None and not path.parent.is_dir():
+        raise Misuse(f"There is no folder {shorten(str(path.parent))} to put {path.name} in; make it first.")
+
+
+def command_line() -> str:
+    """Return the command that runs, as it could be typed again, but for keys."""
+    words = list[str]()
+    for before, word in pairwise(["", "safelight", *sys.argv[1:]]):
+        option = word.partition("=")[0]
+        hides_itself = option in SECRET and "=" in word
+        words.append("..." if before in SECRET else f"{option}=..." if hides_itself else word)
+    return shlex.join(words)
+
+
+def write_json(figures: dict[str, Any], path: Path) -> None:
+    """Write figures; raises CannotWrite."""
+    write_whole(path, lambda to: to.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8"))

@@ -1,0 +1,50 @@
+"""What tests of the benchmark are made of."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from safelight.bench.asks import Ask, Shape
+from safelight.bench.endpoints.endpoint import Manner
+from safelight.bench.endpoints.generations import Generations
+from safelight.bench.line import Server
+from safelight.bench.null_server import NullSettings, as_server
+from safelight.bench.running import Plan, run
+
+SHAPE = Shape(64, 64, None, 4)
+
+
+def make_asks(count, *, every_s=0.0, shape=SHAPE, **more):
+    return [
+        Ask(request_id=f"r{number}", prompt=f"prompt {number}", due_s=number * every_s, shape=shape, **more)
+        for number in range(count)
+    ]
+
+
+def make_plan(url, asks, *, endpoint=Generations(), manner=Manner(), timeout_s=20.0, **more):  # noqa: B008 - frozen
+    more.setdefault("warm_up_rounds", 0)
+    server = Server(url=url, timeout_s=timeout_s)
+    return Plan(server=server, endpoint=endpoint, manner=manner, asks=asks, **more)
+
+
+@asynccontextmanager
+async def null_server(**settings):
+    """The null server, in this event loop; yields its address."""
+    runner = web.ServerRunner(as_server(NullSettings(**settings)))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def ran(server, asks, **more):
+    """Run a plan against a server, given as a context manager, and return what came of it."""
+
+    async def main():
+        async with server as url:
+            return await run(make_plan(url, asks, **more))
+
+    return asyncio.run(main())

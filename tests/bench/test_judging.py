@@ -1,0 +1,154 @@
+"""What is made of records: figures, conditions, comparisons, searches, pages."""
+
+import asyncio
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.makers import make_asks, null_server, ran
+from fakes import odd_server as odd
+from safelight.bench.comparing import compare
+from safelight.bench.confidence import interval, resampled
+from safelight.bench.errors import BadRequirement, BadResult
+from safelight.bench.figures import figures_of
+from safelight.bench.report import results_of, write_figures, write_page
+from safelight.bench.requirements import parse
+from safelight.bench.searching import Point, Search, knee
+
+
+def test_failures_count_as_missed_and_not_as_throughput():
+    async def every_other(reader, writer):
+        for number in itertools.count():
+            await odd.read_request(reader)
+            writer.write(odd.answer(odd.picture() if number % 2 else "{}", status="200 OK" if number % 2 else "500 No"))
+
+    done = ran(odd.odd_server(every_other), make_asks(4, deadline_s=10.0), limit=1, checks_pictures=False)
+    figures = figures_of(done)
+    assert (figures["completed_requests"], figures["failed_requests"]) == (2, 2)
+    assert (figures["slo_attainment_rate"], figures["slo_met_success"]) == (0.5, 2)
+    assert figures["throughput_qps"] == pytest.approx(2 / figures["duration"])
+    assert figures["failures"]["server_error"]["count"] == 2
+    assert figures["failures"]["server_error"]["samples"] == ["status 500: {}"]
+
+
+def test_latencies_are_numpys_quantiles_of_successes():
+    figures = figures_of(ran(null_server(fixed_s=0.005), make_asks(30, every_s=0.002)))
+    latencies_s = figures["latencies_s"]
+    for share in (50, 90, 95, 99):
+        assert figures[f"latency_p{share}"] == pytest.approx(np.quantile(latencies_s, share / 100), abs=1e-6)
+    assert figures["latency_mean"] == pytest.approx(np.mean(latencies_s), abs=1e-6)
+    low, high = figures["confidence"]["latency_p50"]
+    assert low <= figures["latency_p50"] <= high
+
+
+def test_queue_compute_and_transfer_make_up_the_latency():
+    figures = figures_of(ran(null_server(workers=1, fixed_s=0.01), make_asks(4)))
+    total_s = figures["queue_mean"] + figures["compute_mean"] + figures["transfer_mean"]
+    assert total_s == pytest.approx(figures["latency_mean"] - figures["send_lag_mean"], abs=1e-6)
+
+
+def test_a_run_without_an_answer_has_no_latency():
+    figures = figures_of(ran(odd.odd_server(odd.close_at_once), make_asks(2)))
+    assert figures["latency_p50"] is None
+    assert not parse("p50<9").holds(figures)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("attainment>=0.99", False),
+        ("attainment >= 98%", True),
+        ("p95<250ms", True),
+        ("latency_p95>0.25s", False),
+        ("failed==0", True),
+        ("throughput_qps>=1e1", False),
+    ],
+)
+def test_conditions_are_read_with_their_units(text, holds):
+    figures = {"slo_attainment_rate": 0.98, "latency_p95": 0.2, "failed_requests": 0, "throughput_qps": 9.0}
+    assert parse(text).holds(figures) is holds
+
+
+@pytest.mark.parametrize("text", ["", "p95", "p95<", "p95<fast", "p95<1h", "p95=<1", "<1", "p95<1<2", "p95<nan"])
+def test_what_is_no_condition_is_refused(text):
+    with pytest.raises(BadRequirement, match="is no condition"):
+        parse(text)
+
+
+def test_a_condition_on_a_figure_that_is_not_there_is_told_with_the_nearest():
+    with pytest.raises(BadRequirement, match="latency_p95"):
+        parse("latency_p59<1").holds({"latency_p95": 1.0})
+
+
+def test_equal_runs_are_rarely_told_apart_and_shifted_ones_always():
+    rng = np.random.default_rng(0)
+    runs = [[rng.exponential(size=300) + 0.2 for _ in "ab"] for _ in range(40)]
+    false_alarms = sum(compare(*pair, seed=seed)[0].is_sure for seed, pair in enumerate(runs))
+    assert false_alarms <= 6
+    verdicts = {compare(a, 0.5 * b, seed=seed)[1].verdict for seed, (a, b) in enumerate(runs[:10])}
+    assert verdicts == {"B is faster"}
+
+
+def test_neighbours_that_are_alike_make_figures_less_sure():
+    rng = np.random.default_rng(1)
+    noise = rng.normal(size=2000)
+    alike = np.convolve(noise, np.ones(20) / np.sqrt(20), mode="same") + 10
+    widths = [np.diff(interval(resampled(each, np.mean, rng=rng)))[0] for each in (alike, rng.permutation(alike))]
+    assert widths[0] > 2 * widths[1]
+
+
+def test_runs_with_few_answers_are_not_compared():
+    with pytest.raises(BadResult, match="takes 10"):
+        compare([1.0] * 9, [1.0] * 50)
+
+
+def attaining(limit):
+    async def measure(rate):
+        return {"slo_attainment_rate": 1.0 if rate <= limit else 0.5, "latency_p50": 1.0, "send_lag_p99": 0.0}
+
+    return measure
+
+
+@given(limit=st.floats(0.01, 1000), start=st.floats(0.1, 100))
+def test_the_search_ends_within_its_precision_of_the_highest_rate_that_holds(limit, start):
+    search = Search(target=0.99, start=start, precision=0.1)
+    found = asyncio.run(search.run(attaining(limit)))
+    assert found <= limit
+    assert limit <= 1.1 * found * (1 + 1e-9)
+
+
+def test_a_rate_that_the_client_could_not_send_does_not_hold():
+    async def measure(rate):
+        lag_s = 0.0 if rate <= 4 else 9.0
+        return {"slo_attainment_rate": 1.0, "latency_p50": 0.1, "send_lag_p99": lag_s}
+
+    assert asyncio.run(Search(target=0.5, precision=0.5).run(measure)) == 4.0
+
+
+def test_nothing_holds_where_nothing_is_attained():
+    assert asyncio.run(Search(target=0.99).run(attaining(0.0))) is None
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_the_knee_is_the_end_of_the_levels_that_hold_from_the_lowest_on(attainments):
+    points = [Point(level=n, figures={"slo_attainment_rate": share}) for n, share in enumerate(attainments, 1)]
+    held = len(list(itertools.takewhile(lambda share: share >= 0.9, attainments)))
+    assert knee(points[::-1], target=0.9) == (held or None)
+
+
+@pytest.mark.parametrize("count", [0, 1, 30])
+def test_a_page_and_figures_are_written_for_any_number_of_requests(tmp_path, count):
+    done = ran(null_server(), make_asks(count, deadline_s=1.0))
+    figures = figures_of(done)
+    results = results_of(done, figures)
+    facts = {"url": "http://<here>", "title": "random", "notes": ["a <b>"], "command": "safelight bench"}
+    write_page(tmp_path / "page.html", results, figures=figures, **facts)
+    write_figures(tmp_path, results)
+    text = (tmp_path / "page.html").read_text()
+    assert "Benchmark report" in text
+    assert "a &lt;b&gt;" in text
+    assert text.count("<svg") == len(list(tmp_path.glob("*.png"))) == len(list(tmp_path.glob("*.pdf")))
+    assert count == 0 or "<svg" in text
