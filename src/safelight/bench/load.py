@@ -34,14 +34,14 @@ class Load:
         in_flight: requests that are sent and not answered.
     """
 
-    asks: Sequence[Ask]
+    asks: Sequence[Ask] = field(repr=False)
     endpoint: Endpoint
     manner: Manner
     line: Line
     limit: int | None = None
     retries: int = 0
     checker: Checker | None = None
-    records: list[Record] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list, repr=False)
     in_flight: int = 0
     _began_s: float = 0.0
 

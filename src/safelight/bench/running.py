@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Plan:
     server: Server
     endpoint: Endpoint
     manner: Manner
-    asks: Sequence[Ask]
+    asks: Sequence[Ask] = field(repr=False)  # there may be very many, and asyncio describes what tasks return
     limit: int | None = None
     retries: int = 0
     warm_up_rounds: int = 1
@@ -77,7 +77,7 @@ class Run:
     """
 
     plan: Plan
-    records: Sequence[Record]
+    records: Sequence[Record] = field(repr=False)
     duration_s: float
     unsent: int = 0
     unchecked: int = 0
