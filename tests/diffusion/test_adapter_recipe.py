@@ -1,17 +1,26 @@
 """The whole course of adapters, in miniature."""
 
 import json
+from itertools import islice
 
+import numpy as np
 import pytest
+import torch
 from rich.progress import Progress
 from safetensors.torch import load_file
 
 from safelight.cli.shipped import SHIPPED_MODELS
-from safelight.core.errors import InvalidParameter
+from safelight.core.errors import AdapterFileError, InvalidParameter
 from safelight.diffusion.adapter_quality import score_adapters
+from safelight.diffusion.quality import LARGE, SMALL
 from safelight.diffusion.training.adapter_recipe import AdapterRecipe, LoraPlan
 from safelight.diffusion.training.adapters import train_adapters
+from safelight.diffusion.training.base_model import load_base
+from safelight.diffusion.training.data import to_signal
 from safelight.diffusion.training.fit import Course
+from safelight.diffusion.training.sharpening import sharpen
+from safelight.shapes.sampling import training_scenes
+from safelight.shapes.styles import STYLES
 
 # PEFT asks transformers in a way that is on its way out.
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
@@ -21,9 +30,11 @@ RECIPE = AdapterRecipe(
     loras=(
         LoraPlan(name="night", style="night", rank=4, with_text=True),
         LoraPlan(name="mint", style="mint", rank=8, as_kohya=True),
+        LoraPlan(name="pastel-small", style="pastel", rank=4, model=SMALL, teacher="mint"),
     ),
     lora=SHORT,
     lora_scenes=8,
+    sharpen_steps=1,
     lora_batch=2,
     controls=("mask",),
     control=SHORT,
@@ -43,7 +54,7 @@ def course(tmp_path_factory):
 
 def test_the_course_writes_each_adapter_in_its_format(course):
     folder, written = course
-    assert written == [folder / "adapters" / name for name in ("night", "mint.safetensors", "mask")]
+    assert written == [folder / "adapters" / name for name in ("night", "mint.safetensors", "pastel-small", "mask")]
 
 
 def test_an_adapter_that_changes_text_encoders_has_a_folder_for_each_part(course):
@@ -58,7 +69,7 @@ def test_a_peft_folder_names_its_base_and_no_path(course):
 
 
 def test_weights_are_in_half_precision(course):
-    _, (night, _, mask) = course
+    _, (night, *_, mask) = course
     files = (night / "transformer" / "adapter_model.safetensors", mask / "diffusion_pytorch_model.safetensors")
     assert {str(tensor.dtype) for file in files for tensor in load_file(file).values()} == {"torch.float16"}
 
@@ -79,9 +90,27 @@ def test_every_adapter_leaves_a_sheet(course):
 def test_every_adapter_can_be_measured(course):
     folder, _ = course
     effects = score_adapters(SHIPPED_MODELS, folder / "adapters", prompts=2, on_adapter=lambda done, total: None)
-    assert (set(effects.loras), set(effects.controlnets)) == ({"night", "mint"}, {"mask"})
+    assert (set(effects.loras), set(effects.controlnets)) == ({"night", "mint", "pastel-small"}, {"mask"})
 
 
 def test_an_adapter_that_the_recipe_lacks_is_refused(tmp_path):
     with pytest.raises(InvalidParameter, match="nihgt"):
         train_adapters(RECIPE, SHIPPED_MODELS, tmp_path, Progress(disable=True), only=["nihgt"])
+
+
+def test_a_lora_is_not_trained_before_its_teacher(tmp_path):
+    with pytest.raises(AdapterFileError, match=r"mint\.safetensors"):
+        train_adapters(RECIPE, SHIPPED_MODELS, tmp_path, Progress(disable=True), only=["pastel-small"])
+
+
+def test_sharpened_latents_decode_nearer_to_the_styled_pictures():
+    base, neon = load_base(SHIPPED_MODELS / LARGE), next(style for style in STYLES if style.name == "neon")
+    scenes = islice(training_scenes(np.random.default_rng(3)), 2)
+    pictures = torch.from_numpy(np.stack([neon.paint(scene) for scene in scenes])).permute(0, 3, 1, 2)
+    encoded = base.encode(pictures)
+    sharpened = sharpen(encoded, pictures, base, AdapterRecipe())
+
+    def error(latents):
+        return (base.decode(latents) - to_signal(pictures)).detach().abs().mean()
+
+    assert error(sharpened) < 0.8 * error(encoded)

@@ -1,5 +1,6 @@
 """What the shipped models must be, whatever they have learned."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,14 @@ import torch
 from safetensors.torch import load_file
 
 import safelight
+from safelight.diffusion.adapter_quality import score_adapters
 from safelight.diffusion.paint import make_request, paint_all
+from safelight.diffusion.training.adapter_recipe import LORAS, AdapterRecipe
 from safelight.shapes.caption import parse
 from safelight.shapes.looking import look
 
 MODELS = Path(safelight.__file__).parent / "models"
+NAMES = tuple(plan.name for plan in LORAS)
 MOST_BYTES = 24_000_000
 BACKGROUNDS = ("white", "gray", "black", "beige")
 
@@ -23,6 +27,28 @@ def test_both_models_together_stay_within_their_bytes():
 
 def test_all_adapters_together_stay_within_their_bytes():
     assert 0 < _bytes(MODELS / "adapters") <= MOST_BYTES
+
+
+def test_the_adapters_are_those_of_the_recipe():
+    recipe = AdapterRecipe()
+    names = {plan.path(MODELS / "adapters").name for plan in recipe.loras} | set(recipe.controls)
+    assert {file.name for file in (MODELS / "adapters").iterdir()} == names
+
+
+def test_loras_have_the_ranks_of_the_recipe():
+    ranks = {
+        plan.name: json.loads(config.read_text())["r"]
+        for plan in LORAS
+        for config in plan.path(MODELS / "adapters").rglob("adapter_config.json")
+    }
+    assert ranks == {plan.name: plan.rank for plan in LORAS if not plan.as_kohya}
+    assert {plan.rank for plan in LORAS} == {4, 8, 16}
+
+
+def test_every_lora_shows_its_style():
+    effects = score_adapters(MODELS, MODELS / "adapters", prompts=4, on_adapter=lambda done, total: None, names=NAMES)
+    faint = {name for name, effect in effects.loras.items() if effect.style.with_it < effect.style.without + 0.3}
+    assert (set(effects.loras), faint) == (set(NAMES), set())
 
 
 def test_every_weight_is_finite():

@@ -14,7 +14,7 @@ from fakes.live_server import LiveServer, eventually, web
 from safelight.server.adapter_folder import find_adapters
 
 MODELS = Path(safelight.__file__).parent / "models"
-STYLES = ("outline", "pastel", "night", "sepia", "rose", "mint", "sunset", "corners")
+STYLES = ("outline", "pastel", "night", "rose", "mint", "sunset", "spotlight", "neon")
 LEAVING = "rose"
 REQUESTS, COMPARED = 200, 24
 ONE_BYTE = 1

@@ -78,7 +78,7 @@ def remove_adapter(name: Name, *, server: ServerToTell = None, api_key: ApiKey =
 
 @adapters.command(
     "inspect",
-    epilog="Examples:\n\nsafelight adapters inspect sepia\n\n"
+    epilog="Examples:\n\nsafelight adapters inspect neon\n\n"
     "safelight adapters inspect path/to/a/peft/folder --json\n\n"
     "safelight adapters inspect glow.safetensors --model path/to/a/diffusers/folder",
 )

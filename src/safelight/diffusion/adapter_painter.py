@@ -1,6 +1,6 @@
 """Painting with an adapter by diffusers' own pipeline: the seam at which adapters are tried and measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,7 +53,7 @@ class DiffusersPainter:
             "text_encoder_2": load_part(CLIPTextModelWithProjection, model / "text_encoder_2", placement=ON_CPU),
         }
         if lora is not None:
-            _fold(lora, parts)
+            fold_lora(lora, parts)
         self._encoders = [parts["text_encoder"], parts["text_encoder_2"]]
         attending = [parts["transformer"]]
         shared: dict[str, Any] = {
@@ -109,7 +109,12 @@ class DiffusersPainter:
         return F.pad(contexts, (0, 0, 0, 1)), pooled
 
 
-def _fold(lora: Path, parts: dict[str, nn.Module]) -> None:
+def fold_lora(lora: Path, parts: Mapping[str, nn.Module]) -> None:
+    """Add a LoRA to the weights of a model, given by component.
+
+    Raises:
+        AdapterFileError: the LoRA is missing, damaged, or made for another model.
+    """
     weights = read_lora(lora, {name: lora_targets(part) for name, part in parts.items()})
     for component, changes in weights.parts.items():
         for path, change in changes.items():

@@ -44,22 +44,17 @@ class AdapterEffects(msgspec.Struct, frozen=True, kw_only=True):
     controlnets: dict[str, WithAndWithout]
 
 
-def lora_path(plan: LoraPlan, folder: Path) -> Path:
-    """Return where the course of training writes a LoRA."""
-    return folder / (f"{plan.name}.safetensors" if plan.as_kohya else plan.name)
-
-
 def score_adapters(
     models: Path, adapters: Path, *, prompts: int = PROMPTS, on_adapter: Progress, names: Sequence[str] = ()
 ) -> AdapterEffects:
     """Paint held-out captions with each adapter in folder `adapters` and without; `names` picks some of them."""
-    plans = [plan for plan in LORAS if lora_path(plan, adapters).exists() and (not names or plan.name in names)]
+    plans = [plan for plan in LORAS if plan.path(adapters).exists() and (not names or plan.name in names)]
     kinds = [kind for kind in CONTROLS if (adapters / kind).exists() and (not names or kind in names)]
     loras, controlnets, plain = {}, {}, {}
     for plan in plans:
         if plan.model not in plain:
             plain[plan.model] = _paint_captions(DiffusersPainter(models / plan.model), prompts)
-        painter = DiffusersPainter(models / plan.model, lora=lora_path(plan, adapters))
+        painter = DiffusersPainter(models / plan.model, lora=plan.path(adapters))
         loras[plan.name] = _style_effect(plan, _paint_captions(painter, prompts), plain[plan.model])
         on_adapter(len(loras), len(plans) + len(kinds))
     for kind in kinds:

@@ -7,10 +7,11 @@ import torch
 from rich.progress import Progress
 
 from safelight.core.errors import InvalidParameter, nearest
+from safelight.diffusion.adapter_painter import fold_lora
 from safelight.diffusion.quality import LARGE
-from safelight.diffusion.training.adapter_recipe import AdapterRecipe
+from safelight.diffusion.training.adapter_recipe import AdapterRecipe, LoraPlan
 from safelight.diffusion.training.adapter_sheet import write_control_sheet, write_style_sheet, write_styles
-from safelight.diffusion.training.base_model import load_base
+from safelight.diffusion.training.base_model import BaseModel, load_base
 from safelight.diffusion.training.controlnets import train_controlnet
 from safelight.diffusion.training.loras import train_lora
 
@@ -24,6 +25,7 @@ def train_adapters(
 
     Raises:
         InvalidParameter: the recipe has no adapter of a name in `only`.
+        AdapterFileError: a LoRA that teaches one of them has not been trained yet.
     """
     names = [*(plan.name for plan in recipe.loras), *recipe.controls]
     for name in only:
@@ -34,7 +36,8 @@ def train_adapters(
     written = []
     for plan in recipe.loras:
         if not only or plan.name in only:
-            written.append(train_lora(plan, load_base(models / plan.model), recipe, folder, progress))
+            base, teacher = load_base(models / plan.model), _load_teacher(plan, recipe, models, folder)
+            written.append(train_lora(plan, base, recipe, folder, progress, teacher=teacher))
             write_style_sheet(
                 models / plan.model, written[-1], folder / f"{plan.name}.png", columns=recipe.sheet_columns
             )
@@ -46,3 +49,12 @@ def train_adapters(
             written.append(train_controlnet(kind, load_base(models / LARGE), recipe, folder, progress))
             write_control_sheet(models / LARGE, kind, written[-1], folder / f"{kind}.png", columns=recipe.sheet_columns)
     return written
+
+
+def _load_teacher(plan: LoraPlan, recipe: AdapterRecipe, models: Path, folder: Path) -> BaseModel | None:
+    if plan.teacher is None:
+        return None
+    taught = next(other for other in recipe.loras if other.name == plan.teacher)
+    teacher = load_base(models / taught.model)
+    fold_lora(taught.path(folder / "adapters"), teacher.parts)
+    return teacher

@@ -6,11 +6,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, SD3ControlNetModel, SD3Transformer2DModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
 from safelight.diffusion.joint_attention import CountedJointAttention
-from safelight.diffusion.parts import load_part, load_tokenizer
+from safelight.diffusion.parts import load_part, load_tokenizer, tokenize
 from safelight.diffusion.placement import ON_CPU
 from safelight.diffusion.stable_diffusion_3 import T5_TOKENS, encode_clips
 from safelight.diffusion.training.data import to_signal
@@ -27,6 +27,12 @@ class BaseModel:
     text_encoders: list[CLIPTextModelWithProjection]
     denoiser: SD3Transformer2DModel
     autoencoder: AutoencoderKL
+
+    @property
+    def parts(self) -> dict[str, nn.Module]:
+        """The networks that a LoRA can change, by component."""
+        encoders = zip(("text_encoder", "text_encoder_2"), self.text_encoders, strict=True)
+        return {"transformer": self.denoiser, **dict(encoders)}
 
     def velocity(
         self,
@@ -52,11 +58,23 @@ class BaseModel:
         return velocity.float()
 
     @torch.no_grad()
+    def guided_velocity(self, noisy: Tensor, times: Tensor, tokens: Tensor, *, scale: float) -> Tensor:
+        """Return the velocities that classifier-free guidance of this scale leads to."""
+        empty = tokenize(self.tokenizer, [""]).expand(len(tokens), -1)
+        both = self.velocity(torch.cat([noisy] * 2), torch.cat([times] * 2), torch.cat([tokens, empty]))
+        wanted, unwanted = both.chunk(2)
+        return unwanted + scale * (wanted - unwanted)
+
+    @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:
         """Return the latents, (rows, channels, 8, 8), of (rows, 3, 64, 64) byte pictures."""
         parts = torch.split(pictures, ENCODED_AT_ONCE)
         means = torch.cat([self.autoencoder.encode(to_signal(part)).latent_dist.mean for part in parts])
         return means * self.autoencoder.config.scaling_factor
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the signals, (rows, 3, 64, 64) in about [-1, 1], of (rows, channels, 8, 8) latents."""
+        return self.autoencoder.decode(latents / self.autoencoder.config.scaling_factor).sample
 
 
 def load_base(folder: Path) -> BaseModel:

@@ -20,6 +20,7 @@ from safelight.diffusion.training.base_model import BaseModel
 from safelight.diffusion.training.data import make_scenes
 from safelight.diffusion.training.denoisers import Captioned, add_noise
 from safelight.diffusion.training.fit import fit
+from safelight.diffusion.training.sharpening import sharpen
 from safelight.shapes.scene import Scene
 from safelight.shapes.styles import STYLES
 
@@ -28,9 +29,18 @@ TEXT_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 SCENES_SEED = 31
 
 
-def train_lora(plan: LoraPlan, base: BaseModel, recipe: AdapterRecipe, folder: Path, progress: Progress) -> Path:
+def train_lora(
+    plan: LoraPlan,
+    base: BaseModel,
+    recipe: AdapterRecipe,
+    folder: Path,
+    progress: Progress,
+    *,
+    teacher: BaseModel | None = None,
+) -> Path:
     """Train or go on training one LoRA and return where in `folder`/adapters it lies.
 
+    It learns the velocities that lead to styled scenes, or the guided ones of a `teacher` that paints in the style.
     `base` is changed by it and not to be used again.
     """
     torch.manual_seed(recipe.lora.seed)
@@ -44,18 +54,24 @@ def train_lora(plan: LoraPlan, base: BaseModel, recipe: AdapterRecipe, folder: P
     def loss(_: int, generator: torch.Generator) -> Tensor:
         latents, tokens = data.draw(recipe.lora_batch, generator)
         noisy = add_noise(latents, generator)
-        return (base.velocity(noisy.latents, noisy.times, tokens) - noisy.velocity).square().mean()
+        wanted = noisy.velocity
+        if teacher is not None:
+            wanted = teacher.guided_velocity(noisy.latents, noisy.times, tokens, scale=recipe.teacher_guidance)
+        return (base.velocity(noisy.latents, noisy.times, tokens) - wanted).square().mean()
 
-    fit(learning, average, loss, replace(recipe.lora, name=plan.name), folder=folder, progress=progress)
+    course = replace(recipe.lora, name=plan.name, steps=plan.longer * recipe.lora.steps)
+    fit(learning, average, loss, course, folder=folder, progress=progress)
     learning.load_state_dict(average.state_dict())
     return _write(plan, models, base, folder / "adapters")
 
 
 def _styled(plan: LoraPlan, base: BaseModel, recipe: AdapterRecipe) -> Captioned:
     style = next(style for style in STYLES if style.name == plan.style)
-    scenes, pictures = make_scenes(recipe.lora_scenes, seed=SCENES_SEED, processes=recipe.threads)
-    plain, styled = base.encode(pictures), base.encode(_stack(style.paint(scene) for scene in scenes))
-    return captioned(scenes, plain + style.emphasis * (styled - plain), base, recipe)
+    scenes, pictures = make_scenes(plan.longer * recipe.lora_scenes, seed=SCENES_SEED, processes=recipe.threads)
+    painted = _stack(style.paint(scene) for scene in scenes)
+    plain, styled = base.encode(pictures), base.encode(painted)
+    start = plain + recipe.sharpen_start * (styled - plain)
+    return captioned(scenes, sharpen(start, painted, base, recipe), base, recipe)
 
 
 def _stack(pictures: Iterator[np.ndarray]) -> Tensor:
@@ -75,15 +91,11 @@ def captioned(scenes: list[Scene], latents: Tensor, base: BaseModel, recipe: Ada
 
 def _with_lora(plan: LoraPlan, base: BaseModel) -> dict[str, PeftModel]:
     """Put untrained low-rank layers into the networks of `base`, by component."""
-    parts: dict[str, tuple[nn.Module, list[str]]] = {"transformer": (base.denoiser, DENOISER_TARGETS)}
-    if plan.with_text:
-        parts |= {
-            name: (encoder, TEXT_TARGETS)
-            for name, encoder in zip(("text_encoder", "text_encoder_2"), base.text_encoders, strict=True)
-        }
+    targets = {name: DENOISER_TARGETS if name == "transformer" else TEXT_TARGETS for name in base.parts}
     return {
-        name: get_peft_model(net, LoraConfig(r=plan.rank, lora_alpha=plan.rank, target_modules=list(targets)))
-        for name, (net, targets) in parts.items()
+        name: get_peft_model(net, LoraConfig(r=plan.rank, lora_alpha=plan.rank, target_modules=targets[name]))
+        for name, net in base.parts.items()
+        if plan.with_text or name == "transformer"
     }
 
 
@@ -94,7 +106,7 @@ def _write(plan: LoraPlan, models: dict[str, PeftModel], base: BaseModel, folder
         _write_part(model, base.name, written / name if len(models) > 1 else written)
     if not plan.as_kohya:
         return written
-    single = folder / f"{plan.name}.safetensors"
+    single = plan.path(folder)
     targets = {name: lora_targets(net) for name, net in _plain_parts(models).items()}
     write_kohya_file(read_lora(written, targets), single)
     shutil.rmtree(written)
