@@ -44,7 +44,7 @@ def play(page: Page) -> None:
     """Paint six pictures: plain, in styles, where a drawing says, and one from another."""
     page.locator("#advanced summary").click()
     paint(page, "a small yellow star above a medium blue square on a gray background", seed=7)
-    paint(page, "a large red circle on a white background", seed=7, loras={"rose": "0.9", "corners": "0.4"})
+    paint(page, "a large red circle on a white background", seed=7, loras={"rose": "0.9", "spotlight": "0.4"})
     paint(page, "a medium pink heart left of a medium green triangle on a beige background", seed=5)
     page.locator(".print").first.get_by_role("button", name="Start from this picture").click()
     expect(page.locator("#start-image")).to_be_visible()

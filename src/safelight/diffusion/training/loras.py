@@ -103,6 +103,7 @@ def _write(plan: LoraPlan, models: dict[str, PeftModel], base: BaseModel, folder
     written = folder / plan.name
     shutil.rmtree(written, ignore_errors=True)
     for name, model in models.items():
+        model.peft_config["default"].lora_alpha = plan.strength * plan.rank
         _write_part(model, base.name, written / name if len(models) > 1 else written)
     if not plan.as_kohya:
         return written
