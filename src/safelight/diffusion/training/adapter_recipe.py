@@ -33,15 +33,15 @@ class LoraPlan:
 
 
 LORAS = (
-    LoraPlan(name="outline", style="outline", rank=16, longer=4, strength=0.8),
+    LoraPlan(name="outline", style="outline", rank=16, longer=4, strength=0.875),
     LoraPlan(name="pastel", style="pastel", rank=8),
     LoraPlan(name="night", style="night", rank=8, with_text=True),
     LoraPlan(name="rose", style="rose", rank=4),
     LoraPlan(name="mint", style="mint", rank=4, as_kohya=True),
     LoraPlan(name="sunset", style="sunset", rank=8),
     LoraPlan(name="spotlight", style="spotlight", rank=8),
-    LoraPlan(name="neon", style="neon", rank=16, longer=2, strength=0.9),
-    LoraPlan(name="pastel-small", style="pastel", rank=8, model=SMALL, teacher="pastel", longer=3, strength=0.7),
+    LoraPlan(name="neon", style="neon", rank=16, longer=2, strength=0.9375),
+    LoraPlan(name="pastel-small", style="pastel", rank=8, model=SMALL, teacher="pastel", longer=3, strength=0.75),
 )
 
 
