@@ -66,7 +66,7 @@ def _parsed(line: str, tally: Tally) -> OmniRequest:
         case _:
             raise NoRequest
     if extra := said.keys() - set(OmniRequest.__struct_fields__):
-        tally.note(f"These fields have no place in the table and were left out: {', '.join(sorted(extra))}.")
+        tally.note(f"These fields are not read, and were left out: {', '.join(sorted(extra))}.")
     return msgspec.convert(said, OmniRequest)
 
 
