@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from safelight import __version__
 from safelight.bench.asks import TASKS, Ask, Shape, Task
 from safelight.bench.datasets.choosing import read
+from safelight.bench.datasets.published import Sources
 from safelight.bench.datasets.wanted import Asked, Wanted
 from safelight.bench.endpoints.choosing import BACKENDS, endpoint_for
 from safelight.bench.endpoints.endpoint import Manner
@@ -57,6 +59,7 @@ class Course:
             "endpoint": plan.endpoint.name,
             "model": flags.model,
             "dataset": flags.dataset,
+            "dataset_sha256": self.asked.sha256,
             "task": self.task,
             "requests": len(plan.asks),
             "base_url": plan.server.url,
@@ -161,6 +164,7 @@ def _wanted(flags: LoadFlags, task: Task) -> Wanted:
         task=task,
         count=flags.num_prompts,
         path=flags.dataset_path,
+        sources=Sources.of(os.environ),
         shape=Shape(flags.width, flags.height, flags.num_frames, flags.num_inference_steps),
         seed=flags.seed,
         fps=flags.fps,
