@@ -110,7 +110,7 @@ def test_durations_come_from_another_trace_and_deadlines_from_them(tmp_path, sai
     ("arguments", "words"),
     [
         (("--like", "katz-c"), "did you mean 'katz-b' or 'katz-a'"),
-        (("--like", "katz-a", "--requests", 10), "cannot be shared among 165 instances"),
+        (("--like", "katz-a", "--requests", 10, "--instances", 165), "cannot be shared among 165 instances"),
         (("--like", "katz-a", "--deadlines", "soon"), "give seconds, as in 30, or times the duration, as in 2x"),
         (("--like", "katz-a", "--deadlines", "0x"), "'0x'"),
         (("--like", "katz-a", "--prompts", "nowhere.txt"), "'shapes' needs none"),

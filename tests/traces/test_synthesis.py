@@ -104,6 +104,12 @@ def test_a_published_service_can_have_any_size(service, requests, instances):
     assert (len(made_up), made_up["instance"].n_unique()) == (requests, instances)
 
 
+@pytest.mark.parametrize(("requests", "instances"), [(2, 2), (10_000, 8), (549_433, 467)])
+def test_where_only_requests_are_wished_for_an_instance_keeps_as_many_as_it_had(requests, instances):
+    made_up = synthesize([LikeKatz("A"), LikeKatz("B")], Wishes(requests=requests), seed=1)
+    assert made_up["instance"].n_unique() == pytest.approx(instances, abs=1)
+
+
 def test_the_seed_decides_and_nothing_else():
     wishes = Wishes(requests=300, instances=3)
     one, again, other = (synthesize([LikeKatz("A")], wishes, seed=seed) for seed in (1, 1, 2))

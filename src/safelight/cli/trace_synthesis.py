@@ -35,7 +35,10 @@ EXAMPLES = (
 Like = Annotated[str, typer.Option(metavar="katz-a|katz-b|katz|FILE", help="The trace to be like.")]
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")]
 Requests = Annotated[int | None, typer.Option(min=1, metavar="N", help="How many; else as many as there.")]
-Instances = Annotated[int | None, typer.Option(min=1, metavar="M", help="How many serve them; else as many as there.")]
+Instances = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="M", help="How many serve them; else as many as there, or in proportion to N."),
+]
 Seed = Annotated[int, typer.Option(min=0, metavar="S", help="The same seed gives the same requests.")]
 Format = Annotated[
     str | None, typer.Option("--format", metavar="NAME", help="parquet, jsonl, katz, diffserve or omni.")

@@ -25,7 +25,7 @@ class Wishes:
 
     Attributes:
         requests: how many; as many as the original if None.
-        instances: how many serve them; the same.
+        instances: how many serve them; if None, so many that each has as many requests as in the original.
         rate_scale: how many times as many requests arrive in each second.
         skew: combinations of LoRAs are as popular as in the original, raised to this power.
         diurnal: amplitude of a daily swing of the rate, as a share of the mean; 0 is none.
@@ -66,7 +66,11 @@ def synthesize(likenesses: Sequence[Likeness], wishes: Wishes, *, seed: int) -> 
         BadArrivals: if the day or the bursts cannot be.
     """
     requests = _split("requests", wishes.requests, [each.requests for each in likenesses])
-    instances = _split("instances", wishes.instances, [each.instances for each in likenesses])
+    instances = (
+        [_in_proportion(likeness, count) for likeness, count in zip(likenesses, requests, strict=True)]
+        if wishes.instances is None
+        else _split("instances", wishes.instances, [each.instances for each in likenesses])
+    )
     rngs = np.random.default_rng(seed).spawn(len(likenesses))
     services = [
         _service(likeness, wishes, requests=count, instances=servers, rng=rng)
@@ -75,6 +79,10 @@ def synthesize(likenesses: Sequence[Likeness], wishes: Wishes, *, seed: int) -> 
     table = pl.concat(services).sort("arrival_s", maintain_order=True)
     ids = pl.format("synthesized-{}", pl.int_range(1, pl.len() + 1))
     return table.with_columns(request_id=ids)
+
+
+def _in_proportion(likeness: Likeness, requests: int) -> int:
+    return max(1, round(likeness.instances * requests / likeness.requests))
 
 
 def _split(what: str, wanted: int | None, theirs: Sequence[int]) -> list[int]:
