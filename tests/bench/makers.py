@@ -3,9 +3,11 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+import numpy as np
 from aiohttp import web
 
 from safelight.bench.asks import Ask, Shape
+from safelight.bench.datasets.wanted import Wanted
 from safelight.bench.endpoints.endpoint import Manner
 from safelight.bench.endpoints.generations import Generations
 from safelight.bench.line import Server
@@ -20,6 +22,10 @@ def make_asks(count, *, every_s=0.0, shape=SHAPE, **more):
         Ask(request_id=f"r{number}", prompt=f"prompt {number}", due_s=number * every_s, shape=shape, **more)
         for number in range(count)
     ]
+
+
+def wanted(**more):
+    return Wanted(**{"task": "t2i", "count": 4, "rng": np.random.default_rng(0), "shape": Shape(steps=50)} | more)
 
 
 def make_plan(url, asks, *, endpoint=Generations(), manner=Manner(), timeout_s=20.0, **more):  # noqa: B008 - frozen

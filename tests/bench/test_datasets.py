@@ -3,19 +3,15 @@ import json
 import numpy as np
 import pytest
 
+from bench.makers import wanted
 from safelight.bench.asks import Shape
 from safelight.bench.datasets.choosing import read
-from safelight.bench.datasets.wanted import Wanted
 from safelight.bench.errors import BadLoad
 from safelight.bench.timing import ARRIVALS, at_rate, faster, process_named
 from safelight.core.errors import SafelightError
 from safelight.shapes.caption import parse
 
 LINE = "Request(request_id='{0}', prompt='cat {0}', width=64, height=128, num_inference_steps=7, timestamp={0}.5, slo_ms=900.0)\n"  # noqa: E501 - one line of a file
-
-
-def wanted(**more):
-    return Wanted(**{"task": "t2i", "count": 4, "rng": np.random.default_rng(0), "shape": Shape(steps=50)} | more)
 
 
 @pytest.fixture
@@ -156,7 +152,7 @@ def test_a_trace_may_pass_faster(file):
         faster(asks, float("nan"))
 
 
-def test_rows_that_name_local_files_are_refused_and_not_sent(file):
+def test_rows_that_name_files_which_are_no_pictures_are_refused_and_not_sent(file):
     row = {"prompt": "a", "image_paths": ["/etc/hosts"]}
-    with pytest.raises(BadLoad, match="--input-image"):
+    with pytest.raises(BadLoad, match="no PNG, JPEG or WebP picture"):
         read("custom", wanted(path=file(json.dumps(row))))
