@@ -20,7 +20,7 @@ serve: .venv/.serve ## Serve the shipped models at http://127.0.0.1:8000 (ARGS="
 	@"$(BIN)/safelight" serve $(ARGS)
 
 test: .venv/.dev ## Run the tests (ARGS="tests/core -k frame")
-	@OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: .venv/.dev ## Lint, check formatting, types and the contracts between rooms
 	@status=0; \

@@ -6,8 +6,9 @@
   below 5 ms; rates are tried in steps of a tenth.
 - `lag_p99_ms`: the send lag's 99th percentile at that rate.
 - `cpu_s_per_1000`: processor seconds of the client for 1,000 requests at that rate.
-- `peak_mb`: the most memory of the client's process for `--requests` requests at once, of which the interpreter and the
-  packages that it loads take a part (`base_mb`).
+- `peak_mb`: the most memory of the client's process for `--requests` requests at four fifths of that rate, of which
+  the interpreter and the packages that it loads take a part (`base_mb`); `long_sent_qps` is the rate at which they
+  were sent, and `long_lag_p99_ms` their send lag.
 - The same with `_checked`, with every picture opened.
 - The same with `_peer`: a plain client, written as such benchmarks are: one session, one task for each request, all
   made up front, each of which sleeps until its time; the clock starts half a second after that. Its answers are read
@@ -46,7 +47,8 @@ from safelight.cli.bench import loop_factory
 LAG_S = 0.005
 KINDS = ("", "_checked", "_peer")
 SECONDS = 4.0
-RATES = (200, 400, 600, 800, 1000, 1200, 1400, 1600, 1800, 2000, 2200, 2400, 2700, 3000, 3300, 3600, 4000, 4500, 5000)
+RATES = (200, 400, 600, 800, 1000, 1200, 1400, 1600, 1800, 2000, 2200, 2400, 2700, 3000, 3300, 3600, 4000)
+RATES += (4500, 5000, 5500, 6000, 6600, 7200, 8000)
 
 
 @contextmanager
@@ -75,12 +77,13 @@ def load(url: str, kind: str, rate: float, count: int) -> dict[str, float]:
     base_mb = peak_mb()
     began_s = time.process_time()
     if kind == "_peer":
-        lags_s, failed = asyncio.run(peer(url, asks))
+        sent_s, failed = asyncio.run(peer(url, asks))
     else:
-        lags_s, failed = ours(url, asks, is_checked=kind == "_checked")
+        sent_s, failed = ours(url, asks, is_checked=kind == "_checked")
     cpu_s = time.process_time() - began_s
     return {
-        "lag_p99_s": float(np.quantile(lags_s, 0.99)),
+        "lag_p99_s": float(np.quantile(sent_s - np.array([ask.due_s for ask in asks]), 0.99)),
+        "sent_qps": (count - 1) / float(sent_s.max() - sent_s.min()),
         "cpu_s_per_1000": 1000 * cpu_s / count,
         "peak_mb": peak_mb(),
         "base_mb": base_mb,
@@ -99,34 +102,34 @@ def ours(url: str, asks, *, is_checked: bool):
         checks_pictures=is_checked,
     )
     done = _loop().run(run(plan))
-    return [record.lag_s for record in done.records], sum(not record.is_success for record in done.records)
+    sent_s = np.array([record.sent_s for record in done.records])
+    return sent_s, sum(not record.is_success for record in done.records)
 
 
 async def peer(url: str, asks):
     """Send with a task for each request, all made up front."""
-    lags_s, failed, ready = [], 0, asyncio.Event()
+    sent_s, failed, ready = np.empty(len(asks)), 0, asyncio.Event()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         began_s = 0.0
 
-        async def send(ask) -> None:
+        async def send(number, ask) -> None:
             nonlocal failed
             await ready.wait()
             await asyncio.sleep(began_s + ask.due_s - time.monotonic())
-            lags_s.append(time.monotonic() - began_s - ask.due_s)
+            sent_s[number] = time.monotonic() - began_s
             body = {"model": "null", "prompt": ask.prompt, "size": "64x64", "response_format": "b64_json"}
             async with session.post(f"{url}/v1/images/generations", json=body) as answer:
                 failed += answer.status != 200
                 await answer.json()
 
-        tasks = [asyncio.create_task(send(ask)) for ask in asks]
+        tasks = [asyncio.create_task(send(*each)) for each in enumerate(asks)]
         began_s = time.monotonic() + 0.5
         ready.set()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
-    return lags_s, failed + sum(isinstance(end, Exception) for end in ends)
+    return sent_s, failed + sum(isinstance(end, Exception) for end in ends)
 
 
 def _loop() -> asyncio.Runner:
-
     return asyncio.Runner(loop_factory=loop_factory())
 
 
@@ -180,6 +183,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, float | int | None]:
             rate = (found[f"max_rate{kind}"] or RATES[0]) * 0.8
             note(f"{kind or 'unchecked':>10} {arguments.requests:,} requests at {rate:g}/s ...")
             figures = apart(url, kind, rate, arguments.requests)
+            found[f"long_sent_qps{kind}"] = round(figures["sent_qps"], 1)
+            found[f"long_lag_p99_ms{kind}"] = round(1000 * figures["lag_p99_s"], 3)
             found[f"peak_mb{kind}"] = round(figures["peak_mb"], 1)
             found[f"base_mb{kind}"] = round(figures["base_mb"], 1)
     return found

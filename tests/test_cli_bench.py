@@ -1,11 +1,13 @@
 """`safelight bench` as its users run it."""
 
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -39,6 +41,20 @@ def trace(tmp_path):
         )
     )
     return str(path)
+
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """No test reaches the web: nobody listens where it would be. Returns where published files are kept."""
+    for name in ("HF_ENDPOINT", "https_proxy"):
+        monkeypatch.setenv(name, NOWHERE)
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 def bench(url, *words):
@@ -190,6 +206,39 @@ def test_misuse_is_told_before_all_work(words, said, capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("dataset", "words"),
+    [("trace", "safelight trace synthesize --like katz"), ("vbench", "--dataset random needs no file")],
+)
+def test_without_a_network_a_published_dataset_is_misuse_and_what_to_do_is_told(dataset, words, cache, capsys):
+    assert bench(NOWHERE, "--dataset", dataset) == 2
+    said = capsys.readouterr().err
+    assert f"--dataset {dataset} names no file" in said
+    assert "could not be fetched: no connection came about" in said
+    assert words in said
+    assert not [path for path in cache.rglob("*") if path.is_file()]
+
+
+def test_a_published_trace_is_fetched_and_known_by_its_sha256(null_url, trace, tmp_path, monkeypatch, capsys):
+    published = tmp_path / "web" / "datasets" / "asukaqaqzz" / "Dit_Trace" / "resolve" / "main" / "sd3_trace.txt"
+    published.parent.mkdir(parents=True)
+    published.write_bytes(Path(trace).read_bytes())
+    argv = (sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "-d", tmp_path / "web")
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as web:
+        port = web.stdout.readline().split()[5]
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+        assert bench(null_url, "--dataset", "trace", "--num-prompts", "3", "--json") == 0
+        web.terminate()
+    fetched = capsys.readouterr()
+    assert bench(null_url, "--dataset", "trace", "--num-prompts", "3", "--json") == 0
+    again = capsys.readouterr()
+    sha256 = hashlib.sha256(Path(trace).read_bytes()).hexdigest()
+    for each, words in ((fetched, "fetched http://"), (again, "fetched before")):
+        assert words in each.err
+        assert sha256 in each.err
+        assert json.loads(each.out)["dataset_sha256"] == sha256
+
+
 def test_a_server_that_is_down_is_told_at_once(capsys):
     assert bench("http://127.0.0.1:9", "--dataset", "random") == 1
     assert "nobody listens" in capsys.readouterr().err
@@ -262,6 +311,19 @@ def test_two_runs_are_compared_by_their_files(null_url, tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["cautions"] == []
     assert {each["name"] for each in told["differences"]} >= {"latency_p50", "latency_p95"}
+
+
+def test_that_two_runs_had_other_data_is_told(null_url, trace, tmp_path, capsys):
+    longer = tmp_path / "longer"
+    longer.write_text(Path(trace).read_text() + "Request(prompt='one more cat')\n")
+    files = [str(tmp_path / name) for name in ("a.json", "b.json")]
+    for file, path in zip(files, (trace, str(longer)), strict=True):
+        words = ("--dataset", "trace", "--dataset-path", path, "--num-prompts", "20", "--output-file", file)
+        assert bench(null_url, *words) == 0
+    capsys.readouterr()
+    assert main(["bench", "compare", *files, "--json"]) == 0
+    (caution,) = json.loads(capsys.readouterr().out)["cautions"]
+    assert "differ in dataset_sha256" in caution
 
 
 def test_a_page_tells_no_key(null_url, tmp_path):

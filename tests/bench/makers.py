@@ -7,6 +7,7 @@ import numpy as np
 from aiohttp import web
 
 from safelight.bench.asks import Ask, Shape
+from safelight.bench.datasets.published import Sources
 from safelight.bench.datasets.wanted import Wanted
 from safelight.bench.endpoints.endpoint import Manner
 from safelight.bench.endpoints.generations import Generations
@@ -15,6 +16,7 @@ from safelight.bench.null_server import NullSettings, as_server
 from safelight.bench.running import Plan, run
 
 SHAPE = Shape(64, 64, None, 4)
+NOWHERE = "http://127.0.0.1:9"
 
 
 def make_asks(count, *, every_s=0.0, shape=SHAPE, **more):
@@ -24,8 +26,15 @@ def make_asks(count, *, every_s=0.0, shape=SHAPE, **more):
     ]
 
 
-def wanted(**more):
-    return Wanted(**{"task": "t2i", "count": 4, "rng": np.random.default_rng(0), "shape": Shape(steps=50)} | more)
+def sources_at(url, cache, **more):
+    """Where published files come from when all of the web is one server."""
+    return Sources(sites={"hub": url, "github": url}, cache=cache, **more)
+
+
+def wanted(*, sources=sources_at(NOWHERE, None), **more):  # noqa: B008 - frozen
+    """What a command line wants, of a web where nobody listens unless `sources` are given."""
+    facts = {"task": "t2i", "count": 4, "rng": np.random.default_rng(0), "shape": Shape(steps=50)}
+    return Wanted(sources=sources, **facts | more)
 
 
 def make_plan(url, asks, *, endpoint=Generations(), manner=Manner(), timeout_s=20.0, **more):  # noqa: B008 - frozen

@@ -1,9 +1,12 @@
+import hashlib
 import json
+import os
+import threading
 
 import numpy as np
 import pytest
 
-from bench.makers import wanted
+from bench.makers import NOWHERE, sources_at, wanted
 from safelight.bench.asks import Shape
 from safelight.bench.datasets.choosing import read
 from safelight.bench.errors import BadLoad
@@ -119,10 +122,27 @@ def test_vbench_reads_texts_lists_and_folders(file, tmp_path):
     assert [ask.prompt for ask in read("vbench", wanted(path=str(tmp_path), count=2)).asks] == ["a", "b"]
 
 
+def test_files_are_known_by_their_sha256(file):
+    path = file("a cat\n")
+    for dataset in ("prompts", "vbench"):
+        assert read(dataset, wanted(path=path)).sha256 == hashlib.sha256(b"a cat\n").hexdigest()
+    assert read("random", wanted()).sha256 is None
+
+
+def test_a_pipe_is_read_only_once(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("a cat\n",))
+    writer.start()
+    asked = read("prompts", wanted(path=str(pipe)))
+    writer.join()
+    assert (asked.asks[0].prompt, asked.sha256) == ("a cat", None)
+
+
 @pytest.mark.parametrize("dataset", ["trace", "vbench", "prompts"])
-def test_no_dataset_stands_in_for_a_file_that_was_not_named(dataset):
+def test_no_dataset_stands_in_for_a_file_that_is_not_to_be_had(dataset, tmp_path):
     with pytest.raises(BadLoad, match="--dataset-path"):
-        read(dataset, wanted())
+        read(dataset, wanted(sources=sources_at(NOWHERE, tmp_path)))
 
 
 def test_an_unknown_dataset_is_told_with_the_nearest():

@@ -50,6 +50,7 @@ def request(
     deadline_s=None,
     loras=(),
     grace_steps=0,
+    start=None,
 ):
     return ImageRequest(
         id=name,
@@ -65,6 +66,7 @@ def request(
         deadline_s=deadline_s,
         loras=loras,
         grace_steps=grace_steps,
+        start=start,
     )
 
 

@@ -18,7 +18,11 @@ from safelight.control.events import (
 from safelight.control.fleet import ControlConfig, FleetController
 from safelight.control.station import FORETOLD_REQUESTS
 from safelight.core.adapter import AdapterUse
+from safelight.core.pixels import Pixels
+from safelight.core.start import PictureStart
 from safelight.core.work import Dropped, Failed, Ready, Started, Stepped, Ticked
+
+PICTURE = Pixels(width=2, height=2, rgb=bytes(12))
 
 
 class Fleet:
@@ -249,6 +253,30 @@ def test_a_queue_without_places_takes_what_finds_room_at_once():
     fleet = Fleet("w", max_waiting=0)
     assert assigned(fleet.arrive("one")) == [("one", "w", 1)]
     assert isinstance(fleet.arrive("two")[0], Reject)
+
+
+def test_a_queue_is_full_with_the_bytes_of_pictures_that_came_along():
+    fleet = Fleet("w", max_waiting_bytes=2 * PICTURE.held_bytes)
+    fleet.arrive("running")
+    for name in ("a", "b"):
+        fleet.arrive(name, start=PictureStart(image=PICTURE))
+    (refusal,) = fleet.arrive("c", start=PictureStart(image=PICTURE))
+    assert refusal.error.reason == "queue_full"
+
+
+def test_a_queue_that_is_full_with_bytes_takes_what_has_none():
+    fleet = Fleet("w", max_waiting_bytes=PICTURE.held_bytes)
+    fleet.arrive("running")
+    fleet.arrive("picture", start=PictureStart(image=PICTURE))
+    fleet.arrive("text")
+    assert fleet.waiting == ["picture", "text"]
+
+
+def test_a_picture_that_is_larger_than_the_limit_may_wait_alone():
+    fleet = Fleet("w", max_waiting_bytes=1)
+    fleet.arrive("running")
+    fleet.arrive("picture", start=PictureStart(image=PICTURE))
+    assert fleet.waiting == ["picture"]
 
 
 def test_work_of_a_dead_worker_is_kept_even_when_the_queue_is_full():

@@ -3,8 +3,10 @@ import math
 import msgspec
 import pytest
 
-from safelight.core.adapter import NO_ADAPTERS, AdapterUse
+from safelight.core.adapter import NO_ADAPTERS, AdapterUse, ControlUse
+from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
+from safelight.core.start import PictureStart
 
 REQUEST = ImageRequest(
     id="one",
@@ -49,3 +51,10 @@ def test_a_request_without_loras_has_the_empty_composition():
 def test_the_same_lora_twice_in_a_request_adds_up():
     outline = AdapterUse(name="outline", scale=0.5)
     assert but(loras=(outline, outline)).composition.uses == (AdapterUse(name="outline", scale=1.0),)
+
+
+def test_a_request_holds_the_bytes_of_all_its_pictures_and_none_once_it_is_without_them():
+    picture = Pixels(width=2, height=1, rgb=bytes(6))
+    start = PictureStart(image=picture, mask=bytes(2))
+    request = but(start=start, controls=(ControlUse(name="edges", scale=1.0, image=picture),))
+    assert (request.held_bytes, request.without_pictures().held_bytes) == (14, 0)

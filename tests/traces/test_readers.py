@@ -111,6 +111,11 @@ def test_omni_lines_are_literals(tmp_path):
     ]
 
 
+def test_omni_ids_may_be_numbers_as_in_the_published_traces(tmp_path):
+    lines = "Request(request_id=0, timestamp=0.0, prompt='a')\nRequest(request_id=1, timestamp=0.5, prompt='a')\n"
+    assert opened(tmp_path, lines).frame.collect()["request_id"].to_list() == ["0", "1"]
+
+
 @pytest.mark.parametrize(
     ("said", "inputs"),
     [

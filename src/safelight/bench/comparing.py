@@ -27,6 +27,7 @@ SAME = (
     "endpoint",
     "task",
     "dataset",
+    "dataset_sha256",
     "request_rate",
     "arrivals",
     "max_concurrency",

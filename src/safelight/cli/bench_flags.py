@@ -59,7 +59,12 @@ class LoadFlags:
         "vbench"
     )
     dataset_path: Annotated[
-        str | None, _flag(_LOAD, metavar="FILE", help="The dataset; a trace may be a list with commas and wildcards.")
+        str | None,
+        _flag(
+            _LOAD,
+            metavar="FILE",
+            help="The dataset; a trace may be a list with commas and wildcards. Trace and vbench have published ones.",
+        ),
     ] = None
     num_prompts: Annotated[int, _flag(_LOAD, min=1, metavar="N", help="How many requests.")] = 10
     width: Annotated[int | None, _flag(_LOAD, min=1, metavar="N", help="In pixels; over a trace's.")] = None

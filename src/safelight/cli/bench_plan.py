@@ -1,6 +1,7 @@
 """From flags to what a run does."""
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from safelight import __version__
 from safelight.bench.asks import TASKS, Ask, Shape, Task
 from safelight.bench.datasets.choosing import read
+from safelight.bench.datasets.published import Sources
 from safelight.bench.datasets.wanted import Asked, Wanted
 from safelight.bench.endpoints.choosing import BACKENDS, endpoint_for
 from safelight.bench.endpoints.fitting import check_fit
@@ -55,6 +57,7 @@ class Course:
             "endpoint": plan.endpoint.name,
             "model": flags.model,
             "dataset": flags.dataset,
+            "dataset_sha256": self.asked.sha256,
             "task": self.task,
             "requests": len(plan.asks),
             "base_url": plan.server.url,
@@ -158,6 +161,7 @@ def _wanted(flags: LoadFlags, task: Task) -> Wanted:
         task=task,
         count=flags.num_prompts,
         path=flags.dataset_path,
+        sources=Sources.of(os.environ),
         shape=Shape(flags.width, flags.height, flags.num_frames, flags.num_inference_steps),
         seed=flags.seed,
         fps=flags.fps,

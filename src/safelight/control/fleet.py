@@ -42,6 +42,7 @@ from safelight.core.work import (
 )
 
 MAX_WAITING: Final = 256
+MAX_WAITING_BYTES: Final = 1 << 30
 MAX_ATTEMPTS: Final = 3
 LOOKAHEAD_ROWS: Final = 4
 ORPHAN_WAIT_S: Final = 120.0
@@ -54,12 +55,14 @@ class ControlConfig:
 
     Attributes:
         max_waiting: requests that may wait for a worker.
+        max_waiting_bytes: what the pictures that came with them may take; one request alone may have more.
         max_attempts: workers that one request may lose before it is given up; the last one it has for itself.
         lookahead_rows: denoiser rows that a worker gets beyond what one call takes, to fill a freed row at once.
         orphan_wait_s: how long a request waits while no live worker serves its model.
     """
 
     max_waiting: int = MAX_WAITING
+    max_waiting_bytes: int = MAX_WAITING_BYTES
     max_attempts: int = MAX_ATTEMPTS
     lookahead_rows: int = LOOKAHEAD_ROWS
     orphan_wait_s: float = ORPHAN_WAIT_S
@@ -209,14 +212,14 @@ class FleetController:
             return [_rejection(request, Draining(retry_after_s=DRAIN_RETRY_S), now)]
         ticket = Ticket(request=request, sequence=self._sequence)
         stations = list(self._stations.values())
-        if self._is_full and not any(station.is_open for station in stations):
+        was_full = self._is_full_for(request)
+        if was_full and not any(station.is_open for station in stations):
             return [self._refusal(request, now)]
         error = admission.lateness(ticket, stations=stations, waiting=self._queue, now=now)
         if error is not None:
             return [_rejection(request, error, now)]
         self._sequence += 1
         self._tickets[ticket.id] = ticket
-        was_full = self._is_full
         insort(self._queue, ticket, key=_place)
         commands = self._dispatch(now)
         if was_full and ticket.worker is None:
@@ -225,9 +228,13 @@ class FleetController:
             commands.append(self._refusal(request, now))
         return commands
 
-    @property
-    def _is_full(self) -> bool:
-        return len(self._queue) >= self._config.max_waiting
+    def _is_full_for(self, request: ImageRequest) -> bool:
+        if len(self._queue) >= self._config.max_waiting:
+            return True
+        if not request.held_bytes:
+            return False
+        held_bytes = sum(ticket.request.held_bytes for ticket in self._queue)
+        return held_bytes > 0 and held_bytes + request.held_bytes > self._config.max_waiting_bytes
 
     def _refusal(self, request: ImageRequest, now: float) -> Command:
         stations = list(self._stations.values())

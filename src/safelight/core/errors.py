@@ -140,7 +140,7 @@ class Rejected(SafelightError):
 
 
 class QueueFull(Rejected):
-    """The queue holds as many pictures as it may."""
+    """The queue holds as many pictures as it may, or as many bytes of pictures that came with them."""
 
     def __init__(self, *, waiting: int, retry_after_s: float) -> None:
         super().__init__(

@@ -10,6 +10,11 @@ class Pixels(msgspec.Struct, frozen=True, kw_only=True):
     height: int
     rgb: bytes
 
+    @property
+    def held_bytes(self) -> int:
+        """What it takes in memory."""
+        return len(self.rgb)
+
     def emptied(self) -> "Pixels":
         """Return what is left of it without its bytes."""
         return Pixels(width=self.width, height=self.height, rgb=b"")

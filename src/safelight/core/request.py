@@ -80,6 +80,12 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
         """The names of all ControlNets and LoRAs that it needs; no step runs without the former, so they come first."""
         return (*(control.name for control in self.controls), *self.composition.names)
 
+    @property
+    def held_bytes(self) -> int:
+        """What its pictures take in memory, for as long as it waits."""
+        start = 0 if self.start is None else self.start.held_bytes
+        return start + sum(use.image.held_bytes for use in self.controls)
+
     def without_loras(self) -> "ImageRequest":
         """Return the request for the same picture without its LoRAs."""
         return msgspec.structs.replace(self, loras=())

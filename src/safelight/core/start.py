@@ -18,6 +18,11 @@ class PictureStart(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     image: Pixels
     mask: bytes | None = None
 
+    @property
+    def held_bytes(self) -> int:
+        """What it takes in memory."""
+        return self.image.held_bytes + len(self.mask or b"")
+
     def emptied(self) -> "PictureStart":
         """Return what is left of it without its bytes."""
         return PictureStart(image=self.image.emptied(), mask=None if self.mask is None else b"")
@@ -27,6 +32,11 @@ class LatentsStart(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """An estimate that a row of the same model and size has handed out: a latents file."""
 
     file: bytes
+
+    @property
+    def held_bytes(self) -> int:
+        """What it takes in memory."""
+        return len(self.file)
 
     def emptied(self) -> "LatentsStart":
         """Return what is left of it without its bytes."""

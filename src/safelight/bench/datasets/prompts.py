@@ -1,6 +1,7 @@
 """Prompts from files: lines of text, lines of JSON with more than a prompt, and VBench's folders and lists."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -8,12 +9,22 @@ from typing import NamedTuple
 import msgspec
 
 from safelight.bench.asks import Ask, Shape
+from safelight.bench.datasets.digest import sha256_of
+from safelight.bench.datasets.published import kept
 from safelight.bench.datasets.wanted import Asked, Wanted, plain
 from safelight.bench.errors import BadLoad
 from safelight.bench.inputs import Input, Inputs
 from safelight.core.errors import shorten
 
 Names = str | list[str] | None
+
+OTHERWISE = (
+    "Name a file with --dataset-path, as VBench has under prompts/prompts_per_dimension; "
+    "--dataset random needs no file."
+)
+PICTURES = "VBench-I2V's pictures are not fetched; requests start from those of --input-image, or from white ones"
+NO_PROMPT = ("<", "{", "\0")
+"""With these begin pages, errors and binary files."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,26 +72,50 @@ def read_prompts(wanted: Wanted) -> Asked:
     path = wanted.file("prompts")
     texts = _numbered_lines(path)
     if not texts[0][1].startswith("{"):
-        return plain(wanted, [text for _, text in texts])
+        return replace(plain(wanted, [text for _, text in texts]), sha256=sha256_of([path]))
     lines = [_line(text, f"Line {number} of {shorten(str(path))}") for number, text in texts]
     files = Inputs()
     asks = [
         _ask(number, line, files.read(line.row.inputs, folder=path.parent, place=line.place), wanted)
         for number, line in enumerate(islice(cycle(lines), wanted.count))
     ]
-    return Asked(asks=asks)
+    return Asked(asks=asks, sha256=sha256_of([path]))
 
 
 def read_vbench(wanted: Wanted) -> Asked:
-    """Read VBench's prompts: a text with one on each line, its JSON list, or a folder of texts."""
-    path = wanted.file(
-        "vbench", hint=" VBench has them under prompts/prompts_per_dimension; --dataset random needs no file."
-    )
+    """Read VBench's prompts: the published ones, a text with one on each line, its JSON list, or a folder of texts."""
+    if wanted.path is None:
+        file = kept("vbench", wanted.task, wanted.sources, check=_check_published, otherwise=OTHERWISE)
+        files, notes = [file.path], [file.note, *([PICTURES] if _is_list(file.path.name) else [])]
+    else:
+        files, notes = _files(wanted.file("vbench", hint=f" {OTHERWISE}")), []
+    prompts = [prompt for file in files for prompt in _prompts(file, file.name)]
+    return replace(plain(wanted, prompts), sha256=sha256_of(files), notes=notes)
+
+
+def _files(path: Path) -> list[Path]:
     files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     if not files:
         raise BadLoad(f"The folder {shorten(str(path))} has no .txt files with prompts.")
-    prompts = [prompt for file in files for prompt in (_listed(file) if file.suffix == ".json" else _lines(file))]
-    return plain(wanted, prompts)
+    return files
+
+
+def _check_published(path: Path, name: str) -> None:
+    try:
+        prompts = _prompts(path, name)
+    except BadLoad:
+        raise BadLoad(f"it is no {'list' if _is_list(name) else 'text'} with prompts.") from None
+    for prompt in prompts:
+        if prompt.startswith(NO_PROMPT):
+            raise BadLoad(f"{shorten(prompt)} is no prompt.")
+
+
+def _prompts(path: Path, name: str) -> Sequence[str]:
+    return _listed(path) if _is_list(name) else _lines(path)
+
+
+def _is_list(name: str) -> bool:
+    return name.endswith(".json")
 
 
 class _Listed(msgspec.Struct):

@@ -1,37 +1,53 @@
 """Requests of traces, in any format that `traces` reads."""
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from safelight.bench.asks import Ask, Shape, Use
+from safelight.bench.datasets.digest import sha256_of
+from safelight.bench.datasets.published import kept
 from safelight.bench.datasets.wanted import Asked, Wanted
 from safelight.bench.errors import BadLoad
 from safelight.bench.inputs import Input, Inputs
 from safelight.core.errors import shorten
+from safelight.traces.errors import BadTrace
+from safelight.traces.readers.omni import OMNI
 from safelight.traces.reading import Trace, open_trace
+from safelight.traces.source import HEAD_BYTES
 
 COLUMNS = (
     *("request_id", "arrival_s", "service", "tenant", "controlnets", "loras", "prompt", "negative_prompt"),
     *("prompt_id", "inputs", "width", "height", "steps", "frames", "fps", "guidance_scale", "seed", "deadline_s"),
 )
 
+OTHERWISE = (
+    "Name a trace with --dataset-path, or make one up: "
+    "safelight trace synthesize --like katz --requests 100 --prompts shapes -o trace.parquet; "
+    "--dataset random needs no file."
+)
+
 
 def read_trace(wanted: Wanted) -> Asked:
-    """Read the first requests of a trace; there are no more than it has.
+    """Read the first requests of a trace, the published one if none is named; there are no more than it has.
 
     Raises:
         BadLoad: if there is none.
         TraceError: if it cannot be read.
     """
-    traces = [open_trace(path, lenient=wanted.is_lenient) for path in _paths(wanted)]
+    if wanted.path is None:
+        file = kept("trace", wanted.task, wanted.sources, check=_checker(wanted), otherwise=OTHERWISE)
+        paths, told = [file.path], [file.note]
+    else:
+        paths, told = _paths(wanted.path), []
+    traces = [open_trace(path, lenient=wanted.is_lenient) for path in paths]
     frames = [trace.frame.select(*COLUMNS, trace=pl.lit(number)) for number, trace in enumerate(traces)]
     rows = pl.concat(frames).head(wanted.count).collect()
     if rows.is_empty():
-        raise BadLoad(f"The trace {shorten(wanted.path)} has no request.")
+        raise BadLoad(f"The trace {shorten(wanted.path or str(paths[0]))} has no request.")
     first_s: Any = rows["arrival_s"].min()
     has_times = not rows["arrival_s"].has_nulls()
     files = Inputs()
@@ -41,18 +57,32 @@ def read_trace(wanted: Wanted) -> Asked:
     ]
     if has_times:
         asks.sort(key=lambda ask: ask.due_s)
-    return Asked(asks=asks, has_times=has_times, notes=list(_notes(traces, rows, wanted)))
+    notes = [*told, *_notes(traces, rows, wanted)]
+    return Asked(asks=asks, has_times=has_times, sha256=sha256_of(paths), notes=notes)
 
 
-def _paths(wanted: Wanted) -> Sequence[Path]:
+def _checker(wanted: Wanted) -> Callable[[Path, str], None]:
+    """Return what raises BadTrace unless a file has lines of requests, and one at least."""
+
+    def check(path: Path, name: str) -> None:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+        if not OMNI.recognises(head):
+            raise BadTrace(f"it does not begin with Request(...), but with {shorten(head)}.")
+        try:
+            trace = open_trace(path, lenient=wanted.is_lenient)
+        except BadTrace as error:
+            raise BadTrace(str(error).replace(str(path), name)) from None
+        if trace.frame.head(1).collect().is_empty():
+            raise BadTrace("it has no request.")
+
+    return check
+
+
+def _paths(words: str) -> list[Path]:
     """Return the files of a list with commas, whose elements may have wildcards."""
-    if wanted.path is None:
-        raise BadLoad(
-            "--dataset trace needs a file; name it with --dataset-path, or make one up: "
-            "safelight trace synthesize --like katz --requests 100 --prompts shapes -o trace.parquet."
-        )
     found = list[Path]()
-    for part in wanted.path.split(","):
+    for part in words.split(","):
         matches = sorted(glob.glob(part)) if glob.has_magic(part) else [part]  # noqa: PTH207 - any path, not one below a folder
         if not matches:
             raise BadLoad(f"No file matches {shorten(part)}.")

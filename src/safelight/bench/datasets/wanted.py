@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from safelight.bench.asks import Ask, Shape, Task
+from safelight.bench.datasets.published import Sources
 from safelight.bench.errors import BadLoad
 from safelight.core.errors import shorten
 
@@ -19,6 +20,7 @@ class Wanted:
         task: what is wanted.
         count: of requests.
         path: of the dataset, in its own words.
+        sources: of what is published, for datasets that need no path.
         shape: of requests.
         seed: the same for every picture; None leaves it to the server.
         fps: of videos.
@@ -32,6 +34,7 @@ class Wanted:
     task: Task
     count: int
     path: str | None = None
+    sources: Sources
     shape: Shape = field(default_factory=Shape)
     seed: int | None = None
     fps: int | None = None
@@ -59,12 +62,14 @@ class Asked:
         asks: in their order, yet without times, unless `has_times`.
         has_times: `due_s` is what a trace says, from 0.
         is_of_scenes: prompts are captions of scenes, by which pictures can be scored.
+        sha256: of the files, by which other runs know that they had the same; None if there are none.
         notes: what else to know, in sentences.
     """
 
     asks: Sequence[Ask]
     has_times: bool = False
     is_of_scenes: bool = False
+    sha256: str | None = None
     notes: Sequence[str] = ()
 
 

@@ -23,7 +23,7 @@ MS = 1000
 class OmniRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a line may say that has a place in the table."""
 
-    request_id: str | None = None
+    request_id: str | int | None = None
     prompt: str | None = None
     text: str | None = None
     width: int | None = None
@@ -78,7 +78,7 @@ def _parsed(line: str, tally: Tally) -> OmniRequest:
         case _:
             raise NoRequest
     if extra := said.keys() - set(OmniRequest.__struct_fields__):
-        tally.note(f"These fields have no place in the table and were left out: {', '.join(sorted(extra))}.")
+        tally.note(f"These fields are not read, and were left out: {', '.join(sorted(extra))}.")
     return msgspec.convert(said, OmniRequest)
 
 
@@ -99,7 +99,7 @@ def _complain(error: Exception, place: int, tally: Tally) -> None:
 
 def _frame(places: Sequence[int], requests: Sequence[OmniRequest]) -> pl.DataFrame:
     columns: dict[str, list[Any]] = {
-        "request_id": [request.request_id for request in requests],
+        "request_id": [None if request.request_id is None else str(request.request_id) for request in requests],
         "arrival_s": [request.timestamp for request in requests],
         "prompt": [request.text if request.prompt is None else request.prompt for request in requests],
         "width": [request.width for request in requests],

@@ -1,0 +1,16 @@
+"""By what it is known that two runs had the same data."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def sha256_of(paths: Sequence[Path]) -> str | None:
+    """Return the SHA-256 of files, one behind the other; None if one can be read only once, such as a pipe."""
+    if not all(path.is_file() for path in paths):
+        return None
+    found = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: found)
+    return found.hexdigest()

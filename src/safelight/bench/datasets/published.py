@@ -1,0 +1,174 @@
+"""The files that are published for datasets, by task: fetched once, and kept in the user's cache."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal, Self
+
+from safelight.bench.asks import Task
+from safelight.bench.datasets.digest import sha256_of
+from safelight.bench.datasets.fetching import Limits, NotFetched, fetch
+from safelight.bench.errors import BadLoad
+from safelight.core.errors import SafelightError
+from safelight.traces.errors import CannotWrite
+from safelight.traces.parquet import write_whole
+
+Site = Literal["hub", "github"]
+
+SITES: Mapping[Site, str] = {"hub": "https://huggingface.co", "github": "https://raw.githubusercontent.com"}
+TRUE = {"1", "ON", "YES", "TRUE"}
+"""What huggingface_hub takes for yes."""
+
+SILENCE_S = 30.0
+LONGEST_S = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A file that is published.
+
+    Attributes:
+        site: where it lies.
+        path: behind the site's address.
+        most_bytes: that it may have.
+    """
+
+    site: Site
+    path: str
+    most_bytes: int
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+        return PurePosixPath(self.path).name
+
+
+_TRACES, _TRACE_BYTES = "datasets/asukaqaqzz/Dit_Trace/resolve/main", 64 << 20
+_VBENCH, _VBENCH_BYTES = "Vchitect/VBench/master", 4 << 20
+_SUBJECTS = File(
+    site="github",
+    path=f"{_VBENCH}/prompts/prompts_per_dimension/subject_consistency.txt",
+    most_bytes=_VBENCH_BYTES,
+)
+_FROM_PICTURES = File(
+    site="github", path=f"{_VBENCH}/vbench2_beta_i2v/vbench2_i2v_full_info.json", most_bytes=_VBENCH_BYTES
+)
+PUBLISHED: Mapping[tuple[str, Task], File] = {
+    ("trace", "t2i"): File(site="hub", path=f"{_TRACES}/sd3_trace.txt", most_bytes=_TRACE_BYTES),
+    ("trace", "t2v"): File(site="hub", path=f"{_TRACES}/cogvideox_trace.txt", most_bytes=_TRACE_BYTES),
+    ("vbench", "t2i"): _SUBJECTS,
+    ("vbench", "t2v"): _SUBJECTS,
+    ("vbench", "v2v"): _SUBJECTS,
+    ("vbench", "i2i"): _FROM_PICTURES,
+    ("vbench", "ti2i"): _FROM_PICTURES,
+    ("vbench", "it2i"): _FROM_PICTURES,
+    ("vbench", "i2v"): _FROM_PICTURES,
+    ("vbench", "ti2v"): _FROM_PICTURES,
+}
+"""What vLLM-Omni's benchmark takes, but for VBench-I2V: its prompts, without its pictures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Where published files come from, and where they are kept.
+
+    Attributes:
+        sites: the addresses of sites.
+        cache: a folder, made when it is needed; None if the user has no place for one.
+        is_offline: nothing may be fetched.
+        silence_s: longest time without a byte.
+        longest_s: longest time for a file.
+    """
+
+    sites: Mapping[Site, str]
+    cache: Path | None
+    is_offline: bool = False
+    silence_s: float = SILENCE_S
+    longest_s: float = LONGEST_S
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Self:
+        """Return what XDG_CACHE_HOME, and huggingface_hub's HF_ENDPOINT and HF_HUB_OFFLINE, say."""
+        hub = environ.get("HF_ENDPOINT", "").rstrip("/") or SITES["hub"]
+        return cls(
+            sites={**SITES, "hub": hub},
+            cache=_cache(environ),
+            is_offline=environ.get("HF_HUB_OFFLINE", "").upper() in TRUE,
+        )
+
+
+def _cache(environ: Mapping[str, str]) -> Path | None:
+    named = Path(environ.get("XDG_CACHE_HOME", ""))
+    if named.is_absolute():  # the specification has others passed over
+        return named / "safelight"
+    try:
+        return Path.home() / ".cache" / "safelight"
+    except RuntimeError:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A published file that lies in the cache, and what to tell of it."""
+
+    path: Path
+    note: str
+
+
+def kept(dataset: str, task: Task, sources: Sources, *, check: Callable[[Path, str], object], otherwise: str) -> Kept:
+    """Return the file that is published for a task; it is fetched if it is not in the cache.
+
+    Args:
+        dataset: a name that `PUBLISHED` has.
+        task: what is wanted.
+        sources: where from, and where to.
+        check: is given the file before it is kept, and its name; raises SafelightError if it is no such dataset.
+        otherwise: what to do if there is no file, in a sentence.
+
+    Raises:
+        BadLoad: if there is none, or it does not come whole; then nothing is left behind.
+    """
+    file = PUBLISHED.get((dataset, task))
+    if file is None:
+        tasks = " and ".join(task for name, task in PUBLISHED if name == dataset)
+        raise BadLoad(f"No {dataset} is published for --task {task}, only for {tasks}. {otherwise}")
+    if sources.cache is None:
+        raise BadLoad(f"There is no home folder to keep {file.name} in; set XDG_CACHE_HOME. {otherwise}")
+    path, url = sources.cache / "datasets" / dataset / file.name, f"{sources.sites[file.site]}/{file.path}"
+    try:
+        is_new = not path.is_file()
+        if is_new:
+            _keep(path, file, url, sources, check)
+        origin = f"fetched {_public(url)} to {path}" if is_new else f"the dataset is {path}, fetched before"
+        return Kept(path=path, note=f"{origin} ({path.stat().st_size:,} bytes, sha256 {sha256_of([path])})")
+    except NotFetched as reason:
+        raise BadLoad(
+            f"--dataset {dataset} names no file, and {_public(url)} could not be fetched: {reason}. {otherwise}"
+        ) from None
+    except (CannotWrite, OSError) as error:
+        raise BadLoad(
+            f"{file.name} cannot be kept in the cache: {error}. "
+            f"Set XDG_CACHE_HOME to a folder where there is room, and which can be written. {otherwise}"
+        ) from None
+
+
+def _keep(path: Path, file: File, url: str, sources: Sources, check: Callable[[Path, str], object]) -> None:
+    if sources.is_offline:
+        raise NotFetched("HF_HUB_OFFLINE is set")
+    limits = Limits(most_bytes=file.most_bytes, silence_s=sources.silence_s, longest_s=sources.longest_s)
+
+    def fill(to: Path) -> None:
+        fetch(url, to, limits)
+        try:
+            check(to, file.name)
+        except SafelightError as error:
+            raise NotFetched(f"what came is not that file: {error}".rstrip(".")) from None
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, fill)
+
+
+def _public(url: str) -> str:
+    """Return an address without the password that HF_ENDPOINT may have."""
+    return re.sub(r"//[^/@]*@", "//", url)
