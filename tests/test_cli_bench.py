@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fakes.live_server import LiveServer
 from safelight.cli import main
@@ -99,6 +100,69 @@ def test_every_request_is_logged_as_a_row_of_the_table(null_url, tmp_path):
     table = open_trace(log).frame.collect()
     assert table["status"].to_list() == ["finished"] * 4
     assert table["duration_s"].min() >= 0.01
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for name, kind in (("a.png", "PNG"), ("b.jpg", "JPEG")):
+        Image.new("RGB", (32, 32), "teal").save(tmp_path / name, kind)
+    return tmp_path
+
+
+def test_edits_start_from_the_pictures_that_lines_of_json_name(null_url, pictures):
+    rows, log = pictures / "rows.jsonl", pictures / "log.jsonl"
+    rows.write_text("".join(json.dumps({"prompt": name, "image_paths": [name]}) + "\n" for name in ("a.png", "b.jpg")))
+    words = ["--task", "i2i", "--dataset", "custom", "--dataset-path", str(rows), "--num-prompts", "2"]
+    assert main(["bench", "--base-url", null_url, *words, "--width", "64", "--height", "64", "--log", str(log)]) == 0
+    table = open_trace(log).frame.collect()
+    assert table["status"].to_list() == ["finished"] * 2
+    assert {path for paths in table["inputs"] for path in paths} == {str(pictures / "a.png"), str(pictures / "b.jpg")}
+
+
+@pytest.mark.parametrize(
+    ("task", "endpoint", "done"),
+    [
+        ("i2i", "/v1/images/edits", "image-to-image"),
+        ("i2i", "/v1/chat/completions", "image-to-image"),
+        ("t2i", "/v1/images/generations", "text-to-image"),
+        ("t2i", "/v1/chat/completions", "text-to-image"),
+    ],
+)
+def test_the_real_server_reads_what_is_sent_of_pictures_and_adapters(task, endpoint, done, pictures):
+    adapters, outcomes, trace = pictures / "adapters", pictures / "outcomes.jsonl", pictures / "trace.jsonl"
+    (adapters / "control-edges").mkdir(parents=True)
+    (adapters / "outline.safetensors").touch()
+    row = {"prompt": "x", "controlnets": [{"name": "control-edges", "scale": 0.5}], "loras": [{"name": "outline"}]}
+    trace.write_text(json.dumps(row | {"inputs": ["b.jpg"]}) + "\n" + json.dumps(row) + "\n")
+    words = ["--task", task, "--endpoint", endpoint, "--dataset", "trace", "--dataset-path", str(trace), "--no-check"]
+    words += ["--input-image", str(pictures / "a.png"), "--lora-dir", "/srv/loras", "--warmup-requests", "0"]
+    with LiveServer(adapters=(adapters,), outcomes=outcomes) as server:
+        assert main(["bench", "--base-url", server.url, "--model", "null-large", *words, "--require", "failed==0"]) == 0
+    table = open_trace(outcomes).frame.collect()
+    assert table["task"].to_list() == [done] * 2
+    assert table["controlnets"].to_list() == [[{"name": "control-edges", "scale": 0.5}]] * 2
+    assert table["loras"].to_list() == [[{"name": "outline", "scale": 1.0}]] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--task", "i2i", "--input-image", "{0}/rows"], "no PNG, JPEG or WebP picture"),
+        (["--task", "i2i", "--input-image", "{0}/none.png"], "no such file"),
+        (["--task", "v2v", "--input-video", "{0}/a.png"], "which is image/png, and no video"),
+        (["--task", "v2v"], "in every request"),
+        (["--task", "i2i", "--endpoint", "/v1/images/generations"], "choose --endpoint /v1/chat/completions or"),
+        (["--control-image", "{0}/a.png"], "NAME=FILE"),
+        (["--control-image", "x={0}/a.png"], "No request has a ControlNet 'x'"),
+        (["--control-image", "x={0}/a.png", "--control-image", "x={0}/b.jpg"], "twice"),
+        (["--lora-dir", ""], "--lora-dir"),
+    ],
+)
+def test_what_cannot_be_started_from_is_told_before_all_work(words, said, pictures, capsys):
+    (pictures / "rows").write_text("a prompt\n")
+    words = [word.format(pictures) for word in ["--dataset", "random", *words]]
+    assert bench("http://127.0.0.1:9", *words) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_a_trace_may_pass_faster(file):
         faster(asks, float("nan"))
 
 
-def test_rows_that_name_local_files_are_refused_and_not_sent(file):
+def test_rows_that_name_files_which_are_no_pictures_are_refused_and_not_sent(file):
     row = {"prompt": "a", "image_paths": ["/etc/hosts"]}
-    with pytest.raises(BadLoad, match="--input-image"):
+    with pytest.raises(BadLoad, match="no PNG, JPEG or WebP picture"):
         read("custom", wanted(path=file(json.dumps(row))))

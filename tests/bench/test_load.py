@@ -11,6 +11,7 @@ from safelight.bench.endpoints.endpoint import Manner
 from safelight.bench.endpoints.generations import StreamedGenerations
 from safelight.bench.endpoints.videos import Videos
 from safelight.bench.errors import BadLoad
+from safelight.bench.inputs import input_of
 from safelight.bench.null_server import png_of
 from safelight.bench.running import Stop, run
 
@@ -18,7 +19,7 @@ from safelight.bench.running import Stop, run
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 @pytest.mark.parametrize("as_json", [False, True])
 def test_every_endpoint_serves_and_leaves_nothing_behind(endpoint, as_json):
-    manner = Manner(pictures=[png_of("start", 64, 64)], video_as_json=as_json)
+    manner = Manner(starts=[input_of(png_of("start", 64, 64), "start")], video_as_json=as_json)
     done = ran(null_server(step_s=0.001), make_asks(4), endpoint=endpoint, manner=manner)
     assert [record.failure for record in done.records] == [""] * 4
     assert (done.unsent, done.unchecked, done.is_partial) == (0, 0, False)
@@ -177,7 +178,8 @@ def test_a_video_to_start_from_goes_along():
             seen.append((await odd.read_request(reader))[1])
             writer.write(odd.answer('{"id": "a", "status": "failed", "error": "no"}'))
 
-    done = ran(odd.odd_server(note), make_asks(1), endpoint=Videos(), manner=Manner(video=b"a video"))
+    video = input_of(b"\0\0\0\x18ftypisom a video", "a.mp4")
+    done = ran(odd.odd_server(note), make_asks(1), endpoint=Videos(), manner=Manner(starts=[video]))
     assert done.records[0].failure == "job_failed"
     assert b"a video" in seen[0]
     assert b"video/mp4" in seen[0]

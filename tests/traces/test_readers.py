@@ -96,7 +96,7 @@ def test_gentd26_has_dates(tmp_path):
 
 def test_what_has_no_place_in_the_table_is_told(tmp_path):
     assert "Lengths of prompts were left out" in opened(tmp_path, SAMPLES["gentd26"]).notes[0]
-    assert "left out: fps" in opened(tmp_path, "Request(prompt='a', fps=3)\n").notes[0]
+    assert "left out: strength" in opened(tmp_path, "Request(prompt='a', strength=0.3)\n").notes[0]
 
 
 def test_diffserve_has_milliseconds(tmp_path):
@@ -117,6 +117,21 @@ def test_omni_ids_may_be_numbers_as_in_the_published_traces(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("said", "inputs"),
+    [
+        ("image_path='a.png'", ["a.png"]),
+        ("image_path='a.png', image_paths=['b.png', 'c.png'], fps=24", ["b.png", "c.png"]),
+        ("video_path='v.mp4'", ["v.mp4"]),
+        ("image_path='a.png', video_paths=['v.mp4']", ["a.png", "v.mp4"]),
+        ("image_path='', image_paths=None", None),
+        ("image_paths=[]", []),
+    ],
+)
+def test_omni_lines_tell_what_a_request_starts_from(tmp_path, said, inputs):
+    assert opened(tmp_path, f"Request(prompt='a', {said})\n").frame.collect()["inputs"].to_list() == [inputs]
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "Request(prompt=__import__('os').getcwd())",
@@ -127,6 +142,7 @@ def test_omni_ids_may_be_numbers_as_in_the_published_traces(tmp_path):
         "Request(prompt='a'",
         "Request(prompt=" + "(" * 5000 + ")",
         "Request(width='wide')",
+        "Request(image_paths='a.png')",
     ],
 )
 def test_omni_lines_that_are_more_than_literals_are_refused(tmp_path, line):

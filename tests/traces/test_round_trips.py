@@ -65,6 +65,17 @@ def test_omni_keeps_what_a_picture_needs(table, tmp_path_factory):
     assert back(kept, "omni", tmp_path_factory.mktemp("omni")).equals(kept)
 
 
+def test_omni_has_pictures_and_videos_where_its_own_reader_looks_for_them(tmp_path):
+    table = conform(pl.LazyFrame({"inputs": [["a.png"], ["v.mp4"], ["a.png", "v.mp4"], []]})).collect()
+    path, _ = written(table, "omni", tmp_path)
+    assert path.read_text().splitlines() == [
+        "Request(image_paths=['a.png'])",
+        "Request(video_paths=['v.mp4'])",
+        "Request(image_paths=['a.png'], video_paths=['v.mp4'])",
+        "Request(image_paths=[])",
+    ]
+
+
 @pytest.mark.parametrize("name", ["parquet", "katz"])
 def test_a_trace_without_requests_is_one_too(name, tmp_path):
     assert back(empty(), name, tmp_path).equals(empty())

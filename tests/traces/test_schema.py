@@ -44,6 +44,12 @@ def test_null_adapters_become_adapters_without_a_name():
     assert conform(frame).collect()["loras"].to_list() == [[{"name": "a", "scale": 0.5}, {"name": None, "scale": None}]]
 
 
+@pytest.mark.parametrize("inputs", [[["a.png", None], [None], None], [[], [None], None]])
+def test_inputs_have_names(inputs):
+    table = conform(pl.LazyFrame({"inputs": inputs})).collect()
+    assert table["inputs"].to_list() == [each and [name for name in each if name] for each in inputs]
+
+
 def test_names_keep_the_nulls_of_a_trace():
     frame = conform(pl.LazyFrame({"loras": [["a", None], [], None]}))
     assert frame.select(names_of("loras")).collect()["loras"].to_list() == [["a", None], [], None]
@@ -56,7 +62,15 @@ def test_unknown_columns_are_refused_with_the_nearest():
 
 @pytest.mark.parametrize(
     "column",
-    [{"steps": [2.5]}, {"arrival_s": ["1"]}, {"service": [1]}, {"loras": ["a"]}, {"loras": [[1]]}, {"status": [True]}],
+    [
+        {"steps": [2.5]},
+        {"arrival_s": ["1"]},
+        {"service": [1]},
+        {"loras": ["a"]},
+        {"loras": [[1]]},
+        {"status": [True]},
+        {"inputs": [[1]]},
+    ],
 )
 def test_columns_that_would_lose_something_are_refused(column):
     with pytest.raises(WrongColumnType, match=next(iter(column))):

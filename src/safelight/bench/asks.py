@@ -4,6 +4,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from safelight.bench.inputs import Input
+
 Task = Literal["t2i", "i2i", "ti2i", "it2i", "t2v", "i2v", "ti2v", "v2v"]
 """Tasks by the names of vLLM-Omni's benchmark."""
 
@@ -56,6 +58,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         request_id: unique within the load.
         due_s: when it is to be sent, in seconds from the load's start.
+        inputs: pictures and videos of its own to start from, in place of those that all requests have.
         deadline_s: seconds after `due_s` by which the answer must be there.
         extra: more fields of the body, over those that all requests have.
     """
@@ -70,6 +73,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     guidance_scale: float | None = None
     loras: tuple[Use, ...] = ()
     controlnets: tuple[Use, ...] = ()
+    inputs: tuple[Input, ...] = ()
     deadline_s: float | None = None
     service: str | None = None
     tenant: str | None = None

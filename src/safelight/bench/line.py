@@ -1,6 +1,7 @@
 """The line to a server: HTTP exchanges with everything that can go wrong told by its kind."""
 
 import email.utils
+import io
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +21,8 @@ TIMEOUT_S = 900.0
 CONNECT_TIMEOUT_S = 10.0
 MOST_ANSWER_BYTES = 512 << 20
 SAID_CHARACTERS = 300
+MOST_AT_ONCE_BYTES = 1 << 20
+"""A longer body is sent in pieces, so that others are sent meanwhile."""
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -133,8 +136,9 @@ class Line:
             url = URL(self._base + path)
             if len(self._urls) < 100:
                 self._urls[path] = url
+        body = io.BytesIO(data) if isinstance(data, bytes) and len(data) > MOST_AT_ONCE_BYTES else data
         with told_as_failure(self.server.timeout_s):
-            answer = await self._session.request(method, url, data=data, headers=headers, allow_redirects=False)
+            answer = await self._session.request(method, url, data=body, headers=headers, allow_redirects=False)
         try:
             if answer.status != 200:
                 raise _failure_of(answer, await self._content(answer))

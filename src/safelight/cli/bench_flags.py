@@ -87,14 +87,32 @@ class LoadFlags:
         int, _flag(_LOAD, min=1, metavar="N", help="White pictures to start from, for tasks that do.")
     ] = 1
     input_image: Annotated[
-        list[Path] | None, _flag(_LOAD, metavar="FILE", help="PNG to start from, in their place; repeatable.")
+        list[Path] | None,
+        _flag(_LOAD, metavar="FILE", help="PNG, JPEG or WebP to start from, in their place; repeatable."),
     ] = None
     input_video: Annotated[Path | None, _flag(_LOAD, metavar="FILE", help="MP4 to start from, for v2v.")] = None
+    control_image: Annotated[
+        list[str] | None,
+        _flag(
+            _LOAD,
+            metavar="NAME=FILE",
+            help="What a ControlNet gets, in place of a request's own picture or the first to start from; repeatable.",
+        ),
+    ] = None
     bot_task: Annotated[str | None, _flag(_LOAD, metavar="NAME", help="A field of /v1/images/edits.")] = None
     video_json: Annotated[bool, _flag(_LOAD, "--video-json", help="Put video jobs as JSON, not as forms.")] = False
     adapters: Annotated[
         bool, _flag(_LOAD, "--adapters/--no-adapters", help="Ask for a trace's LoRAs and ControlNets.")
     ] = True
+    lora_dir: Annotated[
+        str | None,
+        _flag(
+            _LOAD,
+            metavar="DIR",
+            help="The server's folder of LoRAs: sends vLLM-Omni's lora, with the path DIR/NAME, in place of "
+            "Safelight's loras.",
+        ),
+    ] = None
     lenient: Annotated[bool, _flag(_LOAD, "--lenient", help="Leave out requests of a trace that cannot be read.")] = (
         False
     )

@@ -1,6 +1,5 @@
 """From flags to what a run does."""
 
-import io
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from PIL import Image
 
 from safelight import __version__
 from safelight.bench.asks import TASKS, Ask, Shape, Task
@@ -17,16 +15,16 @@ from safelight.bench.datasets.choosing import read
 from safelight.bench.datasets.published import Sources
 from safelight.bench.datasets.wanted import Asked, Wanted
 from safelight.bench.endpoints.choosing import BACKENDS, endpoint_for
-from safelight.bench.endpoints.endpoint import Manner
+from safelight.bench.endpoints.fitting import check_fit
 from safelight.bench.line import Server
 from safelight.bench.running import Plan
 from safelight.bench.slo import ESTIMATORS
 from safelight.bench.timing import TRACE, at_rate, faster, process_named
 from safelight.cli.bench_flags import LoadFlags
+from safelight.cli.bench_manner import manner_of
 from safelight.cli.errors import Misuse
 from safelight.core.errors import nearest, shorten
 
-INPUT_SIDE = 512
 AT_ONCE = "at once"
 
 Say = Callable[[str], None]
@@ -95,11 +93,10 @@ def course_of(flags: LoadFlags, *, say: Say) -> Course:
     task = _task(flags)
     server, endpoint = _server(flags), endpoint_for(task, flags.endpoint or _of_backend(flags.backend))
     extra = _extra(flags.extra_body)
-    if task == "v2v" and flags.input_video is None:
-        raise Misuse("--task v2v starts from a video; name one with --input-video.")
     _check_judgement(flags)
     asked = read(flags.dataset, _wanted(flags, task))
-    for note in asked.notes:
+    manner = manner_of(flags, extra, task=task, asks=asked.asks)
+    for note in (*asked.notes, *check_fit(asked.asks, manner, endpoint)):
         say(note)
     if flags.slo_ms is not None:
         asked = replace(asked, asks=_bound(asked.asks, flags.slo_ms / 1000))
@@ -108,7 +105,7 @@ def course_of(flags: LoadFlags, *, say: Say) -> Course:
     plan = Plan(
         server=server,
         endpoint=endpoint,
-        manner=_manner(flags, extra, needs_picture=not task.startswith("t2") or any(a.controlnets for a in asked.asks)),
+        manner=manner,
         asks=asked.asks,
         limit=flags.max_concurrency,
         retries=flags.retries,
@@ -199,19 +196,6 @@ def _header(word: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _manner(flags: LoadFlags, extra: dict[str, object], *, needs_picture: bool) -> Manner:
-    return Manner(
-        model=flags.model,
-        extra=extra,
-        pictures=_pictures(flags) if needs_picture else (),
-        video=None if flags.input_video is None else flags.input_video.read_bytes(),
-        sends_deadlines=flags.send_deadlines,
-        returns_stage_metrics=flags.return_stage_metrics,
-        video_as_json=flags.video_json,
-        bot_task=flags.bot_task,
-    )
-
-
 def _extra(text: str | None) -> dict[str, object]:
     if text is None:
         return {}
@@ -219,21 +203,6 @@ def _extra(text: str | None) -> dict[str, object]:
         return msgspec.json.decode(text, type=dict[str, object])
     except msgspec.DecodeError as error:
         raise Misuse(f"--extra-body {shorten(text)} is no JSON object: {error}.") from None
-
-
-def _pictures(flags: LoadFlags) -> Sequence[bytes]:
-    if flags.input_image:
-        return [_picture(path) for path in flags.input_image]
-    file = io.BytesIO()
-    Image.new("RGB", (INPUT_SIDE, INPUT_SIDE), "white").save(file, "PNG")
-    return [file.getvalue()] * flags.num_input_images
-
-
-def _picture(path: Path) -> bytes:
-    content = path.read_bytes()
-    if not content.startswith(b"\x89PNG"):
-        raise Misuse(f"--input-image {shorten(str(path))} is no PNG file.")
-    return content
 
 
 def _check_positive(option: str, value: float) -> None:

@@ -32,11 +32,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_
     prompt: str | None = None
     negative_prompt: str | None = None
     prompt_id: str | None = None
+    inputs: tuple[str, ...] | None = None
     width: int | None = None
     height: int | None = None
     steps: int | None = None
     strength: float | None = None
     frames: int | None = None
+    fps: int | None = None
     images: int | None = None
     guidance_scale: float | None = None
     sampler: str | None = None

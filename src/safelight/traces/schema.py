@@ -17,10 +17,11 @@ stand as their source has them.
 | `loras` | LoRAs with their scales, in the order of the request |
 | `prompt`, `negative_prompt` | the texts |
 | `prompt_id` | a prompt's name or number in a collection that the source refers to |
+| `inputs` | pictures and videos that it starts from: paths, beside the trace's own file, or URLs |
 | `width`, `height` | pixels |
 | `steps` | denoising steps |
 | `strength` | share of the steps that are run, of a picture that starts from another |
-| `frames` | of a video |
+| `frames`, `fps` | of a video, and how many of them a second has |
 | `images` | pictures that one request asks for |
 | `guidance_scale`, `sampler`, `seed` | as asked for |
 | `deadline_s` | seconds after arrival by which the answer must be ready |
@@ -34,7 +35,7 @@ stand as their source has them.
 
 A list of adapters that is null is unknown or absent, one that is empty says that there are none. Within a list, an
 adapter whose name is null is one of which the source tells that it was there, but not which: the Katz trace has such
-elements, and GenTD26 only counts LoRAs.
+elements, and GenTD26 only counts LoRAs. Inputs are named: an element that is null is left out.
 """
 
 from collections.abc import Sequence
@@ -54,6 +55,7 @@ STATUSES = ("finished", "failed", "cancelled", "rejected")
 
 ADAPTER = pl.Struct({"name": pl.String, "scale": pl.Float64})
 ADAPTERS = pl.List(ADAPTER)
+INPUTS = pl.List(pl.String)
 
 SCHEMA = pl.Schema(
     {
@@ -70,11 +72,13 @@ SCHEMA = pl.Schema(
         "prompt": pl.String(),
         "negative_prompt": pl.String(),
         "prompt_id": pl.String(),
+        "inputs": INPUTS,
         "width": pl.Int32(),
         "height": pl.Int32(),
         "steps": pl.Int32(),
         "strength": pl.Float64(),
         "frames": pl.Int32(),
+        "fps": pl.Int32(),
         "images": pl.Int32(),
         "guidance_scale": pl.Float64(),
         "sampler": pl.String(),
@@ -91,7 +95,7 @@ SCHEMA = pl.Schema(
 )
 
 NOT_NEGATIVE = (
-    *("arrival_s", "width", "height", "steps", "frames", "images"),
+    *("arrival_s", "width", "height", "steps", "frames", "fps", "images"),
     *("deadline_s", "duration_s", "queue_s", "compute_s", "retries", "steps_without_loras"),
 )
 """Numbers that must be finite and at least 0 where they are known."""
@@ -141,15 +145,15 @@ def _column(name: str, found: pl.DataType | None, wanted: pl.DataType) -> pl.Exp
     column = pl.col(name)
     if found is None:
         return pl.lit(None, wanted).alias(name)
-    if found == pl.Null:
-        return column.cast(wanted)
+    if wanted == INPUTS and found in (INPUTS, pl.List(pl.Null)):
+        return column.list.drop_nulls().cast(INPUTS)
     if found == wanted and wanted != ADAPTERS:
         return column
     if wanted == ADAPTERS and found == _NAMES:
         return adapters_named(column)
     if wanted == ADAPTERS and _is_like_adapters(found):
         return column.list.eval(_adapter()).cast(ADAPTERS)
-    if _fits(found, wanted):
+    if found == pl.Null or _fits(found, wanted):
         return column.cast(wanted)
     raise WrongColumnType(name, found, wanted)
 

@@ -82,14 +82,25 @@ OMNI_FIELDS = {
     "width": "width",
     "height": "height",
     "num_frames": "frames",
+    "fps": "fps",
     "num_inference_steps": "steps",
     "seed": "seed",
     "slo_ms": "deadline_s",
 }
 
 
+VIDEO = ".mp4"
+"""How names of videos end."""
+
+
 def _omni(batch: pl.DataFrame) -> bytes:
-    table = batch.with_columns((pl.col("deadline_s") * MS).round(6)).select(**OMNI_FIELDS)
+    is_video = pl.element().str.ends_with(VIDEO)
+    pictures, videos = (pl.col("inputs").list.filter(kind) for kind in (~is_video, is_video))
+    table = batch.with_columns((pl.col("deadline_s") * MS).round(6)).select(
+        **OMNI_FIELDS,
+        image_paths=pl.when((pictures.list.len() > 0) | (videos.list.len() == 0)).then(pictures),
+        video_paths=pl.when(videos.list.len() > 0).then(videos),
+    )
     said = [{name: value for name, value in row.items() if value is not None} for row in table.iter_rows(named=True)]
     lines = (", ".join(f"{name}={value!r}" for name, value in fields.items()) for fields in said)
     return "".join(f"Request({line})\n" for line in lines).encode()
@@ -113,7 +124,7 @@ WRITERS = (
         needs=("arrival_s", "prompt_id"),
         encode=_diffserve,
     ),
-    Writer(name="omni", suffixes=(), columns=("origin", *OMNI_FIELDS.values()), needs=(), encode=_omni),
+    Writer(name="omni", suffixes=(), columns=("origin", "inputs", *OMNI_FIELDS.values()), needs=(), encode=_omni),
 )
 FORMATS = (PARQUET, *(writer.name for writer in WRITERS))
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,14 +13,10 @@ from safelight.bench.datasets.digest import sha256_of
 from safelight.bench.datasets.published import kept
 from safelight.bench.datasets.wanted import Asked, Wanted, plain
 from safelight.bench.errors import BadLoad
+from safelight.bench.inputs import Input, Inputs
 from safelight.core.errors import shorten
 
-ROW_FIELDS = (
-    *("prompt", "negative_prompt", "width", "height", "num_frames", "num_inference_steps"),
-    *("seed", "fps", "guidance_scale", "slo_ms"),
-)
-FILE_FIELDS = {"image_path", "image_paths", "image_urls", "video_path", "video_paths", "video_urls"}
-"""What vLLM-Omni's rows may name, and must not be sent as it is."""
+Names = str | list[str] | None
 
 OTHERWISE = (
     "Name a file with --dataset-path, as VBench has under prompts/prompts_per_dimension; "
@@ -43,17 +40,45 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     fps: int | None = None
     guidance_scale: float | None = None
     slo_ms: float | None = None
+    image_paths: Names = None
+    image_path: Names = None
+    image_urls: Names = None
+    video_paths: Names = None
+    video_path: Names = None
+    video_urls: Names = None
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Pictures, then videos, each in the first of vLLM-Omni's ways in which the line names some."""
+        pictures = self.image_paths or self.image_path or self.image_urls
+        videos = self.video_paths or self.video_path or self.video_urls
+        return [*_listed_names(pictures), *_listed_names(videos)]
+
+
+def _listed_names(said: Names) -> Sequence[str]:
+    return [said] if isinstance(said, str) else said or ()
+
+
+class Line(NamedTuple):
+    """A line of JSON, where it stands, and what it has beside a row's fields."""
+
+    place: str
+    row: Row
+    extra: dict[str, object]
 
 
 def read_prompts(wanted: Wanted) -> Asked:
     """Read a file of prompts, over and over if more are wanted."""
     path = wanted.file("prompts")
-    lines = _lines(path)
-    if not lines[0].startswith("{"):
-        return replace(plain(wanted, lines), sha256=sha256_of([path]))
-    rows = [_row(line, number, path) for number, line in enumerate(lines, 1)]
-    picked = islice(cycle(rows), wanted.count)
-    asks = [_ask(number, row, extra, wanted) for number, (row, extra) in enumerate(picked)]
+    texts = _numbered_lines(path)
+    if not texts[0][1].startswith("{"):
+        return replace(plain(wanted, [text for _, text in texts]), sha256=sha256_of([path]))
+    lines = [_line(text, f"Line {number} of {shorten(str(path))}") for number, text in texts]
+    files = Inputs()
+    asks = [
+        _ask(number, line, files.read(line.row.inputs, folder=path.parent, place=line.place), wanted)
+        for number, line in enumerate(islice(cycle(lines), wanted.count))
+    ]
     return Asked(asks=asks, sha256=sha256_of([path]))
 
 
@@ -108,33 +133,33 @@ def _listed(path: Path) -> Sequence[str]:
 
 
 def _lines(path: Path) -> Sequence[str]:
+    return [line for _, line in _numbered_lines(path)]
+
+
+def _numbered_lines(path: Path) -> Sequence[tuple[int, str]]:
     try:
-        found = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise BadLoad(f"{shorten(str(path))} is not UTF-8: {error}.") from None
     except IsADirectoryError:
         raise BadLoad(f"{shorten(str(path))} is a folder; name a file with prompts.") from None
+    found = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise BadLoad(f"{shorten(str(path))} has no prompt.")
     return found
 
 
-def _row(line: str, number: int, path: Path) -> tuple[Row, dict[str, object]]:
+def _line(text: str, place: str) -> Line:
     try:
-        row = msgspec.json.decode(line, type=Row)
-        extra = msgspec.json.decode(line, type=dict[str, object])
+        row = msgspec.json.decode(text, type=Row)
+        said = msgspec.json.decode(text, type=dict[str, object])
     except msgspec.DecodeError as error:
-        raise BadLoad(f"Line {number} of {shorten(str(path))}: {error}. It is {shorten(line)}.") from None
-    if files := FILE_FIELDS & extra.keys():
-        raise BadLoad(
-            f"Line {number} of {shorten(str(path))} names files in {', '.join(sorted(files))}, which are not read; "
-            "name what to start from with --input-image or --input-video."
-        )
-    return row, {name: value for name, value in extra.items() if name not in ROW_FIELDS}
+        raise BadLoad(f"{place}: {error}. It is {shorten(text)}.") from None
+    return Line(place, row, {name: value for name, value in said.items() if name not in Row.__struct_fields__})
 
 
-def _ask(number: int, row: Row, extra: dict[str, object], wanted: Wanted) -> Ask:
-    shape = wanted.shape
+def _ask(number: int, line: Line, inputs: tuple[Input, ...], wanted: Wanted) -> Ask:
+    row, shape = line.row, wanted.shape
     return Ask(
         request_id=f"bench-{number}",
         prompt=row.prompt,
@@ -148,6 +173,7 @@ def _ask(number: int, row: Row, extra: dict[str, object], wanted: Wanted) -> Ask
         seed=wanted.seed if row.seed is None else row.seed,
         fps=row.fps or wanted.fps,
         guidance_scale=row.guidance_scale,
+        inputs=inputs,
         deadline_s=None if row.slo_ms is None else row.slo_ms / 1000,
-        extra=extra or None,
+        extra=line.extra or None,
     )

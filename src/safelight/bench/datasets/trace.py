@@ -12,6 +12,7 @@ from safelight.bench.datasets.digest import sha256_of
 from safelight.bench.datasets.published import kept
 from safelight.bench.datasets.wanted import Asked, Wanted
 from safelight.bench.errors import BadLoad
+from safelight.bench.inputs import Input, Inputs
 from safelight.core.errors import shorten
 from safelight.traces.errors import BadTrace
 from safelight.traces.readers.omni import OMNI
@@ -20,7 +21,7 @@ from safelight.traces.source import HEAD_BYTES
 
 COLUMNS = (
     *("request_id", "arrival_s", "service", "tenant", "controlnets", "loras", "prompt", "negative_prompt"),
-    *("prompt_id", "width", "height", "steps", "frames", "guidance_scale", "seed", "deadline_s"),
+    *("prompt_id", "inputs", "width", "height", "steps", "frames", "fps", "guidance_scale", "seed", "deadline_s"),
 )
 
 OTHERWISE = (
@@ -43,12 +44,17 @@ def read_trace(wanted: Wanted) -> Asked:
     else:
         paths, told = _paths(wanted.path), []
     traces = [open_trace(path, lenient=wanted.is_lenient) for path in paths]
-    rows = pl.concat([trace.frame.select(COLUMNS) for trace in traces]).head(wanted.count).collect()
+    frames = [trace.frame.select(*COLUMNS, trace=pl.lit(number)) for number, trace in enumerate(traces)]
+    rows = pl.concat(frames).head(wanted.count).collect()
     if rows.is_empty():
         raise BadLoad(f"The trace {shorten(wanted.path or str(paths[0]))} has no request.")
     first_s: Any = rows["arrival_s"].min()
     has_times = not rows["arrival_s"].has_nulls()
-    asks = [_ask(row, number, first_s if has_times else None, wanted) for number, row in enumerate(_named(rows))]
+    files = Inputs()
+    asks = [
+        _ask(row, number, first_s if has_times else None, wanted, _inputs(row, number, files, traces))
+        for number, row in enumerate(_named(rows))
+    ]
     if has_times:
         asks.sort(key=lambda ask: ask.due_s)
     notes = [*told, *_notes(traces, rows, wanted)]
@@ -88,7 +94,15 @@ def _named(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
     return rows.iter_rows(named=True)
 
 
-def _ask(row: dict[str, Any], number: int, first_s: float | None, wanted: Wanted) -> Ask:
+def _inputs(row: dict[str, Any], number: int, files: Inputs, traces: Sequence[Trace]) -> tuple[Input, ...]:
+    if not row["inputs"]:
+        return ()
+    path = traces[row["trace"]].path
+    request = number + 1 if row["request_id"] is None else shorten(row["request_id"])
+    return files.read(row["inputs"], folder=path.parent, place=f"Request {request} of {shorten(str(path))}")
+
+
+def _ask(row: dict[str, Any], number: int, first_s: float | None, wanted: Wanted, inputs: tuple[Input, ...]) -> Ask:
     overrides = wanted.shape.width is not None or wanted.shape.height is not None
     width, height = (wanted.shape.width, wanted.shape.height) if overrides else (row["width"], row["height"])
     prompt = row["prompt"]
@@ -101,10 +115,11 @@ def _ask(row: dict[str, Any], number: int, first_s: float | None, wanted: Wanted
         negative_prompt=row["negative_prompt"],
         shape=Shape(width, height, row["frames"] or wanted.shape.frames, row["steps"] or wanted.shape.steps),
         seed=wanted.seed if row["seed"] is None else row["seed"],
-        fps=wanted.fps,
+        fps=row["fps"] or wanted.fps,
         guidance_scale=row["guidance_scale"],
         loras=_uses(row["loras"], wanted),
         controlnets=_uses(row["controlnets"], wanted),
+        inputs=inputs,
         deadline_s=row["deadline_s"],
         service=row["service"],
         tenant=row["tenant"],

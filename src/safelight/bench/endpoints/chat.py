@@ -6,7 +6,8 @@ from typing import ClassVar
 import msgspec
 
 from safelight.bench.asks import Ask
-from safelight.bench.endpoints.endpoint import Manner, Told, data_url, options, served
+from safelight.bench.endpoints.endpoint import Manner, Told, options, served, starts_of
+from safelight.bench.inputs import Sort
 from safelight.bench.line import Line, Reply, decoded, no_picture
 from safelight.bench.records import Served
 
@@ -42,6 +43,8 @@ class Chat:
     """Pictures as the answer to a message."""
 
     name: ClassVar[str] = PATH
+    takes: ClassVar[frozenset[Sort]] = frozenset({"picture", "address"})
+    takes_several: ClassVar[bool] = True
 
     async def ask(self, ask: Ask, manner: Manner, line: Line) -> Served:
         """Send a request and return what came; raises Failure."""
@@ -51,8 +54,8 @@ class Chat:
 
 def _body(ask: Ask, manner: Manner) -> dict[str, object]:
     content: object = ask.prompt
-    if manner.pictures and not ask.controlnets:
-        shown = [{"type": "image_url", "image_url": {"url": data_url(picture)}} for picture in manner.pictures]
+    if starts := starts_of(ask, manner):
+        shown = [{"type": "image_url", "image_url": {"url": each.url}} for each in starts]
         content = [{"type": "text", "text": ask.prompt}, *shown]
     shape = ask.shape
     extra = options(ask, manner)

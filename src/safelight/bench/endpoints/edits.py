@@ -1,5 +1,6 @@
 """`POST /v1/images/edits`, as a form with files."""
 
+import io
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ import msgspec
 from safelight.bench.asks import Ask
 from safelight.bench.endpoints.endpoint import Manner
 from safelight.bench.endpoints.generations import ImagesAnswer, body
+from safelight.bench.inputs import Input, Sort
 from safelight.bench.line import Line, decoded
 from safelight.bench.records import Served
 
@@ -20,13 +22,16 @@ class Edits:
     """Pictures from pictures and prompts."""
 
     name: ClassVar[str] = PATH
+    takes: ClassVar[frozenset[Sort]] = frozenset({"picture"})
+    takes_several: ClassVar[bool] = True
 
     async def ask(self, ask: Ask, manner: Manner, line: Line) -> Served:
         """Send a request and return what came; raises Failure."""
         form = form_of(body(ask, manner) | ({"bot_task": manner.bot_task} if manner.bot_task else {}))
-        name = "image" if len(manner.pictures) == 1 else "image[]"
-        for number, picture in enumerate(manner.pictures):
-            form.add_field(name, picture, filename=f"{number}.png", content_type="image/png")
+        starts = ask.inputs or manner.starts
+        name = "image" if len(starts) == 1 else "image[]"
+        for number, each in enumerate(starts):
+            add_file(form, name, each, number=number)
         reply = await line.exchange("POST", PATH, data=form)
         return decoded(reply, ImagesAnswer).served(reply)
 
@@ -37,3 +42,8 @@ def form_of(fields: dict[str, object]) -> aiohttp.FormData:
     for name, value in fields.items():
         form.add_field(name, value if isinstance(value, str) else msgspec.json.encode(value).decode())
     return form
+
+
+def add_file(form: aiohttp.FormData, name: str, file: Input, *, number: int = 0) -> None:
+    """Put a picture or video into a form."""
+    form.add_field(name, io.BytesIO(file.content), filename=f"{number}.{file.ending}", content_type=file.media_type)

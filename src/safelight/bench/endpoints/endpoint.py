@@ -1,6 +1,5 @@
 """What an endpoint is."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
@@ -8,6 +7,7 @@ from typing import ClassVar, Protocol
 import msgspec
 
 from safelight.bench.asks import Ask, Use
+from safelight.bench.inputs import Input, Sort
 from safelight.bench.line import Line
 from safelight.bench.records import Served
 
@@ -19,8 +19,10 @@ class Manner:
     Attributes:
         model: as the server calls it.
         extra: fields that are put into every body.
-        pictures: PNG files that pictures and videos start from, for tasks that do.
-        video: an MP4 file that videos start from, in place of a picture.
+        starts: what requests start from that have nothing of their own, for tasks that do.
+        controls: what each ControlNet gets, by its name.
+        control: what ControlNets get of which `controls` does not tell, in requests that have no picture of their own.
+        lora_dir: the server's folder of LoRAs, to name one as vLLM-Omni reads it; None names all as Safelight does.
         sends_deadlines: tell the server each request's deadline, as Safelight reads it.
         partial_images: previews that a stream is to have.
         poll_s: seconds between looks at a video job, where the server does not tell; less at its beginning.
@@ -31,8 +33,10 @@ class Manner:
 
     model: str = "default"
     extra: Mapping[str, object] = field(default_factory=dict)
-    pictures: Sequence[bytes] = ()
-    video: bytes | None = None
+    starts: Sequence[Input] = ()
+    controls: Mapping[str, Input] = field(default_factory=dict)
+    control: Input | None = None
+    lora_dir: str | None = None
     sends_deadlines: bool = False
     partial_images: int = 2
     poll_s: float = 0.5
@@ -42,9 +46,16 @@ class Manner:
 
 
 class Endpoint(Protocol):
-    """One way of asking."""
+    """One way of asking.
+
+    Attributes:
+        takes: what requests can start from here.
+        takes_several: of them in one request.
+    """
 
     name: ClassVar[str]
+    takes: ClassVar[frozenset[Sort]]
+    takes_several: ClassVar[bool]
 
     async def ask(self, ask: Ask, manner: Manner, line: Line) -> Served:
         """Send a request and return what came; raises Failure."""
@@ -85,9 +96,11 @@ def served(
     )
 
 
-def data_url(file: bytes, *, kind: str = "image/png") -> str:
-    """Return a file as text to be put into JSON."""
-    return f"data:{kind};base64,{base64.b64encode(file).decode()}"
+def starts_of(ask: Ask, manner: Manner) -> Sequence[Input]:
+    """Return what a request starts from, if anything: where the task starts from nothing, ControlNets get pictures."""
+    if ask.controlnets and not manner.starts:
+        return [each for each in ask.inputs if each.sort == "video"]
+    return ask.inputs or manner.starts
 
 
 def options(ask: Ask, manner: Manner) -> dict[str, object]:
@@ -98,10 +111,28 @@ def options(ask: Ask, manner: Manner) -> dict[str, object]:
         "guidance_scale": ask.guidance_scale,
         "seed": ask.seed,
         "deadline_s": ask.deadline_s if manner.sends_deadlines else None,
-        "loras": [_scaled(use) for use in ask.loras] or None,
-        "controls": [{**_scaled(use), "image": data_url(manner.pictures[0])} for use in ask.controlnets] or None,
     }
-    return {name: value for name, value in found.items() if value is not None} | (ask.extra or {}) | {**manner.extra}
+    told = {name: value for name, value in found.items() if value is not None}
+    if ask.loras:
+        told |= _loras(ask.loras, manner.lora_dir)
+    if ask.controlnets:
+        told["controls"] = [{**_scaled(use), "image": _control(use, ask, manner).url} for use in ask.controlnets]
+    return told | (ask.extra or {}) | {**manner.extra}
+
+
+def _loras(uses: Sequence[Use], folder: str | None) -> dict[str, object]:
+    if folder is None:
+        return {"loras": [_scaled(use) for use in uses]}
+    (use,) = uses
+    return {"lora": {**_scaled(use), "local_path": f"{folder}/{use.name}"}}
+
+
+def _control(use: Use, ask: Ask, manner: Manner) -> Input:
+    if use.name in manner.controls:
+        return manner.controls[use.name]
+    found = next((each for each in ask.inputs if each.sort == "picture"), manner.control)
+    assert found is not None
+    return found
 
 
 def _scaled(use: Use) -> dict[str, object]:

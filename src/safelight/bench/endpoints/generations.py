@@ -9,6 +9,7 @@ import msgspec
 from safelight.bench.asks import Ask
 from safelight.bench.endpoints.endpoint import Manner, Told, options, served
 from safelight.bench.failures import Failure
+from safelight.bench.inputs import Sort
 from safelight.bench.line import Line, Reply, decoded, no_picture, said_in
 from safelight.bench.records import Served
 
@@ -56,6 +57,8 @@ class Generations:
     """Pictures from prompts."""
 
     name: ClassVar[str] = PATH
+    takes: ClassVar[frozenset[Sort]] = frozenset()
+    takes_several: ClassVar[bool] = False
 
     async def ask(self, ask: Ask, manner: Manner, line: Line) -> Served:
         """Send a request and return what came; raises Failure."""
@@ -77,6 +80,8 @@ class StreamedGenerations:
     """The same as a stream, so that it is known when the first preview came."""
 
     name: ClassVar[str] = f"{PATH}?stream"
+    takes: ClassVar[frozenset[Sort]] = frozenset()
+    takes_several: ClassVar[bool] = False
 
     async def ask(self, ask: Ask, manner: Manner, line: Line) -> Served:
         """Send a request and return what came; raises Failure."""

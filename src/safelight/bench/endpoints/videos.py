@@ -9,9 +9,10 @@ import aiohttp
 import msgspec
 
 from safelight.bench.asks import Ask
-from safelight.bench.endpoints.edits import form_of
-from safelight.bench.endpoints.endpoint import Manner, Told, data_url, options, served
+from safelight.bench.endpoints.edits import add_file, form_of
+from safelight.bench.endpoints.endpoint import Manner, Told, options, served, starts_of
 from safelight.bench.failures import Failure
+from safelight.bench.inputs import Sort
 from safelight.bench.line import Line, clock_s, decoded, no_picture
 from safelight.bench.records import Served
 from safelight.core.errors import shorten
@@ -37,6 +38,8 @@ class Videos:
     """Videos from prompts, pictures or videos."""
 
     name: ClassVar[str] = PATH
+    takes: ClassVar[frozenset[Sort]] = frozenset({"picture", "video"})
+    takes_several: ClassVar[bool] = False
 
     async def ask(self, ask: Ask, manner: Manner, line: Line) -> Served:
         """Send a request and return what came; raises Failure."""
@@ -62,29 +65,15 @@ class Videos:
         return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Start:
-    content: bytes
-    name: str
-    kind: str
-
-
-def _start(manner: Manner) -> _Start | None:
-    """Return what a video starts from."""
-    if manner.video is not None:
-        return _Start(content=manner.video, name="0.mp4", kind="video/mp4")
-    return _Start(content=manner.pictures[0], name="0.png", kind="image/png") if manner.pictures else None
-
-
 async def _made(ask: Ask, manner: Manner, line: Line) -> _Job:
-    fields, start = _fields(ask, manner), _start(manner)
+    fields, starts = _fields(ask, manner), starts_of(ask, manner)
     if manner.video_as_json:
-        reference = {"input_reference": data_url(start.content, kind=start.kind)} if start else {}
+        reference = {"input_reference": starts[0].url} if starts else {}
         reply = await line.post_json(PATH, fields | reference)
     else:
         form: aiohttp.FormData = form_of(fields)
-        if start:
-            form.add_field("input_reference", start.content, filename=start.name, content_type=start.kind)
+        if starts:
+            add_file(form, "input_reference", starts[0])
         reply = await line.exchange("POST", PATH, data=form)
     job = decoded(reply, _Job)
     if not job.id or "/" in job.id:

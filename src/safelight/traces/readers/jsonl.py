@@ -10,7 +10,7 @@ from safelight.traces.adapter_lists import adapter_lists
 from safelight.traces.readers.complaint import complaint_of
 from safelight.traces.readers.reader import PLACE, Reader
 from safelight.traces.row import Row
-from safelight.traces.schema import SCHEMA
+from safelight.traces.schema import ADAPTERS, SCHEMA
 from safelight.traces.source import Lines, Source
 from safelight.traces.tally import Tally
 
@@ -50,7 +50,7 @@ def _frame(numbers: Sequence[int], rows: Sequence[Row]) -> pl.DataFrame:
 
 
 def _column(name: str, dtype: pl.DataType, values: list[Any]) -> pl.Series:
-    if not isinstance(dtype, pl.List):
+    if dtype != ADAPTERS:
         return pl.Series(name, values, dtype)
     names = [adapters and [adapter and adapter.name for adapter in adapters] for adapters in values]
     scales = [adapters and [adapter and adapter.scale for adapter in adapters] for adapters in values]

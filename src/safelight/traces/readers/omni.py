@@ -31,8 +31,20 @@ class OmniRequest(msgspec.Struct, frozen=True, kw_only=True):
     num_frames: int | None = None
     num_inference_steps: int | None = None
     seed: int | None = None
+    fps: int | None = None
+    image_path: str | None = None
+    image_paths: list[str] | None = None
+    video_path: str | None = None
+    video_paths: list[str] | None = None
     timestamp: float | None = None
     slo_ms: float | None = None
+
+    @property
+    def inputs(self) -> list[str] | None:
+        """Pictures, then videos; a list goes before a single one, as in vLLM-Omni's benchmark."""
+        pictures = self.image_paths or ([self.image_path] if self.image_path else self.image_paths)
+        videos = self.video_paths or ([self.video_path] if self.video_path else self.video_paths)
+        return None if pictures is None and videos is None else [*(pictures or ()), *(videos or ())]
 
 
 class NoRequest(ValueError):
@@ -92,7 +104,9 @@ def _frame(places: Sequence[int], requests: Sequence[OmniRequest]) -> pl.DataFra
         "prompt": [request.text if request.prompt is None else request.prompt for request in requests],
         "width": [request.width for request in requests],
         "height": [request.height for request in requests],
+        "inputs": [request.inputs for request in requests],
         "frames": [request.num_frames for request in requests],
+        "fps": [request.fps for request in requests],
         "steps": [request.num_inference_steps for request in requests],
         "seed": [request.seed for request in requests],
         "deadline_s": [None if request.slo_ms is None else request.slo_ms / MS for request in requests],

@@ -10,7 +10,7 @@ from safelight.shapes.sampling import draw_scene
 from safelight.traces.errors import CannotSynthesize
 
 WORK = (
-    *("task", "width", "height", "steps", "frames", "images", "guidance_scale", "sampler"),
+    *("task", "width", "height", "steps", "frames", "fps", "images", "guidance_scale", "sampler"),
     *("duration_s", "compute_s"),
 )
 """What is drawn from one request together, since it belongs together."""

@@ -15,10 +15,10 @@ from safelight.traces.synthesis.stack import NEAR, Stack
 KINDS: tuple[AdapterColumn, ...] = ("controlnets", "loras")
 
 NOT_ALIKE = (
-    *("request_id", "origin", "arrival_s", "instance", "prompt", "negative_prompt", "seed"),
+    *("request_id", "origin", "arrival_s", "instance", "prompt", "negative_prompt", "inputs", "seed"),
     *("status", "reason", "queue_s", "retries", "steps_without_loras"),
 )
-"""What a request has for itself, and what became of it where it was served; prompts are private unless asked for."""
+"""What a request has for itself, and what became of it where it was served; prompts and inputs are private."""
 
 
 def like_recorded(frame: pl.LazyFrame) -> "list[LikeRecorded]":
