@@ -235,6 +235,9 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 
 def shorten(value: object, *, limit: int = 80) -> str:
-    """Return `repr(value)`, cut to `limit` characters."""
+    """Return `repr(value)`, in at most `limit` characters: of what is longer, the beginning and the end."""
     text = repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+    if len(text) <= limit:
+        return text
+    end = limit // 2
+    return f"{text[: limit - 1 - end]}…{text[-end:]}"
