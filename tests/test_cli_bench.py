@@ -338,3 +338,22 @@ def test_a_file_that_is_no_result_is_told(tmp_path, capsys):
     (tmp_path / "x.json").write_text("{}")
     assert main(["bench", "compare", str(tmp_path / "x.json"), str(tmp_path / "x.json")]) == 1
     assert "no result" in capsys.readouterr().err
+
+
+VIDEOS = ("--task", "t2v", "--dataset", "random", "--num-prompts", "3", "--num-frames", "5", "--fps", "12")
+
+
+def test_videos_are_decoded(null_url, capsys):
+    assert main(["bench", "--base-url", null_url, *VIDEOS, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert (figures["completed_requests"], figures["videos_decoded"], figures["still_videos"]) == (3, True, 0)
+
+
+def test_without_the_extra_one_sentence_and_the_figures_say_that_videos_are_not_decoded(null_url, tmp_path):
+    code = "import sys; sys.modules['av'] = None; from safelight.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = ["bench", "--base-url", null_url, *VIDEOS, "--json", "--report", str(tmp_path / "page.html")]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    figures = json.loads(done.stdout)
+    assert (done.returncode, figures["completed_requests"], figures["videos_decoded"]) == (0, 3, False)
+    assert done.stderr.count("Videos are not decoded") == done.stderr.count("safelight[video]") == 1
+    assert (tmp_path / "page.html").read_text().count("Videos are not decoded") == 1

@@ -1,8 +1,10 @@
 """What tests of the benchmark are made of."""
 
 import asyncio
+import io
 from contextlib import asynccontextmanager
 
+import av
 import numpy as np
 from aiohttp import web
 
@@ -17,6 +19,8 @@ from safelight.bench.running import Plan, run
 
 SHAPE = Shape(64, 64, None, 4)
 NOWHERE = "http://127.0.0.1:9"
+VIDEO_SHAPE = Shape(64, 48, 6, 4)
+FPS = 10
 
 
 def make_asks(count, *, every_s=0.0, shape=SHAPE, **more):
@@ -37,6 +41,28 @@ def wanted(*, sources=sources_at(NOWHERE, None), **more):  # noqa: B008 - frozen
     return Wanted(sources=sources, **facts | more)
 
 
+def make_frames(seed=0, shape=VIDEO_SHAPE):
+    """Return frames of coloured squares that are drawn anew for each."""
+    squares = np.random.default_rng(seed).integers(
+        0, 256, (shape.frames, shape.height // 8, shape.width // 8, 3), np.uint8
+    )
+    return squares.repeat(8, axis=1).repeat(8, axis=2)
+
+
+def make_video(frames, *, form="mp4", codec="libx264", fps=FPS, **options):
+    """Return a file of frames as PyAV encodes them; options go to what writes the file."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=form, options=options) as container:
+        stream = container.add_stream(codec, rate=fps)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
+        stream.gop_size = 3
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+    return file.getvalue()
+
+
 def make_plan(url, asks, *, endpoint=Generations(), manner=Manner(), timeout_s=20.0, **more):  # noqa: B008 - frozen
     more.setdefault("warm_up_rounds", 0)
     server = Server(url=url, timeout_s=timeout_s)
@@ -55,11 +81,11 @@ async def null_server(**settings):
         await runner.cleanup()
 
 
-def ran(server, asks, **more):
+def ran(server, asks, *, say=lambda _: None, **more):
     """Run a plan against a server, given as a context manager, and return what came of it."""
 
     async def main():
         async with server as url:
-            return await run(make_plan(url, asks, **more))
+            return await run(make_plan(url, asks, **more), say=say)
 
     return asyncio.run(main())

@@ -4,9 +4,11 @@ import asyncio
 import base64
 import io
 import json
+import re
 import socket
 import ssl
 import subprocess
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -164,5 +166,8 @@ def test_a_server_without_room_is_asked_again_when_it_says():
     assert (done.records[0].failure, done.records[0].turned_away) == ("", 1)
 
 
-def test_every_kind_of_failure_has_a_meaning():
+def test_every_kind_of_failure_has_a_meaning_and_the_page_tells_it():
+    page = (Path(__file__).parents[2] / "docs" / "bench.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", page.partition("| kind of failure |")[2], re.MULTILINE)
+    assert dict(rows) == KINDS
     assert all(KINDS.values())

@@ -48,6 +48,18 @@ def saying(data):
     return say
 
 
+def giving_video(file):
+    """Take every job for a video, which is this file."""
+
+    async def give(reader, writer):
+        while True:
+            line, _ = await read_request(reader)
+            is_content = line.startswith("GET") and "/content" in line
+            writer.write(answer(file if is_content else '{"id": "v", "status": "completed"}'))
+
+    return give
+
+
 async def hang(reader, writer):
     """Never answer."""
     await reader.read()

@@ -34,6 +34,7 @@ SAME = (
     "load_seed",
     "requests",
     "checked",
+    "videos_decoded",
 )
 """What two runs must have in common for a difference to be the server's."""
 

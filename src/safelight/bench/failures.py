@@ -31,13 +31,15 @@ KINDS = {
     "error_body": "the status was 200, and the body told of an error",
     "no_picture": "the answer holds no picture or video",
     "bad_base64": "the picture is not base64, or cut short",
-    "damaged": "the picture cannot be decoded",
-    "wrong_size": "the picture is not of the size that was asked for",
+    "damaged": "the picture or video cannot be decoded, or not to its end",
+    "wrong_size": "the picture or video is not of the size that was asked for",
+    "wrong_length": "the video has not as many frames as were asked for",
+    "wrong_fps": "the video has not as many frames a second as were asked for",
     "wrong_format": "the picture is not of the format that the answer tells",
-    "blank": "all of the picture is of one colour",
-    "repeated": "the picture was given for another prompt before",
+    "blank": "all of the picture, or of every frame, is of one colour",
+    "repeated": "the picture or video was given for another prompt before",
     "job_failed": "the server gave the job up",
-    "too_large": "the answer is larger than any picture",
+    "too_large": "the answer is larger than any picture or video",
 }
 """What each kind means. All are counted as missed where there is a deadline."""
 

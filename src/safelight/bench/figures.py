@@ -40,6 +40,7 @@ def figures_of(run: Run) -> Figures:
         **_server(good),
         **_previews(good),
         **_scenes(good),
+        **_videos(run, good),
         "failures": _failures(records),
         "rejected_requests": sum(record.failure == "rejected" for record in records),
         "turned_away": sum(record.turned_away for record in records),
@@ -150,6 +151,15 @@ def _scenes(good: Sequence[Record]) -> Figures:
     if not found:
         return {}
     return {"scene_score_mean": float(np.mean(found)), "scene_all_facts_share": float(np.mean(np.equal(found, 1.0)))}
+
+
+def _videos(run: Run, good: Sequence[Record]) -> Figures:
+    """Return whether videos were decoded, and how many of them do not move."""
+    if not run.plan.asks_for_videos:
+        return {}
+    if not run.plan.checks_pictures or run.plan.decode is None:
+        return {"videos_decoded": False}
+    return {"videos_decoded": True, "still_videos": sum(record.is_still for record in good)}
 
 
 def _failures(records: Sequence[Record]) -> Figures:

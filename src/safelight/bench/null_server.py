@@ -1,7 +1,8 @@
 """A server that paints at once: to try the client, and to measure it.
 
 It speaks every endpoint that the benchmark knows, and answers with small PNG files whose colours depend on the
-prompt. With `workers` and times it is a queue in front of so many machines, which has a highest rate.
+prompt, or with videos of them. With `workers` and times it is a queue in front of so many machines, which has a
+highest rate.
 """
 
 import asyncio
@@ -19,9 +20,16 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
+from safelight.bench.quicktime import movie_of
+
 BLOCKS = 8
 SIDE = 64
 MOST_SIDE = 4096
+FRAMES = 8
+FPS = 16
+MOST_FRAMES = 1024
+MOST_FPS = 240
+MOST_VIDEO_BYTES = 64 << 20
 MOST_JOBS = 10_000
 MOST_BODY_BYTES = 64 << 20
 
@@ -49,6 +57,8 @@ class _Wish(msgspec.Struct):
     size: str | None = None
     width: int | None = None
     height: int | None = None
+    num_frames: int | None = None
+    fps: int | None = None
     num_inference_steps: int | None = None
     stream: bool = False
     partial_images: int = 0
@@ -60,6 +70,16 @@ class _Wish(msgspec.Struct):
             width, _, height = self.size.partition("x")
             return _side(int(width)), _side(int(height))
         return _side(self.width or SIDE), _side(self.height or SIDE)
+
+    @property
+    def length(self) -> tuple[int, int]:
+        """Frames, and frames per second, of a video."""
+        frames, fps = self.num_frames or FRAMES, self.fps or FPS
+        if not 1 <= frames <= MOST_FRAMES or not 1 <= fps <= MOST_FPS:
+            raise ValueError(
+                f"{frames} frames, {fps} a second; there may be 1 to {MOST_FRAMES} frames, 1 to {MOST_FPS} a second"
+            )
+        return frames, fps
 
 
 class _Content(msgspec.Struct):
@@ -95,6 +115,12 @@ def png_of(prompt: str, width: int, height: int) -> bytes:
     colours += bytes((seed >> 24, 255 - (seed >> 24), 128))
     start, end = _frame(width, height)
     return start + _chunk(b"PLTE", colours) + end
+
+
+def video_of(prompt: str, width: int, height: int, frames: int, fps: int) -> bytes:
+    """Return a QuickTime file, each of whose frames is another picture."""
+    pictures = [png_of(f"{number} {prompt}", width, height) for number in range(frames)]
+    return movie_of(pictures, width=width, height=height, fps=fps)
 
 
 @lru_cache(maxsize=64)
@@ -176,7 +202,7 @@ class NullServer:
 
     def __init__(self, settings: NullSettings) -> None:
         self._machines = _Machines(settings)
-        self._jobs = dict[str, asyncio.Task[bytes]]()
+        self._jobs = dict[str, asyncio.Task[_Wish]]()
         self._numbers = count(1)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -246,13 +272,17 @@ class NullServer:
     def _video(self, wish: _Wish) -> web.Response:
         if len(self._jobs) >= MOST_JOBS:
             raise _Full
+        frames, _ = wish.length
+        if (size := frames * len(png_of(wish.prompt, *wish.sides))) > MOST_VIDEO_BYTES:
+            raise ValueError(f"a video of {size:,} bytes; there may be {MOST_VIDEO_BYTES:,}")
         job = f"video-{next(self._numbers)}"
         self._jobs[job] = asyncio.create_task(self._film(wish))
         return _json({"id": job, "object": "video", "status": "queued"})
 
-    async def _film(self, wish: _Wish) -> bytes:
-        picture, _, _ = await self._machines.paint(wish)
-        return b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + picture
+    async def _film(self, wish: _Wish) -> _Wish:
+        """Take as long as a video takes; it is made when it is fetched, so that jobs that nobody fetches are small."""
+        await self._machines.paint(wish)
+        return wish
 
     async def _job(self, job: str, *, is_whole: bool) -> web.Response:
         task = self._jobs[job]
@@ -261,7 +291,9 @@ class NullServer:
         if task.cancelled() or task.exception():
             return _json({"id": job, "status": "failed", "error": {"message": str(task)}})
         if is_whole:
-            return web.Response(body=task.result(), content_type="video/mp4")
+            wish = task.result()
+            video = video_of(wish.prompt, *wish.sides, *wish.length)
+            return web.Response(body=video, content_type="video/quicktime")
         return _json({"id": job, "status": "completed"})
 
 

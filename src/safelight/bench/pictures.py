@@ -1,4 +1,4 @@
-"""Whether what came is a picture, of the kind that was asked for, and another one for another prompt."""
+"""Whether what came is a picture, of the kind that was asked for; and a look at all that comes."""
 
 import base64
 import binascii
@@ -16,6 +16,7 @@ from PIL import Image
 from safelight.bench.asks import Shape
 from safelight.bench.failures import Failure
 from safelight.bench.records import Record, Served
+from safelight.bench.videos import Decode, look_at_video
 from safelight.shapes.caption import parse
 from safelight.shapes.score import score
 
@@ -27,7 +28,6 @@ THREADS = 2
 MOST_NAME_CHARACTERS = 100
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]")
-_VIDEO_STARTS = (b"\x1aE\xdf\xa3", b"RIFF", b"GIF8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +62,6 @@ def look(picture: str | bytes, *, shape: Shape, told_format: str | None, caption
     digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
     share = None if caption is None else score(np.asarray(pixels), parse(caption)).share
     return Look(digest=digest, scene_score=share)
-
-
-def look_at_video(file: bytes) -> Look:
-    """Tell a video's file by its first bytes; what it shows is not decoded. Raises Failure."""
-    if file[4:8] != b"ftyp" and not file.startswith(_VIDEO_STARTS):
-        raise Failure("damaged", f"{len(file):,} bytes that begin like no file of a video")
-    return Look(digest=hashlib.blake2b(file, digest_size=16).digest())
 
 
 def _file(picture: str | bytes) -> bytes:
@@ -109,7 +102,8 @@ class Checker:
     """Saves pictures and looks at them, in threads, so that requests are sent on time; findings go into the records.
 
     Attributes:
-        looks: open every picture; else they are only saved.
+        looks: open every picture and video; else they are only saved.
+        decode: what decodes videos; None has only their files' outermost parts looked at.
         scores_scenes: score every picture by its prompt, as the caption of a scene.
         folder: where to save what came; None saves nothing.
         trouble: why nothing more is saved.
@@ -117,6 +111,7 @@ class Checker:
     """
 
     looks: bool = True
+    decode: Decode | None = None
     scores_scenes: bool = False
     folder: Path | None = None
     trouble: str = ""
@@ -178,11 +173,16 @@ class Checker:
         for picture in served.pictures:
             if served.is_video:
                 assert isinstance(picture, bytes)
-                found = look_at_video(picture)
+                video = look_at_video(picture, shape=ask.shape, fps=ask.fps, decode=self.decode)
+                self._check_new(video.digest, ask.prompt)
+                record.is_still = video.is_still
             else:
                 found = look(picture, shape=ask.shape, told_format=served.format, caption=caption)
-            with self._lock:
-                first = self._prompts.setdefault(found.digest, ask.prompt)
-            if first != ask.prompt:
-                raise Failure("repeated", f"the picture came for {first!r:.80} before, now for {ask.prompt!r:.80}")
-            record.scene_score = found.scene_score
+                self._check_new(found.digest, ask.prompt)
+                record.scene_score = found.scene_score
+
+    def _check_new(self, digest: bytes, prompt: str) -> None:
+        with self._lock:
+            first = self._prompts.setdefault(digest, prompt)
+        if first != prompt:
+            raise Failure("repeated", f"it came for {first!r:.80} before, now for {prompt!r:.80}")

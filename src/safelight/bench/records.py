@@ -40,6 +40,7 @@ class Record(msgspec.Struct, kw_only=True, gc=False):
         failure: the kind; "" is success, and "cancelled" means that the run ended before the answer.
         turned_away: how often the server had no room.
         scene_score: share of the caption's facts that hold in the picture.
+        is_still: whether all frames of a video are alike.
     """
 
     ask: Ask
@@ -57,6 +58,7 @@ class Record(msgspec.Struct, kw_only=True, gc=False):
     stages_s: dict[str, float] | None = None
     peak_memory_mb: float | None = None
     scene_score: float | None = None
+    is_still: bool = False
 
     @property
     def is_success(self) -> bool:

@@ -14,11 +14,13 @@ import msgspec
 
 from safelight.bench.asks import Ask
 from safelight.bench.endpoints.endpoint import Endpoint, Manner
+from safelight.bench.endpoints.videos import Videos
 from safelight.bench.line import Line, Server
 from safelight.bench.load import Load
 from safelight.bench.pictures import Checker
 from safelight.bench.records import Record
 from safelight.bench.slo import ESTIMATORS, SCALE, Estimate
+from safelight.bench.videos import NOT_DECODED, Decode
 from safelight.bench.warming import check_served, warm_ups
 
 WATCH_S = 0.5
@@ -42,7 +44,8 @@ class Plan:
         warm_up_rounds, warm_up_steps, warm_up_limit: of each shape, before the clock starts.
         estimator: for deadlines that are lacking; None leaves them so.
         slo_scale: deadlines are so many times the estimate.
-        checks_pictures: open every picture.
+        checks_pictures: open every picture and video.
+        decode: what decodes videos; None has only their files' outermost parts looked at.
         scores_scenes: score pictures by their captions.
         save_to: a folder for all pictures; None saves none.
     """
@@ -59,8 +62,19 @@ class Plan:
     estimator: str | None = None
     slo_scale: float = SCALE
     checks_pictures: bool = True
+    decode: Decode | None = None
     scores_scenes: bool = False
     save_to: Path | None = None
+
+    @property
+    def asks_for_videos(self) -> bool:
+        """Whether what comes is videos, not pictures."""
+        return self.endpoint.name == Videos.name
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a reader of the figures should know of how it is judged, in sentences."""
+        return [NOT_DECODED] if self.asks_for_videos and self.checks_pictures and self.decode is None else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +133,8 @@ async def run(plan: Plan, *, stop: Stop | None = None, watch: Watch = _nobody, s
         ServerUnusable: if not one warm-up was served.
         BadLoad: if deadlines cannot be estimated.
     """
+    for note in plan.notes:
+        say(note)
     async with Line(plan.server) as line:
         stop = stop or Stop()
         warming = asyncio.create_task(_warm_up(plan, line, say))
@@ -153,7 +169,9 @@ async def run(plan: Plan, *, stop: Stop | None = None, watch: Watch = _nobody, s
 def _checker_for(plan: Plan) -> Checker | None:
     if not plan.checks_pictures and plan.save_to is None:
         return None
-    return Checker(looks=plan.checks_pictures, scores_scenes=plan.scores_scenes, folder=plan.save_to)
+    return Checker(
+        looks=plan.checks_pictures, decode=plan.decode, scores_scenes=plan.scores_scenes, folder=plan.save_to
+    )
 
 
 async def _warm_up(plan: Plan, line: Line, say: Say) -> Estimate | None:

@@ -16,10 +16,12 @@ from safelight.bench.datasets.published import Sources
 from safelight.bench.datasets.wanted import Asked, Wanted
 from safelight.bench.endpoints.choosing import BACKENDS, endpoint_for
 from safelight.bench.endpoints.fitting import check_fit
+from safelight.bench.endpoints.videos import Videos
 from safelight.bench.line import Server
 from safelight.bench.running import Plan
 from safelight.bench.slo import ESTIMATORS
 from safelight.bench.timing import TRACE, at_rate, faster, process_named
+from safelight.bench.videos import Decode
 from safelight.cli.bench_flags import LoadFlags
 from safelight.cli.bench_manner import manner_of
 from safelight.cli.errors import Misuse
@@ -115,10 +117,20 @@ def course_of(flags: LoadFlags, *, say: Say) -> Course:
         estimator=flags.slo_estimator if flags.slo else None,
         slo_scale=flags.slo_scale,
         checks_pictures=flags.check,
+        decode=_decode() if endpoint.name == Videos.name else None,
         scores_scenes=asked.is_of_scenes,
         save_to=_made(flags.save_dir),
     )
     return Course(flags=flags, plan=plan, asked=asked, task=task)
+
+
+def _decode() -> Decode | None:
+    """Return what decodes videos; PyAV is an extra, without which a run does with less."""
+    try:
+        from safelight.bench.decoding import frames_of
+    except ModuleNotFoundError:
+        return None
+    return frames_of
 
 
 def _made(folder: Path | None) -> Path | None:

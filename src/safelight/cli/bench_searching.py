@@ -150,7 +150,7 @@ def write_series(series: Series, path: Path, *, course: Course) -> None:
         },
         url=course.plan.server.url,
         title=f"{course.flags.dataset} at {len(series.points)} levels",
-        notes=["This series was ended early."] if series.is_partial else [],
+        notes=[*course.plan.notes, *(["This series was ended early."] if series.is_partial else [])],
         command=command_line(),
     )
 

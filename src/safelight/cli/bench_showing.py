@@ -136,4 +136,6 @@ def warnings_about(figures: dict[str, Any]) -> Sequence[str]:
         )
     if figures["unchecked_pictures"]:
         found.append(f"{figures['unchecked_pictures']:,} pictures were not looked at, since too many were waiting.")
+    if still := figures.get("still_videos"):
+        found.append(f"{still:,} videos do not move: all frames of each are alike.")
     return found

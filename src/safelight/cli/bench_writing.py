@@ -67,7 +67,7 @@ class Outputs:
                 figures=figures,
                 url=course.plan.server.url,
                 title=f"{course.flags.dataset} on {course.plan.endpoint.name}",
-                notes=warnings_about(figures),
+                notes=[*course.plan.notes, *warnings_about(figures)],
                 command=command_line(),
             )
         if self.folder is not None:
