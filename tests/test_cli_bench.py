@@ -31,6 +31,15 @@ def null_url():
         process.send_signal(signal.SIGINT)
 
 
+@pytest.fixture(scope="module")
+def queue_url():
+    """A server that paints 100 pictures a second and no more."""
+    argv = (*SAFELIGHT, "bench", "null-server", "--port", "0", "--workers", "1", "--fixed-s", "0.01")
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        yield process.stdout.readline().strip()
+        process.send_signal(signal.SIGINT)
+
+
 @pytest.fixture
 def trace(tmp_path):
     path = tmp_path / "T"
@@ -265,6 +274,28 @@ def test_a_run_that_is_interrupted_writes_what_it_has(null_url, tmp_path):
     assert 0 < figures["completed_requests"] < 2000
 
 
+def test_repeats_are_told_run_by_run_and_all_together(null_url, tmp_path):
+    output, log, page = (tmp_path / name for name in ("o.json", "log.parquet", "page.html"))
+    words = ["--dataset", "random", "--num-prompts", "4", "--request-rate", "100", "--repeats", "3"]
+    files = ["--output-file", str(output), "--log", str(log), "--report", str(page)]
+    assert bench(null_url, *words, *files) == 0
+    figures = json.loads(output.read_text())
+    assert [run["completed_requests"] for run in figures["runs"]] == [4, 4, 4]
+    assert figures["completed_requests"] == len(figures["latencies_s"]) == 12
+    table = open_trace(log).frame.collect()
+    assert table["request_id"].n_unique() == 12
+    gaps = [table["arrival_s"][start : start + 4].diff().drop_nulls().to_list() for start in (0, 4, 8)]
+    assert gaps[0] != pytest.approx(gaps[1], rel=0.01)
+    assert "By run" in page.read_text()
+
+
+def test_every_repeat_asks_for_the_same_prompts(null_url, tmp_path):
+    log = tmp_path / "log.parquet"
+    assert bench(null_url, "--dataset", "shapes", "--num-prompts", "3", "--repeats", "2", "--log", str(log)) == 0
+    prompts = open_trace(log).frame.collect()["prompt"].to_list()
+    assert prompts[:3] == prompts[3:]
+
+
 def test_a_full_disk_is_told(null_url, capsys):
     assert bench(null_url, "--dataset", "random", "--num-prompts", "2", "--output-file", "/dev/full") == 1
     assert "No space left" in capsys.readouterr().err
@@ -286,15 +317,34 @@ def test_capacity_needs_deadlines(null_url, capsys):
     assert "--slo-ms" in capsys.readouterr().err
 
 
-def test_capacity_finds_the_rate_beyond_which_deadlines_are_missed(capsys):
-    argv = (*SAFELIGHT, "bench", "null-server", "--port", "0", "--workers", "1", "--fixed-s", "0.02")
+def test_capacity_finds_the_rate_beyond_which_deadlines_are_missed(queue_url, capsys):
     words = ["--task", "t2i", "--dataset", "random", "--num-prompts", "30", "--slo-ms", "60"]
-    words += ["--arrivals", "constant", "--start-rate", "20", "--precision", "0.5"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-        url = process.stdout.readline().strip()
-        assert main(["bench", "capacity", "--base-url", url, *words]) == 0
-        process.terminate()
+    words += ["--arrivals", "constant", "--start-rate", "40", "--precision", "0.5"]
+    assert main(["bench", "capacity", "--base-url", queue_url, *words]) == 0
     assert "held up to" in capsys.readouterr().out
+
+
+def test_capacity_runs_a_rate_again_while_it_is_unsure_and_tells_what_is_sure(queue_url, tmp_path, capsys):
+    output = tmp_path / "c.json"
+    words = ["--task", "t2i", "--dataset", "random", "--num-prompts", "15", "--slo-ms", "100", "--repeats", "3"]
+    words += ["--arrivals", "constant", "--start-rate", "50", "--precision", "1", "--attainment", "0.8"]
+    assert main(["bench", "capacity", "--base-url", queue_url, *words, "-o", str(output)]) == 0
+    facts = json.loads(output.read_text())
+    lowest = min(facts["points"], key=lambda point: point["request_rate"])
+    assert len(lowest["runs"]) >= 2
+    assert lowest["verdict"] == "held"
+    assert facts["surely_held"] >= lowest["request_rate"]
+    assert facts["surely_held"] < (facts["surely_missed"] or 1000)
+    assert "For sure, it held up to" in capsys.readouterr().out
+
+
+def test_a_sweep_over_rates_sets_them_for_a_trace_with_times_too(null_url, tmp_path):
+    trace, output = tmp_path / "t.jsonl", tmp_path / "s.json"
+    rows = [{"arrival_s": 5.0 * number, "prompt": f"cat {number}"} for number in range(3)]
+    trace.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["--task", "t2i", "--dataset", "trace", "--dataset-path", str(trace), "--rates", "100", "-o", str(output)]
+    assert main(["bench", "sweep", "--base-url", null_url, *words]) == 0
+    assert json.loads(output.read_text())["points"][0]["duration"] < 4.0
 
 
 @pytest.mark.parametrize("words", [["--rates", "1,x"], ["--rates", "0"], ["--rates", "1", "--concurrencies", "1"], []])
@@ -310,7 +360,13 @@ def test_two_runs_are_compared_by_their_files(null_url, tmp_path, capsys):
     assert main(["bench", "compare", *files, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["cautions"] == []
-    assert {each["name"] for each in told["differences"]} >= {"latency_p50", "latency_p95"}
+    assert "its median latency is" in told["summary"]
+    assert {each["name"] for each in told["differences"]} >= {
+        "latency_p50",
+        "latency_p95",
+        "throughput_qps",
+        "failed_share",
+    }
 
 
 def test_that_two_runs_had_other_data_is_told(null_url, trace, tmp_path, capsys):

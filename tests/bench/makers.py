@@ -15,7 +15,8 @@ from safelight.bench.endpoints.endpoint import Manner
 from safelight.bench.endpoints.generations import Generations
 from safelight.bench.line import Server
 from safelight.bench.null_server import NullSettings, as_server
-from safelight.bench.running import Plan, run
+from safelight.bench.records import Record
+from safelight.bench.running import Plan, Run, run
 
 SHAPE = Shape(64, 64, None, 4)
 NOWHERE = "http://127.0.0.1:9"
@@ -89,3 +90,26 @@ def ran(server, asks, *, say=lambda _: None, **more):
             return await run(make_plan(url, asks, **more), say=say)
 
     return asyncio.run(main())
+
+
+def run_of(latencies_s, *, every_s=1.0, deadline_s=None, waits_s=0.0, failed=(), limit=None):
+    """A run as if these were its latencies, each after a wait for its turn."""
+    asks = make_asks(len(latencies_s), every_s=every_s, deadline_s=deadline_s)
+    records = [
+        Record(
+            ask=ask,
+            due_s=ask.due_s,
+            freed_s=ask.due_s + waits_s,
+            sent_s=ask.due_s + waits_s,
+            done_s=ask.due_s + waits_s + float(latency_s),
+            failure="timeout" if number in failed else "",
+            message="late" if number in failed else "",
+        )
+        for number, (ask, latency_s) in enumerate(zip(asks, latencies_s, strict=True))
+    ]
+    return Run(
+        plan=make_plan("http://127.0.0.1:1", asks, limit=limit),
+        records=records,
+        duration_s=max((record.done_s for record in records), default=0.0),
+        began_at=0.0,
+    )

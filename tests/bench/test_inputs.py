@@ -181,7 +181,7 @@ def test_a_log_can_be_replayed_with_what_its_requests_start_from(jsonl, tmp_path
     asks = jsonl({"image_paths": ["a.png", data_url("b.jpg")]}, {})
     done = ran(noting_server([]), asks, endpoint=Edits(), manner=Manner(starts=starts("c.webp")))
     log = tmp_path / "elsewhere.jsonl"
-    write_log(done, log, task="i2i", to_format="jsonl")
+    write_log([done], log, task="i2i", to_format="jsonl")
     again = read("trace", wanted(path=str(log))).asks
     assert [[each.content for each in ask.inputs] for ask in again] == [[FILES["a.png"], FILES["b.jpg"]], []]
 

@@ -1,27 +1,23 @@
 """Whether one run is faster than another, and how sure that is."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from safelight.bench.confidence import Statistic, Values, interval, resampled
+from safelight.bench.confidence import TAILS, Bounds, Runs, Values, difference_interval, interval, resampled
 from safelight.bench.errors import BadResult
+from safelight.bench.results import Result, Seen
 from safelight.core.errors import shorten
 
+DRAWS = 1000
 ENOUGH = 10
 """With fewer answers on a side there is nothing to be said."""
 
-STATISTICS: Mapping[str, Statistic] = {
-    "latency_mean": lambda values: float(np.mean(values)),
-    "latency_p50": lambda values: float(np.median(values)),
-    "latency_p90": lambda values: float(np.quantile(values, 0.9)),
-    "latency_p95": lambda values: float(np.quantile(values, 0.95)),
-    "latency_p99": lambda values: float(np.quantile(values, 0.99)),
-}
+LATENCIES = ("latency_mean", "latency_p50", "latency_p90", "latency_p95", "latency_p99")
 
 SAME = (
     "endpoint",
@@ -38,14 +34,10 @@ SAME = (
 )
 """What two runs must have in common for a difference to be the server's."""
 
-
-class Result(msgspec.Struct, kw_only=True):
-    """What is read of a run's file."""
-
-    latencies_s: list[float]
-    completed_requests: int
-    failed_requests: int
-    partial: bool = False
+RATES = ("throughput_qps", "goodput_qps")
+SHARES = ("slo_attainment_rate", "slo_attainment_rate_since_due", "failed_share")
+LESS_IS_BETTER = (*LATENCIES, "failed_share")
+MAIN = "latency_p50"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,66 +47,141 @@ class Difference:
     Attributes:
         name: of the figure.
         of_a, of_b: its values.
-        ratio: of B to A; below 1, B is faster.
-        bounds: of the ratio, with 95 % confidence.
-        chance: that B is faster, from 0 to 1.
+        ratio: of B to A, with its `bounds`; None for shares.
+        difference: B less A, with its `bounds`; None for all else.
+        bounds: with 95 % confidence.
+        chance: that B is the better one, from 0 to 1.
     """
 
     name: str
     of_a: float
     of_b: float
-    ratio: float
-    bounds: tuple[float, float]
+    ratio: float | None = None
+    difference: float | None = None
+    bounds: Bounds
     chance: float
 
     @property
     def is_sure(self) -> bool:
         """Whether the interval leaves one answer only."""
-        return self.bounds[1] < 1 or self.bounds[0] > 1
+        equal = 0.0 if self.ratio is None else 1.0
+        return self.bounds[1] < equal or self.bounds[0] > equal
+
+    @property
+    def is_better(self) -> bool:
+        """Whether B is seen to be the better one."""
+        return self.is_sure and (self.of_b < self.of_a) == (self.name in LESS_IS_BETTER)
 
     @property
     def verdict(self) -> str:
         """What it says of B."""
         if not self.is_sure:
             return "no difference that is sure"
-        return "B is faster" if self.ratio < 1 else "B is slower"
+        if self.name in LATENCIES:
+            return "B is faster" if self.is_better else "B is slower"
+        return "B is better" if self.is_better else "B is worse"
 
 
-def read_result(path: Path) -> tuple[Result, dict[str, Any]]:
-    """Return a run's file, typed and whole; raises BadResult."""
-    try:
-        content = path.read_bytes()
-        return msgspec.json.decode(content, type=Result), msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadResult(
-            f"{shorten(str(path))} is no result of safelight bench --output-file with its latencies: {error}."
-        ) from None
-
-
-def compare(a: Sequence[float], b: Sequence[float], *, seed: int = 0) -> Sequence[Difference]:
-    """Compare the latencies of two runs, in order of arrival, by a bootstrap over blocks.
+def compare(a: Runs, b: Runs, *, seed: int = 0, draws: int = DRAWS) -> Sequence[Difference]:
+    """Compare the latencies of two loads, run by run in order of arrival, by a bootstrap.
 
     Raises:
         BadResult: if there are too few.
     """
-    if min(len(a), len(b)) < ENOUGH:
-        raise BadResult(f"The runs have {len(a)} and {len(b)} answers; it takes {ENOUGH} of each to compare them.")
+    counts = [sum(map(len, runs)) for runs in (a, b)]
+    if min(counts) < ENOUGH:
+        raise BadResult(
+            f"The runs have {counts[0]} and {counts[1]} answers; it takes {ENOUGH} of each to compare them."
+        )
     rng = np.random.default_rng(seed)
-    return [_difference(name, np.array(a), np.array(b), statistic, rng) for name, statistic in STATISTICS.items()]
+    drawn = [resampled(runs, _figures_of, rng=rng, draws=draws) for runs in (a, b)]
+    count = min(map(len, drawn))
+    seen = [_figures_of(np.concatenate(runs)) for runs in (a, b)]
+    ratios = drawn[1][:count] / drawn[0][:count]
+    return [_of_latencies(*each) for each in zip(LATENCIES, *seen, ratios.T, strict=True)]
 
 
-def _difference(name: str, a: Values, b: Values, statistic: Statistic, rng: np.random.Generator) -> Difference:
-    drawn_a, drawn_b = resampled(a, statistic, rng=rng), resampled(b, statistic, rng=rng)
-    count = min(len(drawn_a), len(drawn_b))
-    ratios = drawn_b[:count] / drawn_a[:count]
+def _figures_of(latencies_s: Values) -> Values:
+    return np.array([latencies_s.mean(), *np.quantile(latencies_s, [0.5, 0.9, 0.95, 0.99])])
+
+
+def _of_latencies(name: str, of_a: float, of_b: float, ratios: Values) -> Difference:
     return Difference(
         name=name,
-        of_a=statistic(a),
-        of_b=statistic(b),
-        ratio=statistic(b) / statistic(a),
+        of_a=float(of_a),
+        of_b=float(of_b),
+        ratio=float(of_b / of_a),
         bounds=interval(ratios),
         chance=float(np.mean(ratios < 1) + np.mean(ratios == 1) / 2),
     )
+
+
+def compare_intervals(a: Result, b: Result) -> Sequence[Difference]:
+    """Compare rates and shares that both loads have, from their own intervals."""
+    return [
+        difference
+        for name in (*RATES, *SHARES)
+        if (of_a := a.seen(name)) and (of_b := b.seen(name))
+        if (difference := _of_shares(name, of_a, of_b) if name in SHARES else _of_rates(name, of_a, of_b))
+    ]
+
+
+def _of_shares(name: str, a: Seen, b: Seen) -> Difference:
+    difference, bounds = b.value - a.value, difference_interval(a.value, b.value, a.bounds, b.bounds)
+    chance = _chance(difference, bounds, less_is_better=name in LESS_IS_BETTER)
+    return Difference(name=name, of_a=a.value, of_b=b.value, difference=difference, bounds=bounds, chance=chance)
+
+
+def _of_rates(name: str, a: Seen, b: Seen) -> Difference | None:
+    """Return the ratio, as a difference of logarithms; None where a rate may be nothing."""
+    if min(a.value, b.value, *a.bounds, *b.bounds) <= 0:
+        return None
+    (of_a, *bounds_a), (of_b, *bounds_b) = ([math.log(x) for x in (each.value, *each.bounds)] for each in (a, b))
+    low, high = difference_interval(of_a, of_b, (bounds_a[0], bounds_a[1]), (bounds_b[0], bounds_b[1]))
+    return Difference(
+        name=name,
+        of_a=a.value,
+        of_b=b.value,
+        ratio=b.value / a.value,
+        bounds=(math.exp(low), math.exp(high)),
+        chance=_chance(of_b - of_a, (low, high), less_is_better=False),
+    )
+
+
+def _chance(difference: float, bounds: Bounds, *, less_is_better: bool) -> float:
+    """Return how likely B is the better one, as if the side of the interval towards zero were that of a normal law."""
+    reach = difference - bounds[0] if difference > 0 else bounds[1] - difference
+    is_more = 0.5 if reach <= 0 else NormalDist().cdf(NormalDist().inv_cdf(TAILS[1]) * difference / reach)
+    return 1 - is_more if less_is_better else is_more
+
+
+def summary_of(differences: Sequence[Difference]) -> str:
+    """Say in one sentence whether B is faster, by its median latency, and what speaks against that."""
+    main = next(each for each in differences if each.name == MAIN)
+    assert main.ratio is not None
+    low, high = main.bounds
+    words = f"its median latency is {main.ratio:.3g} of A's ({low:.3g} to {high:.3g})"
+    if main.is_sure:
+        said = f"{main.verdict}: {words}, sure to {_surety(main.chance)}"
+    else:
+        said = f"No difference in speed that is sure: {words}"
+    others = [each for each in differences if each.is_sure and each is not main and not _agrees(each, main)]
+    return "; but ".join([said, ", ".join(map(_clause, others))] if others else [said]) + "."
+
+
+def _agrees(each: Difference, main: Difference) -> bool:
+    return main.is_sure and each.is_better == main.is_better
+
+
+def _clause(each: Difference) -> str:
+    if each.difference is not None:
+        return f"{each.name} is {each.of_b:.4g} in place of {each.of_a:.4g}"
+    return f"{each.name} is {each.ratio:.3g} of A's"
+
+
+def _surety(chance: float) -> str:
+    sure = max(chance, 1 - chance)
+    return "more than 99.9 %" if sure >= 0.999 else f"{100 * sure:.1f} %"
 
 
 def cautions(a: Mapping[str, Any], b: Mapping[str, Any]) -> Sequence[str]:
@@ -129,4 +196,6 @@ def cautions(a: Mapping[str, Any], b: Mapping[str, Any]) -> Sequence[str]:
             found.append(f"{letter} was ended early.")
         if each.get("failed_requests"):
             found.append(f"{letter} has {each['failed_requests']:,} failures, whose latencies are not compared.")
+        if "confidence" not in each:
+            found.append(f"{letter} was written without intervals, so that only latencies are compared.")
     return found

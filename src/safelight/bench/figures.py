@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from safelight.bench.confidence import interval, resampled
 from safelight.bench.failures import KINDS
-from safelight.bench.load import CANCELLED
+from safelight.bench.intervals import sureness_of
 from safelight.bench.records import Record
 from safelight.bench.running import Run
 
@@ -18,29 +17,36 @@ SAMPLES = 3
 """Messages that are kept of each kind of failure."""
 
 MOST_GROUPS = 50
-ENOUGH_FOR_AN_INTERVAL = 20
 DIGITS = 6
 
 
-def figures_of(run: Run) -> Figures:
-    """Return all figures; times are seconds, and latencies those of successes."""
-    records = [record for record in run.records if record.failure != CANCELLED]
+def figures_of(*runs: Run) -> Figures:
+    """Return all figures of one load that was run once or more often; times are seconds, and latencies of successes.
+
+    Figures are of all runs as if they were one, and those of each are in `runs`; runs that did not begin are left out.
+    """
+    begun = [run for run in runs if run.records]
+    records = [record for run in begun for record in run.ended]
     good = [record for record in records if record.is_success]
     latencies_s = np.array([record.latency_s for record in good])
+    duration_s = sum(run.duration_s for run in begun)
+    sureness = sureness_of(begun)
     return {
-        "duration": run.duration_s,
+        "duration": duration_s,
         "completed_requests": len(good),
         "failed_requests": len(records) - len(good),
-        "throughput_qps": _rate(len(good), run.duration_s),
+        "failed_share": (len(records) - len(good)) / max(1, len(records)),
+        "throughput_qps": _rate(len(good), duration_s),
         **_latency(latencies_s),
         **_memory(good),
         **_stages(good),
-        **_attainment(run, records),
-        **_client(run, records),
+        **_attainment(runs[0], records, duration_s),
+        **_since_due(begun, records),
+        **_client(runs),
         **_server(good),
         **_previews(good),
         **_scenes(good),
-        **_videos(run, good),
+        **_videos(runs[0], good),
         "failures": _failures(records),
         "rejected_requests": sum(record.failure == "rejected" for record in records),
         "turned_away": sum(record.turned_away for record in records),
@@ -48,7 +54,9 @@ def figures_of(run: Run) -> Figures:
         "by_adapters": _groups(records, lambda record: record.ask.composition),
         "by_tenant": _groups(records, lambda record: record.ask.tenant),
         "by_service": _groups(records, lambda record: record.ask.service),
-        "confidence": _confidence(latencies_s, records),
+        "runs": [_run(run) for run in begun],
+        "confidence": {name: list(bounds) for name, bounds in sureness.bounds.items()},
+        "effective_requests": dict(sureness.sizes),
         "latencies_s": np.round(latencies_s, DIGITS).tolist(),
     }
 
@@ -100,8 +108,8 @@ def _stages(good: Sequence[Record]) -> Figures:
     }
 
 
-def _attainment(run: Run, records: Sequence[Record]) -> Figures:
-    bound = [record for record in records if record.ask.deadline_s is not None]
+def _attainment(run: Run, records: Sequence[Record], duration_s: float) -> Figures:
+    bound = _bound(records)
     if not bound:
         return {}
     met = sum(record.has_met for record in bound)
@@ -111,21 +119,40 @@ def _attainment(run: Run, records: Sequence[Record]) -> Figures:
         "slo_scale": run.plan.slo_scale,
         "slo_requests": len(bound),
         "slo_source": "explicit" if run.estimate is None else run.estimate.words,
-        "goodput_qps": _rate(met, run.duration_s),
+        "goodput_qps": _rate(met, duration_s),
     }
 
 
-def _client(run: Run, records: Sequence[Record]) -> Figures:
-    """Return how honest the client was."""
-    last_s = max((record.sent_s for record in records), default=0.0)
+def _since_due(runs: Sequence[Run], records: Sequence[Record]) -> Figures:
+    """Return what users would have felt, where a limit of requests in flight hides their wait from latencies."""
+    if not any(run.has_hidden_waits for run in runs):
+        return {}
+    bound = _bound(records)
+    share = sum(record.has_met_since_due for record in bound) / max(1, len(bound))
     return {
-        "partial": run.is_partial,
-        "unsent_requests": run.unsent,
-        "cancelled_requests": len(run.records) - len(records),
-        "sent_qps": _rate(len(records) - 1, last_s),
-        "unchecked_pictures": run.unchecked,
+        **spread("latency_since_due", (record.since_due_s for record in records if record.is_success)),
+        **({"slo_attainment_rate_since_due": share} if bound else {}),
+    }
+
+
+def _bound(records: Sequence[Record]) -> Sequence[Record]:
+    return [record for record in records if record.ask.deadline_s is not None]
+
+
+def _client(runs: Sequence[Run]) -> Figures:
+    """Return how honest the client was."""
+    ended = [run.ended for run in runs]
+    records = [record for each in ended for record in each]
+    sending_s = sum(max((record.sent_s for record in each), default=0.0) for each in ended)
+    is_limited = runs[0].plan.limit is not None
+    return {
+        "partial": any(run.is_partial for run in runs),
+        "unsent_requests": sum(run.unsent for run in runs),
+        "cancelled_requests": sum(len(run.records) - len(run.ended) for run in runs),
+        "sent_qps": _rate(sum(max(0, len(each) - 1) for each in ended), sending_s),
+        "unchecked_pictures": sum(run.unchecked for run in runs),
         **spread("send_lag", (record.lag_s for record in records)),
-        **(spread("semaphore_wait", (record.wait_s for record in records)) if run.plan.limit is not None else {}),
+        **(spread("semaphore_wait", (record.wait_s for record in records)) if is_limited else {}),
     }
 
 
@@ -185,9 +212,22 @@ def _groups(records: Sequence[Record], key: Callable[[Record], str | None]) -> F
     return {name: _group(found[name]) for name in largest}
 
 
+def _run(run: Run) -> Figures:
+    figures = _group(run.ended)
+    bound = _bound(run.ended)
+    return {
+        "began_at": run.began_at,
+        "duration": run.duration_s,
+        **figures,
+        "failed_requests": figures["requests"] - figures["completed_requests"],
+        "throughput_qps": _rate(figures["completed_requests"], run.duration_s),
+        **({"goodput_qps": _rate(sum(record.has_met for record in bound), run.duration_s)} if bound else {}),
+    }
+
+
 def _group(records: Sequence[Record]) -> Figures:
     good = [record for record in records if record.is_success]
-    bound = [record for record in records if record.ask.deadline_s is not None]
+    bound = _bound(records)
     attainment = {"slo_attainment_rate": sum(record.has_met for record in bound) / len(bound)} if bound else {}
     return {
         "requests": len(records),
@@ -195,23 +235,6 @@ def _group(records: Sequence[Record]) -> Figures:
         **spread("latency", (record.latency_s for record in good)),
         **attainment,
         **_scenes(good),
-    }
-
-
-def _confidence(latencies_s: np.ndarray[Any, np.dtype[np.float64]], records: Sequence[Record]) -> Figures:
-    """Return 95 % intervals of the main figures."""
-    rng = np.random.default_rng(0)
-    met = np.array([float(record.has_met) for record in records if record.ask.deadline_s is not None])
-    wanted = [
-        ("latency_mean", latencies_s, lambda values: float(np.mean(values))),
-        ("latency_p50", latencies_s, lambda values: float(np.median(values))),
-        ("latency_p95", latencies_s, lambda values: float(np.quantile(values, 0.95))),
-        ("slo_attainment_rate", met, lambda values: float(np.mean(values))),
-    ]
-    return {
-        name: list(interval(resampled(values, statistic, rng=rng)))
-        for name, values, statistic in wanted
-        if len(values) >= ENOUGH_FOR_AN_INTERVAL
     }
 
 

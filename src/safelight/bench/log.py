@@ -51,9 +51,10 @@ def table_of(run: Run, *, task: Task) -> pl.DataFrame:
     return pl.DataFrame(series)
 
 
-def write_log(run: Run, path: Path, *, task: Task, to_format: str) -> Sequence[str]:
-    """Write the table, and return in sentences what the format had no place for; raises CannotWrite."""
-    return write_trace(table_of(run, task=task).lazy(), path, to_format=to_format, source="safelight bench")
+def write_log(runs: Sequence[Run], path: Path, *, task: Task, to_format: str) -> Sequence[str]:
+    """Write the tables of runs, and return in sentences what the format had no place for; raises CannotWrite."""
+    table = pl.concat([table_of(run, task=task) for run in runs])
+    return write_trace(table.lazy(), path, to_format=to_format, source="safelight bench")
 
 
 def _status(record: Record) -> str:

@@ -1,14 +1,16 @@
 """What a run and a sweep show, as tables with figures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from safelight.bench.figures import Figures
 from safelight.bench.running import Run
 from safelight.bench.searching import Point
+from safelight.bench.spoken import seconds
 from safelight.traces.analyses.result import Result
 from safelight.traces.analyses.style import BLUE, ORANGE, VERMILLION, in_percent, panel
 
@@ -16,9 +18,9 @@ CDF_POINTS = 1000
 MOST_DOTS = 4000
 
 
-def latency_distribution(run: Run) -> Result:
+def latency_distribution(runs: Sequence[Run]) -> Result:
     """Return how many answers came how soon."""
-    latencies_s = np.sort([record.latency_s for record in run.records if record.is_success])
+    latencies_s = np.sort([record.latency_s for run in runs for record in run.records if record.is_success])
     shares = np.linspace(0, 1, min(CDF_POINTS, max(2, len(latencies_s))))
     table = pl.DataFrame(
         {"share": shares, "latency_s": np.quantile(latencies_s, shares)} if len(latencies_s) else _nothing("share")
@@ -31,23 +33,25 @@ def latency_distribution(run: Run) -> Result:
         axes.set_ylim(0, 1.02)
         in_percent(axes.yaxis)
 
-    p50, p99 = (np.quantile(latencies_s, [0.5, 0.99]) if len(latencies_s) else (0.0, 0.0)) if len(table) else (0, 0)
-    said = (
-        f"Half of the answers came within {p50:.4g} s, 99 % of them within {p99:.4g} s." if len(table) else "No answer."
-    )
+    said = "No answer."
+    if len(latencies_s):
+        p50, p99 = np.quantile(latencies_s, [0.5, 0.99])
+        said = f"Half of the answers came within {seconds(p50)}, 99 % of them within {seconds(p99)}."
     return Result(name="latency", title="How soon answers came", table=table, findings=(said,), draw=draw)
 
 
-def timeline(run: Run) -> Result:
-    """Return each request's latency at its time."""
-    records = run.records[:: max(1, len(run.records) // MOST_DOTS)]
+def timeline(runs: Sequence[Run]) -> Result:
+    """Return each request's latency at its time within its run."""
+    numbered = [(number, record) for number, run in enumerate(runs, 1) for record in run.records]
+    shown = numbered[:: max(1, len(numbered) // MOST_DOTS)]
     table = pl.DataFrame(
         {
-            "due_s": [record.due_s for record in records],
-            "latency_s": [record.latency_s for record in records],
-            "outcome": [record.failure or "served" for record in records],
+            "run": [number for number, _ in shown],
+            "due_s": [record.due_s for _, record in shown],
+            "latency_s": [record.latency_s for _, record in shown],
+            "outcome": [record.failure or "served" for _, record in shown],
         },
-        schema={"due_s": pl.Float64, "latency_s": pl.Float64, "outcome": pl.String},
+        schema={"run": pl.Int64, "due_s": pl.Float64, "latency_s": pl.Float64, "outcome": pl.String},
     )
 
     def draw(figure: Figure) -> None:
@@ -60,14 +64,14 @@ def timeline(run: Run) -> Result:
         if len(table.filter(pl.col("outcome") != "served")):
             axes.legend()
 
-    failed = sum(not record.is_success for record in run.records)
-    said = f"{len(run.records):,} requests within {run.duration_s:.4g} s, of which {failed:,} failed."
+    failed = sum(not record.is_success for _, record in numbered)
+    lasted = seconds(sum(run.duration_s for run in runs))
+    said = f"{len(numbered):,} requests within {lasted}, of which {failed:,} failed."
     return Result(name="timeline", title="Latencies over time", table=table, findings=(said,), draw=draw)
 
 
-def breakdown(figures: Figures, *, by: str, title: str) -> Result | None:
-    """Return figures of groups; None where all requests are alike."""
-    groups = figures[f"by_{by}"]
+def breakdown(groups: Mapping[str, Figures], *, by: str, title: str) -> Result | None:
+    """Return figures of groups; None where there are none, since all requests are alike."""
     if not groups:
         return None
     keys = ("requests", "completed_requests", "latency_p50", "latency_p95", "slo_attainment_rate")
@@ -95,15 +99,14 @@ def breakdown(figures: Figures, *, by: str, title: str) -> Result | None:
     return Result(name=f"by_{by}", title=title, table=table, findings=(said,), draw=draw)
 
 
-def _slowest(groups: Figures) -> str:
+def _slowest(groups: Mapping[str, Figures]) -> str:
     return max(groups, key=lambda name: groups[name].get("latency_p95") or 0.0)
 
 
-def against_level(points: Sequence[Point], *, level: str, target: float, held: float | None) -> Result:
-    """Return attainment and latencies against rates or numbers in flight."""
+def against_level(points: Sequence[Point], *, level: str, target: float, findings: Sequence[str]) -> Result:
+    """Return attainment and latencies, with their 95 % intervals, against rates or numbers in flight."""
     ordered = sorted(points, key=lambda point: point.level)
     keys = (
-        "slo_attainment_rate",
         "throughput_qps",
         "latency_p50",
         "latency_p95",
@@ -111,35 +114,45 @@ def against_level(points: Sequence[Point], *, level: str, target: float, held: f
         "failed_requests",
         "send_lag_p99",
     )
-    table = pl.DataFrame(
-        {
-            level: [point.level for point in ordered],
-            **{key: [point.figures.get(key) for point in ordered] for key in keys},
-        },
-        schema_overrides=dict.fromkeys(keys, pl.Float64),
+    nothing = (None, None)
+    columns = {
+        level: [point.level for point in ordered],
+        "attainment": [point.attainment for point in ordered],
+        "attainment_low": [(point.bounds or nothing)[0] for point in ordered],
+        "attainment_high": [(point.bounds or nothing)[1] for point in ordered],
+        **{key: [point.figures.get(key) for point in ordered] for key in keys},
+    }
+    table = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Float64)).with_columns(
+        pl.Series("verdict", [point.verdict(target) for point in ordered], pl.String)
     )
-    has_attainment = table["slo_attainment_rate"].count() > 0
+    has_attainment = table["attainment"].count() > 0
 
     def draw(figure: Figure) -> None:
         if has_attainment:
             axes = panel(figure, place=(1, 2, 1), x=_AXES[level], y="met their deadlines")
-            axes.plot(table[level], table["slo_attainment_rate"], "o-", color=BLUE)
+            bounds = [point.bounds for point in ordered]
+            _line(axes, table[level], table["attainment"], bounds, color=BLUE)
             axes.axhline(target, color=VERMILLION, linewidth=1, linestyle=":")
             axes.set_ylim(0, 1.05)
             in_percent(axes.yaxis)
         axes = panel(figure, place=(1, 2, 2) if has_attainment else (1, 1, 1), x=_AXES[level], y="seconds")
         for key, colour in (("latency_p50", BLUE), ("latency_p95", ORANGE)):
-            axes.plot(table[level], table[key], "o-", color=colour, label=key.removeprefix("latency_"))
+            bounds = [point.figures["confidence"].get(key) for point in ordered]
+            _line(axes, table[level], table[key], bounds, color=colour, label=key.removeprefix("latency_"))
         axes.set_ylim(bottom=0)
         axes.legend()
 
-    if not has_attainment:
-        said = "No request had a deadline, so there is no attainment; give deadlines with --slo-ms or --slo."
-    elif held is None:
-        said = f"Not even the lowest level held an attainment of {target:.4g}."
-    else:
-        said = f"An attainment of {target:.4g} held up to {held:.4g} {_AXES[level]}."
-    return Result(name=level, title=f"Against {_AXES[level]}", table=table, findings=(said,), draw=draw)
+    return Result(name=level, title=f"Against {_AXES[level]}", table=table, findings=tuple(findings), draw=draw)
+
+
+def _line(
+    axes: Axes, x: pl.Series, y: pl.Series, bounds: Sequence[Sequence[float] | None], *, color: str, label: str = ""
+) -> None:
+    """Draw a line whose points have their intervals, where there are some."""
+    axes.plot(x, y, "o-", color=color, label=label)
+    for place, found in zip(x, bounds, strict=True):
+        if found is not None:
+            axes.vlines(place, found[0], found[1], colors=color, linewidth=1.2, alpha=0.7)
 
 
 _AXES = {"request_rate": "requests per second", "max_concurrency": "requests in flight"}

@@ -81,7 +81,18 @@ class Record(msgspec.Struct, kw_only=True, gc=False):
         return self.freed_s - self.due_s
 
     @property
+    def since_due_s(self) -> float:
+        """From when it should have been sent, whatever held it back."""
+        return self.done_s - self.due_s
+
+    @property
     def has_met(self) -> bool:
         """Whether it was served within its deadline; there must be one."""
         assert self.ask.deadline_s is not None
         return self.is_success and self.latency_s <= self.ask.deadline_s
+
+    @property
+    def has_met_since_due(self) -> bool:
+        """Whether it was served within its deadline from when it was due; there must be one."""
+        assert self.ask.deadline_s is not None
+        return self.is_success and self.since_due_s <= self.ask.deadline_s

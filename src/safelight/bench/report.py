@@ -7,6 +7,7 @@ from typing import Any
 from safelight.bench.figures import Figures
 from safelight.bench.pictured import breakdown, latency_distribution, timeline
 from safelight.bench.running import Run
+from safelight.bench.spoken import seconds
 from safelight.traces.analyses.figure_files import write_figure
 from safelight.traces.analyses.result import Result
 from safelight.traces.parquet import write_whole
@@ -18,24 +19,25 @@ KIND = "Benchmark report"
 
 TILES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "slo_attainment_rate": ("met their deadlines", lambda value: f"{100 * value:.4g} %"),
+    "slo_attainment_rate_since_due": ("met them since due", lambda value: f"{100 * value:.4g} %"),
     "throughput_qps": ("answers per second", lambda value: f"{value:.4g}"),
-    "latency_p50": ("latency p50", lambda value: f"{value:.4g} s"),
-    "latency_p95": ("latency p95", lambda value: f"{value:.4g} s"),
+    "latency_p50": ("latency p50", seconds),
+    "latency_p95": ("latency p95", seconds),
+    "latency_since_due_p95": ("since due p95", seconds),
     "failed_requests": ("failed", lambda value: f"{value:,}"),
     "scene_score_mean": ("scene score", lambda value: f"{100 * value:.4g} %"),
-    "send_lag_p99": ("send lag p99", lambda value: f"{1000 * value:.3g} ms"),
+    "send_lag_p99": ("send lag p99", seconds),
 }
 
 
-def results_of(run: Run, figures: Figures) -> Sequence[Result]:
-    """Return what a run shows."""
+def results_of(runs: Sequence[Run], figures: Figures) -> Sequence[Result]:
+    """Return what runs of one load show."""
+    by_run = {str(number): run for number, run in enumerate(figures["runs"], 1)}
     parts = (
-        latency_distribution(run),
-        timeline(run),
-        breakdown(figures, by="size", title="By size"),
-        breakdown(figures, by="adapters", title="By adapters"),
-        breakdown(figures, by="tenant", title="By tenant"),
-        breakdown(figures, by="service", title="By service"),
+        latency_distribution(runs),
+        timeline(runs),
+        breakdown(by_run if len(by_run) > 1 else {}, by="run", title="By run"),
+        *(breakdown(figures[f"by_{by}"], by=by, title=f"By {by}") for by in ("size", "adapters", "tenant", "service")),
     )
     return [part for part in parts if part is not None]
 
@@ -70,7 +72,7 @@ def write_page(
     page = Page(
         name=title,
         path=url,
-        summary=f"{figures['completed_requests']:,} answers within {figures['duration']:.4g} s from {url}.",
+        summary=f"{figures['completed_requests']:,} answers within {seconds(figures['duration'])} from {url}.",
         notes=[*notes, *failures],
         chapters=[chapter],
         kind=KIND,

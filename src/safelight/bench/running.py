@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from safelight.bench.asks import Ask
 from safelight.bench.endpoints.endpoint import Endpoint, Manner
 from safelight.bench.endpoints.videos import Videos
 from safelight.bench.line import Line, Server
-from safelight.bench.load import Load
+from safelight.bench.load import CANCELLED, Load
 from safelight.bench.pictures import Checker
 from safelight.bench.records import Record
 from safelight.bench.slo import ESTIMATORS, SCALE, Estimate
@@ -27,7 +28,10 @@ WATCH_S = 0.5
 SWITCH_S = 0.0005
 """Threads that look at pictures give way this soon to the one that sends."""
 
-Watch = Callable[[Load], None]
+Watch = Callable[[int, Load], None]
+"""Is told which turn it is, from 0, and shown how its load goes."""
+
+IsEnough = Callable[[Sequence["Run"]], bool]
 Say = Callable[[str], None]
 
 
@@ -101,11 +105,25 @@ class Run:
     @property
     def is_partial(self) -> bool:
         """Whether it was ended before its end."""
-        return self.unsent > 0 or any(record.failure == "cancelled" for record in self.records)
+        return self.unsent > 0 or len(self.ended) < len(self.records)
+
+    @cached_property
+    def ended(self) -> Sequence[Record]:
+        """Records of requests that were answered or failed."""
+        return [record for record in self.records if record.failure != CANCELLED]
+
+    @property
+    def has_hidden_waits(self) -> bool:
+        """Whether a limit may have held requests back that had times of their own, which no latency tells."""
+        return self.plan.limit is not None and any(record.due_s > 0 for record in self.records)
 
 
-def _nobody(_: object) -> None:
+def _nobody(*_: object) -> None:
     """Take no notice."""
+
+
+def _never(_: object) -> bool:
+    return False
 
 
 @dataclass(kw_only=True)
@@ -113,46 +131,74 @@ class Stop:
     """Ends what is running: warm-ups by a CancelledError, a load early, with what was measured until then."""
 
     task: asyncio.Task[Any] | None = None
+    was_called: bool = False
 
     def __call__(self) -> None:
-        """End it."""
+        """End it, and begin nothing more."""
+        self.was_called = True
         if self.task is not None:
             self.task.cancel()
 
 
 async def run(plan: Plan, *, stop: Stop | None = None, watch: Watch = _nobody, say: Say = _nobody) -> Run:
-    """Run a plan.
+    """Run a plan once, as `run_repeatedly` does."""
+    (done,) = await run_repeatedly(lambda _: plan, repeats=1, stop=stop, watch=watch, say=say)
+    return done
+
+
+async def run_repeatedly(
+    plan_of: Callable[[int], Plan],
+    *,
+    repeats: int,
+    stop: Stop | None = None,
+    watch: Watch = _nobody,
+    say: Say = _nobody,
+    is_enough: IsEnough = _never,
+) -> Sequence[Run]:
+    """Run plans of one load in turn, over the same connections and after the warm-ups of the first one.
 
     Args:
-        plan: what to do.
-        stop: to be called when it is to end early.
-        watch: is called now and then during the load.
+        plan_of: gives what to do in each turn, counted from 0.
+        repeats: how many turns there are.
+        stop: to be called when it is to end early; turns that had not begun give runs without records.
+        watch: is called now and then during a load.
         say: is told, in sentences, what a reader of the figures should know.
+        is_enough: given all runs until then, says whether the rest can be left out.
 
     Raises:
         ServerUnusable: if not one warm-up was served.
         BadLoad: if deadlines cannot be estimated.
     """
+    stop, runs, plan = stop or Stop(), list[Run](), plan_of(0)
     for note in plan.notes:
         say(note)
     async with Line(plan.server) as line:
-        stop = stop or Stop()
-        warming = asyncio.create_task(_warm_up(plan, line, say))
-        stop.task = warming
+        stop.task = warming = asyncio.create_task(_warm_up(plan, line, say))
         estimate = await warming
-        checker = _checker_for(plan)
-        load = Load(
-            asks=_with_deadlines(plan, estimate),
-            endpoint=plan.endpoint,
-            manner=plan.manner,
-            line=line,
-            limit=plan.limit,
-            retries=plan.retries,
-            checker=checker,
-        )
-        began_at = time.time()
+        while len(runs) < repeats and not (runs and is_enough(runs)):
+            turn = len(runs)
+            plan = plan_of(turn) if turn else plan
+            runs.append(await _run_once(plan, line, estimate, stop, partial(watch, turn), say))
+    return runs
+
+
+async def _run_once(  # noqa: PLR0917 - all that a run has
+    plan: Plan, line: Line, estimate: Estimate | None, stop: Stop, look: Callable[[Load], None], say: Say
+) -> Run:
+    checker = _checker_for(plan)
+    load = Load(
+        asks=_with_deadlines(plan, estimate),
+        endpoint=plan.endpoint,
+        manner=plan.manner,
+        line=line,
+        limit=plan.limit,
+        retries=plan.retries,
+        checker=checker,
+    )
+    began_at = time.time()
+    if not stop.was_called:
         with _on_time(), _checking(checker):
-            await _loaded(load, stop, watch)
+            await _loaded(load, stop, look)
     if checker and checker.trouble:
         say(f"not all pictures were saved: {checker.trouble}")
     return Run(
@@ -202,20 +248,20 @@ def _with_deadlines(plan: Plan, estimate: Estimate | None) -> Sequence[Ask]:
     ]
 
 
-async def _loaded(load: Load, stop: Stop, watch: Watch) -> None:
+async def _loaded(load: Load, stop: Stop, look: Callable[[Load], None]) -> None:
     task = asyncio.create_task(load.run())
     stop.task = task
-    watching = asyncio.create_task(_watched(load, watch))
+    watching = asyncio.create_task(_watched(load, look))
     with suppress(asyncio.CancelledError):
         await task
     watching.cancel()
-    watch(load)
+    look(load)
 
 
-async def _watched(load: Load, watch: Watch) -> None:
+async def _watched(load: Load, look: Callable[[Load], None]) -> None:
     while True:
         await asyncio.sleep(WATCH_S)
-        watch(load)
+        look(load)
 
 
 @contextmanager

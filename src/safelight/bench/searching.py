@@ -3,9 +3,11 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from safelight.bench.confidence import Bounds, sure_size
 from safelight.bench.figures import Figures
 
 MOST_DOUBLINGS = 20
+SINCE_DUE = "slo_attainment_rate_since_due"
 
 Measure = Callable[[float], Awaitable[Figures]]
 """Runs a load at a rate."""
@@ -13,20 +15,61 @@ Measure = Callable[[float], Awaitable[Figures]]
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A run at one rate, or at one number of requests in flight."""
+    """What was measured at one rate, or at one number of requests in flight."""
 
     level: float
     figures: Figures
 
     @property
     def attainment(self) -> float | None:
-        """Share of requests that met their deadlines; None without deadlines."""
-        return self.figures.get("slo_attainment_rate")
+        """Share of requests that met their deadlines, counted from when they were due; None without deadlines."""
+        return self.figures.get(self._name)
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """What holds the attainment with 95 % confidence; None without deadlines."""
+        bounds = self.figures.get("confidence", {}).get(self._name)
+        return None if bounds is None else (bounds[0], bounds[1])
+
+    @property
+    def size(self) -> float:
+        """How many independent requests would tell the attainment as well."""
+        return float(self.figures.get("effective_requests", {}).get(self._name, 0.0))
+
+    @property
+    def _name(self) -> str:
+        return SINCE_DUE if SINCE_DUE in self.figures else "slo_attainment_rate"
 
     @property
     def was_offered(self) -> bool:
         """Whether the client kept up, so that the rate is what it says."""
-        return (self.figures.get("send_lag_p99") or 0.0) <= max(0.05, 0.1 * (self.figures["latency_p50"] or 0.0))
+        lag_s, p50_s = self.figures.get("send_lag_p99") or 0.0, self.figures.get("latency_p50") or 0.0
+        return lag_s <= max(0.05, 0.1 * p50_s)
+
+    def holds(self, target: float) -> bool:
+        """Say whether it attains the target, by the best estimate."""
+        return self.was_offered and self.attainment is not None and self.attainment >= target
+
+    def surely_holds(self, target: float) -> bool:
+        """Say whether all of the interval attains the target."""
+        return self.was_offered and self.bounds is not None and self.bounds[0] >= target
+
+    def surely_misses(self, target: float) -> bool:
+        """Say whether none of the interval attains the target."""
+        return self.was_offered and self.bounds is not None and self.bounds[1] < target
+
+    def is_open(self, target: float) -> bool:
+        """Say whether more runs may make it sure."""
+        return self.was_offered and not self.surely_holds(target) and not self.surely_misses(target)
+
+    def verdict(self, target: float) -> str:
+        """Say how it stands to the target."""
+        if self.attainment is None:
+            return ""
+        if not self.was_offered:
+            return "not offered"
+        word = "held" if self.holds(target) else "missed"
+        return f"{word}, unsure" if self.is_open(target) else word
 
 
 @dataclass(kw_only=True)
@@ -62,16 +105,46 @@ class Search:
         return low, high
 
     async def _holds(self, rate: float, measure: Measure) -> bool:
-        point = Point(level=rate, figures=await measure(rate))
-        self.points.append(point)
-        return point.attainment is not None and point.attainment >= self.target and point.was_offered
+        self.points.append(Point(level=rate, figures=await measure(rate)))
+        return self.points[-1].holds(self.target)
 
 
-def knee(points: Sequence[Point], *, target: float) -> float | None:
-    """Return the highest level up to which every one attains the target; None if the lowest one does not."""
+@dataclass(frozen=True, kw_only=True)
+class Knee:
+    """Up to which level a target is attained; None where that was not seen.
+
+    Attributes:
+        held: by the best estimate: the highest level up to which every one attains it.
+        surely_held: the highest level below `surely_missed` that attains it for sure.
+        surely_missed: the lowest level that misses it for sure.
+    """
+
+    held: float | None
+    surely_held: float | None
+    surely_missed: float | None
+
+
+def knee(points: Sequence[Point], *, target: float) -> Knee:
+    """Return up to which level points attain a target."""
     held = None
-    for point in sorted(points, key=lambda point: point.level):
-        if point.attainment is None or point.attainment < target:
+    ordered = sorted(points, key=lambda point: point.level)
+    for point in ordered:
+        if not point.holds(target):
             break
         held = point.level
-    return held
+    missed = next((point.level for point in ordered if point.surely_misses(target)), None)
+    sure = [p.level for p in ordered if p.surely_holds(target) and (missed is None or p.level < missed)]
+    return Knee(held=held, surely_held=max(sure, default=None), surely_missed=missed)
+
+
+def lack_of(points: Sequence[Point], *, target: float) -> str:
+    """Return in a sentence how many requests a target takes to be held for sure; "" where there were enough."""
+    if not 0 < target < 1:
+        return "" if target == 0 else "No number of requests makes an attainment of 1 sure."
+    needed, most = sure_size(target), max((point.size for point in points), default=0.0)
+    if most >= needed:
+        return ""
+    return (
+        f"To hold {target:g} for sure takes {needed:,} independent requests at one level without a miss; there were "
+        f"no more than {most:,.0f}. Ask for more with --num-prompts or --repeats."
+    )

@@ -91,21 +91,25 @@ def _told_as_misuse() -> Iterator[None]:
 
 def _measure(course: "Course", outputs: "Outputs", requirements: "Sequence[Requirement]", *, as_json: bool) -> int:
     from safelight.bench.figures import figures_of
-    from safelight.bench.running import run
+    from safelight.bench.running import run_repeatedly
     from safelight.cli.bench_showing import print_figures, say, shown_progress, warnings_about
 
-    plan = course.timed()
-    with shown_progress(is_off=course.flags.disable_tqdm, title=course.flags.dataset) as watch:
-        done = interruptible(lambda stop: run(plan, stop=stop, watch=watch, say=say))
-    figures = course.facts | figures_of(done)
-    outputs.write(figures, done, course=course, say=say)
+    repeats = course.flags.repeats
+    with shown_progress(is_off=course.flags.disable_tqdm, title=course.flags.dataset, repeats=repeats) as watch:
+        runs = interruptible(
+            lambda stop: run_repeatedly(
+                lambda turn: course.timed(turn=turn), repeats=repeats, stop=stop, watch=watch, say=say
+            )
+        )
+    figures = course.facts | figures_of(*runs)
+    outputs.write(figures, runs, course=course, say=say)
     if as_json:
         print(json.dumps(figures))
     else:
         print_figures(figures, title=f"{course.plan.endpoint.name} at {course.plan.server.url}")
     for sentence in warnings_about(figures):
         say(sentence)
-    if done.is_partial:
+    if figures["partial"]:
         return INTERRUPTED
     unmet = [each for each in requirements if not each.holds(figures)]
     for each in unmet:
@@ -245,7 +249,7 @@ def compare_runs(
     as_json: AsJson = False,
 ) -> None:
     """Tell whether B is faster than A, and how sure that is."""
-    from safelight.cli.bench_searching import print_comparison
+    from safelight.cli.bench_comparing import print_comparison
 
     print_comparison(a, b, as_json=as_json)
 

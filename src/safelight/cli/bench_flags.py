@@ -136,6 +136,15 @@ class LoadFlags:
     max_concurrency: Annotated[
         int | None, _flag(_TIMES, min=1, metavar="N", help="Requests in flight at most: a closed loop.")
     ] = None
+    repeats: Annotated[
+        int,
+        _flag(
+            _TIMES,
+            min=1,
+            metavar="N",
+            help="Run the load so often, with new arrivals each time; capacity stops once a rate is sure.",
+        ),
+    ] = 1
     warmup_requests: Annotated[
         int, _flag(_TIMES, min=0, metavar="N", help="Of each distinct shape, before the clock starts.")
     ] = 1

@@ -47,6 +47,11 @@ class Course:
         return self.flags.arrivals or (TRACE if self.flags.request_rate is None and self.asked.has_times else "poisson")
 
     @property
+    def arrivals_at_rates(self) -> str:
+        """How requests arrive where the rate is set, whatever times a trace has."""
+        return self.flags.arrivals or "poisson"
+
+    @property
     def rate(self) -> float:
         """Requests per second."""
         return math.inf if self.flags.request_rate is None else self.flags.request_rate
@@ -66,22 +71,33 @@ class Course:
             "request_rate": None if self.arrivals == TRACE or math.isinf(self.rate) else self.rate,
             "arrivals": self.arrivals if self.arrivals == TRACE or math.isfinite(self.rate) else AT_ONCE,
             "max_concurrency": flags.max_concurrency,
+            "repeats": flags.repeats,
             "load_seed": flags.seed or 0,
             "checked": flags.check,
             "bench_version": __version__,
         }
 
     def timed(self, *, rate: float | None = None, limit: int | None = None, turn: int = 0) -> Plan:
-        """Return the plan with times, at another rate or limit if one is given; each turn draws anew."""
-        asks = self._at_their_times(self.rate if rate is None else rate, turn)
+        """Return the plan with times, at another rate or limit if one is given.
+
+        Each turn draws its own; prompts, seeds and shapes stay, and with repeats every request has an id of its own.
+        """
+        asks = self._at_their_times(turn) if rate is None else self._at_rate(rate, turn)
+        if self.flags.repeats > 1:
+            asks = [msgspec.structs.replace(ask, request_id=f"run{turn + 1}-{ask.request_id}") for ask in asks]
         return replace(self.plan, asks=asks, limit=self.plan.limit if limit is None else limit)
 
-    def _at_their_times(self, rate: float, turn: int) -> Sequence[Ask]:
-        if self.arrivals == TRACE:
-            if not self.asked.has_times:
-                raise Misuse("--arrivals trace needs a trace whose requests all have a time; set --request-rate.")
-            return faster(self.asked.asks, self.flags.speed)
-        process = process_named(self.arrivals, burstiness_cv=self.flags.burstiness)
+    def _at_their_times(self, turn: int) -> Sequence[Ask]:
+        if self.arrivals != TRACE:
+            return self._at_rate(self.rate, turn)
+        if not self.asked.has_times:
+            raise Misuse("--arrivals trace needs a trace whose requests all have a time; set --request-rate.")
+        return faster(self.asked.asks, self.flags.speed)
+
+    def _at_rate(self, rate: float, turn: int) -> Sequence[Ask]:
+        if self.arrivals_at_rates == TRACE:
+            raise Misuse("--arrivals trace has times of its own, and no rate can be set; leave it out.")
+        process = process_named(self.arrivals_at_rates, burstiness_cv=self.flags.burstiness)
         return at_rate(self.asked.asks, process, rate, rng=np.random.default_rng([self.flags.seed or 0, 1, turn]))
 
 

@@ -12,13 +12,14 @@ from rich.table import Table
 
 from safelight.bench.load import Load
 from safelight.bench.running import Watch
-from safelight.cli.bench_plan import AT_ONCE
+from safelight.bench.spoken import seconds
 from safelight.cli.telling import notes
 
 LATELY = 500
 """The last so many requests tell how it goes."""
 
 LAG_WORTH_TELLING_S = 0.01
+MOST_COLUMNS = 200
 
 
 def say(sentence: str) -> None:
@@ -27,7 +28,7 @@ def say(sentence: str) -> None:
 
 
 @contextmanager
-def shown_progress(*, is_off: bool, title: str) -> Iterator[Watch]:
+def shown_progress(*, is_off: bool, title: str, repeats: int) -> Iterator[Watch]:
     """Show how a load goes, where somebody sees it; yields what is to be told now and then."""
     with Progress(
         TextColumn("{task.description}"),
@@ -42,9 +43,11 @@ def shown_progress(*, is_off: bool, title: str) -> Iterator[Watch]:
     ) as bar:
         task = bar.add_task(title, total=None, words="")
 
-        def watch(load: Load) -> None:
+        def watch(turn: int, load: Load) -> None:
             if not bar.disable:
-                bar.update(task, total=len(load.asks), completed=len(load.records), words=_words(load), refresh=True)
+                name = title if repeats == 1 else f"{title}, run {turn + 1} of {repeats}"
+                done, words = len(load.records), _words(load)
+                bar.update(task, description=name, total=len(load.asks), completed=done, words=words, refresh=True)
 
         yield watch
 
@@ -55,7 +58,7 @@ def _words(load: Load) -> str:
     bound = [record for record in lately if record.ask.deadline_s is not None]
     words = [f"{len(load.records) / max(load.now_s, 1e-9):.3g}/s", f"{load.in_flight} in flight"]
     if good:
-        words.append(f"p95 {float(np.quantile(good, 0.95)):.3g} s")
+        words.append(f"p95 {seconds(float(np.quantile(good, 0.95)))}")
     if bound:
         words.append(f"attainment {sum(record.has_met for record in bound) / len(bound):.1%}")
     if failed := sum(not record.is_success for record in lately):
@@ -70,12 +73,16 @@ _ROWS = (
     ("throughput_qps", "throughput", "/s"),
     ("goodput_qps", "goodput", "/s"),
     ("slo_attainment_rate", "SLO attainment", "%"),
+    ("slo_attainment_rate_since_due", "SLO attainment since due", "%"),
     ("latency_mean", "latency mean", "s"),
     ("latency_p50", "latency p50", "s"),
     ("latency_p90", "latency p90", "s"),
     ("latency_p95", "latency p95", "s"),
     ("latency_p99", "latency p99", "s"),
     ("latency_max", "latency max", "s"),
+    ("latency_since_due_p50", "latency since due p50", "s"),
+    ("latency_since_due_p95", "latency since due p95", "s"),
+    ("latency_since_due_p99", "latency since due p99", "s"),
     ("queue_p50", "queue p50, as the server tells", "s"),
     ("compute_p50", "compute p50, as the server tells", "s"),
     ("transfer_p50", "all else p50", "s"),
@@ -86,6 +93,10 @@ _ROWS = (
     ("peak_memory_mb_max", "peak memory", " MB"),
     ("scene_score_mean", "scene score", "%"),
     ("scene_all_facts_share", "pictures with all facts right", "%"),
+)
+_OF_A_RUN = (
+    *("completed_requests", "failed_requests", "throughput_qps", "slo_attainment_rate"),
+    *("latency_p50", "latency_p95", "latency_p99"),
 )
 
 
@@ -102,40 +113,69 @@ def print_figures(figures: dict[str, Any], *, title: str) -> None:
             table.add_row(words, _told(figures[name], unit), sure)
     console = Console(highlight=False)
     console.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
-    console.print(table)
+    print_table(table)
+    if len(figures["runs"]) > 1:
+        print_table(_runs(figures["runs"]))
     for kind, facts in figures["failures"].items():
         console.print(f"[red]{facts['count']:,} {escape(kind)}[/red]: {escape(facts['meaning'])}", soft_wrap=True)
         for sample in facts["samples"]:
             console.print(f"    {escape(sample)}", soft_wrap=True, style="dim")
 
 
+def print_table(table: Table) -> None:
+    """Print a table as wide as it is, so that nothing in it is cut."""
+    console = Console(highlight=False)
+    wanted = console.measure(table, options=console.options.update(max_width=MOST_COLUMNS)).maximum
+    Console(highlight=False, width=max(console.width, wanted)).print(table)
+
+
+def _runs(runs: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    shown = [row for row in _ROWS if row[0] in _OF_A_RUN and any(run.get(row[0]) is not None for run in runs)]
+    for words in ("run", *(words for _, words, _ in shown)):
+        table.add_column(words, justify="right")
+    for number, run in enumerate(runs, 1):
+        told = ("" if run.get(name) is None else _told(run[name], unit) for name, _, unit in shown)
+        table.add_row(f"{number}", *told)
+    return table
+
+
 def _told(value: float, unit: str) -> str:
+    if unit == "s":
+        return seconds(value)
     if isinstance(value, int):
         return f"{value:,}{unit}"
-    return f"{100 * value:.4g} %" if unit == "%" else f"{value:.4g}{unit if unit[:1] in {'/', ' '} else ' ' + unit}"
+    return f"{100 * value:.4g} %" if unit == "%" else f"{value:.4g}{unit}"
 
 
 def warnings_about(figures: dict[str, Any]) -> Sequence[str]:
     """Return what a reader of the figures must know, in sentences."""
     found = []
     if figures["partial"]:
+        run = "This run" if figures["repeats"] == 1 else f"Run {len(figures['runs'])} of {figures['repeats']}"
         found.append(
-            f"This run was ended early: {figures['unsent_requests']:,} requests were not sent, "
-            f"{figures['cancelled_requests']:,} not waited for. Its figures are partial."
+            f"{run} was ended early: {figures['unsent_requests']:,} requests were not sent, "
+            f"{figures['cancelled_requests']:,} not waited for. All figures are partial."
         )
     if (lag_s := figures.get("send_lag_p99") or 0.0) > LAG_WORTH_TELLING_S:
         found.append(
-            f"The client itself was late: 1 % of requests were sent {lag_s:.3g} s or more after their time, the last "
-            f"by {figures['send_lag_max']:.3g} s. Latencies have that in them; ask for a lower rate."
+            f"The client itself was late: 1 % of requests were sent {seconds(lag_s)} or more after their time, the "
+            f"last by {seconds(figures['send_lag_max'])}. Latencies have that in them; ask for a lower rate."
         )
     wait_s = figures.get("semaphore_wait_max") or 0.0
-    if figures["arrivals"] != AT_ONCE and wait_s > LAG_WORTH_TELLING_S:
+    if (hidden := _since_due(figures)) and wait_s > LAG_WORTH_TELLING_S:
         found.append(
-            f"--max-concurrency held requests back, by up to {wait_s:.3g} s, which is not in their latencies; "
-            "users without such a limit would have waited."
+            f"--max-concurrency held requests back, by up to {seconds(wait_s)}, which is not in their latencies; "
+            f"counted from when they were due, {' and '.join(hidden)}."
         )
     if figures["unchecked_pictures"]:
         found.append(f"{figures['unchecked_pictures']:,} pictures were not looked at, since too many were waiting.")
     if still := figures.get("still_videos"):
         found.append(f"{still:,} videos do not move: all frames of each are alike.")
     return found
+
+
+def _since_due(figures: dict[str, Any]) -> Sequence[str]:
+    """Return what --max-concurrency hides, where it does."""
+    words = {"latency_since_due_p95": seconds, "slo_attainment_rate_since_due": "{:.4g}".format}
+    return [f"{name} is {tell(figures[name])}" for name, tell in words.items() if name in figures]

@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -46,20 +46,22 @@ class Outputs:
             raise Misuse(str(error)) from None
         return cls(figures=figures, log=log, log_format=log_format, report=report, folder=folder)
 
-    def write(self, figures: dict[str, Any], run: Run, *, course: Course, say: Callable[[str], None]) -> None:
+    def write(
+        self, figures: dict[str, Any], runs: Sequence[Run], *, course: Course, say: Callable[[str], None]
+    ) -> None:
         """Write the files; raises CannotWrite."""
         if self.figures is not None:
             write_json(figures, self.figures)
         if self.log is not None:
-            for note in write_log(run, self.log, task=course.task, to_format=self.log_format):
+            for note in write_log(runs, self.log, task=course.task, to_format=self.log_format):
                 say(note)
         if self.report is not None or self.folder is not None:
-            self._show(figures, run, course)
+            self._show(figures, runs, course)
 
-    def _show(self, figures: dict[str, Any], run: Run, course: Course) -> None:
+    def _show(self, figures: dict[str, Any], runs: Sequence[Run], course: Course) -> None:
         from safelight.bench.report import results_of, write_figures, write_page
 
-        results = results_of(run, figures)
+        results = results_of(runs, figures)
         if self.report is not None:
             write_page(
                 self.report,
