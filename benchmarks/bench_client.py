@@ -67,7 +67,7 @@ def asks_of(count: int, rate: float):
     """Return requests that arrive by a Poisson process."""
     shape = Shape(64, 64, None, 4)
     asks = [Ask(request_id=str(number), prompt=f"prompt {number}", shape=shape) for number in range(count)]
-    process = process_named("poisson", burstiness_cv=1.0)
+    process = process_named("poisson")
     return at_rate(asks, process, rate, rng=np.random.default_rng(0))
 
 

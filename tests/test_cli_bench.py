@@ -202,6 +202,10 @@ def test_scene_scores_stand_beside_latencies(null_url, capsys):
         (["--request-rate", "nan", "--dataset", "random"], "rate"),
         (["--arrivals", "trace", "--dataset", "random"], "--request-rate"),
         (["--arrivals", "gama", "--dataset", "random"], "gamma"),
+        (["--burstiness", "0", "--request-rate", "1", "--dataset", "random"], "positive"),
+        (["--burstiness", "0.5", "--dataset", "random"], "--request-rate"),
+        (["--burstiness", "0.5", "--arrivals", "constant", "--dataset", "random"], "gamma"),
+        (["--slo", "--dataset", "random"], "--width and --height"),
         (["--slo", "--warmup-requests", "0", "--dataset", "random"], "--warmup-requests"),
         (["--slo-estimator", "best", "--dataset", "random"], "omni"),
         (["--output-file", "no/such/folder/o.json"], "no folder"),
@@ -246,6 +250,17 @@ def test_a_published_trace_is_fetched_and_known_by_its_sha256(null_url, trace, t
         assert words in each.err
         assert sha256 in each.err
         assert json.loads(each.out)["dataset_sha256"] == sha256
+
+
+def test_an_address_may_end_as_openais_clients_have_it(null_url):
+    assert bench(f"{null_url}/v1", "--dataset", "random", "--num-prompts", "2") == 0
+
+
+def test_burstiness_alone_makes_arrivals_gamma(null_url, tmp_path):
+    output = tmp_path / "o.json"
+    words = ["--num-prompts", "3", "--request-rate", "100", "--burstiness", "0.5", "--output-file", output]
+    assert bench(null_url, "--dataset", "random", *words) == 0
+    assert json.loads(output.read_text())["arrivals"] == "gamma"
 
 
 def test_a_server_that_is_down_is_told_at_once(capsys):
@@ -296,9 +311,13 @@ def test_every_repeat_asks_for_the_same_prompts(null_url, tmp_path):
     assert prompts[:3] == prompts[3:]
 
 
-def test_a_full_disk_is_told(null_url, capsys):
-    assert bench(null_url, "--dataset", "random", "--num-prompts", "2", "--output-file", "/dev/full") == 1
-    assert "No space left" in capsys.readouterr().err
+def test_a_full_disk_is_told_and_costs_no_other_result(null_url, tmp_path, capsys):
+    words = ["--dataset", "random", "--num-prompts", "2", "--output-file", "/dev/full"]
+    assert bench(null_url, *words, "--log", tmp_path / "log.jsonl") == 1
+    said = capsys.readouterr()
+    assert "No space left" in said.err
+    assert "completed" in said.out
+    assert (tmp_path / "log.jsonl").read_text().count("finished") == 2
 
 
 def test_a_sweep_gives_attainment_against_rate(null_url, tmp_path, capsys):

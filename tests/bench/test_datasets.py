@@ -153,7 +153,7 @@ def test_an_unknown_dataset_is_told_with_the_nearest():
 @pytest.mark.parametrize("name", [name for name in ARRIVALS if name != "trace"])
 def test_arrivals_have_their_rate_begin_at_once_and_depend_on_the_seed_alone(name):
     asks = read("random", wanted(count=4000)).asks
-    process = process_named(name, burstiness_cv=2.0)
+    process = process_named(name)
     first, again = (at_rate(asks, process, 10.0, rng=np.random.default_rng(5)) for _ in "ab")
     assert first == again
     assert first[0].due_s == 0.0
@@ -161,7 +161,7 @@ def test_arrivals_have_their_rate_begin_at_once_and_depend_on_the_seed_alone(nam
 
 
 def test_an_infinite_rate_sends_all_at_once():
-    asks = at_rate(read("random", wanted()).asks, process_named("poisson", burstiness_cv=1.0), np.inf, rng=None)
+    asks = at_rate(read("random", wanted()).asks, process_named("poisson"), np.inf, rng=None)
     assert {ask.due_s for ask in asks} == {0.0}
 
 

@@ -14,17 +14,26 @@ from safelight.traces.arrivals.renewal import Constant, Gamma, Poisson
 
 TRACE = "trace"
 ARRIVALS = ("constant", "poisson", "gamma", "bursty", TRACE)
+BURSTINESS = 0.25
+"""Of gamma arrivals where none is told: twice the variation of Poisson's."""
 
 
-def process_named(name: str, *, burstiness_cv: float) -> ArrivalProcess:
-    """Return an arrival process; raises BadLoad, BadArrivals."""
+def process_named(name: str, *, burstiness: float = BURSTINESS) -> ArrivalProcess:
+    """Return an arrival process; raises BadLoad, BadArrivals.
+
+    Args:
+        name: one of `ARRIVALS`, but for the trace's own.
+        burstiness: shape of gamma arrivals, as in `vllm bench serve`: 1 is Poisson, less comes in bursts.
+    """
     match name:
         case "constant":
             return Constant()
         case "poisson":
             return Poisson()
         case "gamma":
-            return Gamma(cv=burstiness_cv)
+            if not 0 < burstiness < np.inf:
+                raise BadLoad(f"--burstiness is {burstiness}; it must be positive: 1 is poisson, less comes in bursts.")
+            return Gamma(cv=burstiness**-0.5)
         case "bursty":
             return Bursty()
     raise BadLoad(f"No arrival process is {shorten(name)}; {nearest(name, ARRIVALS)}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from safelight.cli.bench_flags import LoadFlags, with_load_flags
-from safelight.cli.errors import FAILURE, Misuse
+from safelight.cli.errors import FAILURE, INTERRUPTED, Misuse
 from safelight.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 UNMET = 3
 """Exit status of a run that does not fulfil a condition."""
-
-INTERRUPTED = 130
 
 Given = TypeVar("Given")
 
@@ -102,13 +100,14 @@ def _measure(course: "Course", outputs: "Outputs", requirements: "Sequence[Requi
             )
         )
     figures = course.facts | figures_of(*runs)
-    outputs.write(figures, runs, course=course, say=say)
     if as_json:
         print(json.dumps(figures))
     else:
         print_figures(figures, title=f"{course.plan.endpoint.name} at {course.plan.server.url}")
     for sentence in warnings_about(figures):
         say(sentence)
+    if not outputs.write(figures, runs, course=course, say=say):
+        return FAILURE
     if figures["partial"]:
         return INTERRUPTED
     unmet = [each for each in requirements if not each.holds(figures)]
@@ -187,7 +186,7 @@ def sweep(
 ) -> int:
     """Run the same load at several rates, or with several requests in flight."""
     from safelight.cli.bench_plan import course_of
-    from safelight.cli.bench_searching import numbers_of, print_series, swept, write_series
+    from safelight.cli.bench_searching import numbers_of, show_series, swept
     from safelight.cli.bench_showing import say
     from safelight.cli.bench_writing import check_folder
 
@@ -199,10 +198,7 @@ def sweep(
     with _told_as_misuse():
         course = course_of(flags, say=say)
         series = interruptible(lambda stop: swept(course, levels, level=level, target=attainment, stop=stop))
-    if output is not None:
-        write_series(series, output, course=course)
-    print_series(series)
-    return INTERRUPTED if series.is_partial else 0
+    return show_series(series, output, course=course)
 
 
 @bench.command(
@@ -223,7 +219,7 @@ def capacity(
     """Search the highest rate at which enough requests meet their deadlines."""
     from safelight.bench.searching import Search
     from safelight.cli.bench_plan import course_of
-    from safelight.cli.bench_searching import numbers_of, print_series, searched, write_series
+    from safelight.cli.bench_searching import numbers_of, searched, show_series
     from safelight.cli.bench_showing import say
     from safelight.cli.bench_writing import check_folder
 
@@ -235,10 +231,7 @@ def capacity(
             raise Misuse("Some requests have no deadline to meet; give one with --slo-ms, or estimate it with --slo.")
         search = Search(target=attainment, start=start_rate, precision=precision)
         series = interruptible(lambda stop: searched(course, search, stop=stop))
-    if output is not None:
-        write_series(series, output, course=course)
-    print_series(series)
-    return INTERRUPTED if series.is_partial else 0
+    return show_series(series, output, course=course)
 
 
 @bench.command("compare", epilog="Example:\n\nsafelight bench compare before.json after.json")

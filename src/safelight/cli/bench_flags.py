@@ -126,12 +126,17 @@ class LoadFlags:
             _TIMES,
             metavar="NAME",
             help="constant, poisson, gamma, bursty or trace; by default a trace's "
-            "own times unless there is a rate, else poisson.",
+            "own times unless there is a rate, else poisson, or gamma with --burstiness.",
         ),
     ] = None
     burstiness: Annotated[
-        float, _flag(_TIMES, metavar="CV", help="Coefficient of variation of gamma arrivals; 1 is poisson.")
-    ] = 2.0
+        float | None,
+        _flag(
+            _TIMES,
+            metavar="X",
+            help="Shape of gamma arrivals, as in vllm bench serve: 1 is poisson, less comes in bursts.",
+        ),
+    ] = None
     speed: Annotated[float, _flag(_TIMES, metavar="X", help="A trace's times pass so fast.")] = 1.0
     max_concurrency: Annotated[
         int | None, _flag(_TIMES, min=1, metavar="N", help="Requests in flight at most: a closed loop.")

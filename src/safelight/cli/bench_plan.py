@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from safelight.bench.endpoints.fitting import check_fit
 from safelight.bench.endpoints.videos import Videos
 from safelight.bench.line import Server
 from safelight.bench.running import Plan
-from safelight.bench.slo import ESTIMATORS
-from safelight.bench.timing import TRACE, at_rate, faster, process_named
+from safelight.bench.slo import ESTIMATORS, step_tiles
+from safelight.bench.timing import BURSTINESS, TRACE, at_rate, faster, process_named
 from safelight.bench.videos import Decode
 from safelight.cli.bench_flags import LoadFlags
 from safelight.cli.bench_manner import manner_of
@@ -44,12 +44,13 @@ class Course:
     @property
     def arrivals(self) -> str:
         """How requests arrive."""
-        return self.flags.arrivals or (TRACE if self.flags.request_rate is None and self.asked.has_times else "poisson")
+        has_own = self.flags.request_rate is None and self.asked.has_times
+        return self.flags.arrivals or (TRACE if has_own else self.arrivals_at_rates)
 
     @property
     def arrivals_at_rates(self) -> str:
         """How requests arrive where the rate is set, whatever times a trace has."""
-        return self.flags.arrivals or "poisson"
+        return self.flags.arrivals or ("poisson" if self.flags.burstiness is None else "gamma")
 
     @property
     def rate(self) -> float:
@@ -88,6 +89,8 @@ class Course:
         return replace(self.plan, asks=asks, limit=self.plan.limit if limit is None else limit)
 
     def _at_their_times(self, turn: int) -> Sequence[Ask]:
+        if self.flags.burstiness is not None and math.isinf(self.rate):
+            raise Misuse("--burstiness is of arrivals at a rate; set it with --request-rate.")
         if self.arrivals != TRACE:
             return self._at_rate(self.rate, turn)
         if not self.asked.has_times:
@@ -97,7 +100,8 @@ class Course:
     def _at_rate(self, rate: float, turn: int) -> Sequence[Ask]:
         if self.arrivals_at_rates == TRACE:
             raise Misuse("--arrivals trace has times of its own, and no rate can be set; leave it out.")
-        process = process_named(self.arrivals_at_rates, burstiness_cv=self.flags.burstiness)
+        burstiness = BURSTINESS if self.flags.burstiness is None else self.flags.burstiness
+        process = process_named(self.arrivals_at_rates, burstiness=burstiness)
         return at_rate(self.asked.asks, process, rate, rng=np.random.default_rng([self.flags.seed or 0, 1, turn]))
 
 
@@ -112,14 +116,16 @@ def course_of(flags: LoadFlags, *, say: Say) -> Course:
     server, endpoint = _server(flags), endpoint_for(task, flags.endpoint or _of_backend(flags.backend))
     extra = _extra(flags.extra_body)
     _check_judgement(flags)
+    if flags.burstiness is not None and flags.arrivals not in {None, "gamma"}:
+        raise Misuse(f"--burstiness is of gamma arrivals, and not of --arrivals {flags.arrivals}; leave one out.")
     asked = read(flags.dataset, _wanted(flags, task))
     manner = manner_of(flags, extra, task=task, asks=asked.asks)
     for note in (*asked.notes, *check_fit(asked.asks, manner, endpoint)):
         say(note)
     if flags.slo_ms is not None:
         asked = replace(asked, asks=_bound(asked.asks, flags.slo_ms / 1000))
-    if flags.slo and not flags.warmup_requests and any(ask.deadline_s is None for ask in asked.asks):
-        raise Misuse("--slo estimates deadlines from warm-ups; allow some with --warmup-requests.")
+    if flags.slo:
+        _check_estimable(flags, {ask.shape for ask in asked.asks if ask.deadline_s is None})
     plan = Plan(
         server=server,
         endpoint=endpoint,
@@ -162,6 +168,14 @@ def _check_judgement(flags: LoadFlags) -> None:
     if flags.slo_estimator not in ESTIMATORS:
         known = [*ESTIMATORS]
         raise Misuse(f"--slo-estimator is {shorten(flags.slo_estimator)}; {nearest(flags.slo_estimator, known)}")
+
+
+def _check_estimable(flags: LoadFlags, shapes: Collection[Shape]) -> None:
+    """Raise Misuse or BadLoad where no deadlines can be estimated."""
+    if shapes and not flags.warmup_requests:
+        raise Misuse("--slo estimates deadlines from warm-ups; allow some with --warmup-requests.")
+    for shape in shapes:
+        step_tiles(shape)
 
 
 def _bound(asks: Sequence[Ask], deadline_s: float) -> Sequence[Ask]:
@@ -208,13 +222,18 @@ def _server(flags: LoadFlags) -> Server:
     if flags.api_key:
         headers.setdefault("Authorization", f"Bearer {flags.api_key}")
     return Server(
-        url=flags.base_url or f"http://{flags.host}:{flags.port}",
+        url=_without_version(flags.base_url or f"http://{flags.host}:{flags.port}"),
         headers=headers,
         timeout_s=flags.timeout,
         connect_timeout_s=flags.connect_timeout,
         connections=flags.connections,
         is_trusted=flags.insecure,
     )
+
+
+def _without_version(url: str) -> str:
+    """Return an address without the `/v1` that OpenAI's clients want at its end; endpoints have their own."""
+    return url.rstrip("/").removesuffix("/v1")
 
 
 def _header(word: str) -> tuple[str, str]:

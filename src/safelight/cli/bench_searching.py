@@ -21,7 +21,7 @@ from safelight.bench.spoken import seconds
 from safelight.cli.bench_plan import Course
 from safelight.cli.bench_showing import print_table, say, shown_progress, warnings_about
 from safelight.cli.bench_writing import command_line, write_json
-from safelight.cli.errors import Misuse
+from safelight.cli.errors import INTERRUPTED, Misuse
 from safelight.core.errors import shorten
 from safelight.traces.analyses.figure_files import write_figure
 
@@ -177,7 +177,15 @@ def _share(point: Point) -> str:
     return "" if point.attainment is None else f"{point.attainment:.4f}{bounds}"
 
 
-def write_series(series: Series, path: Path, *, course: Course) -> None:
+def show_series(series: Series, path: Path | None, *, course: Course) -> int:
+    """Print a series, then write it if there is a file for it, and return the exit status; raises CannotWrite."""
+    _print(series)
+    if path is not None:
+        _write(series, path, course=course)
+    return INTERRUPTED if series.is_partial else 0
+
+
+def _write(series: Series, path: Path, *, course: Course) -> None:
     """Write a series as JSON or a figure where the file's name ends so, else as a page; raises CannotWrite."""
     if path.suffix == ".json":
         write_json(course.facts | series.facts, path)
@@ -200,7 +208,7 @@ def write_series(series: Series, path: Path, *, course: Course) -> None:
     )
 
 
-def print_series(series: Series) -> None:
+def _print(series: Series) -> None:
     """Print a line for each level, and up to which one the target holds."""
     table = Table(box=None, pad_edge=False)
     for name in (series.level.replace("_", " "), "attainment", "runs", "throughput", "p50", "p95", "p99", "failed"):

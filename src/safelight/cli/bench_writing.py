@@ -3,19 +3,21 @@
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from safelight.bench.asks import Task
 from safelight.bench.log import write_log
 from safelight.bench.running import Run
 from safelight.cli.bench_plan import Course
 from safelight.cli.bench_showing import warnings_about
 from safelight.cli.errors import Misuse
 from safelight.core.errors import shorten
-from safelight.traces.errors import UnknownFormat
+from safelight.traces.errors import CannotWrite, UnknownFormat
 from safelight.traces.parquet import write_whole
 from safelight.traces.writing import format_of
 
@@ -48,22 +50,32 @@ class Outputs:
 
     def write(
         self, figures: dict[str, Any], runs: Sequence[Run], *, course: Course, say: Callable[[str], None]
-    ) -> None:
-        """Write the files; raises CannotWrite."""
-        if self.figures is not None:
-            write_json(figures, self.figures)
-        if self.log is not None:
-            for note in write_log(runs, self.log, task=course.task, to_format=self.log_format):
-                say(note)
-        if self.report is not None or self.folder is not None:
-            self._show(figures, runs, course)
+    ) -> bool:
+        """Write the files, each of them whatever becomes of the others; return whether all could be."""
+        is_whole = True
+        for work in self._works(figures, runs, course, say):
+            try:
+                work()
+            except CannotWrite as error:
+                say(f"error: {error}")
+                is_whole = False
+        return is_whole
 
-    def _show(self, figures: dict[str, Any], runs: Sequence[Run], course: Course) -> None:
+    def _works(
+        self, figures: dict[str, Any], runs: Sequence[Run], course: Course, say: Callable[[str], None]
+    ) -> Iterator[Callable[[], object]]:
+        if self.figures is not None:
+            yield partial(write_json, figures, self.figures)
+        if self.log is not None:
+            yield partial(self._log, self.log, runs, course.task, say)
+        if self.report is None and self.folder is None:
+            return
         from safelight.bench.report import results_of, write_figures, write_page
 
         results = results_of(runs, figures)
         if self.report is not None:
-            write_page(
+            yield partial(
+                write_page,
                 self.report,
                 results,
                 figures=figures,
@@ -73,7 +85,11 @@ class Outputs:
                 command=command_line(),
             )
         if self.folder is not None:
-            write_figures(self.folder, results)
+            yield partial(write_figures, self.folder, results)
+
+    def _log(self, path: Path, runs: Sequence[Run], task: Task, say: Callable[[str], None]) -> None:
+        for note in write_log(runs, path, task=task, to_format=self.log_format):
+            say(note)
 
 
 def check_folder(path: Path | None) -> None:

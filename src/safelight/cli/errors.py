@@ -15,6 +15,7 @@ from safelight.once.server import Refused
 
 FAILURE = 1
 MISUSE = 2
+INTERRUPTED = 130
 
 
 class Misuse(SafelightError):

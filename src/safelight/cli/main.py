@@ -10,15 +10,13 @@ from typer.exceptions import TyperException
 from safelight import __version__
 from safelight.cli.adapters import adapters
 from safelight.cli.bench import bench
-from safelight.cli.errors import status_of, words_of
+from safelight.cli.errors import INTERRUPTED, status_of, words_of
 from safelight.cli.generating import generating
 from safelight.cli.serving import serving
 from safelight.cli.telling import notes
 from safelight.cli.traces import trace
 from safelight.cli.training import score, train
 from safelight.core.errors import SafelightError
-
-INTERRUPTED = 130
 
 app = typer.Typer(
     help="Serve text-to-image diffusion models under deadlines.",
