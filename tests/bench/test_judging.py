@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.makers import make_asks, null_server, ran
+from bench.makers import make_asks, make_plan, null_server, ran
 from fakes import odd_server as odd
 from safelight.bench.comparing import compare
 from safelight.bench.confidence import interval, resampled
 from safelight.bench.errors import BadRequirement, BadResult
 from safelight.bench.figures import figures_of
+from safelight.bench.pictured import timeline
+from safelight.bench.records import Record
 from safelight.bench.report import results_of, write_figures, write_page
 from safelight.bench.requirements import parse
+from safelight.bench.running import Run
 from safelight.bench.searching import Point, Search, knee
 
 
@@ -139,6 +142,18 @@ def test_the_knee_is_the_end_of_the_levels_that_hold_from_the_lowest_on(attainme
     points = [Point(level=n, figures={"slo_attainment_rate": share}) for n, share in enumerate(attainments, 1)]
     held = len(list(itertools.takewhile(lambda share: share >= 0.9, attainments)))
     assert knee(points[::-1], target=0.9).held == (held or None)
+
+
+def test_a_timeline_tells_what_was_in_time_from_what_was_late_and_what_failed():
+    asks = make_asks(3, deadline_s=10.0)
+    ends_s = (1.0, 11.0, 1.0)
+    records = [
+        Record(ask=ask, due_s=0.0, freed_s=0.0, sent_s=0.0, done_s=done_s)
+        for ask, done_s in zip(asks, ends_s, strict=True)
+    ]
+    records[2].failure = "closed"
+    run = Run(plan=make_plan("http://nowhere", asks), records=records, duration_s=11.0, began_at=0.0)
+    assert timeline([run]).table["outcome"].to_list() == ["served", "too late", "closed"]
 
 
 @pytest.mark.parametrize("count", [0, 1, 30])

@@ -8,14 +8,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from safelight.bench.figures import Figures
+from safelight.bench.records import Record
 from safelight.bench.running import Run
 from safelight.bench.searching import Point
 from safelight.bench.spoken import seconds
 from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.style import BLUE, ORANGE, VERMILLION, in_percent, panel
+from safelight.traces.analyses.style import BLUE, ORANGE, SERIES, VERMILLION, in_percent, panel
 
 CDF_POINTS = 1000
+SERIES_POINTS = 200
+"""Of the distribution at each of several levels."""
+
 MOST_DOTS = 4000
+SERVED, LATE = "served", "too late"
 
 
 def latency_distribution(runs: Sequence[Run]) -> Result:
@@ -49,25 +54,34 @@ def timeline(runs: Sequence[Run]) -> Result:
             "run": [number for number, _ in shown],
             "due_s": [record.due_s for _, record in shown],
             "latency_s": [record.latency_s for _, record in shown],
-            "outcome": [record.failure or "served" for _, record in shown],
+            "outcome": [_outcome(record) for _, record in shown],
         },
         schema={"run": pl.Int64, "due_s": pl.Float64, "latency_s": pl.Float64, "outcome": pl.String},
     )
 
     def draw(figure: Figure) -> None:
         axes = panel(figure, x="due, in seconds from the start", y="seconds until the end")
-        for is_served, colour, label in ((True, BLUE, "served"), (False, VERMILLION, "failed")):
-            rows = table.filter((pl.col("outcome") == "served") == is_served)
+        is_served, is_late = pl.col("outcome") == SERVED, pl.col("outcome") == LATE
+        kinds = ((is_served, BLUE, SERVED), (is_late, ORANGE, LATE), (~is_served & ~is_late, VERMILLION, "failed"))
+        for is_kind, colour, label in kinds:
+            rows = table.filter(is_kind)
             if len(rows):
                 axes.plot(rows["due_s"], rows["latency_s"], ".", color=colour, markersize=4, label=label)
         axes.set_ylim(bottom=0)
-        if len(table.filter(pl.col("outcome") != "served")):
+        if len(table.filter(~is_served)):
             axes.legend()
 
     failed = sum(not record.is_success for _, record in numbered)
+    late = sum(_outcome(record) == LATE for _, record in numbered)
     lasted = seconds(sum(run.duration_s for run in runs))
-    said = f"{len(numbered):,} requests within {lasted}, of which {failed:,} failed."
+    said = f"{len(numbered):,} requests within {lasted}, of which {failed:,} failed and {late:,} were served too late."
     return Result(name="timeline", title="Latencies over time", table=table, findings=(said,), draw=draw)
+
+
+def _outcome(record: Record) -> str:
+    if not record.is_success:
+        return record.failure
+    return SERVED if record.ask.deadline_s is None or record.has_met else LATE
 
 
 def breakdown(groups: Mapping[str, Figures], *, by: str, title: str) -> Result | None:
@@ -143,6 +157,37 @@ def against_level(points: Sequence[Point], *, level: str, target: float, finding
         axes.legend()
 
     return Result(name=level, title=f"Against {_AXES[level]}", table=table, findings=tuple(findings), draw=draw)
+
+
+def distributions(points: Sequence[Point], *, level: str) -> Result:
+    """Return how soon answers came at each rate or number in flight; of many, at some of them."""
+    ordered = sorted((point for point in points if point.figures["latencies_s"]), key=lambda point: point.level)
+    shown = ordered[:: max(1, -(-len(ordered) // len(SERIES)))]
+    shares = np.linspace(0, 1, SERIES_POINTS)
+    table = pl.DataFrame(
+        {
+            level: [point.level for point in shown for _ in shares],
+            "share": [*shares.tolist()] * len(shown),
+            "latency_s": [each for point in shown for each in np.quantile(point.figures["latencies_s"], shares)],
+        },
+        schema=dict.fromkeys((level, "share", "latency_s"), pl.Float64),
+    )
+
+    def draw(figure: Figure) -> None:
+        axes = panel(figure, x="seconds", y="answers within")
+        for ((value, *_), rows), colour in zip(table.group_by(level, maintain_order=True), SERIES, strict=False):
+            axes.plot(rows["latency_s"], rows["share"], color=colour, label=f"{value:.4g}")
+        axes.set_xlim(left=0)
+        axes.set_ylim(0, 1.02)
+        in_percent(axes.yaxis)
+        axes.legend(title=_AXES[level])
+
+    medians = [
+        f"{seconds(float(np.median(point.figures['latencies_s'])))} at {point.level:.4g} {_AXES[level]}"
+        for point in shown
+    ]
+    said = f"Half of the answers came within {', '.join(medians)}." if shown else "No answer."
+    return Result(name="latencies", title="How soon answers came", table=table, findings=(said,), draw=draw)
 
 
 def _line(

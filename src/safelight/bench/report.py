@@ -27,6 +27,9 @@ TILES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "failed_requests": ("failed", lambda value: f"{value:,}"),
     "scene_score_mean": ("scene score", lambda value: f"{100 * value:.4g} %"),
     "send_lag_p99": ("send lag p99", seconds),
+    "held": ("held by the best estimate", lambda value: f"{value:.4g}"),
+    "surely_held": ("held for sure", lambda value: f"{value:.4g}"),
+    "surely_missed": ("missed for sure", lambda value: f"{value:.4g}"),
 }
 
 
@@ -68,7 +71,9 @@ def write_page(
         for name, (words, tell) in TILES.items()
         if figures.get(name) is not None
     ]
-    chapter = Chapter(anchor="run", title=title, tiles=tiles, answers=[_answer(result, command) for result in results])
+    chapter = Chapter(
+        anchor="run", title="Results", tiles=tiles, answers=[_answer(result, command) for result in results]
+    )
     page = Page(
         name=title,
         path=url,

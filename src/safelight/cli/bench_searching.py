@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from safelight.bench.figures import Figures, figures_of
-from safelight.bench.pictured import against_level
+from safelight.bench.pictured import against_level, distributions
 from safelight.bench.report import write_page
 from safelight.bench.running import Plan, Run, Stop, run_repeatedly
 from safelight.bench.searching import Knee, Measure, Point, Search, knee, lack_of
@@ -196,8 +196,9 @@ def _write(series: Series, path: Path, *, course: Course) -> None:
         return
     write_page(
         path,
-        [result],
+        [result, distributions(series.points, level=series.level)],
         figures={
+            **asdict(series.knee),
             "completed_requests": sum(point.figures["completed_requests"] for point in series.points),
             "duration": sum(point.figures["duration"] for point in series.points),
         },
