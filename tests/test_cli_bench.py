@@ -263,6 +263,16 @@ def test_burstiness_alone_makes_arrivals_gamma(null_url, tmp_path):
     assert json.loads(output.read_text())["arrivals"] == "gamma"
 
 
+def test_adapters_that_a_server_does_not_have_can_be_left_out(tmp_path, capsys):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"prompt": "a red circle", "arrival_s": 0, "loras": [{"name": "nobody", "scale": 1}]}\n')
+    words = ["--model", "null-large", "--dataset", "trace", "--dataset-path", path, "--no-check"]
+    with LiveServer() as server:
+        assert bench(server.url, *words) == 1
+        assert bench(server.url, *words, "--no-adapters") == 0
+    assert "--no-adapters" in capsys.readouterr().err
+
+
 def test_a_server_that_is_down_is_told_at_once(capsys):
     assert bench("http://127.0.0.1:9", "--dataset", "random") == 1
     assert "nobody listens" in capsys.readouterr().err

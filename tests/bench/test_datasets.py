@@ -52,6 +52,12 @@ def test_traces_may_be_several_files(file, tmp_path):
     assert [ask.request_id for ask in asked.asks] == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize(("task", "extra"), [("i2i", {"strength": 0.5}), ("t2i", None)])
+def test_a_strength_of_a_trace_goes_along_where_something_is_started_from(file, task, extra):
+    path = file(json.dumps({"prompt": "a", "arrival_s": 0, "strength": 0.5}) + "\n")
+    assert read("trace", wanted(path=path, task=task)).asks[0].extra == extra
+
+
 def test_loras_of_a_trace_are_asked_for_unless_they_are_not_wanted(file):
     row = json.dumps({"prompt": "a", "arrival_s": 0, "loras": [{"name": "glow", "scale": 0.5}, None]})
     path = file(row + "\n")

@@ -21,7 +21,8 @@ from safelight.traces.source import HEAD_BYTES
 
 COLUMNS = (
     *("request_id", "arrival_s", "service", "tenant", "controlnets", "loras", "prompt", "negative_prompt"),
-    *("prompt_id", "inputs", "width", "height", "steps", "frames", "fps", "guidance_scale", "seed", "deadline_s"),
+    *("prompt_id", "inputs", "strength", "width", "height", "steps", "frames", "fps"),
+    *("guidance_scale", "seed", "deadline_s"),
 )
 
 OTHERWISE = (
@@ -117,6 +118,7 @@ def _ask(row: dict[str, Any], number: int, first_s: float | None, wanted: Wanted
         seed=wanted.seed if row["seed"] is None else row["seed"],
         fps=row["fps"] or wanted.fps,
         guidance_scale=row["guidance_scale"],
+        extra=None if row["strength"] is None or wanted.task.startswith("t2") else {"strength": row["strength"]},
         loras=_uses(row["loras"], wanted),
         controlnets=_uses(row["controlnets"], wanted),
         inputs=inputs,
