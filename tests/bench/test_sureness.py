@@ -62,6 +62,38 @@ def test_the_mean_of_runs_that_differ_is_held_by_its_interval():
     assert sum(low <= 0 <= high for low, high in bounds) >= 51
 
 
+def test_the_mean_of_three_runs_that_differ_is_held_by_its_interval():
+    rng = np.random.default_rng(7)
+    loads = [[10 + rng.normal() + rng.normal(size=50) for _ in range(3)] for _ in range(100)]
+    bounds = [interval(resampled(runs, np.mean, rng=rng, draws=100)) for runs in loads]
+    assert sum(low <= 10 <= high for low, high in bounds) >= 90
+
+
+def test_the_share_of_three_runs_that_differ_is_held_by_its_interval():
+    rng = np.random.default_rng(8)
+    shares = rng.beta(20, 2, size=(200, 3))
+    loads = [[(rng.random(200) < share).astype(float) for share in runs] for runs in shares]
+    bounds = [share_interval(float(np.mean(runs)), effective_size(runs)) for runs in loads]
+    assert sum(low <= 20 / 22 <= high for low, high in bounds) >= 172
+
+
+def test_a_single_miss_in_one_of_two_runs_does_not_make_them_differ():
+    runs = np.ones((2, 500))
+    runs[0, 3] = 0.0
+    assert effective_size(runs) > 900
+
+
+def test_blocks_are_as_long_as_the_figure_needs_that_depends_the_longest():
+    rng = np.random.default_rng(9)
+    lasting = alike(1000, rng, rho=0.95)
+    both = np.column_stack([rng.normal(size=1000), lasting])
+    widths = [
+        np.diff(interval(resampled([values], lambda drawn: drawn.mean(axis=0)[..., -1], rng=rng)))[0]
+        for values in (both, lasting[:, None])
+    ]
+    assert widths[0] > 0.8 * widths[1]
+
+
 @given(st.integers(1, 500), st.floats(0, 1))
 def test_a_share_of_independent_requests_has_the_exact_interval(count, part):
     hits = round(part * count)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv
+from scipy.special import betaincinv, stdtrit
 
 Values = npt.NDArray[np.float64]
 Runs = Sequence[Values]
@@ -22,28 +22,54 @@ Bounds = tuple[float, float]
 
 DRAWS = 400
 MOST_VALUES_DRAWN = 20_000_000
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 LEVEL = 0.95
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+MOST_LOG = 300.0
+"""Ratios of what is drawn are finite numbers."""
+
 SPAN = 5.0
 """Autocorrelations count up to so many times the autocorrelation time, beyond which they are noise."""
+
+
+def mean_and_quantiles(values: Values) -> Values:
+    """Return the mean and each of `QUANTILES`."""
+    return np.array([values.mean(), *np.quantile(values, [*QUANTILES.values()])])
 
 
 def resampled(runs: Runs, statistic: Statistic, *, rng: np.random.Generator, draws: int = DRAWS) -> Values:
     """Return a statistic of each of `draws` loads that are put together from what was measured.
 
-    With several runs it is a bootstrap in two stages (Davison and Hinkley, Bootstrap Methods and their Application,
-    1997, section 3.8): as many runs are drawn as there are, and of each blocks of neighbours. With one run it is the
-    circular block bootstrap.
+    Each run is put together from its own blocks of neighbours (Davison and Hinkley, Bootstrap Methods and their
+    Application, 1997, section 8.2). By what runs differ beyond that is added by Student's law, as for independent
+    replications (Law, Simulation Modeling and Analysis, 2015, section 9.4), to the logarithms of what is positive.
     """
     count = sum(map(len, runs))
     draws = max(50, min(draws, MOST_VALUES_DRAWN // count))
     lengths = [_block_length(run) for run in runs]
-    return np.array([statistic(_drawn(runs, lengths, rng)) for _ in range(draws)])
+    drawn = np.array([statistic(_drawn(runs, lengths, rng)) for _ in range(draws)], float)
+    if len(runs) == 1:
+        return drawn
+    of_runs = np.array([statistic(run) for run in runs], float)
+    lowest = np.minimum(drawn.min(axis=0), of_runs.min(axis=0))
+    if np.all(lowest > 0):
+        logs = _differing(np.log(drawn), np.log(of_runs), rng)
+        return np.exp(np.clip(logs, -MOST_LOG, MOST_LOG))
+    differing = _differing(drawn, of_runs, rng)
+    return np.where(lowest < 0, differing, np.maximum(0.0, differing))
+
+
+def _differing(drawn: Values, of_runs: Values, rng: np.random.Generator) -> Values:
+    """Return draws that differ as runs do too, if these differ by more than the draws."""
+    count, runs = len(drawn), len(of_runs)
+    beyond = np.sqrt(np.maximum(0.0, of_runs.var(axis=0, ddof=1) / runs - drawn.var(axis=0)))
+    by_chance = rng.permutation(stdtrit(runs - 1, (np.arange(count) + 0.5) / count))
+    differing: Values = drawn + np.multiply.outer(by_chance, beyond)
+    return differing
 
 
 def _drawn(runs: Runs, lengths: Sequence[int], rng: np.random.Generator) -> Values:
-    picked = rng.integers(0, len(runs), size=len(runs)) if len(runs) > 1 else [0]
-    return np.concatenate([_from_blocks(runs[each], lengths[each], rng) for each in picked])
+    return np.concatenate([_from_blocks(run, length, rng) for run, length in zip(runs, lengths, strict=True)])
 
 
 def _from_blocks(values: Values, length: int, rng: np.random.Generator) -> Values:
@@ -54,13 +80,17 @@ def _from_blocks(values: Values, length: int, rng: np.random.Generator) -> Value
 
 
 def _block_length(values: Values) -> int:
-    """Return how long blocks should be, by the first column.
+    """Return how long blocks should be: as the column wants it that depends the longest on what was before.
 
     Politis and White, Econometric Reviews 23 (2004), for the circular bootstrap, as corrected by Patton, Politis and
     White (2009), with the window of `_autocorrelations`.
     """
+    return max(map(_length_for, values.reshape(len(values), -1).T))
+
+
+def _length_for(values: Values) -> int:
     count = len(values)
-    alike = _autocorrelations(values if values.ndim == 1 else values[:, 0])
+    alike = _autocorrelations(values)
     slope = 2 * abs(float(np.arange(len(alike)) @ alike)) / _time_of(alike)
     return max(1, round(min(math.cbrt(1.5 * slope**2 * count), 3 * math.sqrt(count), count / 3)))
 
@@ -95,7 +125,8 @@ def effective_size(runs: Runs) -> float:
     """Return how many independent requests would tell a share as well as these do.
 
     It is Kish's (Survey Sampling, 1965): the variance of one value over that of the mean, which is what neighbours
-    within runs show, or what the means of runs show, whichever is more.
+    within runs show, or what the means of runs show, whichever is more. Where that is the runs, it is less by the
+    square of Student's laws, since they are few (Korn and Graubard, Survey Methodology 24, 1998).
 
     Args:
         runs: 1.0 for each request that counts, and 0.0 for each other.
@@ -107,7 +138,12 @@ def effective_size(runs: Runs) -> float:
     within = sum(len(run) * float(run.var()) * _time_of(_autocorrelations(run)) for run in runs) / count**2
     between = sum((len(run) * float(run.mean() - pooled.mean())) ** 2 for run in runs) / count**2
     between *= len(runs) / max(1, len(runs) - 1)
-    return spread / max(spread / count, within, between)
+    alone = max(spread / count, within)
+    if between <= alone:
+        return spread / alone
+    freedom = min(count - 1, (len(runs) - 1) / (1 - alone / between))
+    wider = float(stdtrit(freedom, TAILS[1]) / stdtrit(count - 1, TAILS[1]))
+    return spread / (between * wider**2)
 
 
 def share_interval(share: float, size: float) -> Bounds:
