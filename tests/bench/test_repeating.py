@@ -89,7 +89,7 @@ def test_where_no_limit_hides_a_wait_nothing_is_told_of_it(more):
 
 def test_the_wait_of_a_closed_loop_is_within_the_time_since_due():
     done = ran(null_server(fixed_s=0.02), make_asks(4, every_s=0.001), limit=1)
-    assert all(r.since_due_s == pytest.approx(r.latency_s + r.wait_s) for r in done.records)
+    assert all(r.since_due_s >= 0.02 * place - r.due_s for place, r in enumerate(done.records, 1))
     assert max(r.since_due_s for r in done.records) >= 4 * 0.02 - 0.004
 
 

@@ -81,5 +81,5 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def composition(self) -> str:
-        """All adapters, as people write them."""
-        return " + ".join(use.name for use in (*self.controlnets, *self.loras)) or "none"
+        """All adapters, as people write them, in whatever order they are asked for."""
+        return " + ".join(sorted(use.name for use in (*self.controlnets, *self.loras))) or "none"

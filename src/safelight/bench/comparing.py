@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from safelight.bench.confidence import TAILS, Bounds, Runs, Values, difference_interval, interval, resampled
+from safelight.bench.confidence import (
+    QUANTILES,
+    TAILS,
+    Bounds,
+    Runs,
+    Values,
+    difference_interval,
+    interval,
+    mean_and_quantiles,
+    resampled,
+)
 from safelight.bench.errors import BadResult
 from safelight.bench.results import Result, Seen
 from safelight.core.errors import shorten
@@ -17,7 +27,7 @@ DRAWS = 1000
 ENOUGH = 10
 """With fewer answers on a side there is nothing to be said."""
 
-LATENCIES = ("latency_mean", "latency_p50", "latency_p90", "latency_p95", "latency_p99")
+LATENCIES = ("latency_mean", *(f"latency_{name}" for name in QUANTILES))
 
 SAME = (
     "endpoint",
@@ -94,15 +104,11 @@ def compare(a: Runs, b: Runs, *, seed: int = 0, draws: int = DRAWS) -> Sequence[
             f"The runs have {counts[0]} and {counts[1]} answers; it takes {ENOUGH} of each to compare them."
         )
     rng = np.random.default_rng(seed)
-    drawn = [resampled(runs, _figures_of, rng=rng, draws=draws) for runs in (a, b)]
+    drawn = [resampled(runs, mean_and_quantiles, rng=rng, draws=draws) for runs in (a, b)]
     count = min(map(len, drawn))
-    seen = [_figures_of(np.concatenate(runs)) for runs in (a, b)]
+    seen = [mean_and_quantiles(np.concatenate(runs)) for runs in (a, b)]
     ratios = drawn[1][:count] / drawn[0][:count]
     return [_of_latencies(*each) for each in zip(LATENCIES, *seen, ratios.T, strict=True)]
-
-
-def _figures_of(latencies_s: Values) -> Values:
-    return np.array([latencies_s.mean(), *np.quantile(latencies_s, [0.5, 0.9, 0.95, 0.99])])
 
 
 def _of_latencies(name: str, of_a: float, of_b: float, ratios: Values) -> Difference:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from safelight.bench.confidence import QUANTILES, mean_and_quantiles
 from safelight.bench.failures import KINDS
 from safelight.bench.intervals import sureness_of
 from safelight.bench.records import Record
@@ -66,17 +67,15 @@ def spread(name: str, values: Iterable[float]) -> Figures:
     found = np.fromiter(values, float)
     if not len(found):
         return {}
-    p50, p95, p99 = np.quantile(found, [0.5, 0.95, 0.99])
-    figures = {"mean": found.mean(), "p50": p50, "p95": p95, "p99": p99, "max": found.max()}
-    return {f"{name}_{key}": float(value) for key, value in figures.items()}
+    figures = [*mean_and_quantiles(found), found.max()]
+    return {f"{name}_{key}": float(value) for key, value in zip(("mean", *QUANTILES, "max"), figures, strict=True)}
 
 
 def _latency(latencies_s: np.ndarray[Any, np.dtype[np.float64]]) -> Figures:
     if not len(latencies_s):
-        return dict.fromkeys(["latency_mean", "latency_median", *(f"latency_p{share}" for share in (50, 90, 95, 99))])
+        return dict.fromkeys(f"latency_{key}" for key in ("mean", "median", *QUANTILES))
     found = spread("latency", latencies_s)
-    p90 = float(np.quantile(latencies_s, 0.9))
-    return found | {"latency_median": found["latency_p50"], "latency_p90": p90, "latency_min": float(latencies_s.min())}
+    return found | {"latency_median": found["latency_p50"], "latency_min": float(latencies_s.min())}
 
 
 def _memory(good: Sequence[Record]) -> Figures:
@@ -118,9 +117,18 @@ def _attainment(run: Run, records: Sequence[Record], duration_s: float) -> Figur
         "slo_met_success": met,
         "slo_scale": run.plan.slo_scale,
         "slo_requests": len(bound),
-        "slo_source": "explicit" if run.estimate is None else run.estimate.words,
+        "slo_source": _source(run),
+        **spread("deadline", (record.ask.deadline_s or 0.0 for record in bound)),
         "goodput_qps": _rate(met, duration_s),
     }
+
+
+def _source(run: Run) -> str:
+    """Return where deadlines come from, of which a plan has those that are not estimated."""
+    explicit, asks = sum(ask.deadline_s is not None for ask in run.plan.asks), len(run.plan.asks)
+    if run.estimate is None:
+        return "explicit"
+    return f"explicit for {explicit:,} of {asks:,}, else {run.estimate.words}" if explicit else run.estimate.words
 
 
 def _since_due(runs: Sequence[Run], records: Sequence[Record]) -> Figures:

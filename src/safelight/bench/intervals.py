@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from safelight.bench.confidence import (
+    QUANTILES,
     Bounds,
     Runs,
     Statistic,
     Values,
     effective_size,
     interval,
+    mean_and_quantiles,
     resampled,
     share_interval,
 )
@@ -52,15 +54,13 @@ def sureness_of(runs: Sequence[Run]) -> Sureness:
 
 def _of_times(runs: Sequence[Run], name: str, time_s: Times) -> Mapping[str, Bounds]:
     found = [np.array([time_s(record) for record in run.ended if record.is_success]) for run in runs]
-    return _drawn(found, _mean_and_quantiles, [f"{name}_{of}" for of in ("mean", "p50", "p95", "p99")])
-
-
-def _mean_and_quantiles(times_s: Values) -> Values:
-    return np.array([times_s.mean(), *np.quantile(times_s, [0.5, 0.95, 0.99])])
+    return _drawn(found, mean_and_quantiles, [f"{name}_{of}" for of in ("mean", *QUANTILES)])
 
 
 def _of_rates(runs: Sequence[Run]) -> Mapping[str, Bounds]:
-    """Return bounds of rates, from the gaps between answers."""
+    """Return bounds of rates, from the gaps between answers; a load that is sent all at once has but one beginning."""
+    if all(run.is_one_burst for run in runs):
+        return {}
     has_deadlines = any(record.ask.deadline_s is not None for run in runs for record in run.ended)
     return _drawn(map(_answers, runs), _rates, ["throughput_qps", *(["goodput_qps"] if has_deadlines else [])])
 
@@ -76,7 +76,7 @@ def _answers(run: Run) -> Values:
 
 def _rates(answers: Values) -> Values:
     duration_s, served, met = answers.sum(axis=0)
-    return np.array([served / duration_s, met / duration_s])
+    return np.array([served, met]) / duration_s if duration_s > 0 else np.full(2, np.nan)
 
 
 def _drawn(runs: Iterable[Values], statistic: Statistic, names: Sequence[str]) -> Mapping[str, Bounds]:
@@ -84,7 +84,7 @@ def _drawn(runs: Iterable[Values], statistic: Statistic, names: Sequence[str]) -
     if sum(map(len, runs)) < ENOUGH_TO_DRAW_FROM:
         return {}
     drawn = resampled(runs, statistic, rng=np.random.default_rng(0))
-    return {name: interval(values) for name, values in zip(names, drawn.T, strict=False)}
+    return {name: interval(values) for name, values in zip(names, drawn.T, strict=False) if np.isfinite(values).all()}
 
 
 def _of_attainment(runs: Sequence[Run], name: str, time_s: Times) -> Sureness:
@@ -93,22 +93,24 @@ def _of_attainment(runs: Sequence[Run], name: str, time_s: Times) -> Sureness:
     Requests that were close to their deadlines tell as well which ones share their fate, so that a run without a miss
     is not taken for more than it is: those that used more than half of the time that the median request left.
     """
-    used = [
-        np.array(
-            [
-                time_s(record) / record.ask.deadline_s if record.is_success else np.inf
-                for record in run.ended
-                if record.ask.deadline_s is not None
-            ]
-        )
-        for run in runs
-    ]
+    used = [_used(run, time_s) for run in runs]
     used = [run for run in used if len(run)]
     if not used:
         return Sureness()
     middle = float(np.median(np.concatenate(used)))
     close = [(run > min(1.0, (1 + middle) / 2)).astype(float) for run in used]
     return _of_share(name, [(run <= 1).astype(float) for run in used], close)
+
+
+def _used(run: Run, time_s: Times) -> Values:
+    """Return the share of its time that each request used; more than all of it where it failed, or had none."""
+    bound = [record for record in run.ended if record.ask.deadline_s is not None]
+    deadlines_s = np.array([record.ask.deadline_s for record in bound], float)
+    times_s = np.array([time_s(record) if record.is_success else np.inf for record in bound])
+    used = np.where(times_s <= deadlines_s, 1.0, np.inf)
+    with np.errstate(over="ignore"):
+        np.divide(times_s, deadlines_s, out=used, where=deadlines_s > 0)
+    return used
 
 
 def _of_share(name: str, flags: Runs, close: Runs | None = None) -> Sureness:

@@ -117,6 +117,12 @@ class Run:
         """Whether a limit may have held requests back that had times of their own, which no latency tells."""
         return self.plan.limit is not None and any(record.due_s > 0 for record in self.records)
 
+    @property
+    def is_one_burst(self) -> bool:
+        """Whether all requests were sent at once, with no limit that spread them."""
+        has_no_limit = self.plan.limit is None or self.plan.limit >= len(self.records)
+        return has_no_limit and len({record.due_s for record in self.records}) <= 1
+
 
 def _nobody(*_: object) -> None:
     """Take no notice."""
