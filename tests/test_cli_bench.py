@@ -383,8 +383,9 @@ def test_a_sweep_over_nothing_is_refused(null_url, words):
 
 def test_two_runs_are_compared_by_their_files(null_url, tmp_path, capsys):
     files = [str(tmp_path / name) for name in ("a.json", "b.json")]
+    words = ["--dataset", "random", "--num-prompts", "20", "--request-rate", "500", "--output-file"]
     for file in files:
-        assert bench(null_url, "--dataset", "random", "--num-prompts", "20", "--output-file", file) == 0
+        assert bench(null_url, *words, file) == 0
     capsys.readouterr()
     assert main(["bench", "compare", *files, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -411,6 +412,60 @@ def test_that_two_runs_had_other_data_is_told(null_url, trace, tmp_path, capsys)
     assert "differ in dataset_sha256" in caution
 
 
+def compared(url, tmp_path, capsys, *sides):
+    """Return what is said of two runs that were made with these words each."""
+    files = [tmp_path / name for name in ("a.json", "b.json")]
+    for file, words in zip(files, sides, strict=True):
+        assert bench(url, "--dataset", "random", "--num-prompts", "10", *words, "--output-file", file) == 0
+    capsys.readouterr()
+    assert main(["bench", "compare", *map(str, files), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+SMALL = ("--width", "64", "--height", "64")
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "names"),
+    [
+        ((*SMALL,), ("--width", "64", "--height", "96"), ["sizes", "load_sha256"]),
+        (("--num-inference-steps", "1"), ("--num-inference-steps", "2"), ["steps", "load_sha256"]),
+        (("--seed", "1"), ("--seed", "2"), ["load_sha256", "load_seed"]),
+        ((), ("--extra-body", '{"x": 1}'), ["extra_body"]),
+        ((), ("--send-deadlines",), ["options"]),
+        (
+            ("--request-rate", "999", "--burstiness", "1"),
+            ("--request-rate", "999", "--burstiness", "2"),
+            ["burstiness"],
+        ),
+    ],
+)
+def test_what_two_runs_do_not_have_in_common_is_told(a, b, names, null_url, tmp_path, capsys):
+    cautions = compared(null_url, tmp_path, capsys, a, b)["cautions"]
+    assert [caution.split(":")[0] for caution in cautions] == [f"The runs differ in {name}" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "words"),
+    [
+        (("--slo-ms", "5000"), ("--slo-ms", "50000"), "5 s in the mean (explicit) and 50 s in the mean (explicit)"),
+        (("--slo", *SMALL), ("--slo", *SMALL), "vLLM-Omni's estimate"),
+        ((), ("--slo-ms", "5000"), "none and 5 s"),
+    ],
+)
+def test_attainments_of_other_deadlines_are_not_compared(a, b, words, null_url, tmp_path, capsys):
+    told = compared(null_url, tmp_path, capsys, a, b)
+    (caution,) = told["cautions"]
+    assert words in caution
+    assert not {each["name"] for each in told["differences"]} & {"slo_attainment_rate", "goodput_qps"}
+
+
+def test_attainments_of_the_same_deadlines_are_compared(null_url, tmp_path, capsys):
+    told = compared(null_url, tmp_path, capsys, *[("--slo-ms", "5000")] * 2)
+    assert told["cautions"] == []
+    assert "slo_attainment_rate" in {each["name"] for each in told["differences"]}
+
+
 def test_a_page_tells_no_key(null_url, tmp_path):
     page = tmp_path / "page.html"
     argv = (*SAFELIGHT, "bench", "--base-url", null_url, "--task", "t2i", "--dataset", "random", "--num-prompts", "3")
@@ -419,10 +474,35 @@ def test_a_page_tells_no_key(null_url, tmp_path):
     assert "s3cret" not in page.read_text()
 
 
-def test_a_file_that_is_no_result_is_told(tmp_path, capsys):
-    (tmp_path / "x.json").write_text("{}")
-    assert main(["bench", "compare", str(tmp_path / "x.json"), str(tmp_path / "x.json")]) == 1
-    assert "no result" in capsys.readouterr().err
+RESULT = {"latencies_s": [1.0] * 20, "completed_requests": 20, "failed_requests": 0}
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        RESULT | {"latencies_s": [0.0] * 20},
+        RESULT | {"latencies_s": [-1.0] * 20},
+        RESULT | {"completed_requests": 19},
+        RESULT | {"failed_requests": -1},
+        RESULT | {"runs": [{"completed_requests": -5}, {"completed_requests": 25}]},
+        RESULT | {"failed_share": 1.5},
+        RESULT | {"throughput_qps": 1e300},
+        RESULT | {"confidence": {"throughput_qps": [-1.0, 1.0]}},
+    ],
+)
+def test_a_file_that_is_no_result_is_told(facts, tmp_path, capsys):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(facts))
+    assert main(["bench", "compare", str(path), str(path)]) == 1
+    assert str(path) in capsys.readouterr().err
+
+
+def test_a_file_of_an_older_version_is_compared_by_its_latencies(tmp_path, capsys):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(RESULT))
+    assert main(["bench", "compare", str(path), str(path)]) == 0
+    assert "without intervals" in capsys.readouterr().out
 
 
 VIDEOS = ("--task", "t2v", "--dataset", "random", "--num-prompts", "3", "--num-frames", "5", "--fps", "12")

@@ -1,5 +1,8 @@
 """What is sent: one ask for each request of a load."""
 
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 import msgspec
@@ -83,3 +86,47 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def composition(self) -> str:
         """All adapters, as people write them, in whatever order they are asked for."""
         return " + ".join(sorted(use.name for use in (*self.controlnets, *self.loras))) or "none"
+
+
+MOST_NAMED = 16
+NOT_WORK = frozenset({"request_id", "due_s", "deadline_s", "service", "tenant"})
+"""What tells of a request, and does not change what a server has to do for it."""
+
+
+def facts_of(asks: Sequence[Ask], *, starts: Sequence[Input], controls: Mapping[str, Input]) -> dict[str, object]:
+    """Return what requests are like, by which other loads know that theirs are too.
+
+    Args:
+        asks: of which `NOT_WORK` does not count.
+        starts: what requests start from that have nothing of their own.
+        controls: what ControlNets get, by their names.
+    """
+    return {
+        "sizes": _named(ask.shape.size for ask in asks),
+        "steps": _named(ask.shape.steps or "as served" for ask in asks),
+        "adapters": _named(use.name for ask in asks for use in (*ask.controlnets, *ask.loras)),
+        "load_sha256": _digest(asks, starts, controls),
+    }
+
+
+def _named(values: Iterable[str | int]) -> Sequence[str | int]:
+    found = sorted(set(values), key=lambda value: (isinstance(value, str), value))
+    return found if len(found) <= MOST_NAMED else [*found[:MOST_NAMED], f"and {len(found) - MOST_NAMED:,} more"]
+
+
+def _digest(asks: Sequence[Ask], starts: Sequence[Input], controls: Mapping[str, Input]) -> str:
+    known = dict[Input, str]()
+
+    def names(inputs: Sequence[Input]) -> Sequence[str]:
+        for each in inputs:
+            if each not in known:
+                known[each] = hashlib.sha256(each.content).hexdigest() if each.content else each.name
+        return [known[each] for each in inputs]
+
+    in_common = [names(starts), {name: names([each]) for name, each in controls.items()}]
+    found = hashlib.sha256(json.dumps(in_common, sort_keys=True).encode())
+    for ask in asks:
+        told = msgspec.structs.asdict(ask) | {"inputs": names(ask.inputs)}
+        sent = {name: value for name, value in told.items() if name not in NOT_WORK}
+        found.update(json.dumps(sent, sort_keys=True, default=msgspec.structs.astuple).encode())
+    return found.hexdigest()

@@ -1,10 +1,9 @@
 """Whether one run is faster than another, and how sure that is."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,8 @@ from safelight.bench.confidence import (
     resampled,
 )
 from safelight.bench.errors import BadResult
-from safelight.bench.results import Result, Seen
+from safelight.bench.results import Asked, Result, Seen
+from safelight.bench.spoken import seconds
 from safelight.core.errors import shorten
 
 DRAWS = 1000
@@ -29,23 +29,10 @@ ENOUGH = 10
 
 LATENCIES = ("latency_mean", *(f"latency_{name}" for name in QUANTILES))
 
-SAME = (
-    "endpoint",
-    "task",
-    "dataset",
-    "dataset_sha256",
-    "request_rate",
-    "arrivals",
-    "max_concurrency",
-    "load_seed",
-    "requests",
-    "checked",
-    "videos_decoded",
-)
-"""What two runs must have in common for a difference to be the server's."""
-
+LEAST_RATE = 1e-60
 RATES = ("throughput_qps", "goodput_qps")
 SHARES = ("slo_attainment_rate", "slo_attainment_rate_since_due", "failed_share")
+OF_DEADLINES = ("goodput_qps", "slo_attainment_rate", "slo_attainment_rate_since_due")
 LESS_IS_BETTER = (*LATENCIES, "failed_share")
 MAIN = "latency_p50"
 
@@ -127,6 +114,7 @@ def compare_intervals(a: Result, b: Result) -> Sequence[Difference]:
     return [
         difference
         for name in (*RATES, *SHARES)
+        if name not in OF_DEADLINES or have_same_deadlines(a, b)
         if (of_a := a.seen(name)) and (of_b := b.seen(name))
         if (difference := _of_shares(name, of_a, of_b) if name in SHARES else _of_rates(name, of_a, of_b))
     ]
@@ -140,7 +128,7 @@ def _of_shares(name: str, a: Seen, b: Seen) -> Difference:
 
 def _of_rates(name: str, a: Seen, b: Seen) -> Difference | None:
     """Return the ratio, as a difference of logarithms; None where a rate may be nothing."""
-    if min(a.value, b.value, *a.bounds, *b.bounds) <= 0:
+    if min(a.value, b.value, *a.bounds, *b.bounds) < LEAST_RATE:
         return None
     (of_a, *bounds_a), (of_b, *bounds_b) = ([math.log(x) for x in (each.value, *each.bounds)] for each in (a, b))
     low, high = difference_interval(of_a, of_b, (bounds_a[0], bounds_a[1]), (bounds_b[0], bounds_b[1]))
@@ -190,18 +178,36 @@ def _surety(chance: float) -> str:
     return "more than 99.9 %" if sure >= 0.999 else f"{100 * sure:.1f} %"
 
 
-def cautions(a: Mapping[str, Any], b: Mapping[str, Any]) -> Sequence[str]:
+def cautions(a: Result, b: Result) -> Sequence[str]:
     """Return in sentences why two runs can hardly be compared."""
     found = [
-        f"The runs differ in {name}: {shorten(a.get(name))} and {shorten(b.get(name))}."
-        for name in SAME
-        if a.get(name) != b.get(name)
+        f"The runs differ in {name}: {shorten(getattr(a, name))} and {shorten(getattr(b, name))}."
+        for name in Asked.__struct_fields__
+        if getattr(a, name) != getattr(b, name)
     ]
+    if (a.has_deadlines or b.has_deadlines) and not have_same_deadlines(a, b):
+        found.append(
+            f"The runs differ in deadlines: {_deadlines(a)} and {_deadlines(b)}; "
+            "attainment and goodput are not compared."
+        )
     for letter, each in (("A", a), ("B", b)):
-        if each.get("partial"):
+        if each.partial:
             found.append(f"{letter} was ended early.")
-        if each.get("failed_requests"):
-            found.append(f"{letter} has {each['failed_requests']:,} failures, whose latencies are not compared.")
-        if "confidence" not in each:
+        if each.failed_requests:
+            found.append(f"{letter} has {each.failed_requests:,} failures, whose latencies are not compared.")
+        if each.confidence is None:
             found.append(f"{letter} was written without intervals, so that only latencies are compared.")
     return found
+
+
+def have_same_deadlines(a: Result, b: Result) -> bool:
+    """Say whether two loads are seen to have had the same deadlines."""
+    return bool(a.deadlines_s and b.deadlines_s) and np.allclose(a.deadlines_s, b.deadlines_s, rtol=1e-9, atol=0.0)
+
+
+def _deadlines(of: Result) -> str:
+    if not of.has_deadlines:
+        return "none"
+    if not of.deadlines_s:
+        return "some that the file does not tell"
+    return f"{seconds(of.deadlines_s[0])} in the mean ({of.slo_source})"

@@ -25,7 +25,7 @@ MOST_VALUES_DRAWN = 20_000_000
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 LEVEL = 0.95
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-MOST_LOG = 300.0
+MOST_LOG = 130.0
 """Ratios of what is drawn are finite numbers."""
 
 SPAN = 5.0

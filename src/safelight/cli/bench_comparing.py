@@ -24,9 +24,9 @@ from safelight.cli.bench_showing import print_table
 
 def print_comparison(a: Path, b: Path, *, as_json: bool) -> None:
     """Print how B stands to A; raises BadResult."""
-    (of_a, facts_a), (of_b, facts_b) = read_result(a), read_result(b)
+    of_a, of_b = read_result(a), read_result(b)
     differences = [*compare(of_a.latencies_of_runs, of_b.latencies_of_runs), *compare_intervals(of_a, of_b)]
-    summary, notes = summary_of(differences), cautions(facts_a, facts_b)
+    summary, notes = summary_of(differences), cautions(of_a, of_b)
     if as_json:
         told = [asdict(each) | {"verdict": each.verdict} for each in differences]
         print(msgspec.json.encode({"summary": summary, "cautions": notes, "differences": told}).decode())

@@ -4,13 +4,14 @@ import math
 import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from safelight import __version__
-from safelight.bench.asks import TASKS, Ask, Shape, Task
+from safelight.bench.asks import TASKS, Ask, Shape, Task, facts_of
 from safelight.bench.datasets.choosing import read
 from safelight.bench.datasets.published import Sources
 from safelight.bench.datasets.wanted import Asked, Wanted
@@ -28,6 +29,8 @@ from safelight.cli.errors import Misuse
 from safelight.core.errors import nearest, shorten
 
 AT_ONCE = "at once"
+OPTIONS = ("lora_dir", "send_deadlines", "return_stage_metrics", "video_json", "bot_task")
+"""Flags that change how all requests are put."""
 
 Say = Callable[[str], None]
 
@@ -58,6 +61,11 @@ class Course:
         return math.inf if self.flags.request_rate is None else self.flags.request_rate
 
     @property
+    def burstiness(self) -> float:
+        """Of gamma arrivals."""
+        return BURSTINESS if self.flags.burstiness is None else self.flags.burstiness
+
+    @cached_property
     def facts(self) -> dict[str, object]:
         """What was asked for, under vLLM-Omni's names where it has some, to stand beside the figures."""
         flags, plan = self.flags, self.plan
@@ -71,9 +79,16 @@ class Course:
             "base_url": plan.server.url,
             "request_rate": None if self.arrivals == TRACE or math.isinf(self.rate) else self.rate,
             "arrivals": self.arrivals if self.arrivals == TRACE or math.isfinite(self.rate) else AT_ONCE,
+            "speed": flags.speed if self.arrivals == TRACE else None,
+            "burstiness": self.burstiness if self.arrivals_at_rates == "gamma" else None,
             "max_concurrency": flags.max_concurrency,
             "repeats": flags.repeats,
             "load_seed": flags.seed or 0,
+            **facts_of(plan.asks, starts=plan.manner.starts, controls=plan.manner.controls),
+            "extra_body": plan.manner.extra,
+            "options": {name: value for name in OPTIONS if (value := getattr(flags, name))},
+            "retries": flags.retries,
+            "warmup_requests": flags.warmup_requests,
             "checked": flags.check,
             "bench_version": __version__,
         }
@@ -100,8 +115,7 @@ class Course:
     def _at_rate(self, rate: float, turn: int) -> Sequence[Ask]:
         if self.arrivals_at_rates == TRACE:
             raise Misuse("--arrivals trace has times of its own, and no rate can be set; leave it out.")
-        burstiness = BURSTINESS if self.flags.burstiness is None else self.flags.burstiness
-        process = process_named(self.arrivals_at_rates, burstiness=burstiness)
+        process = process_named(self.arrivals_at_rates, burstiness=self.burstiness)
         return at_rate(self.asked.asks, process, rate, rng=np.random.default_rng([self.flags.seed or 0, 1, turn]))
 
 
