@@ -3,9 +3,11 @@
 import asyncio
 import itertools
 import json
+from dataclasses import replace
 
 import msgspec
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ from safelight.bench.comparing import compare
 from safelight.bench.confidence import interval, resampled
 from safelight.bench.errors import BadRequirement, BadResult
 from safelight.bench.figures import figures_of
+from safelight.bench.log import AT_A_TIME, tables_of, write_log
 from safelight.bench.pictured import timeline
 from safelight.bench.records import Record
 from safelight.bench.report import results_of, write_figures, write_page
@@ -89,6 +92,45 @@ def test_adapters_in_another_order_are_the_same_group():
     records = [Record(ask=ask, due_s=0.0, freed_s=0.0, sent_s=0.0, done_s=1.0) for ask in asks]
     run = Run(plan=make_plan("http://nowhere", asks), records=records, duration_s=1.0, began_at=0.0)
     assert {name: group["requests"] for name, group in figures_of(run)["by_adapters"].items()} == {"a + b": 2, "a": 1}
+
+
+def log_of(run):
+    return pl.concat(tables_of([run], task="t2i"))
+
+
+def test_a_log_of_requests_with_times_replays_them_whatever_a_limit_held_back():
+    table = log_of(run_of([1.0, 2.0, 3.0], every_s=2.0, waits_s=5.0, limit=1))
+    assert table["arrival_s"].to_list() == [0.0, 2.0, 4.0]
+    assert table["duration_s"].to_list() == [6.0, 7.0, 8.0]
+
+
+def test_a_log_of_requests_without_times_replays_when_a_limit_let_them_through():
+    table = log_of(run_of([1.0, 2.0], every_s=0.0, waits_s=5.0, limit=1))
+    assert table["arrival_s"].to_list() == [5.0, 5.0]
+    assert table["duration_s"].to_list() == [1.0, 2.0]
+
+
+def test_the_queue_in_a_log_begins_at_the_arrival():
+    run = run_of([3.0], every_s=1.0, waits_s=5.0, limit=1)
+    record = msgspec.structs.replace(run.records[0], due_s=1.0, freed_s=5.0, queue_s=2.0)
+    assert log_of(replace(run, records=[record]))["queue_s"].to_list() == [6.0]
+
+
+def test_a_log_has_the_adapters_of_each_request():
+    asks = [
+        msgspec.structs.replace(ask, loras=uses)
+        for ask, uses in zip(make_asks(3), ((Use("a", 0.5),), (), (Use("a", 0.5), Use("b"))), strict=True)
+    ]
+    lists = log_of(ran(null_server(), asks))["loras"].to_list()
+    a, b = {"name": "a", "scale": 0.5}, {"name": "b", "scale": None}
+    assert sorted(lists, key=len) == [[], [a], [a, b]]
+
+
+def test_a_log_that_is_made_in_pieces_has_every_request_in_order(tmp_path):
+    runs = [run_of(np.ones(AT_A_TIME + 2)), run_of(np.ones(1))]
+    write_log(runs, tmp_path / "log.parquet", task="t2i", to_format="parquet")
+    ids = pl.read_parquet(tmp_path / "log.parquet")["request_id"].to_list()
+    assert ids == [record.ask.request_id for run in runs for record in run.records]
 
 
 def test_deadlines_that_only_some_requests_have_are_told_apart_from_estimated_ones():

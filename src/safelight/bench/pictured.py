@@ -1,6 +1,7 @@
 """What a run and a sweep show, as tables with figures."""
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 import polars as pl
@@ -47,8 +48,9 @@ def latency_distribution(runs: Sequence[Run]) -> Result:
 
 def timeline(runs: Sequence[Run]) -> Result:
     """Return each request's latency at its time within its run."""
-    numbered = [(number, record) for number, run in enumerate(runs, 1) for record in run.records]
-    shown = numbered[:: max(1, len(numbered) // MOST_DOTS)]
+    count = sum(len(run.records) for run in runs)
+    numbered = ((number, record) for number, run in enumerate(runs, 1) for record in run.records)
+    shown = [*islice(numbered, 0, None, max(1, count // MOST_DOTS))]
     table = pl.DataFrame(
         {
             "run": [number for number, _ in shown],
@@ -71,10 +73,10 @@ def timeline(runs: Sequence[Run]) -> Result:
         if len(table.filter(~is_served)):
             axes.legend()
 
-    failed = sum(not record.is_success for _, record in numbered)
-    late = sum(_outcome(record) == LATE for _, record in numbered)
+    failed = sum(not record.is_success for run in runs for record in run.records)
+    late = sum(_outcome(record) == LATE for run in runs for record in run.records)
     lasted = seconds(sum(run.duration_s for run in runs))
-    said = f"{len(numbered):,} requests within {lasted}, of which {failed:,} failed and {late:,} were served too late."
+    said = f"{count:,} requests within {lasted}, of which {failed:,} failed and {late:,} were served too late."
     return Result(name="timeline", title="Latencies over time", table=table, findings=(said,), draw=draw)
 
 

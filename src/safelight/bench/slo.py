@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-from scipy.optimize import nnls
 
 from safelight.bench.asks import Shape
 from safelight.bench.errors import BadLoad
@@ -55,6 +54,8 @@ def omni(warm_ups: Sequence[Record]) -> Estimate:
 
 def fitted(warm_ups: Sequence[Record]) -> Estimate:
     """Return a fit of fixed costs and costs per step and tile, neither below 0, by least squares of relative errors."""
+    from scipy.optimize import nnls  # noqa: PLC0415 - 24 MB of memory, which other loads do without
+
     work = np.array([step_tiles(record.ask.shape) for record in warm_ups])
     latency_s = np.array([record.latency_s for record in warm_ups])
     if len(set(work)) < 2:

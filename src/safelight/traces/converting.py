@@ -40,13 +40,13 @@ def convert(
     tally = Tally(path, is_lenient=lenient)
     reader, blocks = read_text(path, tally)
     table, rest = take(blocks, most)
-    frame = in_order(table, tally) if rest is None else _passing(itertools.chain([table], rest))
+    frame = in_order(table, tally) if rest is None else passing(itertools.chain([table], rest))
     lost = write_trace(frame, target, to_format=to_format, source=reader.name)
     return Conversion(dropped=tally.dropped, notes=(*tally.notes, *lost))
 
 
-def _passing(blocks: Iterator[pl.DataFrame]) -> pl.LazyFrame:
-    """Return a frame that can be collected once, block by block."""
+def passing(blocks: Iterator[pl.DataFrame]) -> pl.LazyFrame:
+    """Return a frame that can be collected once, block by block, of which each is canonical."""
 
     def give(
         columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None

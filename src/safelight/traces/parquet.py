@@ -16,6 +16,9 @@ VERSION = 1
 MAGIC = b"PAR1"
 SUFFIXES = (".parquet", ".pq")
 
+ROWS_AT_ONCE = 16_384
+"""So many rows are held before they are written."""
+
 _KEY = "safelight.trace"
 _PROBE_BYTES = 64 << 10
 
@@ -32,7 +35,7 @@ def write_parquet(frame: pl.LazyFrame, path: Path, *, source: str) -> None:
         CannotWrite: if the disk is full, or the place does not allow it.
     """
     note = json.dumps({"version": VERSION, "source": source})
-    write_whole(path, lambda to: conform(frame).sink_parquet(to, metadata={_KEY: note}))
+    write_whole(path, lambda to: conform(frame).sink_parquet(to, row_group_size=ROWS_AT_ONCE, metadata={_KEY: note}))
 
 
 def scan_parquet(path: Path) -> tuple[pl.LazyFrame, str]:
