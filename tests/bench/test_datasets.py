@@ -92,6 +92,16 @@ def test_shapes_are_captions_and_of_the_size_of_scenes():
     assert {(ask.shape.width, ask.shape.height) for ask in asked.asks} == {(64, 64)}
 
 
+def test_shapes_have_both_sides_where_one_is_told():
+    asked = read("shapes", wanted(shape=Shape(height=96)))
+    assert {(ask.shape.width, ask.shape.height) for ask in asked.asks} == {(96, 96)}
+
+
+def test_shapes_that_are_too_small_to_be_scored_are_refused():
+    with pytest.raises(BadLoad, match="64 or more"):
+        read("shapes", wanted(shape=Shape(63, 64)))
+
+
 def test_random_requests_follow_their_weights():
     profiles = json.dumps([{"width": 64, "height": 64, "weight": 3}, {"width": 128, "height": 64, "weight": 1}])
     asked = read("random", wanted(count=2000, profiles=profiles))
