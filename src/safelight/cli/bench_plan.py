@@ -12,6 +12,7 @@ import numpy as np
 from safelight import __version__
 from safelight.bench.asks import TASKS, Ask, Shape, Task
 from safelight.bench.datasets.choosing import read
+from safelight.bench.datasets.json_text import read_json
 from safelight.bench.datasets.published import Sources
 from safelight.bench.datasets.wanted import Asked, Wanted
 from safelight.bench.endpoints.choosing import BACKENDS, endpoint_for
@@ -246,10 +247,7 @@ def _header(word: str) -> tuple[str, str]:
 def _extra(text: str | None) -> dict[str, object]:
     if text is None:
         return {}
-    try:
-        return msgspec.json.decode(text, type=dict[str, object])
-    except msgspec.DecodeError as error:
-        raise Misuse(f"--extra-body {shorten(text)} is no JSON object: {error}.") from None
+    return read_json(text, dict[str, object], place="--extra-body is no JSON object")
 
 
 def _check_positive(option: str, value: float) -> None:
