@@ -356,20 +356,6 @@ def test_capacity_finds_the_rate_beyond_which_deadlines_are_missed(queue_url, ca
     assert "held up to" in capsys.readouterr().out
 
 
-def test_capacity_runs_a_rate_again_while_it_is_unsure_and_tells_what_is_sure(queue_url, tmp_path, capsys):
-    output = tmp_path / "c.json"
-    words = ["--task", "t2i", "--dataset", "random", "--num-prompts", "15", "--slo-ms", "100", "--repeats", "3"]
-    words += ["--arrivals", "constant", "--start-rate", "50", "--precision", "1", "--attainment", "0.8"]
-    assert main(["bench", "capacity", "--base-url", queue_url, *words, "-o", str(output)]) == 0
-    facts = json.loads(output.read_text())
-    lowest = min(facts["points"], key=lambda point: point["request_rate"])
-    assert len(lowest["runs"]) >= 2
-    assert lowest["verdict"] == "held"
-    assert facts["surely_held"] >= lowest["request_rate"]
-    assert facts["surely_held"] < (facts["surely_missed"] or 1000)
-    assert "For sure, it held up to" in capsys.readouterr().out
-
-
 def test_a_sweep_over_rates_sets_them_for_a_trace_with_times_too(null_url, tmp_path):
     trace, output = tmp_path / "t.jsonl", tmp_path / "s.json"
     rows = [{"arrival_s": 5.0 * number, "prompt": f"cat {number}"} for number in range(3)]

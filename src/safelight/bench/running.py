@@ -147,7 +147,12 @@ async def run(plan: Plan, *, stop: Stop | None = None, watch: Watch = _nobody, s
 
 
 async def run_repeatedly(
-    plan_of: Callable[[int], Plan], *, repeats: int, stop: Stop | None = None, watch: Watch = _nobody, say: Say = _nobody
+    plan_of: Callable[[int], Plan],
+    *,
+    repeats: int,
+    stop: Stop | None = None,
+    watch: Watch = _nobody,
+    say: Say = _nobody,
 ) -> Sequence[Run]:
     """Run plans of one load in turn, over the same connections and after the warm-ups of the first one.
 
@@ -192,10 +197,16 @@ async def in_turns(
     say: Say = _nobody,
     is_enough: IsEnough = _never,
 ) -> Sequence[Run]:
-    """Run plans in turn on a server that is warm, as `run_repeatedly` does.
+    """Run plans of one load in turn, on a server that is warm.
 
     Args:
+        plan_of: gives what to do in each turn, counted from 0.
+        line: to the server.
         estimate: of how long requests take, for deadlines that are lacking.
+        repeats: how many turns there are.
+        stop: to be called when it is to end early; turns that had not begun give runs without records.
+        watch: is called now and then during a load.
+        say: is told, in sentences, what a reader of the figures should know, each once.
         is_enough: given all runs until then, says whether the rest can be left out.
     """
     runs, say = list[Run](), once(say)

@@ -185,19 +185,33 @@ def sweep(
     output: Series = None,
 ) -> int:
     """Run the same load at several rates, or with several requests in flight."""
+    from safelight.bench.series import each_of
     from safelight.cli.bench_plan import course_of
-    from safelight.cli.bench_searching import numbers_of, show_series, swept
+    from safelight.cli.bench_searching import (
+        LIMIT,
+        RATE,
+        levels_of,
+        numbers_of,
+        show_series,
+        shown_series,
+        whole_numbers_of,
+    )
     from safelight.cli.bench_showing import say
     from safelight.cli.bench_writing import check_folder
 
     if (rates is None) == (concurrencies is None):
         raise Misuse("A sweep is over --rates or over --concurrencies; give one of them.")
-    level = "request_rate" if rates is not None else "max_concurrency"
-    levels = numbers_of(rates or concurrencies or "", option="--rates" if rates else "--concurrencies")
+    if rates is not None:
+        level, values = RATE, numbers_of(rates, option="--rates")
+    else:
+        level, values = LIMIT, whole_numbers_of(concurrencies or "", option="--concurrencies")
+    if flags.save_dir is not None and len({*values}) < len(values):
+        raise Misuse("--save-dir keeps pictures by their level, and a level stands twice; use --repeats in its place.")
     check_folder(output)
     with _told_as_misuse():
         course = course_of(flags, say=say)
-        series = interruptible(lambda stop: swept(course, levels, level=level, target=attainment, stop=stop))
+        levels, next_level = levels_of(course, level=level, target=attainment), each_of(values)
+        series = interruptible(lambda stop: shown_series(levels, next_level, stop=stop, is_off=flags.disable_tqdm))
     return show_series(series, output, course=course)
 
 
@@ -219,7 +233,7 @@ def capacity(
     """Search the highest rate at which enough requests meet their deadlines."""
     from safelight.bench.searching import Search
     from safelight.cli.bench_plan import course_of
-    from safelight.cli.bench_searching import numbers_of, searched, show_series
+    from safelight.cli.bench_searching import RATE, levels_of, numbers_of, show_series, shown_series
     from safelight.cli.bench_showing import say
     from safelight.cli.bench_writing import check_folder
 
@@ -229,8 +243,9 @@ def capacity(
         course = course_of(flags, say=say)
         if not flags.slo and any(ask.deadline_s is None for ask in course.plan.asks):
             raise Misuse("Some requests have no deadline to meet; give one with --slo-ms, or estimate it with --slo.")
+        levels = levels_of(course, level=RATE, target=attainment, until_sure=True)
         search = Search(target=attainment, start=start_rate, precision=precision)
-        series = interruptible(lambda stop: searched(course, search, stop=stop))
+        series = interruptible(lambda stop: shown_series(levels, search, stop=stop, is_off=flags.disable_tqdm))
     return show_series(series, output, course=course)
 
 
