@@ -11,12 +11,14 @@ from bench.makers import make_asks, make_plan, null_server, ran
 from fakes import odd_server as odd
 from safelight.bench.comparing import compare
 from safelight.bench.confidence import interval, resampled
+from safelight.bench.decoding import frames_of
+from safelight.bench.endpoints.videos import Videos
 from safelight.bench.errors import BadRequirement, BadResult
 from safelight.bench.figures import figures_of
 from safelight.bench.pictured import timeline
 from safelight.bench.records import Record
 from safelight.bench.report import results_of, write_figures, write_page
-from safelight.bench.requirements import parse
+from safelight.bench.requirements import check_possible, parse
 from safelight.bench.running import Run
 from safelight.bench.searching import Point, Search, knee
 
@@ -82,7 +84,42 @@ def test_what_is_no_condition_is_refused(text):
 
 def test_a_condition_on_a_figure_that_is_not_there_is_told_with_the_nearest():
     with pytest.raises(BadRequirement, match="latency_p95"):
-        parse("latency_p59<1").holds({"latency_p95": 1.0})
+        parse("latency_p59<1").check({"latency_p95": 1.0})
+
+
+def foreseen(condition, asks, **more):
+    plan = make_plan("http://127.0.0.1:1", asks, **more)
+    check_possible([parse(condition)], plan, {"requests": len(asks)})
+
+
+POSSIBLE = [
+    *(("p95<1", {}), ("requests==2", {}), ("queue_p50<1", {}), ("send_lag_max<1", {}), ("peak_memory_mb_max<1", {})),
+    *(("attainment>=1", {"estimator": "omni"}), ("scene_score>0", {"scores_scenes": True})),
+    *(("still_videos==0", {"endpoint": Videos(), "decode": frames_of}), ("semaphore_wait_max<1", {"limit": 1})),
+    ("latency_since_due_p95<1", {"limit": 1}),
+]
+
+
+@pytest.mark.parametrize(("condition", "more"), POSSIBLE)
+def test_a_condition_on_what_a_run_can_tell_is_taken_before_it(condition, more):
+    foreseen(condition, make_asks(2, every_s=1.0), **more)
+
+
+IMPOSSIBLE = [
+    *(("attainmnt>=1", "did you mean"), ("attainment>=1", "--slo-ms"), ("goodput>1", "--slo-ms")),
+    *(("scene_score>0", "--dataset shapes"), ("still_videos==0", "no figure"), ("failures==0", "no figure")),
+    *(("semaphore_wait_max<1", "no figure"), ("latency_since_due_p95<1", "no figure")),
+]
+
+
+@pytest.mark.parametrize(("condition", "said"), IMPOSSIBLE)
+def test_a_condition_on_what_a_run_cannot_tell_is_refused_before_it(condition, said):
+    with pytest.raises(BadRequirement, match=said):
+        foreseen(condition, make_asks(2, every_s=1.0))
+
+
+def test_a_figure_that_the_server_did_not_tell_fulfils_nothing():
+    assert not parse("queue_p50<9").holds({"latency_p50": 1.0})
 
 
 def test_equal_runs_are_rarely_told_apart_and_shifted_ones_always():

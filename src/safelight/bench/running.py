@@ -270,7 +270,7 @@ async def _warm_up(plan: Plan, line: Line, say: Say) -> Estimate | None:
     asks = warm_ups(plan.asks, rounds=plan.warm_up_rounds, steps=plan.warm_up_steps, full_too=plan.estimator == "fit")
     load = Load(asks=asks, endpoint=plan.endpoint, manner=plan.manner, line=line, limit=plan.warm_up_limit)
     await load.run()
-    good = check_served(load.records, plan.server.url)
+    good = check_served(load.records, plan.server.public_url)
     if asks:
         say(f"warmed up with {len(good)} requests of {len({ask.shape for ask in asks})} shapes")
     for record in load.records:

@@ -61,10 +61,9 @@ def _bench(
 ) -> int:
     """Drive any diffusion server over HTTP, and tell what its users would have felt."""
     if ctx.invoked_subcommand is not None:
-        if flags != LoadFlags(api_key=flags.api_key):
-            raise Misuse(f"Flags of the load go behind the command: safelight bench {ctx.invoked_subcommand} ...")
+        _check_nothing_is_lost(ctx, ctx.invoked_subcommand)
         return 0
-    from safelight.bench.requirements import parse
+    from safelight.bench.requirements import check_possible, parse
     from safelight.cli.bench_plan import course_of
     from safelight.cli.bench_showing import say
     from safelight.cli.bench_writing import Outputs
@@ -72,7 +71,20 @@ def _bench(
     outputs = Outputs.checked(output_file, log, report, figures_folder)
     with _told_as_misuse():
         requirements = [parse(text) for text in require or ()]
-        return _measure(course_of(flags, say=say), outputs, requirements, as_json=as_json)
+        course = course_of(flags, say=say)
+        check_possible(requirements, course.timed(), course.facts)
+        return _measure(course, outputs, requirements, as_json=as_json)
+
+
+def _check_nothing_is_lost(ctx: typer.Context, command: str) -> None:
+    """Raise Misuse for flags before a command, which would not reach it."""
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            raise Misuse(
+                f"{parameter.opts[0]} stands before {command}, and would be lost. Flags go behind the command: "
+                f"safelight bench {command} ...; --help there tells which it has."
+            )
 
 
 @contextmanager
@@ -103,7 +115,7 @@ def _measure(course: "Course", outputs: "Outputs", requirements: "Sequence[Requi
     if as_json:
         print(json.dumps(figures))
     else:
-        print_figures(figures, title=f"{course.plan.endpoint.name} at {course.plan.server.url}")
+        print_figures(figures, title=f"{course.plan.endpoint.name} at {course.plan.server.public_url}")
     for sentence in warnings_about(figures):
         say(sentence)
     if not outputs.write(figures, runs, course=course, say=say):
@@ -112,7 +124,7 @@ def _measure(course: "Course", outputs: "Outputs", requirements: "Sequence[Requi
         return INTERRUPTED
     unmet = [each for each in requirements if not each.holds(figures)]
     for each in unmet:
-        say(f"not fulfilled: {each.text} ({each.figure} is {figures[each.figure]})")
+        say(f"not fulfilled: {each.text} ({each.figure} is {figures.get(each.figure, 'not told')})")
     if unmet:
         return UNMET
     return 0 if figures["completed_requests"] else FAILURE

@@ -67,7 +67,7 @@ class Course:
             "dataset_sha256": self.asked.sha256,
             "task": self.task,
             "requests": len(plan.asks),
-            "base_url": plan.server.url,
+            "base_url": plan.server.public_url,
             "request_rate": None if self.arrivals == TRACE or math.isinf(self.rate) else self.rate,
             "arrivals": self.arrivals if self.arrivals == TRACE or math.isfinite(self.rate) else AT_ONCE,
             "max_concurrency": flags.max_concurrency,

@@ -130,7 +130,7 @@ def _write(series: Series, path: Path, *, course: Course) -> None:
             "completed_requests": sum(point.figures["completed_requests"] for point in series.points),
             "duration": sum(point.figures["duration"] for point in series.points),
         },
-        url=course.plan.server.url,
+        url=course.plan.server.public_url,
         title=f"{course.flags.dataset} at {len(series.points)} levels",
         notes=[*course.plan.notes, *(["This series was ended early."] if series.is_partial else [])],
         command=command_line(),
