@@ -162,7 +162,6 @@ async def run_repeatedly(
     stop: Stop | None = None,
     watch: Watch = _nobody,
     say: Say = _nobody,
-    is_enough: IsEnough = _never,
 ) -> Sequence[Run]:
     """Run plans of one load in turn, over the same connections and after the warm-ups of the first one.
 
@@ -172,23 +171,70 @@ async def run_repeatedly(
         stop: to be called when it is to end early; turns that had not begun give runs without records.
         watch: is called now and then during a load.
         say: is told, in sentences, what a reader of the figures should know.
-        is_enough: given all runs until then, says whether the rest can be left out.
 
     Raises:
         ServerUnusable: if not one warm-up was served.
         BadLoad: if deadlines cannot be estimated.
     """
-    stop, runs, plan = stop or Stop(), list[Run](), plan_of(0)
+    stop, first = stop or Stop(), plan_of(0)
+    async with Line(first.server) as line:
+        estimate = await warmed_up(first, line, stop=stop, say=say)
+        return await in_turns(plan_of, line, estimate, repeats=repeats, stop=stop, watch=watch, say=say)
+
+
+async def warmed_up(plan: Plan, line: Line, *, stop: Stop, say: Say) -> Estimate | None:
+    """Warm a server up, and return the estimate of how long requests take, if some of the plan's are to get one.
+
+    Raises:
+        ServerUnusable: if not one warm-up was served.
+        BadLoad: if deadlines cannot be estimated.
+    """
     for note in plan.notes:
         say(note)
-    async with Line(plan.server) as line:
-        stop.task = warming = asyncio.create_task(_warm_up(plan, line, say))
-        estimate = await warming
-        while len(runs) < repeats and not (runs and is_enough(runs)):
-            turn = len(runs)
-            plan = plan_of(turn) if turn else plan
-            runs.append(await _run_once(plan, line, estimate, stop, partial(watch, turn), say))
+    stop.task = warming = asyncio.create_task(_warm_up(plan, line, say))
+    return await warming
+
+
+async def in_turns(
+    plan_of: Callable[[int], Plan],
+    line: Line,
+    estimate: Estimate | None,
+    *,
+    repeats: int,
+    stop: Stop,
+    watch: Watch = _nobody,
+    say: Say = _nobody,
+    is_enough: IsEnough = _never,
+) -> Sequence[Run]:
+    """Run plans of one load in turn, on a server that is warm.
+
+    Args:
+        plan_of: gives what to do in each turn, counted from 0.
+        line: to the server.
+        estimate: of how long requests take, for deadlines that are lacking.
+        repeats: how many turns there are.
+        stop: to be called when it is to end early; turns that had not begun give runs without records.
+        watch: is called now and then during a load.
+        say: is told, in sentences, what a reader of the figures should know, each once.
+        is_enough: given all runs until then, says whether the rest can be left out.
+    """
+    runs, say = list[Run](), once(say)
+    while len(runs) < repeats and not (runs and is_enough(runs)):
+        turn = len(runs)
+        runs.append(await _run_once(plan_of(turn), line, estimate, stop, partial(watch, turn), say))
     return runs
+
+
+def once(say: Say) -> Say:
+    """Return what passes on only what was not said before."""
+    said = set[str]()
+
+    def say_once(sentence: str) -> None:
+        if sentence not in said:
+            said.add(sentence)
+            say(sentence)
+
+    return say_once
 
 
 async def _run_once(  # noqa: PLR0917 - all that a run has
@@ -232,7 +278,7 @@ async def _warm_up(plan: Plan, line: Line, say: Say) -> Estimate | None:
     asks = warm_ups(plan.asks, rounds=plan.warm_up_rounds, steps=plan.warm_up_steps, full_too=plan.estimator == "fit")
     load = Load(asks=asks, endpoint=plan.endpoint, manner=plan.manner, line=line, limit=plan.warm_up_limit)
     await load.run()
-    good = check_served(load.records, plan.server.url)
+    good = check_served(load.records, plan.server.public_url)
     if asks:
         say(f"warmed up with {len(good)} requests of {len({ask.shape for ask in asks})} shapes")
     for record in load.records:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from safelight.bench.datasets.json_text import MOST
+
 _LOAD, _SERVER, _ANSWER, _TIMES = "Load", "Server", "What is judged", "Times"
 
 
@@ -67,15 +69,22 @@ class LoadFlags:
         ),
     ] = None
     num_prompts: Annotated[int, _flag(_LOAD, min=1, metavar="N", help="How many requests.")] = 10
-    width: Annotated[int | None, _flag(_LOAD, min=1, metavar="N", help="In pixels; over a trace's.")] = None
-    height: Annotated[int | None, _flag(_LOAD, min=1, metavar="N", help="In pixels; over a trace's.")] = None
-    num_frames: Annotated[int | None, _flag(_LOAD, min=1, metavar="N", help="Of videos.")] = None
-    fps: Annotated[int | None, _flag(_LOAD, min=1, metavar="N", help="Of videos.")] = None
+    width: Annotated[int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="In pixels; over a trace's.")] = None
+    height: Annotated[int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="In pixels; over a trace's.")] = None
+    num_frames: Annotated[int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="Of videos.")] = None
+    fps: Annotated[int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="Of videos.")] = None
     num_inference_steps: Annotated[
-        int | None, _flag(_LOAD, min=1, metavar="N", help="Where the dataset tells none.")
+        int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="Where the dataset tells none.")
     ] = 50
     seed: Annotated[
-        int | None, _flag(_LOAD, metavar="N", help="Of every picture, and of the load: arrivals, prompts and shapes.")
+        int | None,
+        _flag(
+            _LOAD,
+            min=0,
+            max=2**63 - 1,
+            metavar="N",
+            help="Of every picture, and of the load: arrivals, prompts and shapes.",
+        ),
     ] = None
     enable_negative_prompt: Annotated[
         bool, _flag(_LOAD, "--enable-negative-prompt", help="Give every request one.")
