@@ -304,14 +304,17 @@ def test_a_key_of_the_environment_is_no_flag_before_a_command(monkeypatch, capsy
     assert "nowhere.json" in capsys.readouterr().err
 
 
-def test_a_run_that_is_interrupted_writes_what_it_has(null_url, tmp_path):
+@pytest.mark.parametrize("signals", [(signal.SIGINT,), (signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)])
+def test_a_run_that_is_interrupted_writes_what_it_has(signals, null_url, tmp_path):
     output = tmp_path / "o.json"
     words = ["--task", "t2i", "--dataset", "random", "--num-prompts", "2000", "--request-rate", "20", "--output-file"]
     argv = (*SAFELIGHT, "bench", "--base-url", null_url, *words, str(output))
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
         assert "warmed up" in process.stderr.readline()
         time.sleep(0.7)
-        process.send_signal(signal.SIGINT)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.05)
         said = process.stderr.read()
     assert process.returncode == 130
     assert "ended early" in said
