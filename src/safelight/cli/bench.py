@@ -69,7 +69,7 @@ def _bench(
     from safelight.cli.bench_writing import Outputs
     from safelight.cli.interruption import interruption
 
-    outputs = Outputs.checked(output_file, log, report, figures_folder)
+    outputs = Outputs.checked(output_file, log, report, figures_folder, inputs=flags.files)
     with _told_as_misuse():
         requirements = [parse(text) for text in require or ()]
         course = course_of(flags, say=say)
@@ -93,11 +93,11 @@ def _check_nothing_is_lost(ctx: typer.Context, command: str) -> None:
 def _told_as_misuse() -> Iterator[None]:
     """Tell what cannot be asked for from what fails."""
     from safelight.bench.errors import BadLoad, BadRequirement
-    from safelight.traces.errors import BadArrivals
+    from safelight.traces.errors import BadArrivals, BadTrace
 
     try:
         yield
-    except (BadLoad, BadRequirement, BadArrivals) as error:
+    except (BadLoad, BadRequirement, BadArrivals, BadTrace) as error:
         raise Misuse(str(error)) from None
 
 
@@ -201,7 +201,7 @@ def sweep(
         whole_numbers_of,
     )
     from safelight.cli.bench_showing import say
-    from safelight.cli.bench_writing import check_folder
+    from safelight.cli.bench_writing import check_outputs
     from safelight.cli.interruption import interruption
 
     if (rates is None) == (concurrencies is None):
@@ -212,7 +212,7 @@ def sweep(
         level, values = LIMIT, whole_numbers_of(concurrencies or "", option="--concurrencies")
     if flags.save_dir is not None and len({*values}) < len(values):
         raise Misuse("--save-dir keeps pictures by their level, and a level stands twice; use --repeats in its place.")
-    check_folder(output)
+    check_outputs([output] if output else [], inputs=flags.files)
     with _told_as_misuse():
         course = course_of(flags, say=say)
         levels = levels_of(course, level=level, target=attainment)
@@ -241,11 +241,11 @@ def capacity(
     from safelight.cli.bench_plan import course_of
     from safelight.cli.bench_searching import RATE, levels_of, numbers_of, show_series, shown_series
     from safelight.cli.bench_showing import say
-    from safelight.cli.bench_writing import check_folder
+    from safelight.cli.bench_writing import check_outputs
     from safelight.cli.interruption import interruption
 
     numbers_of(str(start_rate), option="--start-rate")
-    check_folder(output)
+    check_outputs([output] if output else [], inputs=flags.files)
     with _told_as_misuse():
         course = course_of(flags, say=say)
         if not flags.slo and any(ask.deadline_s is None for ask in course.plan.asks):

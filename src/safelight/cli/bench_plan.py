@@ -66,6 +66,7 @@ class Course:
             "dataset": flags.dataset,
             "dataset_sha256": self.asked.sha256,
             "task": self.task,
+            "bot_task": flags.bot_task,
             "requests": len(plan.asks),
             "base_url": plan.server.public_url,
             "request_rate": None if self.arrivals == TRACE or math.isinf(self.rate) else self.rate,
@@ -236,13 +237,18 @@ def _server(flags: LoadFlags) -> Server:
     if flags.api_key:
         headers.setdefault("Authorization", f"Bearer {flags.api_key}")
     return Server(
-        url=_without_version(flags.base_url or f"http://{flags.host}:{flags.port}"),
+        url=_without_version(flags.base_url or f"http://{_host(flags.host)}:{flags.port}"),
         headers=headers,
         timeout_s=flags.timeout,
         connect_timeout_s=flags.connect_timeout,
         connections=flags.connections,
         is_trusted=flags.insecure,
     )
+
+
+def _host(name: str) -> str:
+    """Return a host as it stands in addresses: those of IPv6 in brackets."""
+    return f"[{name}]" if ":" in name and not name.startswith("[") else name
 
 
 def _without_version(url: str) -> str:
