@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -324,6 +325,13 @@ def test_a_run_that_is_interrupted_writes_what_it_has(signals, null_url, tmp_pat
     figures = json.loads(output.read_text())
     assert figures["partial"]
     assert 0 < figures["completed_requests"] < 2000
+
+
+def test_a_closed_standard_output_ends_nothing(null_url, tmp_path):
+    words = "bench --base-url {} --task t2i --dataset random --num-prompts 3 --output-file {}"
+    command = shlex.join([*SAFELIGHT, *words.format(null_url, tmp_path / "o.json").split()])
+    assert subprocess.run(["sh", "-c", f"exec {command} >&-"], check=False, stderr=subprocess.DEVNULL).returncode == 0
+    assert json.loads((tmp_path / "o.json").read_text())["completed_requests"] == 3
 
 
 def test_repeats_are_told_run_by_run_and_all_together(null_url, tmp_path):
