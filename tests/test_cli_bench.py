@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -196,6 +197,9 @@ def test_scene_scores_stand_beside_latencies(null_url, capsys):
         (["--dataset", "randm"], "random"),
         (["--endpoint", "/v1/image/generations"], "/v1/images/generations"),
         (["--extra-body", "[1]"], "--extra-body"),
+        (["--extra-body", '{"x": ' + "[" * 100_000 + "]" * 100_000 + "}"], "nested too deeply"),
+        (["--seed", "-1", "--dataset", "random"], "--seed"),
+        (["--width", f"{2**31}", "--dataset", "random"], "--width"),
         (["--header", "nothing"], "NAME:VALUE"),
         (["--timeout", "nan"], "--timeout"),
         (["--request-rate", "-1", "--dataset", "random"], "rate"),
@@ -205,11 +209,19 @@ def test_scene_scores_stand_beside_latencies(null_url, capsys):
         (["--burstiness", "0", "--request-rate", "1", "--dataset", "random"], "positive"),
         (["--burstiness", "0.5", "--dataset", "random"], "--request-rate"),
         (["--burstiness", "0.5", "--arrivals", "constant", "--dataset", "random"], "gamma"),
+        (["--arrivals", "trace", "--request-rate", "100", "--dataset", "random"], "--request-rate"),
+        (["--speed", "2", "--request-rate", "1", "--dataset", "random"], "--speed"),
+        (["--speed", "2", "--dataset", "random"], "--speed"),
+        (["--require", "attainmnt>=1", "--slo-ms", "9", "--dataset", "random"], "did you mean 'attainment'"),
+        (["--require", "attainment>=1", "--dataset", "random"], "--slo-ms"),
         (["--slo", "--dataset", "random"], "--width and --height"),
         (["--slo", "--warmup-requests", "0", "--dataset", "random"], "--warmup-requests"),
         (["--slo-estimator", "best", "--dataset", "random"], "omni"),
         (["--output-file", "no/such/folder/o.json"], "no folder"),
-        (["--log", "log.txt"], "format"),
+        (["--output-file", "."], "is a folder"),
+        (["--output-file", "a.jsonl", "--log", "a.jsonl"], "named twice"),
+        (["--dataset", "prompts", "--dataset-path", "p.txt", "--report", "p.txt"], "named twice"),
+        (["--log", "log.txt"], "end it in"),
         (["--base-url", "nowhere", "--dataset", "random"], "no address"),
         ([], "--dataset-path"),
     ],
@@ -278,25 +290,48 @@ def test_a_server_that_is_down_is_told_at_once(capsys):
     assert "nobody listens" in capsys.readouterr().err
 
 
-def test_flags_before_a_command_are_not_lost_in_silence(capsys):
-    assert main(["bench", "--num-prompts", "3", "null-server"]) == 2
-    assert "behind the command" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["--num-prompts", "3"], ["--num-prompts", "10"], ["--api-key", "k"], ["--output-file", "o.json"]),
+        *(["--log", "l.jsonl"], ["--report", "r.html"], ["--figures", "f"], ["--require", "failed==0"], ["--json"]),
+    ],
+)
+def test_flags_before_a_command_are_not_lost_in_silence(words, capsys):
+    assert main(["bench", *words, "null-server"]) == 2
+    assert f"{words[0]} stands before null-server" in capsys.readouterr().err
 
 
-def test_a_run_that_is_interrupted_writes_what_it_has(null_url, tmp_path):
+def test_a_key_of_the_environment_is_no_flag_before_a_command(monkeypatch, capsys):
+    monkeypatch.setenv("SAFELIGHT_API_KEY", "k")
+    assert main(["bench", "compare", "nowhere.json", "nowhere.json"]) == 1
+    assert "nowhere.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGINT,), (signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)])
+def test_a_run_that_is_interrupted_writes_what_it_has(signals, null_url, tmp_path):
     output = tmp_path / "o.json"
     words = ["--task", "t2i", "--dataset", "random", "--num-prompts", "2000", "--request-rate", "20", "--output-file"]
     argv = (*SAFELIGHT, "bench", "--base-url", null_url, *words, str(output))
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
         assert "warmed up" in process.stderr.readline()
         time.sleep(0.7)
-        process.send_signal(signal.SIGINT)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.05)
         said = process.stderr.read()
     assert process.returncode == 130
     assert "ended early" in said
     figures = json.loads(output.read_text())
     assert figures["partial"]
     assert 0 < figures["completed_requests"] < 2000
+
+
+def test_a_closed_standard_output_ends_nothing(null_url, tmp_path):
+    words = "bench --base-url {} --task t2i --dataset random --num-prompts 3 --output-file {}"
+    command = shlex.join([*SAFELIGHT, *words.format(null_url, tmp_path / "o.json").split()])
+    assert subprocess.run(["sh", "-c", f"exec {command} >&-"], check=False, stderr=subprocess.DEVNULL).returncode == 0
+    assert json.loads((tmp_path / "o.json").read_text())["completed_requests"] == 3
 
 
 def test_repeats_are_told_run_by_run_and_all_together(null_url, tmp_path):
@@ -353,20 +388,6 @@ def test_capacity_finds_the_rate_beyond_which_deadlines_are_missed(queue_url, ca
     assert "held up to" in capsys.readouterr().out
 
 
-def test_capacity_runs_a_rate_again_while_it_is_unsure_and_tells_what_is_sure(queue_url, tmp_path, capsys):
-    output = tmp_path / "c.json"
-    words = ["--task", "t2i", "--dataset", "random", "--num-prompts", "15", "--slo-ms", "100", "--repeats", "3"]
-    words += ["--arrivals", "constant", "--start-rate", "50", "--precision", "1", "--attainment", "0.8"]
-    assert main(["bench", "capacity", "--base-url", queue_url, *words, "-o", str(output)]) == 0
-    facts = json.loads(output.read_text())
-    lowest = min(facts["points"], key=lambda point: point["request_rate"])
-    assert len(lowest["runs"]) >= 2
-    assert lowest["verdict"] == "held"
-    assert facts["surely_held"] >= lowest["request_rate"]
-    assert facts["surely_held"] < (facts["surely_missed"] or 1000)
-    assert "For sure, it held up to" in capsys.readouterr().out
-
-
 def test_a_sweep_over_rates_sets_them_for_a_trace_with_times_too(null_url, tmp_path):
     trace, output = tmp_path / "t.jsonl", tmp_path / "s.json"
     rows = [{"arrival_s": 5.0 * number, "prompt": f"cat {number}"} for number in range(3)]
@@ -376,9 +397,34 @@ def test_a_sweep_over_rates_sets_them_for_a_trace_with_times_too(null_url, tmp_p
     assert json.loads(output.read_text())["points"][0]["duration"] < 4.0
 
 
-@pytest.mark.parametrize("words", [["--rates", "1,x"], ["--rates", "0"], ["--rates", "1", "--concurrencies", "1"], []])
-def test_a_sweep_over_nothing_is_refused(null_url, words):
-    assert main(["bench", "sweep", "--base-url", null_url, "--task", "t2i", "--dataset", "random", *words]) == 2
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--rates", "1,x"], "positive numbers"),
+        (["--rates", "0"], "positive numbers"),
+        (["--rates", "1", "--concurrencies", "1"], "give one of them"),
+        ([], "give one of them"),
+        (["--concurrencies", "0.5,1.5"], "whole numbers"),
+        (["--concurrencies", "0"], "positive numbers"),
+        (["--concurrencies", "1", "--max-concurrency", "2"], "--max-concurrency"),
+        (["--rates", "1", "--request-rate", "2"], "--request-rate"),
+        (["--rates", "1", "--arrivals", "trace"], "--arrivals"),
+        (["--rates", "1", "--speed", "2"], "--speed"),
+        (["--rates", "1,1", "--save-dir", "nowhere"], "stands twice"),
+    ],
+)
+def test_a_sweep_over_nothing_or_in_spite_of_other_flags_is_refused(words, said, capsys):
+    assert main(["bench", "sweep", "--base-url", NOWHERE, "--task", "t2i", "--dataset", "random", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("levels", [["--rates", "200,400.5"], ["--concurrencies", "1,2"]])
+def test_all_levels_of_a_sweep_save_their_own_pictures(null_url, levels, tmp_path):
+    words = ["--dataset", "random", "--num-prompts", "2", "--repeats", "2", "--save-dir", str(tmp_path / "pictures")]
+    assert main(["bench", "sweep", "--base-url", null_url, "--task", "t2i", *words, *levels]) == 0
+    names = [path.name for path in (tmp_path / "pictures").iterdir()]
+    assert len(names) == 2 * 2 * 2
+    assert len({name.partition("-")[0] for name in names}) == 2
 
 
 def test_two_runs_are_compared_by_their_files(null_url, tmp_path, capsys):
@@ -464,6 +510,17 @@ def test_attainments_of_the_same_deadlines_are_compared(null_url, tmp_path, caps
     told = compared(null_url, tmp_path, capsys, *[("--slo-ms", "5000")] * 2)
     assert told["cautions"] == []
     assert "slo_attainment_rate" in {each["name"] for each in told["differences"]}
+
+
+def test_no_result_tells_a_password_of_the_address(null_url, tmp_path):
+    page, figures = tmp_path / "page.html", tmp_path / "o.json"
+    argv = [*SAFELIGHT, "bench", "--base-url", null_url.replace("//", "//user:s3c@ret@"), "--task", "t2i"]
+    argv += ["--dataset", "random", "--num-prompts", "2", "--report", page, "--output-file", figures]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True)
+    for said in (page.read_text(), figures.read_text(), done.stdout, done.stderr):
+        assert "s3c" not in said
+        assert "ret@" not in said
+    assert null_url in figures.read_text()
 
 
 def test_a_page_tells_no_key(null_url, tmp_path):

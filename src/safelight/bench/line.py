@@ -15,6 +15,7 @@ from yarl import URL
 
 from safelight.bench.errors import BadLoad
 from safelight.bench.failures import Failure, told_as_failure
+from safelight.bench.spoken import public
 from safelight.core.errors import shorten
 
 TIMEOUT_S = 900.0
@@ -58,7 +59,12 @@ class Server:
         except ValueError:
             url = URL()
         if url.scheme not in {"http", "https"} or not url.host:
-            raise BadLoad(f"{shorten(self.url)} is no address of a server; write http://127.0.0.1:8000.")
+            raise BadLoad(f"{shorten(self.public_url)} is no address of a server; write http://127.0.0.1:8000.")
+
+    @property
+    def public_url(self) -> str:
+        """The address without user and password, to be shown and kept."""
+        return public(self.url)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,7 @@ class Asked(msgspec.Struct, kw_only=True):
 
     endpoint: Any = None
     task: Any = None
+    bot_task: Any = None
     dataset: Any = None
     dataset_sha256: Any = None
     requests: Any = None

@@ -1,16 +1,16 @@
 """Attainment against rate: runs at several rates, and the search for the highest rate that holds."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from safelight.bench.confidence import Bounds, sure_size
 from safelight.bench.figures import Figures
 
 MOST_DOUBLINGS = 20
-SINCE_DUE = "slo_attainment_rate_since_due"
+IDLE_REQUESTS = 0.1
+"""In flight on average; with fewer, nobody waits for others."""
 
-Measure = Callable[[float], Awaitable[Figures]]
-"""Runs a load at a rate."""
+SINCE_DUE = "slo_attainment_rate_since_due"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,12 @@ class Point:
         lag_s, p50_s = self.figures.get("send_lag_p99") or 0.0, self.figures.get("latency_p50") or 0.0
         return lag_s <= max(0.05, 0.1 * p50_s)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether requests hardly overlapped, so that fewer would fare no better."""
+        p99_s = self.figures.get("latency_p99")
+        return p99_s is not None and p99_s * self.level < IDLE_REQUESTS
+
     def holds(self, target: float) -> bool:
         """Say whether it attains the target, by the best estimate."""
         return self.was_offered and self.attainment is not None and self.attainment >= target
@@ -72,41 +78,31 @@ class Point:
         return f"{word}, unsure" if self.is_open(target) else word
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Search:
     """Looks for the highest rate at which `target` of all requests meet their deadlines.
 
-    The rate is doubled until it no longer holds, or halved until it holds, and the gap is then halved until it is
-    narrower than `precision` of the rate.
+    The rate is doubled until it no longer holds, or halved until it holds or hardly any requests overlap, and the gap
+    is then halved until it is narrower than `precision` of the rate.
     """
 
     target: float
     start: float = 1.0
     precision: float = 0.1
-    points: list[Point] = field(default_factory=list)
 
-    async def run(self, measure: Measure) -> float | None:
-        """Return the highest rate that was seen to hold; None if none was."""
-        low, high = await self._bracket(measure)
-        while low is not None and high is not None and high - low > self.precision * low:
-            middle = (low + high) / 2
-            low, high = (middle, high) if await self._holds(middle, measure) else (low, middle)
-        return low
-
-    async def _bracket(self, measure: Measure) -> tuple[float | None, float | None]:
-        rate, low, high = self.start, None, None
-        for _ in range(MOST_DOUBLINGS):
-            if await self._holds(rate, measure):
-                low, rate = rate, 2 * rate
-            else:
-                high, rate = rate, rate / 2
-            if low is not None and high is not None:
-                break
-        return low, high
-
-    async def _holds(self, rate: float, measure: Measure) -> bool:
-        self.points.append(Point(level=rate, figures=await measure(rate)))
-        return self.points[-1].holds(self.target)
+    def __call__(self, points: Sequence[Point]) -> float | None:
+        """Return the rate that is to be measured after these; None where the search ends."""
+        low = max((point.level for point in points if point.holds(self.target)), default=None)
+        high = min((point.level for point in points if not point.holds(self.target)), default=None)
+        if low is not None and high is not None:
+            return (low + high) / 2 if high - low > self.precision * low else None
+        if len(points) == MOST_DOUBLINGS:
+            return None
+        if low is not None:
+            return 2 * low
+        if high is None:
+            return self.start
+        return None if points[-1].is_idle else high / 2
 
 
 @dataclass(frozen=True, kw_only=True)

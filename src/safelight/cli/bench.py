@@ -61,49 +61,62 @@ def _bench(
 ) -> int:
     """Drive any diffusion server over HTTP, and tell what its users would have felt."""
     if ctx.invoked_subcommand is not None:
-        if flags != LoadFlags(api_key=flags.api_key):
-            raise Misuse(f"Flags of the load go behind the command: safelight bench {ctx.invoked_subcommand} ...")
+        _check_nothing_is_lost(ctx, ctx.invoked_subcommand)
         return 0
-    from safelight.bench.requirements import parse
+    from safelight.bench.requirements import check_possible, parse
     from safelight.cli.bench_plan import course_of
     from safelight.cli.bench_showing import say
     from safelight.cli.bench_writing import Outputs
+    from safelight.cli.interruption import interruption
 
-    outputs = Outputs.checked(output_file, log, report, figures_folder)
+    outputs = Outputs.checked(output_file, log, report, figures_folder, inputs=flags.files)
     with _told_as_misuse():
         requirements = [parse(text) for text in require or ()]
-        return _measure(course_of(flags, say=say), outputs, requirements, as_json=as_json)
+        course = course_of(flags, say=say)
+        check_possible(requirements, course.timed(), course.facts)
+        with interruption() as stop:
+            return _measure(course, outputs, requirements, stop=stop, as_json=as_json)
+
+
+def _check_nothing_is_lost(ctx: typer.Context, command: str) -> None:
+    """Raise Misuse for flags before a command, which would not reach it."""
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            raise Misuse(
+                f"{parameter.opts[0]} stands before {command}, and would be lost. Flags go behind the command: "
+                f"safelight bench {command} ...; --help there tells which it has."
+            )
 
 
 @contextmanager
 def _told_as_misuse() -> Iterator[None]:
     """Tell what cannot be asked for from what fails."""
     from safelight.bench.errors import BadLoad, BadRequirement
-    from safelight.traces.errors import BadArrivals
+    from safelight.traces.errors import BadArrivals, BadTrace
 
     try:
         yield
-    except (BadLoad, BadRequirement, BadArrivals) as error:
+    except (BadLoad, BadRequirement, BadArrivals, BadTrace) as error:
         raise Misuse(str(error)) from None
 
 
-def _measure(course: "Course", outputs: "Outputs", requirements: "Sequence[Requirement]", *, as_json: bool) -> int:
+def _measure(
+    course: "Course", outputs: "Outputs", requirements: "Sequence[Requirement]", *, stop: "Stop", as_json: bool
+) -> int:
     from safelight.bench.figures import figures_of
     from safelight.bench.running import run_repeatedly
     from safelight.cli.bench_showing import print_figures, say, shown_progress, warnings_about
 
     repeats = course.flags.repeats
     with shown_progress(is_off=course.flags.disable_tqdm, title=course.flags.dataset, repeats=repeats) as watch:
-        runs = interruptible(
-            lambda stop: run_repeatedly(
-                lambda turn: course.timed(turn=turn), repeats=repeats, stop=stop, watch=watch, say=say
-            )
-        )
+        work = run_repeatedly(lambda turn: course.timed(turn=turn), repeats=repeats, stop=stop, watch=watch, say=say)
+        runs = looped(work)
     figures = course.facts | figures_of(*runs)
     if as_json:
         print(json.dumps(figures))
     else:
-        print_figures(figures, title=f"{course.plan.endpoint.name} at {course.plan.server.url}")
+        print_figures(figures, title=f"{course.plan.endpoint.name} at {course.plan.server.public_url}")
     for sentence in warnings_about(figures):
         say(sentence)
     if not outputs.write(figures, runs, course=course, say=say):
@@ -112,27 +125,18 @@ def _measure(course: "Course", outputs: "Outputs", requirements: "Sequence[Requi
         return INTERRUPTED
     unmet = [each for each in requirements if not each.holds(figures)]
     for each in unmet:
-        say(f"not fulfilled: {each.text} ({each.figure} is {figures[each.figure]})")
+        say(f"not fulfilled: {each.text} ({each.figure} is {figures.get(each.figure, 'not told')})")
     if unmet:
         return UNMET
     return 0 if figures["completed_requests"] else FAILURE
 
 
-def interruptible(work: "Callable[[Stop], Coroutine[Any, Any, Given]]") -> Given:
-    """Run something that Ctrl-C ends early, and that then gives what it has; uvloop drives it where it is installed."""
-    from safelight.bench.running import Stop
-
+def looped(work: Coroutine[Any, Any, Given]) -> Given:
+    """Run something in an event loop, of uvloop where it is installed; raises KeyboardInterrupt if it was cancelled."""
     allow_connections()
-
-    async def main() -> Given:
-        stop = Stop()
-        with suppress(NotImplementedError, RuntimeError):  # elsewhere Ctrl-C ends it without a result
-            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
-        return await work(stop)
-
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            return runner.run(main())
+            return runner.run(work)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
@@ -185,20 +189,36 @@ def sweep(
     output: Series = None,
 ) -> int:
     """Run the same load at several rates, or with several requests in flight."""
+    from safelight.bench.series import each_of
     from safelight.cli.bench_plan import course_of
-    from safelight.cli.bench_searching import numbers_of, show_series, swept
+    from safelight.cli.bench_searching import (
+        LIMIT,
+        RATE,
+        levels_of,
+        numbers_of,
+        show_series,
+        shown_series,
+        whole_numbers_of,
+    )
     from safelight.cli.bench_showing import say
-    from safelight.cli.bench_writing import check_folder
+    from safelight.cli.bench_writing import check_outputs
+    from safelight.cli.interruption import interruption
 
     if (rates is None) == (concurrencies is None):
         raise Misuse("A sweep is over --rates or over --concurrencies; give one of them.")
-    level = "request_rate" if rates is not None else "max_concurrency"
-    levels = numbers_of(rates or concurrencies or "", option="--rates" if rates else "--concurrencies")
-    check_folder(output)
+    if rates is not None:
+        level, values = RATE, numbers_of(rates, option="--rates")
+    else:
+        level, values = LIMIT, whole_numbers_of(concurrencies or "", option="--concurrencies")
+    if flags.save_dir is not None and len({*values}) < len(values):
+        raise Misuse("--save-dir keeps pictures by their level, and a level stands twice; use --repeats in its place.")
+    check_outputs([output] if output else [], inputs=flags.files)
     with _told_as_misuse():
         course = course_of(flags, say=say)
-        series = interruptible(lambda stop: swept(course, levels, level=level, target=attainment, stop=stop))
-    return show_series(series, output, course=course)
+        levels = levels_of(course, level=level, target=attainment)
+        with interruption() as stop:
+            series = looped(shown_series(levels, each_of(values), stop=stop, is_off=flags.disable_tqdm))
+            return show_series(series, output, course=course)
 
 
 @bench.command(
@@ -219,19 +239,22 @@ def capacity(
     """Search the highest rate at which enough requests meet their deadlines."""
     from safelight.bench.searching import Search
     from safelight.cli.bench_plan import course_of
-    from safelight.cli.bench_searching import numbers_of, searched, show_series
+    from safelight.cli.bench_searching import RATE, levels_of, numbers_of, show_series, shown_series
     from safelight.cli.bench_showing import say
-    from safelight.cli.bench_writing import check_folder
+    from safelight.cli.bench_writing import check_outputs
+    from safelight.cli.interruption import interruption
 
     numbers_of(str(start_rate), option="--start-rate")
-    check_folder(output)
+    check_outputs([output] if output else [], inputs=flags.files)
     with _told_as_misuse():
         course = course_of(flags, say=say)
         if not flags.slo and any(ask.deadline_s is None for ask in course.plan.asks):
             raise Misuse("Some requests have no deadline to meet; give one with --slo-ms, or estimate it with --slo.")
+        levels = levels_of(course, level=RATE, target=attainment, until_sure=True)
         search = Search(target=attainment, start=start_rate, precision=precision)
-        series = interruptible(lambda stop: searched(course, search, stop=stop))
-    return show_series(series, output, course=course)
+        with interruption() as stop:
+            series = looped(shown_series(levels, search, stop=stop, is_off=flags.disable_tqdm))
+            return show_series(series, output, course=course)
 
 
 @bench.command("compare", epilog="Example:\n\nsafelight bench compare before.json after.json")

@@ -2,12 +2,14 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
+
+from safelight.bench.datasets.json_text import MOST
 
 _LOAD, _SERVER, _ANSWER, _TIMES = "Load", "Server", "What is judged", "Times"
 
@@ -67,15 +69,22 @@ class LoadFlags:
         ),
     ] = None
     num_prompts: Annotated[int, _flag(_LOAD, min=1, metavar="N", help="How many requests.")] = 10
-    width: Annotated[int | None, _flag(_LOAD, min=1, metavar="N", help="In pixels; over a trace's.")] = None
-    height: Annotated[int | None, _flag(_LOAD, min=1, metavar="N", help="In pixels; over a trace's.")] = None
-    num_frames: Annotated[int | None, _flag(_LOAD, min=1, metavar="N", help="Of videos.")] = None
-    fps: Annotated[int | None, _flag(_LOAD, min=1, metavar="N", help="Of videos.")] = None
+    width: Annotated[int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="In pixels; over a trace's.")] = None
+    height: Annotated[int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="In pixels; over a trace's.")] = None
+    num_frames: Annotated[int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="Of videos.")] = None
+    fps: Annotated[int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="Of videos.")] = None
     num_inference_steps: Annotated[
-        int | None, _flag(_LOAD, min=1, metavar="N", help="Where the dataset tells none.")
+        int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="Where the dataset tells none.")
     ] = 50
     seed: Annotated[
-        int | None, _flag(_LOAD, metavar="N", help="Of every picture, and of the load: arrivals, prompts and shapes.")
+        int | None,
+        _flag(
+            _LOAD,
+            min=0,
+            max=2**63 - 1,
+            metavar="N",
+            help="Of every picture, and of the load: arrivals, prompts and shapes.",
+        ),
     ] = None
     enable_negative_prompt: Annotated[
         bool, _flag(_LOAD, "--enable-negative-prompt", help="Give every request one.")
@@ -173,6 +182,12 @@ class LoadFlags:
         bool, _flag(_ANSWER, "--return-stage-metrics", help="Ask for times of stages; chat only.")
     ] = False
     disable_tqdm: Annotated[bool, _flag(_ANSWER, "--disable-tqdm", help="Show no progress.")] = False
+
+    @property
+    def files(self) -> Sequence[str]:
+        """What is read."""
+        pictures = [*(self.input_image or ()), *([self.input_video] if self.input_video else [])]
+        return [*(self.dataset_path or "").split(","), *map(str, pictures)]
 
 
 def with_load_flags(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ import msgspec
 
 from safelight.bench.asks import Ask, Shape
 from safelight.bench.datasets.digest import sha256_of
+from safelight.bench.datasets.json_text import Count, Positive, Seed, read_json
 from safelight.bench.datasets.published import kept
 from safelight.bench.datasets.wanted import Asked, Wanted, plain
 from safelight.bench.errors import BadLoad
@@ -32,14 +33,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     prompt: str
     negative_prompt: str | None = None
-    width: int | None = None
-    height: int | None = None
-    num_frames: int | None = None
-    num_inference_steps: int | None = None
-    seed: int | None = None
-    fps: int | None = None
+    width: Count | None = None
+    height: Count | None = None
+    num_frames: Count | None = None
+    num_inference_steps: Count | None = None
+    seed: Seed | None = None
+    fps: Count | None = None
     guidance_scale: float | None = None
-    slo_ms: float | None = None
+    slo_ms: Positive | None = None
     image_paths: Names = None
     image_path: Names = None
     image_urls: Names = None
@@ -68,11 +69,21 @@ class Line(NamedTuple):
 
 
 def read_prompts(wanted: Wanted) -> Asked:
-    """Read a file of prompts, over and over if more are wanted."""
+    """Read a file of prompts, lines of text or of JSON, over and over if more are wanted."""
     path = wanted.file("prompts")
     texts = _numbered_lines(path)
     if not texts[0][1].startswith("{"):
         return replace(plain(wanted, [text for _, text in texts]), sha256=sha256_of([path]))
+    return _rows(wanted, path, texts)
+
+
+def read_custom(wanted: Wanted) -> Asked:
+    """Read lines of JSON, as vLLM-Omni's benchmark does under this name."""
+    path = wanted.file("custom")
+    return _rows(wanted, path, _numbered_lines(path))
+
+
+def _rows(wanted: Wanted, path: Path, texts: Sequence[tuple[int, str]]) -> Asked:
     lines = [_line(text, f"Line {number} of {shorten(str(path))}") for number, text in texts]
     files = Inputs()
     asks = [
@@ -123,10 +134,8 @@ class _Listed(msgspec.Struct):
 
 
 def _listed(path: Path) -> Sequence[str]:
-    try:
-        found = [each.prompt_en for each in msgspec.json.decode(path.read_bytes(), type=list[_Listed])]
-    except msgspec.DecodeError as error:
-        raise BadLoad(f"{shorten(str(path))} is no list of VBench's prompts: {error}.") from None
+    listed = read_json(path.read_bytes(), list[_Listed], place=f"{shorten(str(path))} is no list of VBench's prompts")
+    found = [each.prompt_en for each in listed]
     if not found:
         raise BadLoad(f"{shorten(str(path))} has no prompt.")
     return found
@@ -138,7 +147,7 @@ def _lines(path: Path) -> Sequence[str]:
 
 def _numbered_lines(path: Path) -> Sequence[tuple[int, str]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise BadLoad(f"{shorten(str(path))} is not UTF-8: {error}.") from None
     except IsADirectoryError:
@@ -150,11 +159,8 @@ def _numbered_lines(path: Path) -> Sequence[tuple[int, str]]:
 
 
 def _line(text: str, place: str) -> Line:
-    try:
-        row = msgspec.json.decode(text, type=Row)
-        said = msgspec.json.decode(text, type=dict[str, object])
-    except msgspec.DecodeError as error:
-        raise BadLoad(f"{place}: {error}. It is {shorten(text)}.") from None
+    row = read_json(text, Row, place=place, is_strict=False)
+    said = read_json(text, dict[str, object], place=place)
     return Line(place, row, {name: value for name, value in said.items() if name not in Row.__struct_fields__})
 
 
