@@ -127,6 +127,11 @@ def test_a_log_has_the_adapters_of_each_request():
     assert sorted(lists, key=len) == [[], [a], [a, b]]
 
 
+def test_a_log_is_made_a_few_requests_at_a_time():
+    runs = [run_of(np.ones(AT_A_TIME + 2)), run_of(np.ones(1))]
+    assert [len(table) for table in tables_of(runs, task="t2i")] == [AT_A_TIME, 2, 1]
+
+
 def test_a_log_that_is_made_in_pieces_has_every_request_in_order(tmp_path):
     runs = [run_of(np.ones(AT_A_TIME + 2)), run_of(np.ones(1))]
     write_log(runs, tmp_path / "log.parquet", task="t2i", to_format="parquet")
