@@ -552,7 +552,7 @@ def test_a_file_that_is_no_result_is_told(facts, tmp_path, capsys):
     path = tmp_path / "x.json"
     path.write_text(json.dumps(facts))
     assert main(["bench", "compare", str(path), str(path)]) == 1
-    assert str(path) in capsys.readouterr().err
+    assert path.name in capsys.readouterr().err
 
 
 def test_a_file_of_an_older_version_is_compared_by_its_latencies(tmp_path, capsys):
