@@ -40,9 +40,9 @@ from safelight.bench.asks import Ask, Shape
 from safelight.bench.endpoints.endpoint import Manner
 from safelight.bench.endpoints.generations import Generations
 from safelight.bench.line import Server
+from safelight.bench.loop import loop_factory
 from safelight.bench.running import Plan, run
 from safelight.bench.timing import at_rate, process_named
-from safelight.cli.bench import loop_factory
 
 LAG_S = 0.005
 KINDS = ("", "_checked", "_peer")

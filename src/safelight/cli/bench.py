@@ -120,6 +120,7 @@ def _measure(course: "Course", outputs: "Outputs", requirements: "Sequence[Requi
 
 def interruptible(work: "Callable[[Stop], Coroutine[Any, Any, Given]]") -> Given:
     """Run something that Ctrl-C ends early, and that then gives what it has; uvloop drives it where it is installed."""
+    from safelight.bench.loop import allow_connections, loop_factory
     from safelight.bench.running import Stop
 
     allow_connections()
@@ -135,26 +136,6 @@ def interruptible(work: "Callable[[Stop], Coroutine[Any, Any, Given]]") -> Given
             return runner.run(main())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-
-
-def allow_connections() -> None:
-    """Let the process have as many connections as the system allows it; most shells allow 1,024 at first."""
-    try:
-        import resource
-    except ImportError:
-        return
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes an event loop: uvloop's where it is installed, or None for asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 Series = Annotated[
@@ -266,6 +247,7 @@ def null_server(
     ] = None,
 ) -> None:
     """Serve small pictures at once, or as a queue before some machines would: to try the client."""
+    from safelight.bench.loop import loop_factory
     from safelight.bench.null_server import NullSettings, serve_null
 
     settings = NullSettings(fixed_s=fixed_s, step_s=step_s, workers=workers, queue=queue)
