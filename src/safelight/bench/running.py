@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -90,7 +89,7 @@ class Run:
         duration_s: from the first request's time to the last answer.
         unsent: requests that were not sent, since the run was ended before.
         unchecked: pictures that nobody looked at.
-        began_at: when, in Unix time.
+        began_at: when its clock started, in Unix time; 0 if it did not begin.
         estimate: where deadlines come from, if they were estimated.
     """
 
@@ -195,19 +194,21 @@ async def _run_once(  # noqa: PLR0917 - all that a run has
         retries=plan.retries,
         checker=checker,
     )
-    began_at = time.time()
+    line.waits.forget()
     if not stop.was_called:
         with _on_time(), _checking(checker):
             await _loaded(load, stop, look)
     if checker and checker.trouble:
         say(f"not all pictures were saved: {checker.trouble}")
+    if line.waits.words:
+        say(line.waits.words)
     return Run(
         plan=plan,
         records=sorted(load.records, key=lambda record: record.due_s),
         duration_s=max((record.done_s for record in load.records), default=0.0),
         unsent=len(plan.asks) - len(load.records),
         unchecked=checker.unchecked if checker else 0,
-        began_at=began_at,
+        began_at=load.began_at,
         estimate=estimate,
     )
 
@@ -224,7 +225,7 @@ async def _warm_up(plan: Plan, line: Line, say: Say) -> Estimate | None:
     asks = warm_ups(plan.asks, rounds=plan.warm_up_rounds, steps=plan.warm_up_steps, full_too=plan.estimator == "fit")
     load = Load(asks=asks, endpoint=plan.endpoint, manner=plan.manner, line=line, limit=plan.warm_up_limit)
     await load.run()
-    good = check_served(load.records, plan.server.url)
+    good = check_served(load.records, plan.server.public_url)
     if asks:
         say(f"warmed up with {len(good)} requests of {len({ask.shape for ask in asks})} shapes")
     for record in load.records:
@@ -252,9 +253,11 @@ async def _loaded(load: Load, stop: Stop, look: Callable[[Load], None]) -> None:
     task = asyncio.create_task(load.run())
     stop.task = task
     watching = asyncio.create_task(_watched(load, look))
-    with suppress(asyncio.CancelledError):
-        await task
-    watching.cancel()
+    try:
+        with suppress(asyncio.CancelledError):
+            await task
+    finally:
+        watching.cancel()
     look(load)
 
 
