@@ -194,7 +194,7 @@ class Line:
                 trace_request_ctx=wait,
             )
         except LOST as error:
-            raise self._unconnected(wait) or lost(error, self.server.timeout_s) from error
+            raise self._unanswered(error, wait) from error
         if answer.status != 200:
             try:
                 raise failure_of(answer.status, answer.headers, await self._content(answer))
@@ -213,13 +213,17 @@ class Line:
                 self._urls[path] = url
         return url
 
-    def _unconnected(self, wait: Wait | None) -> Failure | None:
-        """Return how a request failed that waited for a connection in vain."""
-        if wait is None or wait.since_s is None:
-            return None
-        self.waits.end(wait)
-        most = self.server.connections
-        return Failure("client_limit", f"all {most} --connections were in use for {self.server.timeout_s:g} s")
+    def _unanswered(self, error: Exception, wait: Wait | None) -> Failure:
+        """Tell a server that does not answer from a client that has no connection, or had none for long."""
+        failure = lost(error, self.server.timeout_s)
+        if wait is None or failure.kind != "timeout":
+            return failure
+        if wait.since_s is not None:
+            self.waits.end(wait)
+            return Failure("client_limit", f"all --connections were in use for {wait.lasted_s:.3g} s")
+        if wait.lasted_s:
+            return Failure("timeout", f"{failure.message}, after a wait of {wait.lasted_s:.3g} s for a connection")
+        return failure
 
     async def _check_streamed(self, answer: aiohttp.ClientResponse) -> None:
         if answer.content_type != "text/event-stream":

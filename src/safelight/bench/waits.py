@@ -11,9 +11,10 @@ from safelight.bench.spoken import seconds
 
 @dataclass
 class Wait:
-    """One exchange's wait: since when, while it lasts."""
+    """One exchange's: since when it waits, while it does, and how long it has waited."""
 
     since_s: float | None = None
+    lasted_s: float = 0.0
 
 
 @dataclass
@@ -54,6 +55,6 @@ class Waits:
     def end(self, wait: Wait) -> None:
         """Count a wait, if there was one."""
         if wait.since_s is not None:
+            wait.lasted_s, wait.since_s = self.clock_s() - wait.since_s, None
             self.count += 1
-            self.longest_s = max(self.longest_s, self.clock_s() - wait.since_s)
-            wait.since_s = None
+            self.longest_s = max(self.longest_s, wait.lasted_s)
