@@ -196,6 +196,9 @@ def test_scene_scores_stand_beside_latencies(null_url, capsys):
         (["--dataset", "randm"], "random"),
         (["--endpoint", "/v1/image/generations"], "/v1/images/generations"),
         (["--extra-body", "[1]"], "--extra-body"),
+        (["--extra-body", '{"x": ' + "[" * 100_000 + "]" * 100_000 + "}"], "nested too deeply"),
+        (["--seed", "-1", "--dataset", "random"], "--seed"),
+        (["--width", f"{2**31}", "--dataset", "random"], "--width"),
         (["--header", "nothing"], "NAME:VALUE"),
         (["--timeout", "nan"], "--timeout"),
         (["--request-rate", "-1", "--dataset", "random"], "rate"),
@@ -205,6 +208,11 @@ def test_scene_scores_stand_beside_latencies(null_url, capsys):
         (["--burstiness", "0", "--request-rate", "1", "--dataset", "random"], "positive"),
         (["--burstiness", "0.5", "--dataset", "random"], "--request-rate"),
         (["--burstiness", "0.5", "--arrivals", "constant", "--dataset", "random"], "gamma"),
+        (["--arrivals", "trace", "--request-rate", "100", "--dataset", "random"], "--request-rate"),
+        (["--speed", "2", "--request-rate", "1", "--dataset", "random"], "--speed"),
+        (["--speed", "2", "--dataset", "random"], "--speed"),
+        (["--require", "attainmnt>=1", "--slo-ms", "9", "--dataset", "random"], "did you mean 'attainment'"),
+        (["--require", "attainment>=1", "--dataset", "random"], "--slo-ms"),
         (["--slo", "--dataset", "random"], "--width and --height"),
         (["--slo", "--warmup-requests", "0", "--dataset", "random"], "--warmup-requests"),
         (["--slo-estimator", "best", "--dataset", "random"], "omni"),
@@ -217,6 +225,13 @@ def test_scene_scores_stand_beside_latencies(null_url, capsys):
 def test_misuse_is_told_before_all_work(words, said, capsys):
     assert bench("http://127.0.0.1:9", *words) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_key_that_cannot_be_sent_is_misuse_and_is_not_shown(capsys):
+    assert bench("http://127.0.0.1:9", "--dataset", "random", "--api-key", "s3cret\nkey") == 2
+    said = capsys.readouterr().err
+    assert "--api-key" in said
+    assert "s3cret" not in said
 
 
 @pytest.mark.parametrize(
@@ -278,9 +293,22 @@ def test_a_server_that_is_down_is_told_at_once(capsys):
     assert "nobody listens" in capsys.readouterr().err
 
 
-def test_flags_before_a_command_are_not_lost_in_silence(capsys):
-    assert main(["bench", "--num-prompts", "3", "null-server"]) == 2
-    assert "behind the command" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["--num-prompts", "3"], ["--num-prompts", "10"], ["--api-key", "k"], ["--output-file", "o.json"]),
+        *(["--log", "l.jsonl"], ["--report", "r.html"], ["--figures", "f"], ["--require", "failed==0"], ["--json"]),
+    ],
+)
+def test_flags_before_a_command_are_not_lost_in_silence(words, capsys):
+    assert main(["bench", *words, "null-server"]) == 2
+    assert f"{words[0]} stands before null-server" in capsys.readouterr().err
+
+
+def test_a_key_of_the_environment_is_no_flag_before_a_command(monkeypatch, capsys):
+    monkeypatch.setenv("SAFELIGHT_API_KEY", "k")
+    assert main(["bench", "compare", "nowhere.json", "nowhere.json"]) == 1
+    assert "nowhere.json" in capsys.readouterr().err
 
 
 def test_a_run_that_is_interrupted_writes_what_it_has(null_url, tmp_path):
@@ -353,20 +381,6 @@ def test_capacity_finds_the_rate_beyond_which_deadlines_are_missed(queue_url, ca
     assert "held up to" in capsys.readouterr().out
 
 
-def test_capacity_runs_a_rate_again_while_it_is_unsure_and_tells_what_is_sure(queue_url, tmp_path, capsys):
-    output = tmp_path / "c.json"
-    words = ["--task", "t2i", "--dataset", "random", "--num-prompts", "15", "--slo-ms", "100", "--repeats", "3"]
-    words += ["--arrivals", "constant", "--start-rate", "50", "--precision", "1", "--attainment", "0.8"]
-    assert main(["bench", "capacity", "--base-url", queue_url, *words, "-o", str(output)]) == 0
-    facts = json.loads(output.read_text())
-    lowest = min(facts["points"], key=lambda point: point["request_rate"])
-    assert len(lowest["runs"]) >= 2
-    assert lowest["verdict"] == "held"
-    assert facts["surely_held"] >= lowest["request_rate"]
-    assert facts["surely_held"] < (facts["surely_missed"] or 1000)
-    assert "For sure, it held up to" in capsys.readouterr().out
-
-
 def test_a_sweep_over_rates_sets_them_for_a_trace_with_times_too(null_url, tmp_path):
     trace, output = tmp_path / "t.jsonl", tmp_path / "s.json"
     rows = [{"arrival_s": 5.0 * number, "prompt": f"cat {number}"} for number in range(3)]
@@ -376,9 +390,34 @@ def test_a_sweep_over_rates_sets_them_for_a_trace_with_times_too(null_url, tmp_p
     assert json.loads(output.read_text())["points"][0]["duration"] < 4.0
 
 
-@pytest.mark.parametrize("words", [["--rates", "1,x"], ["--rates", "0"], ["--rates", "1", "--concurrencies", "1"], []])
-def test_a_sweep_over_nothing_is_refused(null_url, words):
-    assert main(["bench", "sweep", "--base-url", null_url, "--task", "t2i", "--dataset", "random", *words]) == 2
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--rates", "1,x"], "positive numbers"),
+        (["--rates", "0"], "positive numbers"),
+        (["--rates", "1", "--concurrencies", "1"], "give one of them"),
+        ([], "give one of them"),
+        (["--concurrencies", "0.5,1.5"], "whole numbers"),
+        (["--concurrencies", "0"], "positive numbers"),
+        (["--concurrencies", "1", "--max-concurrency", "2"], "--max-concurrency"),
+        (["--rates", "1", "--request-rate", "2"], "--request-rate"),
+        (["--rates", "1", "--arrivals", "trace"], "--arrivals"),
+        (["--rates", "1", "--speed", "2"], "--speed"),
+        (["--rates", "1,1", "--save-dir", "nowhere"], "stands twice"),
+    ],
+)
+def test_a_sweep_over_nothing_or_in_spite_of_other_flags_is_refused(words, said, capsys):
+    assert main(["bench", "sweep", "--base-url", NOWHERE, "--task", "t2i", "--dataset", "random", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("levels", [["--rates", "200,400.5"], ["--concurrencies", "1,2"]])
+def test_all_levels_of_a_sweep_save_their_own_pictures(null_url, levels, tmp_path):
+    words = ["--dataset", "random", "--num-prompts", "2", "--repeats", "2", "--save-dir", str(tmp_path / "pictures")]
+    assert main(["bench", "sweep", "--base-url", null_url, "--task", "t2i", *words, *levels]) == 0
+    names = [path.name for path in (tmp_path / "pictures").iterdir()]
+    assert len(names) == 2 * 2 * 2
+    assert len({name.partition("-")[0] for name in names}) == 2
 
 
 def test_two_runs_are_compared_by_their_files(null_url, tmp_path, capsys):
@@ -409,6 +448,17 @@ def test_that_two_runs_had_other_data_is_told(null_url, trace, tmp_path, capsys)
     assert main(["bench", "compare", *files, "--json"]) == 0
     (caution,) = json.loads(capsys.readouterr().out)["cautions"]
     assert "differ in dataset_sha256" in caution
+
+
+def test_no_result_tells_a_password_of_the_address(null_url, tmp_path):
+    page, figures = tmp_path / "page.html", tmp_path / "o.json"
+    argv = [*SAFELIGHT, "bench", "--base-url", null_url.replace("//", "//user:s3c@ret@"), "--task", "t2i"]
+    argv += ["--dataset", "random", "--num-prompts", "2", "--report", page, "--output-file", figures]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True)
+    for said in (page.read_text(), figures.read_text(), done.stdout, done.stderr):
+        assert "s3c" not in said
+        assert "ret@" not in said
+    assert null_url in figures.read_text()
 
 
 def test_a_page_tells_no_key(null_url, tmp_path):

@@ -4,6 +4,7 @@ import os
 import threading
 
 import numpy as np
+import polars as pl
 import pytest
 
 from bench.makers import NOWHERE, sources_at, wanted
@@ -13,6 +14,7 @@ from safelight.bench.errors import BadLoad
 from safelight.bench.timing import ARRIVALS, at_rate, faster, process_named
 from safelight.core.errors import SafelightError
 from safelight.shapes.caption import parse
+from safelight.traces.schema import SCHEMA
 
 LINE = "Request(request_id='{0}', prompt='cat {0}', width=64, height=128, num_inference_steps=7, timestamp={0}.5, slo_ms=900.0)\n"  # noqa: E501 - one line of a file
 
@@ -92,6 +94,16 @@ def test_shapes_are_captions_and_of_the_size_of_scenes():
     assert {(ask.shape.width, ask.shape.height) for ask in asked.asks} == {(64, 64)}
 
 
+def test_shapes_have_both_sides_where_one_is_told():
+    asked = read("shapes", wanted(shape=Shape(height=96)))
+    assert {(ask.shape.width, ask.shape.height) for ask in asked.asks} == {(96, 96)}
+
+
+def test_shapes_that_are_too_small_to_be_scored_are_refused():
+    with pytest.raises(BadLoad, match="64 or more"):
+        read("shapes", wanted(shape=Shape(63, 64)))
+
+
 def test_random_requests_follow_their_weights():
     profiles = json.dumps([{"width": 64, "height": 64, "weight": 3}, {"width": 128, "height": 64, "weight": 1}])
     asked = read("random", wanted(count=2000, profiles=profiles))
@@ -104,7 +116,17 @@ def test_equal_seeds_draw_equal_requests():
     assert draws[0] == draws[1]
 
 
-@pytest.mark.parametrize("profiles", ["{}", "[]", "[1]", '[{"weight": -1}]', '[{"weight": 0}]', '[{"wdth": 3}]', "["])
+DEEP = "[" * 100_000 + "]" * 100_000
+RATHER_DEEP = "[" * 900 + "]" * 900
+
+
+@pytest.mark.parametrize(
+    "profiles",
+    [
+        *("{}", "[]", "[1]", '[{"weight": -1}]', '[{"weight": 0}]', '[{"weight": 1e308}, {"weight": 1e308}]'),
+        *('[{"wdth": 3}]', "[", '[{"width": -64}]', '[{"num_inference_steps": 0}]', f'[{{"prompt": {DEEP}}}]'),
+    ],
+)
 def test_profiles_that_cannot_be_are_refused(profiles):
     with pytest.raises(BadLoad, match="--random-request-config"):
         read("random", wanted(profiles=profiles))
@@ -119,6 +141,54 @@ def test_prompts_as_json_carry_their_options_and_all_else_into_the_request(file)
     row = {"prompt": "a", "width": 32, "height": 16, "slo_ms": 500, "seed": 0, "quality": "low"}
     (ask,) = read("custom", wanted(path=file(json.dumps(row)), count=1)).asks
     assert (ask.shape, ask.deadline_s, ask.seed, ask.extra) == (Shape(32, 16, None, 50), 0.5, 0, {"quality": "low"})
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *('"slo_ms": 0', '"slo_ms": -5', '"slo_ms": NaN', '"width": -64', '"height": 0', '"num_inference_steps": -3'),
+        *('"num_frames": 0', '"fps": -1', f'"width": {2**31}', f'"seed": {2**63}'),
+        *(f'"quality": {DEEP}', f'"quality": {RATHER_DEEP}'),
+    ],
+    ids=lambda field: f"{field[:20]} {len(field)}",
+)
+def test_prompts_with_options_that_cannot_be_are_told_by_their_line(file, field):
+    with pytest.raises(BadLoad, match=r"Line 2 of .*rows"):
+        read("custom", wanted(path=file(f'{{"prompt": "a"}}\n{{"prompt": "a", {field}}}\n', "rows")))
+
+
+@pytest.fixture
+def row(tmp_path):
+    """Writes a trace of a good request and another one; Parquet is not looked through when it is opened."""
+
+    def write(name, value):
+        path = tmp_path / "t.parquet"
+        frame = pl.DataFrame(
+            {"request_id": ["good", "bad"], name: [None, value]}, schema_overrides={name: SCHEMA[name]}
+        )
+        frame.write_parquet(path)
+        return str(path)
+
+    return write
+
+
+UNFIT = [
+    *(("deadline_s", 0.0), ("deadline_s", -1.0), ("deadline_s", np.inf), ("deadline_s", np.nan)),
+    *(("width", 0), ("height", -1), ("steps", -3), ("frames", -1), ("fps", -1)),
+    *(("guidance_scale", np.nan), ("strength", np.inf), ("loras", [{"name": "glow", "scale": np.nan}])),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), UNFIT)
+def test_a_row_of_a_trace_that_cannot_be_sent_is_told_by_its_request(row, name, value):
+    with pytest.raises(BadLoad, match=r"Request 'bad' of .*t\.parquet.* must be"):
+        read("trace", wanted(path=row(name, value)))
+
+
+def test_rows_that_cannot_be_sent_can_be_left_out(row):
+    asked = read("trace", wanted(path=row("width", -1), is_lenient=True))
+    assert [ask.request_id for ask in asked.asks] == ["good"]
+    assert "left out 1 requests that cannot be sent" in asked.notes
 
 
 def test_vbench_reads_texts_lists_and_folders(file, tmp_path):

@@ -1,6 +1,5 @@
 """What is made of records: figures, conditions, comparisons, searches, pages."""
 
-import asyncio
 import itertools
 
 import numpy as np
@@ -12,12 +11,14 @@ from bench.makers import make_asks, make_plan, null_server, ran
 from fakes import odd_server as odd
 from safelight.bench.comparing import compare
 from safelight.bench.confidence import interval, resampled
+from safelight.bench.decoding import frames_of
+from safelight.bench.endpoints.videos import Videos
 from safelight.bench.errors import BadRequirement, BadResult
 from safelight.bench.figures import figures_of
 from safelight.bench.pictured import timeline
 from safelight.bench.records import Record
 from safelight.bench.report import results_of, write_figures, write_page
-from safelight.bench.requirements import parse
+from safelight.bench.requirements import check_possible, parse
 from safelight.bench.running import Run
 from safelight.bench.searching import Point, Search, knee
 
@@ -83,7 +84,42 @@ def test_what_is_no_condition_is_refused(text):
 
 def test_a_condition_on_a_figure_that_is_not_there_is_told_with_the_nearest():
     with pytest.raises(BadRequirement, match="latency_p95"):
-        parse("latency_p59<1").holds({"latency_p95": 1.0})
+        parse("latency_p59<1").check({"latency_p95": 1.0})
+
+
+def foreseen(condition, asks, **more):
+    plan = make_plan("http://127.0.0.1:1", asks, **more)
+    check_possible([parse(condition)], plan, {"requests": len(asks)})
+
+
+POSSIBLE = [
+    *(("p95<1", {}), ("requests==2", {}), ("queue_p50<1", {}), ("send_lag_max<1", {}), ("peak_memory_mb_max<1", {})),
+    *(("attainment>=1", {"estimator": "omni"}), ("scene_score>0", {"scores_scenes": True})),
+    *(("still_videos==0", {"endpoint": Videos(), "decode": frames_of}), ("semaphore_wait_max<1", {"limit": 1})),
+    ("latency_since_due_p95<1", {"limit": 1}),
+]
+
+
+@pytest.mark.parametrize(("condition", "more"), POSSIBLE)
+def test_a_condition_on_what_a_run_can_tell_is_taken_before_it(condition, more):
+    foreseen(condition, make_asks(2, every_s=1.0), **more)
+
+
+IMPOSSIBLE = [
+    *(("attainmnt>=1", "did you mean"), ("attainment>=1", "--slo-ms"), ("goodput>1", "--slo-ms")),
+    *(("scene_score>0", "--dataset shapes"), ("still_videos==0", "no figure"), ("failures==0", "no figure")),
+    *(("semaphore_wait_max<1", "no figure"), ("latency_since_due_p95<1", "no figure")),
+]
+
+
+@pytest.mark.parametrize(("condition", "said"), IMPOSSIBLE)
+def test_a_condition_on_what_a_run_cannot_tell_is_refused_before_it(condition, said):
+    with pytest.raises(BadRequirement, match=said):
+        foreseen(condition, make_asks(2, every_s=1.0))
+
+
+def test_a_figure_that_the_server_did_not_tell_fulfils_nothing():
+    assert not parse("queue_p50<9").holds({"latency_p50": 1.0})
 
 
 def test_equal_runs_are_rarely_told_apart_and_shifted_ones_always():
@@ -111,30 +147,34 @@ def test_runs_with_few_answers_are_not_compared():
 
 
 def attaining(limit):
-    async def measure(rate):
-        return {"slo_attainment_rate": 1.0 if rate <= limit else 0.5, "latency_p50": 1.0, "send_lag_p99": 0.0}
+    """Make points of which those up to a rate attain all targets."""
+    return lambda rate: {"slo_attainment_rate": 1.0 if rate <= limit else 0.5}
 
-    return measure
+
+def found_by(search, figures_at):
+    """Measure what a search asks for, and return the highest rate that held."""
+    points = []
+    while (rate := search(points)) is not None:
+        points.append(Point(level=rate, figures=figures_at(rate)))
+    return max((point.level for point in points if point.holds(search.target)), default=None)
 
 
 @given(limit=st.floats(0.01, 1000), start=st.floats(0.1, 100))
 def test_the_search_ends_within_its_precision_of_the_highest_rate_that_holds(limit, start):
-    search = Search(target=0.99, start=start, precision=0.1)
-    found = asyncio.run(search.run(attaining(limit)))
+    found = found_by(Search(target=0.99, start=start, precision=0.1), attaining(limit))
     assert found <= limit
     assert limit <= 1.1 * found * (1 + 1e-9)
 
 
 def test_a_rate_that_the_client_could_not_send_does_not_hold():
-    async def measure(rate):
-        lag_s = 0.0 if rate <= 4 else 9.0
-        return {"slo_attainment_rate": 1.0, "latency_p50": 0.1, "send_lag_p99": lag_s}
+    def figures_at(rate):
+        return {"slo_attainment_rate": 1.0, "latency_p50": 0.1, "send_lag_p99": 0.0 if rate <= 4 else 9.0}
 
-    assert asyncio.run(Search(target=0.5, precision=0.5).run(measure)) == 4.0
+    assert found_by(Search(target=0.5, precision=0.5), figures_at) == 4.0
 
 
 def test_nothing_holds_where_nothing_is_attained():
-    assert asyncio.run(Search(target=0.99).run(attaining(0.0))) is None
+    assert found_by(Search(target=0.99), attaining(0.0)) is None
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))

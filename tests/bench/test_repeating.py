@@ -15,7 +15,7 @@ from safelight.bench.searching import Point
 from safelight.bench.spoken import seconds
 
 
-def repeated(repeats, *, stops_in=None, is_enough=lambda runs: False, every_s=0.0, **more):
+def repeated(repeats, *, stops_in=None, every_s=0.0, **more):
     """Run five requests so often; `stops_in` is the turn in which somebody has had enough."""
     said, stop = [], Stop()
 
@@ -28,7 +28,6 @@ def repeated(repeats, *, stops_in=None, is_enough=lambda runs: False, every_s=0.
                 stop=stop,
                 watch=lambda turn, _: stop() if turn == stops_in else None,
                 say=said.append,
-                is_enough=is_enough,
             )
 
     return asyncio.run(main()), said
@@ -38,11 +37,6 @@ def test_warm_ups_come_before_the_first_run_only():
     runs, said = repeated(3, warm_up_rounds=1)
     assert [len(run.records) for run in runs] == [5, 5, 5]
     assert len(said) == 1
-
-
-def test_no_more_runs_are_made_than_it_takes():
-    runs, _ = repeated(5, is_enough=lambda runs: len(runs) == 2)
-    assert len(runs) == 2
 
 
 def test_a_load_that_is_stopped_in_a_later_run_keeps_what_it_has():

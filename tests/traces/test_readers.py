@@ -116,6 +116,18 @@ def test_omni_ids_may_be_numbers_as_in_the_published_traces(tmp_path):
     assert opened(tmp_path, lines).frame.collect()["request_id"].to_list() == ["0", "1"]
 
 
+def test_omni_ids_that_come_again_are_left_out(tmp_path):
+    trace = opened(tmp_path, "Request(request_id='a')\nRequest(request_id='a')\nRequest(request_id=1)\n")
+    assert trace.frame.collect()["request_id"].to_list() == ["a", None, "1"]
+    assert any("without it" in note for note in trace.notes)
+
+
+@pytest.mark.parametrize("line", ['{"width": 99999999999999999999}', '{"seed": 1e40}', '{"steps": 3000000000}'])
+def test_numbers_that_no_column_has_room_for_are_refused(tmp_path, line):
+    with pytest.raises(BadTrace, match="line 1"):
+        opened(tmp_path, f"{line}\n")
+
+
 @pytest.mark.parametrize(
     ("said", "inputs"),
     [
@@ -142,6 +154,7 @@ def test_omni_lines_tell_what_a_request_starts_from(tmp_path, said, inputs):
         "Request(prompt='a'",
         "Request(prompt=" + "(" * 5000 + ")",
         "Request(width='wide')",
+        "Request(width=99999999999999999999)",
         "Request(image_paths='a.png')",
     ],
 )

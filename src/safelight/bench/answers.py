@@ -30,7 +30,7 @@ class NotJson(Exception):
     """Why bytes are no JSON of a type."""
 
 
-def read_json(content: bytes, into: type[Body]) -> Body:
+def json_of(content: bytes, into: type[Body]) -> Body:
     """Return what JSON says; raises NotJson, also for what is nested too deeply."""
     try:
         return msgspec.json.decode(content, type=into)
@@ -45,7 +45,7 @@ def decoded(reply: Reply, into: type[Body]) -> Body:
         Failure: if it is none, or none of this type, or tells of an error in spite of its status.
     """
     try:
-        return read_json(reply.content, into)
+        return json_of(reply.content, into)
     except NotJson as problem:
         kind = reply.headers.get("Content-Type")
         raise not_as_told(reply.content, "JSON of this endpoint", kind, problem) from None
@@ -62,7 +62,7 @@ class _Said(msgspec.Struct):
 def said_in(content: bytes) -> str:
     """Return what an answer says went wrong, short."""
     try:
-        said = read_json(content, _Said)
+        said = json_of(content, _Said)
     except NotJson:
         said = _Said()
     found = words_of(said.error or said.detail or said.message)
@@ -136,7 +136,7 @@ def not_as_told(content: bytes, wanted: str, kind: str | None, problem: Exceptio
 
 def _tells_of_an_error(content: bytes) -> bool:
     try:
-        said = read_json(content, _Said)
+        said = json_of(content, _Said)
     except NotJson:
         return False
     return bool(said.error or said.detail)

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import re
 import time
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import suppress
@@ -18,6 +17,7 @@ from safelight.bench.answers import Reply, failure_of, not_as_told, packing_of
 from safelight.bench.errors import BadLoad
 from safelight.bench.events import Events
 from safelight.bench.failures import LOST, Failure, lost
+from safelight.bench.spoken import public
 from safelight.bench.waits import Wait, Waits
 from safelight.core.errors import shorten
 
@@ -37,7 +37,6 @@ clock_s = time.monotonic
 """The clock of all measurements; an event loop's own may count in milliseconds."""
 
 JSON = {"Content-Type": "application/json"}
-_USER = re.compile(r"(?<=://)[^/?#]*@")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +76,7 @@ class Server:
     @property
     def public_url(self) -> str:
         """The address without user and password, to be shown and kept."""
-        return _USER.sub("", self.url)
+        return public(self.url)
 
 
 class Line:

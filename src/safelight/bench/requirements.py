@@ -2,10 +2,15 @@
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from safelight.bench.errors import BadRequirement
+from safelight.bench.figures import figures_of
+from safelight.bench.records import Record
+from safelight.bench.running import Plan, Run
 from safelight.core.errors import nearest, shorten
 
 SHORT = {
@@ -21,6 +26,14 @@ SHORT = {
     "scene_score": "scene_score_mean",
 }
 """Short words for figures that are often wanted."""
+
+_OF_DEADLINES = "it takes deadlines: give them with --slo-ms or --slo."
+_LACKS = {
+    "slo_attainment_rate": _OF_DEADLINES,
+    "goodput_qps": _OF_DEADLINES,
+    "scene_score_mean": "it takes captions of scenes, and a look at all pictures: --dataset shapes, --check.",
+}
+"""Why a run has not got a figure that others have."""
 
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -42,20 +55,54 @@ class Requirement:
     comparison: str
     bound: float
 
-    def holds(self, figures: Mapping[str, object]) -> bool:
-        """Say whether it is fulfilled; a figure that a run cannot tell, for want of successes, fulfils nothing.
-
-        Raises:
-            BadRequirement: if there is no such figure.
-        """
-        value = figures.get(self.figure)
-        if self.figure not in figures or not isinstance(value, int | float | None):
+    def check(self, figures: Mapping[str, object]) -> None:
+        """Raise BadRequirement unless there is such a figure."""
+        if not isinstance(figures.get(self.figure), int | float):
             known = [name for name, each in figures.items() if isinstance(each, int | float)]
-            raise BadRequirement(
-                f"--require {shorten(self.text)}: this run has no figure {self.figure!r}; "
-                f"{nearest(self.figure, [*SHORT, *known])}"
-            )
-        return value is not None and _COMPARISONS[self.comparison](float(value), self.bound)
+            why = _LACKS.get(self.figure) or nearest(self.figure, [*SHORT, *known])
+            raise BadRequirement(f"--require {shorten(self.text)}: this run can have no figure {self.figure!r}; {why}")
+
+    def holds(self, figures: Mapping[str, object]) -> bool:
+        """Say whether it is fulfilled; a figure that a run does not tell, for want of successes, fulfils nothing."""
+        value = figures.get(self.figure)
+        return isinstance(value, int | float) and _COMPARISONS[self.comparison](value, self.bound)
+
+
+def check_possible(requirements: Sequence[Requirement], plan: Plan, facts: Mapping[str, object]) -> None:
+    """Look, before a run, whether it can have the figures that are asked for.
+
+    Args:
+        requirements: what is asked for.
+        plan: of the run.
+        facts: that stand beside its figures.
+
+    Raises:
+        BadRequirement: if it cannot.
+    """
+    if requirements:
+        figures = {**facts, **_best_figures(plan)}
+        for each in requirements:
+            each.check(figures)
+
+
+def _best_figures(plan: Plan) -> Mapping[str, object]:
+    """Return the figures of a made-up run in which the server tells all that servers may tell; only names count."""
+    deadlines_s = [ask.deadline_s for ask in plan.asks if ask.deadline_s is not None]
+    deadline_s = deadlines_s[0] if deadlines_s else None if plan.estimator is None else 1.0
+    due_s = max((ask.due_s for ask in plan.asks), default=0.0)
+    record = Record(
+        ask=msgspec.structs.replace(plan.asks[0], deadline_s=deadline_s),
+        due_s=due_s,
+        freed_s=due_s,
+        sent_s=due_s,
+        done_s=due_s + 1,
+        first_preview_s=due_s,
+        queue_s=0.0,
+        compute_s=0.0,
+        peak_memory_mb=0.0,
+        scene_score=1.0 if plan.scores_scenes and plan.checks_pictures else None,
+    )
+    return figures_of(Run(plan=plan, records=[record], duration_s=due_s + 1, began_at=0.0))
 
 
 def parse(text: str) -> Requirement:

@@ -3,8 +3,8 @@
 import asyncio
 import gc
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from safelight.bench.line import Line, Server
 from safelight.bench.load import CANCELLED, Load
 from safelight.bench.pictures import Checker
 from safelight.bench.records import Record
+from safelight.bench.saving import Album
 from safelight.bench.slo import ESTIMATORS, SCALE, Estimate
 from safelight.bench.videos import NOT_DECODED, Decode
 from safelight.bench.warming import check_served, warm_ups
@@ -26,6 +27,9 @@ from safelight.bench.warming import check_served, warm_ups
 WATCH_S = 0.5
 SWITCH_S = 0.0005
 """Threads that look at pictures give way this soon to the one that sends."""
+
+LASTING_S = 1.0
+"""When nothing has been heard for so long, people want to know what for."""
 
 Watch = Callable[[int, Load], None]
 """Is told which turn it is, from 0, and shown how its load goes."""
@@ -88,7 +92,8 @@ class Run:
         records: of all requests that were sent, in the order in which they were due.
         duration_s: from the first request's time to the last answer.
         unsent: requests that were not sent, since the run was ended before.
-        unchecked: pictures that nobody looked at.
+        unchecked: requests whose pictures nobody looked at.
+        was_cut: whether pictures were left out since the run was ended.
         began_at: when its clock started, in Unix time; 0 if it did not begin.
         estimate: where deadlines come from, if they were estimated.
     """
@@ -98,13 +103,14 @@ class Run:
     duration_s: float
     unsent: int = 0
     unchecked: int = 0
+    was_cut: bool = False
     began_at: float
     estimate: Estimate | None = None
 
     @property
     def is_partial(self) -> bool:
         """Whether it was ended before its end."""
-        return self.unsent > 0 or len(self.ended) < len(self.records)
+        return self.was_cut or self.unsent > 0 or len(self.ended) < len(self.records)
 
     @cached_property
     def ended(self) -> Sequence[Record]:
@@ -127,7 +133,10 @@ def _never(_: object) -> bool:
 
 @dataclass(kw_only=True)
 class Stop:
-    """Ends what is running: warm-ups by a CancelledError, a load early, with what was measured until then."""
+    """Ends what is running: warm-ups by a CancelledError, a load early, with what was measured until then.
+
+    Called again, or after the last answer, it has pictures left out that were not looked at.
+    """
 
     task: asyncio.Task[Any] | None = None
     was_called: bool = False
@@ -152,7 +161,6 @@ async def run_repeatedly(
     stop: Stop | None = None,
     watch: Watch = _nobody,
     say: Say = _nobody,
-    is_enough: IsEnough = _never,
 ) -> Sequence[Run]:
     """Run plans of one load in turn, over the same connections and after the warm-ups of the first one.
 
@@ -162,23 +170,70 @@ async def run_repeatedly(
         stop: to be called when it is to end early; turns that had not begun give runs without records.
         watch: is called now and then during a load.
         say: is told, in sentences, what a reader of the figures should know.
-        is_enough: given all runs until then, says whether the rest can be left out.
 
     Raises:
         ServerUnusable: if not one warm-up was served.
         BadLoad: if deadlines cannot be estimated.
     """
-    stop, runs, plan = stop or Stop(), list[Run](), plan_of(0)
+    stop, first = stop or Stop(), plan_of(0)
+    async with Line(first.server) as line:
+        estimate = await warmed_up(first, line, stop=stop, say=say)
+        return await in_turns(plan_of, line, estimate, repeats=repeats, stop=stop, watch=watch, say=say)
+
+
+async def warmed_up(plan: Plan, line: Line, *, stop: Stop, say: Say) -> Estimate | None:
+    """Warm a server up, and return the estimate of how long requests take, if some of the plan's are to get one.
+
+    Raises:
+        ServerUnusable: if not one warm-up was served.
+        BadLoad: if deadlines cannot be estimated.
+    """
     for note in plan.notes:
         say(note)
-    async with Line(plan.server) as line:
-        stop.task = warming = asyncio.create_task(_warm_up(plan, line, say))
-        estimate = await warming
-        while len(runs) < repeats and not (runs and is_enough(runs)):
-            turn = len(runs)
-            plan = plan_of(turn) if turn else plan
-            runs.append(await _run_once(plan, line, estimate, stop, partial(watch, turn), say))
+    stop.task = warming = asyncio.create_task(_warm_up(plan, line, say))
+    return await warming
+
+
+async def in_turns(
+    plan_of: Callable[[int], Plan],
+    line: Line,
+    estimate: Estimate | None,
+    *,
+    repeats: int,
+    stop: Stop,
+    watch: Watch = _nobody,
+    say: Say = _nobody,
+    is_enough: IsEnough = _never,
+) -> Sequence[Run]:
+    """Run plans of one load in turn, on a server that is warm.
+
+    Args:
+        plan_of: gives what to do in each turn, counted from 0.
+        line: to the server.
+        estimate: of how long requests take, for deadlines that are lacking.
+        repeats: how many turns there are.
+        stop: to be called when it is to end early; turns that had not begun give runs without records.
+        watch: is called now and then during a load.
+        say: is told, in sentences, what a reader of the figures should know, each once.
+        is_enough: given all runs until then, says whether the rest can be left out.
+    """
+    runs, say = list[Run](), once(say)
+    while len(runs) < repeats and not (runs and is_enough(runs)):
+        turn = len(runs)
+        runs.append(await _run_once(plan_of(turn), line, estimate, stop, partial(watch, turn), say))
     return runs
+
+
+def once(say: Say) -> Say:
+    """Return what passes on only what was not said before."""
+    said = set[str]()
+
+    def say_once(sentence: str) -> None:
+        if sentence not in said:
+            said.add(sentence)
+            say(sentence)
+
+    return say_once
 
 
 async def _run_once(  # noqa: PLR0917 - all that a run has
@@ -196,10 +251,9 @@ async def _run_once(  # noqa: PLR0917 - all that a run has
     )
     line.waits.forget()
     if not stop.was_called:
-        with _on_time(), _checking(checker):
-            await _loaded(load, stop, look)
-    if checker and checker.trouble:
-        say(f"not all pictures were saved: {checker.trouble}")
+        with _on_time():
+            async with _checking(checker, stop, say):
+                await _loaded(load, stop, look)
     if line.waits.words:
         say(line.waits.words)
     return Run(
@@ -208,6 +262,7 @@ async def _run_once(  # noqa: PLR0917 - all that a run has
         duration_s=max((record.done_s for record in load.records), default=0.0),
         unsent=len(plan.asks) - len(load.records),
         unchecked=checker.unchecked if checker else 0,
+        was_cut=checker.was_cut if checker else False,
         began_at=load.began_at,
         estimate=estimate,
     )
@@ -216,9 +271,8 @@ async def _run_once(  # noqa: PLR0917 - all that a run has
 def _checker_for(plan: Plan) -> Checker | None:
     if not plan.checks_pictures and plan.save_to is None:
         return None
-    return Checker(
-        looks=plan.checks_pictures, decode=plan.decode, scores_scenes=plan.scores_scenes, folder=plan.save_to
-    )
+    album = None if plan.save_to is None else Album(folder=plan.save_to)
+    return Checker(looks=plan.checks_pictures, decode=plan.decode, scores_scenes=plan.scores_scenes, album=album)
 
 
 async def _warm_up(plan: Plan, line: Line, say: Say) -> Estimate | None:
@@ -267,16 +321,35 @@ async def _watched(load: Load, look: Callable[[Load], None]) -> None:
         look(load)
 
 
-@contextmanager
-def _checking(checker: Checker | None) -> Iterator[None]:
+@asynccontextmanager
+async def _checking(checker: Checker | None, stop: Stop, say: Say) -> AsyncIterator[None]:
     if checker is None:
         yield
         return
     checker.start()
     try:
         yield
+        await _looked(checker, stop, say)
     finally:
-        checker.finish()
+        checker.stop()
+        await asyncio.to_thread(checker.finish)
+    for trouble in checker.troubles:
+        say(trouble)
+
+
+async def _looked(checker: Checker, stop: Stop, say: Say) -> None:
+    """Wait until all pictures are looked at, or nobody wants to wait any more."""
+    looking = asyncio.create_task(asyncio.to_thread(checker.finish))
+    stop.task = asyncio.create_task(_told(looking, checker, say))
+    with suppress(asyncio.CancelledError):
+        await stop.task
+
+
+async def _told(looking: asyncio.Task[None], checker: Checker, say: Say) -> None:
+    _, waiting = await asyncio.wait([looking], timeout=LASTING_S)
+    if waiting:
+        say(f"looking at what came for {checker.waiting:,} more requests; Ctrl-C leaves it out")
+        await asyncio.wait(waiting)
 
 
 @contextmanager

@@ -1,16 +1,13 @@
 """Attainment against rate: runs at several rates, and the search for the highest rate that holds."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from safelight.bench.confidence import Bounds, sure_size
 from safelight.bench.figures import Figures
 
 MOST_DOUBLINGS = 20
 SINCE_DUE = "slo_attainment_rate_since_due"
-
-Measure = Callable[[float], Awaitable[Figures]]
-"""Runs a load at a rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +69,7 @@ class Point:
         return f"{word}, unsure" if self.is_open(target) else word
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Search:
     """Looks for the highest rate at which `target` of all requests meet their deadlines.
 
@@ -83,30 +80,18 @@ class Search:
     target: float
     start: float = 1.0
     precision: float = 0.1
-    points: list[Point] = field(default_factory=list)
 
-    async def run(self, measure: Measure) -> float | None:
-        """Return the highest rate that was seen to hold; None if none was."""
-        low, high = await self._bracket(measure)
-        while low is not None and high is not None and high - low > self.precision * low:
-            middle = (low + high) / 2
-            low, high = (middle, high) if await self._holds(middle, measure) else (low, middle)
-        return low
-
-    async def _bracket(self, measure: Measure) -> tuple[float | None, float | None]:
-        rate, low, high = self.start, None, None
-        for _ in range(MOST_DOUBLINGS):
-            if await self._holds(rate, measure):
-                low, rate = rate, 2 * rate
-            else:
-                high, rate = rate, rate / 2
-            if low is not None and high is not None:
-                break
-        return low, high
-
-    async def _holds(self, rate: float, measure: Measure) -> bool:
-        self.points.append(Point(level=rate, figures=await measure(rate)))
-        return self.points[-1].holds(self.target)
+    def __call__(self, points: Sequence[Point]) -> float | None:
+        """Return the rate that is to be measured after these; None where the search ends."""
+        low = max((point.level for point in points if point.holds(self.target)), default=None)
+        high = min((point.level for point in points if not point.holds(self.target)), default=None)
+        if low is not None and high is not None:
+            return (low + high) / 2 if high - low > self.precision * low else None
+        if len(points) == MOST_DOUBLINGS:
+            return None
+        if low is not None:
+            return 2 * low
+        return self.start if high is None else high / 2
 
 
 @dataclass(frozen=True, kw_only=True)

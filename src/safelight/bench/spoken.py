@@ -1,4 +1,8 @@
-"""Times as tables, pages and sentences tell them."""
+"""Times and addresses as tables, pages and sentences tell them."""
+
+import re
+
+_USER = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
 def seconds(value: float) -> str:
@@ -6,3 +10,8 @@ def seconds(value: float) -> str:
     if abs(value) < 0.9995:
         return f"{1000 * value:.3g} ms" if value else "0 s"
     return f"{value:.4g} s" if abs(value) < 999.95 else f"{value:,.0f} s"
+
+
+def public(text: str) -> str:
+    """Leave user and password out of all addresses in a text."""
+    return _USER.sub("", text)

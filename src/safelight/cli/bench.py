@@ -61,10 +61,9 @@ def _bench(
 ) -> int:
     """Drive any diffusion server over HTTP, and tell what its users would have felt."""
     if ctx.invoked_subcommand is not None:
-        if flags != LoadFlags(api_key=flags.api_key):
-            raise Misuse(f"Flags of the load go behind the command: safelight bench {ctx.invoked_subcommand} ...")
+        _check_nothing_is_lost(ctx, ctx.invoked_subcommand)
         return 0
-    from safelight.bench.requirements import parse
+    from safelight.bench.requirements import check_possible, parse
     from safelight.cli.bench_plan import course_of
     from safelight.cli.bench_showing import say
     from safelight.cli.bench_writing import Outputs
@@ -72,7 +71,20 @@ def _bench(
     outputs = Outputs.checked(output_file, log, report, figures_folder)
     with _told_as_misuse():
         requirements = [parse(text) for text in require or ()]
-        return _measure(course_of(flags, say=say), outputs, requirements, as_json=as_json)
+        course = course_of(flags, say=say)
+        check_possible(requirements, course.timed(), course.facts)
+        return _measure(course, outputs, requirements, as_json=as_json)
+
+
+def _check_nothing_is_lost(ctx: typer.Context, command: str) -> None:
+    """Raise Misuse for flags before a command, which would not reach it."""
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            raise Misuse(
+                f"{parameter.opts[0]} stands before {command}, and would be lost. Flags go behind the command: "
+                f"safelight bench {command} ...; --help there tells which it has."
+            )
 
 
 @contextmanager
@@ -103,7 +115,7 @@ def _measure(course: "Course", outputs: "Outputs", requirements: "Sequence[Requi
     if as_json:
         print(json.dumps(figures))
     else:
-        print_figures(figures, title=f"{course.plan.endpoint.name} at {course.plan.server.url}")
+        print_figures(figures, title=f"{course.plan.endpoint.name} at {course.plan.server.public_url}")
     for sentence in warnings_about(figures):
         say(sentence)
     if not outputs.write(figures, runs, course=course, say=say):
@@ -112,7 +124,7 @@ def _measure(course: "Course", outputs: "Outputs", requirements: "Sequence[Requi
         return INTERRUPTED
     unmet = [each for each in requirements if not each.holds(figures)]
     for each in unmet:
-        say(f"not fulfilled: {each.text} ({each.figure} is {figures[each.figure]})")
+        say(f"not fulfilled: {each.text} ({each.figure} is {figures.get(each.figure, 'not told')})")
     if unmet:
         return UNMET
     return 0 if figures["completed_requests"] else FAILURE
@@ -166,19 +178,33 @@ def sweep(
     output: Series = None,
 ) -> int:
     """Run the same load at several rates, or with several requests in flight."""
+    from safelight.bench.series import each_of
     from safelight.cli.bench_plan import course_of
-    from safelight.cli.bench_searching import numbers_of, show_series, swept
+    from safelight.cli.bench_searching import (
+        LIMIT,
+        RATE,
+        levels_of,
+        numbers_of,
+        show_series,
+        shown_series,
+        whole_numbers_of,
+    )
     from safelight.cli.bench_showing import say
     from safelight.cli.bench_writing import check_folder
 
     if (rates is None) == (concurrencies is None):
         raise Misuse("A sweep is over --rates or over --concurrencies; give one of them.")
-    level = "request_rate" if rates is not None else "max_concurrency"
-    levels = numbers_of(rates or concurrencies or "", option="--rates" if rates else "--concurrencies")
+    if rates is not None:
+        level, values = RATE, numbers_of(rates, option="--rates")
+    else:
+        level, values = LIMIT, whole_numbers_of(concurrencies or "", option="--concurrencies")
+    if flags.save_dir is not None and len({*values}) < len(values):
+        raise Misuse("--save-dir keeps pictures by their level, and a level stands twice; use --repeats in its place.")
     check_folder(output)
     with _told_as_misuse():
         course = course_of(flags, say=say)
-        series = interruptible(lambda stop: swept(course, levels, level=level, target=attainment, stop=stop))
+        levels, next_level = levels_of(course, level=level, target=attainment), each_of(values)
+        series = interruptible(lambda stop: shown_series(levels, next_level, stop=stop, is_off=flags.disable_tqdm))
     return show_series(series, output, course=course)
 
 
@@ -200,7 +226,7 @@ def capacity(
     """Search the highest rate at which enough requests meet their deadlines."""
     from safelight.bench.searching import Search
     from safelight.cli.bench_plan import course_of
-    from safelight.cli.bench_searching import numbers_of, searched, show_series
+    from safelight.cli.bench_searching import RATE, levels_of, numbers_of, show_series, shown_series
     from safelight.cli.bench_showing import say
     from safelight.cli.bench_writing import check_folder
 
@@ -210,8 +236,9 @@ def capacity(
         course = course_of(flags, say=say)
         if not flags.slo and any(ask.deadline_s is None for ask in course.plan.asks):
             raise Misuse("Some requests have no deadline to meet; give one with --slo-ms, or estimate it with --slo.")
+        levels = levels_of(course, level=RATE, target=attainment, until_sure=True)
         search = Search(target=attainment, start=start_rate, precision=precision)
-        series = interruptible(lambda stop: searched(course, search, stop=stop))
+        series = interruptible(lambda stop: shown_series(levels, search, stop=stop, is_off=flags.disable_tqdm))
     return show_series(series, output, course=course)
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from safelight.bench.datasets.json_text import MOST
+
 _LOAD, _SERVER, _ANSWER, _TIMES = "Load", "Server", "What is judged", "Times"
 
 
@@ -47,7 +49,9 @@ class LoadFlags:
         str | None, _flag(_SERVER, metavar="JSON", help="An object whose fields are put into every request.")
     ] = None
     insecure: Annotated[bool, _flag(_SERVER, "--insecure", help="Take any certificate.")] = False
-    timeout: Annotated[float, _flag(_SERVER, metavar="S", help="Longest time of a request.")] = 900.0
+    timeout: Annotated[
+        float, _flag(_SERVER, metavar="S", help="Longest time of a request, with its retries, or its job.")
+    ] = 900.0
     connect_timeout: Annotated[float, _flag(_SERVER, metavar="S", help="Longest time to connect.")] = 10.0
     connections: Annotated[int, _flag(_SERVER, min=0, metavar="N", help="Connections at once; 0 is any number.")] = 0
     retries: Annotated[
@@ -67,15 +71,22 @@ class LoadFlags:
         ),
     ] = None
     num_prompts: Annotated[int, _flag(_LOAD, min=1, metavar="N", help="How many requests.")] = 10
-    width: Annotated[int | None, _flag(_LOAD, min=1, metavar="N", help="In pixels; over a trace's.")] = None
-    height: Annotated[int | None, _flag(_LOAD, min=1, metavar="N", help="In pixels; over a trace's.")] = None
-    num_frames: Annotated[int | None, _flag(_LOAD, min=1, metavar="N", help="Of videos.")] = None
-    fps: Annotated[int | None, _flag(_LOAD, min=1, metavar="N", help="Of videos.")] = None
+    width: Annotated[int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="In pixels; over a trace's.")] = None
+    height: Annotated[int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="In pixels; over a trace's.")] = None
+    num_frames: Annotated[int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="Of videos.")] = None
+    fps: Annotated[int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="Of videos.")] = None
     num_inference_steps: Annotated[
-        int | None, _flag(_LOAD, min=1, metavar="N", help="Where the dataset tells none.")
+        int | None, _flag(_LOAD, min=1, max=MOST, metavar="N", help="Where the dataset tells none.")
     ] = 50
     seed: Annotated[
-        int | None, _flag(_LOAD, metavar="N", help="Of every picture, and of the load: arrivals, prompts and shapes.")
+        int | None,
+        _flag(
+            _LOAD,
+            min=0,
+            max=2**63 - 1,
+            metavar="N",
+            help="Of every picture, and of the load: arrivals, prompts and shapes.",
+        ),
     ] = None
     enable_negative_prompt: Annotated[
         bool, _flag(_LOAD, "--enable-negative-prompt", help="Give every request one.")

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,13 +12,14 @@ import numpy as np
 from safelight import __version__
 from safelight.bench.asks import TASKS, Ask, Shape, Task
 from safelight.bench.datasets.choosing import read
+from safelight.bench.datasets.json_text import read_json
 from safelight.bench.datasets.published import Sources
 from safelight.bench.datasets.wanted import Asked, Wanted
 from safelight.bench.endpoints.choosing import BACKENDS, endpoint_for
 from safelight.bench.endpoints.fitting import check_fit
 from safelight.bench.endpoints.videos import Videos
 from safelight.bench.line import Server
-from safelight.bench.running import Plan
+from safelight.bench.running import Plan, Say
 from safelight.bench.slo import ESTIMATORS, step_tiles
 from safelight.bench.timing import BURSTINESS, TRACE, at_rate, faster, process_named
 from safelight.bench.videos import Decode
@@ -28,8 +29,6 @@ from safelight.cli.errors import Misuse
 from safelight.core.errors import nearest, shorten
 
 AT_ONCE = "at once"
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +67,7 @@ class Course:
             "dataset_sha256": self.asked.sha256,
             "task": self.task,
             "requests": len(plan.asks),
-            "base_url": plan.server.url,
+            "base_url": plan.server.public_url,
             "request_rate": None if self.arrivals == TRACE or math.isinf(self.rate) else self.rate,
             "arrivals": self.arrivals if self.arrivals == TRACE or math.isfinite(self.rate) else AT_ONCE,
             "max_concurrency": flags.max_concurrency,
@@ -78,28 +77,43 @@ class Course:
             "bench_version": __version__,
         }
 
-    def timed(self, *, rate: float | None = None, limit: int | None = None, turn: int = 0) -> Plan:
+    def timed(self, *, rate: float | None = None, limit: int | None = None, turn: int = 0, prefix: str = "") -> Plan:
         """Return the plan with times, at another rate or limit if one is given.
 
-        Each turn draws its own; prompts, seeds and shapes stay, and with repeats every request has an id of its own.
+        Each turn draws its own; prompts, seeds and shapes stay. Requests get ids of their own by `prefix`, and with
+        repeats by the turn.
         """
         asks = self._at_their_times(turn) if rate is None else self._at_rate(rate, turn)
-        if self.flags.repeats > 1:
-            asks = [msgspec.structs.replace(ask, request_id=f"run{turn + 1}-{ask.request_id}") for ask in asks]
+        prefix += f"run{turn + 1}-" if self.flags.repeats > 1 else ""
+        if prefix:
+            asks = [msgspec.structs.replace(ask, request_id=f"{prefix}{ask.request_id}") for ask in asks]
         return replace(self.plan, asks=asks, limit=self.plan.limit if limit is None else limit)
+
+    def check_rates_can_be_set(self) -> None:
+        """Raise Misuse for flags that say when requests are due, where something else sets rates."""
+        if self.flags.request_rate is not None:
+            raise Misuse("--request-rate does not count where rates are searched or swept over; leave it out.")
+        if self.arrivals_at_rates == TRACE:
+            raise Misuse("--arrivals trace has times of its own, and no rate can be set; leave it out.")
+        self._check_speed(is_replayed=False)
 
     def _at_their_times(self, turn: int) -> Sequence[Ask]:
         if self.flags.burstiness is not None and math.isinf(self.rate):
             raise Misuse("--burstiness is of arrivals at a rate; set it with --request-rate.")
+        self._check_speed(is_replayed=self.arrivals == TRACE)
         if self.arrivals != TRACE:
             return self._at_rate(self.rate, turn)
+        if self.flags.request_rate is not None:
+            raise Misuse("--arrivals trace has times of its own, and no --request-rate; leave one of them out.")
         if not self.asked.has_times:
             raise Misuse("--arrivals trace needs a trace whose requests all have a time; set --request-rate.")
         return faster(self.asked.asks, self.flags.speed)
 
+    def _check_speed(self, *, is_replayed: bool) -> None:
+        if self.flags.speed != 1 and not is_replayed:
+            raise Misuse("--speed is of a trace's own times, which are not used here; leave it out.")
+
     def _at_rate(self, rate: float, turn: int) -> Sequence[Ask]:
-        if self.arrivals_at_rates == TRACE:
-            raise Misuse("--arrivals trace has times of its own, and no rate can be set; leave it out.")
         burstiness = BURSTINESS if self.flags.burstiness is None else self.flags.burstiness
         process = process_named(self.arrivals_at_rates, burstiness=burstiness)
         return at_rate(self.asked.asks, process, rate, rng=np.random.default_rng([self.flags.seed or 0, 1, turn]))
@@ -257,10 +271,7 @@ def _header(word: str) -> tuple[str, str]:
 def _extra(text: str | None) -> dict[str, object]:
     if text is None:
         return {}
-    try:
-        return msgspec.json.decode(text, type=dict[str, object])
-    except msgspec.DecodeError as error:
-        raise Misuse(f"--extra-body {shorten(text)} is no JSON object: {error}.") from None
+    return read_json(text, dict[str, object], place="--extra-body is no JSON object")
 
 
 def _check_positive(option: str, value: float) -> None:

@@ -1,22 +1,18 @@
 """`safelight bench sweep` and `capacity`."""
 
-import asyncio
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from safelight.bench.figures import Figures, figures_of
 from safelight.bench.pictured import against_level, distributions
 from safelight.bench.report import write_page
-from safelight.bench.running import Plan, Run, Stop, run_repeatedly
-from safelight.bench.searching import Knee, Measure, Point, Search, knee, lack_of
+from safelight.bench.running import Plan, Stop
+from safelight.bench.searching import Point, lack_of
+from safelight.bench.series import Levels, NextLevel, Series, measured
 from safelight.bench.spoken import seconds
 from safelight.cli.bench_plan import Course
 from safelight.cli.bench_showing import print_table, say, shown_progress, warnings_about
@@ -26,46 +22,7 @@ from safelight.core.errors import shorten
 from safelight.traces.analyses.figure_files import write_figure
 
 FIGURE_ENDINGS = (".png", ".pdf", ".svg")
-
-
-class Interrupted(Exception):
-    """Somebody has had enough; what was measured until then is kept."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Series:
-    """Runs at several levels.
-
-    Attributes:
-        level: what differs, `request_rate` or `max_concurrency`.
-        points: whole runs, in the order in which they were made.
-        target: attainment that is wanted.
-        is_partial: whether it was interrupted.
-    """
-
-    level: str
-    points: Sequence[Point]
-    target: float
-    is_partial: bool
-
-    @property
-    def knee(self) -> Knee:
-        """Up to which level the target is attained."""
-        return knee(self.points, target=self.target)
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """All of it for a file."""
-        return {
-            "level": self.level,
-            "target": self.target,
-            **asdict(self.knee),
-            "partial": self.is_partial,
-            "points": [
-                {self.level: point.level, "verdict": point.verdict(self.target), **point.figures}
-                for point in self.points
-            ],
-        }
+RATE, LIMIT = "request_rate", "max_concurrency"
 
 
 def numbers_of(text: str, *, option: str) -> list[float]:
@@ -79,86 +36,57 @@ def numbers_of(text: str, *, option: str) -> list[float]:
     return found
 
 
-async def swept(course: Course, levels: Sequence[float], *, level: str, target: float, stop: Stop) -> Series:
-    """Run a load at each level, as often as the flags say."""
-    measure = _measure(course, level, stop)
-    points = list[Point]()
-    with suppress(Interrupted):
-        for each in levels:
-            points.append(Point(level=each, figures=await measure(each)))
-    return Series(level=level, points=points, target=target, is_partial=stop.was_called)
+def whole_numbers_of(text: str, *, option: str) -> list[float]:
+    """Return whole numbers of at least 1 that stand between commas; raises Misuse."""
+    found = numbers_of(text, option=option)
+    if not all(number.is_integer() for number in found):
+        raise Misuse(f"{option} is {shorten(text)}; write whole numbers with commas, as in 1,2,4.")
+    return found
 
 
-async def searched(course: Course, search: Search, *, stop: Stop) -> Series:
-    """Search the highest rate that holds; a rate is run again, as often as the flags say, until it is sure."""
-    with suppress(Interrupted):
-        await search.run(_measure(course, "request_rate", stop, target=search.target))
-    return Series(level="request_rate", points=search.points, target=search.target, is_partial=stop.was_called)
-
-
-def _measure(course: Course, level: str, stop: Stop, target: float | None = None) -> Measure:
-    """Return what measures a level; with a target, only until it is sure whether that is attained."""
-    flags, said = course.flags, list[str]()
+def levels_of(course: Course, *, level: str, target: float, until_sure: bool = False) -> Levels:
+    """Return what is run at each level; raises Misuse for flags that would not count there."""
+    if level == RATE:
+        course.check_rates_can_be_set()
+    elif course.flags.max_concurrency is not None:
+        raise Misuse("--max-concurrency is what a sweep over --concurrencies sets; leave one of them out.")
 
     def plan_of(value: float, turn: int) -> Plan:
-        return (
-            course.timed(rate=value, turn=turn)
-            if level == "request_rate"
-            else course.timed(limit=int(value), turn=turn)
-        )
+        if level == RATE:
+            return course.timed(rate=value, turn=turn, prefix=f"rate{value}-")
+        return course.timed(limit=int(value), turn=turn, prefix=f"inflight{value:.0f}-")
 
-    def point_of(value: float, runs: Sequence[Run]) -> Point:
-        arrivals = {"arrivals": course.arrivals_at_rates} if level == "request_rate" else {}
-        return Point(level=value, figures={**course.facts, level: value, **arrivals} | figures_of(*runs))
+    arrivals = {"arrivals": course.arrivals_at_rates} if level == RATE else {}
+    return Levels(
+        level=level,
+        plan_of=plan_of,
+        facts_of=lambda value: course.facts | {level: value} | arrivals,
+        target=target,
+        repeats=course.flags.repeats,
+        until_sure=until_sure,
+    )
 
-    def is_enough(value: float, runs: Sequence[Run]) -> bool:
-        return stop.was_called or (target is not None and not point_of(value, runs).is_open(target))
 
-    async def measure(value: float) -> Figures:
-        if stop.was_called:
-            raise Interrupted
-        with (
-            shown_progress(is_off=flags.disable_tqdm, title=f"{value:g}", repeats=flags.repeats) as watch,
-            _as_interruption(stop, is_first=not said),
-        ):
-            runs = await run_repeatedly(
-                partial(plan_of, value),
-                repeats=flags.repeats,
-                stop=stop,
-                watch=watch,
-                say=_nobody if said else say,
-                is_enough=partial(is_enough, value),
-            )
-        said.append(level)
-        whole = [run for run in runs if not run.is_partial]
-        if not whole:
-            raise Interrupted
-        point = point_of(value, whole)
-        say(f"{_words(level, value)}: {_summary(point)}")
+async def shown_series(levels: Levels, next_level: NextLevel, *, stop: Stop, is_off: bool) -> Series:
+    """Run a load at several levels, and tell of each when it ends."""
+
+    def tell(point: Point) -> None:
+        say(f"{_words(levels.level, point.level)}: {_summary(point)}")
         for sentence in warnings_about(point.figures):
             say(sentence)
-        return point.figures
 
-    return measure
-
-
-@contextmanager
-def _as_interruption(stop: Stop, *, is_first: bool) -> Iterator[None]:
-    """Keep what was measured before when warm-ups are interrupted."""
-    try:
-        yield
-    except asyncio.CancelledError:
-        if is_first or not stop.was_called:
-            raise
-        raise Interrupted from None
-
-
-def _nobody(_: str) -> None:
-    """Take no notice of what was said before."""
+    return await measured(
+        levels,
+        next_level,
+        stop=stop,
+        shown=lambda value: shown_progress(is_off=is_off, title=f"{value:g}", repeats=levels.repeats),
+        say=say,
+        tell=tell,
+    )
 
 
 def _words(level: str, value: float) -> str:
-    return f"{value:.4g} requests per second" if level == "request_rate" else f"{value:.0f} in flight"
+    return f"{value:.4g} requests per second" if level == RATE else f"{value:.0f} in flight"
 
 
 def _summary(point: Point) -> str:
@@ -202,7 +130,7 @@ def _write(series: Series, path: Path, *, course: Course) -> None:
             "completed_requests": sum(point.figures["completed_requests"] for point in series.points),
             "duration": sum(point.figures["duration"] for point in series.points),
         },
-        url=course.plan.server.url,
+        url=course.plan.server.public_url,
         title=f"{course.flags.dataset} at {len(series.points)} levels",
         notes=[*course.plan.notes, *(["This series was ended early."] if series.is_partial else [])],
         command=command_line(),

@@ -168,8 +168,11 @@ def warnings_about(figures: dict[str, Any]) -> Sequence[str]:
             f"--max-concurrency held requests back, by up to {seconds(wait_s)}, which is not in their latencies; "
             f"counted from when they were due, {' and '.join(hidden)}."
         )
-    if figures["unchecked_pictures"]:
-        found.append(f"{figures['unchecked_pictures']:,} pictures were not looked at, since too many were waiting.")
+    if unchecked := figures["unchecked_pictures"]:
+        found.append(
+            f"What came for {unchecked:,} requests was not looked at, nor all of it saved, and counts as it came: "
+            "too much was waiting, looking failed, or the run was ended."
+        )
     if still := figures.get("still_videos"):
         found.append(f"{still:,} videos do not move: all frames of each are alike.")
     return found

@@ -13,6 +13,7 @@ from typing import Any
 from safelight.bench.asks import Task
 from safelight.bench.log import write_log
 from safelight.bench.running import Run
+from safelight.bench.spoken import public
 from safelight.cli.bench_plan import Course
 from safelight.cli.bench_showing import warnings_about
 from safelight.cli.errors import Misuse
@@ -79,7 +80,7 @@ class Outputs:
                 self.report,
                 results,
                 figures=figures,
-                url=course.plan.server.url,
+                url=course.plan.server.public_url,
                 title=f"{course.flags.dataset} on {course.plan.endpoint.name}",
                 notes=[*course.plan.notes, *warnings_about(figures)],
                 command=command_line(),
@@ -99,12 +100,12 @@ def check_folder(path: Path | None) -> None:
 
 
 def command_line() -> str:
-    """Return the command that runs, as it could be typed again, but for keys."""
+    """Return the command that runs, as it could be typed again, but for keys and passwords."""
     words = list[str]()
     for before, word in pairwise(["", "safelight", *sys.argv[1:]]):
         option = word.partition("=")[0]
         hides_itself = option in SECRET and "=" in word
-        words.append("..." if before in SECRET else f"{option}=..." if hides_itself else word)
+        words.append("..." if before in SECRET else f"{option}=..." if hides_itself else public(word))
     return shlex.join(words)
 
 

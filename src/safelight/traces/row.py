@@ -1,12 +1,16 @@
 """One request of the canonical table as one line of JSON."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
 from safelight.core.start import PictureStart
+
+Int32 = Annotated[int, msgspec.Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
+Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""Whole numbers that their columns have room for."""
 
 
 class Adapter(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,24 +37,24 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_
     negative_prompt: str | None = None
     prompt_id: str | None = None
     inputs: tuple[str, ...] | None = None
-    width: int | None = None
-    height: int | None = None
-    steps: int | None = None
+    width: Int32 | None = None
+    height: Int32 | None = None
+    steps: Int32 | None = None
     strength: float | None = None
-    frames: int | None = None
-    fps: int | None = None
-    images: int | None = None
+    frames: Int32 | None = None
+    fps: Int32 | None = None
+    images: Int32 | None = None
     guidance_scale: float | None = None
     sampler: str | None = None
-    seed: int | None = None
+    seed: Int64 | None = None
     deadline_s: float | None = None
     status: Literal["finished", "failed", "cancelled", "rejected"] | None = None
     reason: str | None = None
     duration_s: float | None = None
     queue_s: float | None = None
     compute_s: float | None = None
-    retries: int | None = None
-    steps_without_loras: int | None = None
+    retries: Int32 | None = None
+    steps_without_loras: Int32 | None = None
 
 
 def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s: float = 0.0) -> Row:

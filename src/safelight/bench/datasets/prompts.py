@@ -10,6 +10,7 @@ import msgspec
 
 from safelight.bench.asks import Ask, Shape
 from safelight.bench.datasets.digest import sha256_of
+from safelight.bench.datasets.json_text import Count, Positive, Seed, read_json
 from safelight.bench.datasets.published import kept
 from safelight.bench.datasets.wanted import Asked, Wanted, plain
 from safelight.bench.errors import BadLoad
@@ -32,14 +33,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     prompt: str
     negative_prompt: str | None = None
-    width: int | None = None
-    height: int | None = None
-    num_frames: int | None = None
-    num_inference_steps: int | None = None
-    seed: int | None = None
-    fps: int | None = None
+    width: Count | None = None
+    height: Count | None = None
+    num_frames: Count | None = None
+    num_inference_steps: Count | None = None
+    seed: Seed | None = None
+    fps: Count | None = None
     guidance_scale: float | None = None
-    slo_ms: float | None = None
+    slo_ms: Positive | None = None
     image_paths: Names = None
     image_path: Names = None
     image_urls: Names = None
@@ -123,10 +124,8 @@ class _Listed(msgspec.Struct):
 
 
 def _listed(path: Path) -> Sequence[str]:
-    try:
-        found = [each.prompt_en for each in msgspec.json.decode(path.read_bytes(), type=list[_Listed])]
-    except msgspec.DecodeError as error:
-        raise BadLoad(f"{shorten(str(path))} is no list of VBench's prompts: {error}.") from None
+    listed = read_json(path.read_bytes(), list[_Listed], place=f"{shorten(str(path))} is no list of VBench's prompts")
+    found = [each.prompt_en for each in listed]
     if not found:
         raise BadLoad(f"{shorten(str(path))} has no prompt.")
     return found
@@ -150,11 +149,7 @@ def _numbered_lines(path: Path) -> Sequence[tuple[int, str]]:
 
 
 def _line(text: str, place: str) -> Line:
-    try:
-        row = msgspec.json.decode(text, type=Row)
-        said = msgspec.json.decode(text, type=dict[str, object])
-    except msgspec.DecodeError as error:
-        raise BadLoad(f"{place}: {error}. It is {shorten(text)}.") from None
+    row, said = read_json(text, Row, place=place), read_json(text, dict[str, object], place=place)
     return Line(place, row, {name: value for name, value in said.items() if name not in Row.__struct_fields__})
 
 

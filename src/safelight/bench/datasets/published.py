@@ -1,6 +1,5 @@
 """The files that are published for datasets, by task: fetched once, and kept in the user's cache."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,6 +9,7 @@ from safelight.bench.asks import Task
 from safelight.bench.datasets.digest import sha256_of
 from safelight.bench.datasets.fetching import Limits, NotFetched, fetch
 from safelight.bench.errors import BadLoad
+from safelight.bench.spoken import public
 from safelight.core.errors import SafelightError
 from safelight.traces.errors import CannotWrite
 from safelight.traces.parquet import write_whole
@@ -140,11 +140,11 @@ def kept(dataset: str, task: Task, sources: Sources, *, check: Callable[[Path, s
         is_new = not path.is_file()
         if is_new:
             _keep(path, file, url, sources, check)
-        origin = f"fetched {_public(url)} to {path}" if is_new else f"the dataset is {path}, fetched before"
+        origin = f"fetched {public(url)} to {path}" if is_new else f"the dataset is {path}, fetched before"
         return Kept(path=path, note=f"{origin} ({path.stat().st_size:,} bytes, sha256 {sha256_of([path])})")
     except NotFetched as reason:
         raise BadLoad(
-            f"--dataset {dataset} names no file, and {_public(url)} could not be fetched: {reason}. {otherwise}"
+            f"--dataset {dataset} names no file, and {public(url)} could not be fetched: {reason}. {otherwise}"
         ) from None
     except (CannotWrite, OSError) as error:
         raise BadLoad(
@@ -167,8 +167,3 @@ def _keep(path: Path, file: File, url: str, sources: Sources, check: Callable[[P
 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, fill)
-
-
-def _public(url: str) -> str:
-    """Return an address without the password that HF_ENDPOINT may have."""
-    return re.sub(r"//[^/@]*@", "//", url)

@@ -1,25 +1,27 @@
 """Numbered prompts, in shapes that are drawn from weighted profiles."""
 
+import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
 from safelight.bench.asks import Ask, Shape
+from safelight.bench.datasets.json_text import Count, read_json
 from safelight.bench.datasets.wanted import Asked, Wanted, negative
 from safelight.bench.errors import BadLoad
-from safelight.core.errors import shorten
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A kind of request, and how many of all are of it."""
 
-    width: int | None = None
-    height: int | None = None
-    num_inference_steps: int | None = None
-    num_frames: int | None = None
-    fps: int | None = None
+    width: Count | None = None
+    height: Count | None = None
+    num_inference_steps: Count | None = None
+    num_frames: Count | None = None
+    fps: Count | None = None
     prompt: str | None = None
-    weight: float = 1.0
+    weight: Annotated[float, msgspec.Meta(ge=0)] = 1.0
 
 
 def read_random(wanted: Wanted) -> Asked:
@@ -31,14 +33,9 @@ def read_random(wanted: Wanted) -> Asked:
 
 
 def _parsed(text: str) -> Sequence[Profile]:
-    try:
-        found = msgspec.json.decode(text, type=list[Profile])
-    except msgspec.DecodeError as error:
-        raise BadLoad(f"--random-request-config is no list of profiles: {error}. It is {shorten(text)}.") from None
-    if not found or not all(0 <= profile.weight < float("inf") for profile in found):
-        raise BadLoad("--random-request-config needs at least one profile, and weights that are not negative.")
-    if not sum(profile.weight for profile in found):
-        raise BadLoad("--random-request-config has weights of 0 only.")
+    found = read_json(text, list[Profile], place="--random-request-config is no list of profiles")
+    if not 0 < sum(profile.weight for profile in found) < math.inf:
+        raise BadLoad("--random-request-config needs at least one profile with a weight above 0, and a finite sum.")
     return found
 
 

@@ -10,6 +10,7 @@ import polars as pl
 from safelight.bench.asks import Ask, Shape, Use
 from safelight.bench.datasets.digest import sha256_of
 from safelight.bench.datasets.published import kept
+from safelight.bench.datasets.rows import problem_of
 from safelight.bench.datasets.wanted import Asked, Wanted
 from safelight.bench.errors import BadLoad
 from safelight.bench.inputs import Input, Inputs
@@ -36,7 +37,7 @@ def read_trace(wanted: Wanted) -> Asked:
     """Read the first requests of a trace, the published one if none is named; there are no more than it has.
 
     Raises:
-        BadLoad: if there is none.
+        BadLoad: if there is none, or one that cannot be sent.
         TraceError: if it cannot be read.
     """
     if wanted.path is None:
@@ -47,6 +48,10 @@ def read_trace(wanted: Wanted) -> Asked:
     traces = [open_trace(path, lenient=wanted.is_lenient) for path in paths]
     frames = [trace.frame.select(*COLUMNS, trace=pl.lit(number)) for number, trace in enumerate(traces)]
     rows = pl.concat(frames).head(wanted.count).collect()
+    fit = [_is_fit(row, number, wanted, traces) for number, row in enumerate(_named(rows))]
+    if unfit := fit.count(False):
+        told = [*told, f"left out {unfit:,} requests that cannot be sent"]
+        rows = rows.filter(fit)
     if rows.is_empty():
         raise BadLoad(f"The trace {shorten(wanted.path or str(paths[0]))} has no request.")
     first_s: Any = rows["arrival_s"].min()
@@ -95,12 +100,24 @@ def _named(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
     return rows.iter_rows(named=True)
 
 
+def _is_fit(row: dict[str, Any], number: int, wanted: Wanted, traces: Sequence[Trace]) -> bool:
+    """Say whether a row can be sent; raises BadLoad if it cannot, unless that is to be passed over."""
+    problem = problem_of(row)
+    if problem and not wanted.is_lenient:
+        raise BadLoad(f"{_place(row, number, traces)}: {problem}. With --lenient, such requests are left out.")
+    return not problem
+
+
+def _place(row: dict[str, Any], number: int, traces: Sequence[Trace]) -> str:
+    request = number + 1 if row["request_id"] is None else shorten(row["request_id"])
+    return f"Request {request} of {shorten(str(traces[row['trace']].path))}"
+
+
 def _inputs(row: dict[str, Any], number: int, files: Inputs, traces: Sequence[Trace]) -> tuple[Input, ...]:
     if not row["inputs"]:
         return ()
-    path = traces[row["trace"]].path
-    request = number + 1 if row["request_id"] is None else shorten(row["request_id"])
-    return files.read(row["inputs"], folder=path.parent, place=f"Request {request} of {shorten(str(path))}")
+    folder = traces[row["trace"]].path.parent
+    return files.read(row["inputs"], folder=folder, place=_place(row, number, traces))
 
 
 def _ask(row: dict[str, Any], number: int, first_s: float | None, wanted: Wanted, inputs: tuple[Input, ...]) -> Ask:

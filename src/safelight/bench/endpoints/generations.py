@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
-from safelight.bench.answers import NotJson, Reply, decoded, no_picture, read_json, said_in
+from safelight.bench.answers import NotJson, Reply, decoded, json_of, no_picture, said_in
 from safelight.bench.asks import Ask
 from safelight.bench.endpoints.endpoint import Manner, Told, options, served
 from safelight.bench.failures import Failure
@@ -109,6 +109,6 @@ def _event(data: bytes) -> _Event | None:
     if data == b"[DONE]":
         return None
     try:
-        return read_json(data, _Event)
+        return json_of(data, _Event)
     except NotJson as problem:
         raise Failure("not_json", f"an event of the stream: {problem}") from None

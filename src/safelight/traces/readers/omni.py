@@ -12,6 +12,7 @@ import polars as pl
 
 from safelight.traces.readers.complaint import complaint_of
 from safelight.traces.readers.reader import PLACE, Reader
+from safelight.traces.row import Int32, Int64
 from safelight.traces.schema import SCHEMA
 from safelight.traces.source import Source
 from safelight.traces.tally import Tally
@@ -26,12 +27,12 @@ class OmniRequest(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str | int | None = None
     prompt: str | None = None
     text: str | None = None
-    width: int | None = None
-    height: int | None = None
-    num_frames: int | None = None
-    num_inference_steps: int | None = None
-    seed: int | None = None
-    fps: int | None = None
+    width: Int32 | None = None
+    height: Int32 | None = None
+    num_frames: Int32 | None = None
+    num_inference_steps: Int32 | None = None
+    seed: Int64 | None = None
+    fps: Int32 | None = None
     image_path: str | None = None
     image_paths: list[str] | None = None
     video_path: str | None = None
@@ -56,12 +57,13 @@ def _recognises(head: bytes) -> bool:
 
 
 def _read(source: Source, tally: Tally) -> Iterator[pl.DataFrame]:
+    ids = set[str]()
     for lines in source.lines():
         found: list[tuple[int, OmniRequest]] = []
         for place, line in enumerate(lines.data.split(b"\n"), lines.first):
             if line.strip():
                 try:
-                    found.append((place, _parsed(line.decode().strip(), tally)))
+                    found.append((place, _with_own_id(_parsed(line.decode().strip(), tally), ids, tally)))
                 except (NoRequest, msgspec.ValidationError, UnicodeDecodeError) as error:
                     _complain(error, place, tally)
         yield _frame([place for place, _ in found], [request for _, request in found])
@@ -80,6 +82,17 @@ def _parsed(line: str, tally: Tally) -> OmniRequest:
     if extra := said.keys() - set(OmniRequest.__struct_fields__):
         tally.note(f"These fields are not read, and were left out: {', '.join(sorted(extra))}.")
     return msgspec.convert(said, OmniRequest)
+
+
+def _with_own_id(request: OmniRequest, ids: set[str], tally: Tally) -> OmniRequest:
+    """Return a request without its id if one before it has the same, as vLLM-Omni's benchmark allows it."""
+    if request.request_id is None:
+        return request
+    if (name := str(request.request_id)) in ids:
+        tally.note("Requests with the id of one before them were read without it.")
+        return msgspec.structs.replace(request, request_id=None)
+    ids.add(name)
+    return request
 
 
 def _literal(value: ast.expr) -> object:

@@ -1,0 +1,49 @@
+"""JSON that somebody wrote: lines of a file, values of flags."""
+
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from safelight.bench.errors import BadLoad
+from safelight.core.errors import shorten
+
+MOST = 2**31 - 1
+"""No larger size has room in the table of traces, in which requests are logged."""
+
+MARGIN = 200
+"""What is read must leave so many levels of nesting for what it is sent in."""
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
+Seed = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+Given = TypeVar("Given")
+
+
+def read_json(text: str | bytes, into: type[Given], *, place: str) -> Given:
+    """Return JSON as what it should be.
+
+    Args:
+        text: the JSON.
+        into: its type.
+        place: where it stands, for errors.
+
+    Raises:
+        BadLoad: if it is none, or of another type.
+    """
+    try:
+        found = msgspec.json.decode(text, type=into)
+        msgspec.json.encode(_nested(found))
+    except (msgspec.DecodeError, UnicodeError) as error:
+        problem = str(error)
+    except RecursionError:
+        problem = "it is nested too deeply"
+    else:
+        return found
+    raise BadLoad(f"{place}: {problem}. It is {shorten(text)}.")
+
+
+def _nested(value: object) -> object:
+    for _ in range(MARGIN):
+        value = [value]
+    return value
