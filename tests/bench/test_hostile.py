@@ -51,7 +51,7 @@ ANSWERS = {
     ),
     "a job that leads elsewhere": (answer('{"id": "..", "status": "failed"}'), {"endpoint": Videos()}, "no_picture"),
     "packed": (answer(PACKED, Content_Encoding="gzip"), {}, "packed"),
-    "packed error": (answer(PACKED, status="502 No", Content_Encoding="gzip"), {}, "unavailable"),
+    "packed error": (answer("no gzip", status="502 No", Content_Encoding="gzip"), {}, "unavailable"),
     "packed stream": (
         answer(PACKED, kind="text/event-stream", Content_Encoding="gzip"),
         {"endpoint": StreamedGenerations()},
