@@ -15,7 +15,7 @@ from safelight.bench.endpoints.endpoint import MOST_STAGES, Told, served
 from safelight.bench.endpoints.generations import StreamedGenerations
 from safelight.bench.endpoints.videos import Videos
 from safelight.bench.events import Events
-from safelight.bench.failures import KINDS, MOST_CHARACTERS, Failure
+from safelight.bench.failures import KINDS, MOST_CHARACTERS, Failure, lost
 
 DEEP = '{"%s": ' + "[" * 200_000 + "]" * 200_000 + "}"
 PACKED = zlib.compressobj(wbits=31)
@@ -96,6 +96,10 @@ def test_a_message_of_a_server_has_nothing_in_it_that_a_terminal_obeys():
 def test_every_failure_has_a_message_that_can_be_printed_on_one_line(kind, text, times):
     message = Failure(kind, text * times).message
     assert not message or (message.isprintable() and len(message) <= MOST_CHARACTERS)
+
+
+def test_a_connection_that_was_closed_between_two_reads_was_closed():
+    assert lost(RuntimeError("Connection closed."), 1.0).kind == "closed"
 
 
 def test_figures_have_room_for_so_many_stages_and_no_more():

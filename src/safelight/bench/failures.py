@@ -49,6 +49,9 @@ KINDS = {
 LOST = (TimeoutError, aiohttp.ClientError, OSError)
 """What an exchange raises whose answer did not come."""
 
+CUT = (*LOST, RuntimeError)
+"""What reading an answer raises that does not come to its end: RuntimeError where it was closed between two reads."""
+
 MOST_CHARACTERS = 600
 """Of a message, most of which a server may have written."""
 
@@ -78,7 +81,7 @@ def printable(text: str, *, limit: int) -> str:
 
 
 def lost(error: Exception, timeout_s: float) -> Failure:
-    """Return what an exception of `LOST` means."""
+    """Return what an exception of `LOST` or `CUT` means."""
     return Failure(*_kind_of(error, timeout_s))
 
 
@@ -100,7 +103,7 @@ def _kind_of(error: Exception, timeout_s: float) -> tuple[str, str]:
             kind = "no_connection"
         case TimeoutError():
             return "timeout", f"nothing came within {timeout_s:g} s"
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | RuntimeError():
             kind = "closed"
         case OSError(errno=number):
             kind = _kind_of_os_error(number)

@@ -16,7 +16,7 @@ from yarl import URL
 from safelight.bench.answers import Reply, failure_of, not_as_told, packing_of
 from safelight.bench.errors import BadLoad
 from safelight.bench.events import Events
-from safelight.bench.failures import LOST, Failure, lost
+from safelight.bench.failures import CUT, LOST, Failure, lost
 from safelight.bench.spoken import public
 from safelight.bench.waits import Wait, Waits
 from safelight.core.errors import shorten
@@ -236,7 +236,7 @@ class Line:
         if length is not None:
             try:
                 return await answer.read()
-            except LOST as error:
+            except CUT as error:
                 raise self._cut_short(error) from error
         found = bytearray()
         while piece := await self._piece(answer):
@@ -250,7 +250,7 @@ class Line:
         """Return what has come of an answer, and nothing at its end."""
         try:
             return await answer.content.readany()
-        except LOST as error:
+        except CUT as error:
             raise self._cut_short(error) from error
 
     def _cut_short(self, error: Exception) -> Failure:
@@ -265,7 +265,7 @@ async def _read_on(answer: aiohttp.ClientResponse) -> None:
     """Read what nobody wants to its end, if that is near."""
     left = MOST_REST_BYTES
     try:
-        with suppress(*LOST):
+        with suppress(*CUT):
             async with asyncio.timeout(LATER_S):
                 while left > 0 and (piece := await answer.content.readany()):
                     left -= len(piece)
