@@ -16,6 +16,9 @@ CANCELLED = "cancelled"
 AT_A_TIME = 16
 """After so many requests that are late, what has come meanwhile is read before more are sent."""
 
+SHORTEST_S = 0.00051
+"""uvloop makes no wait at all of a shorter one, and would spin."""
+
 HURRIED_S = 2.0
 """What no request waits for may take so long when a load is ended early."""
 
@@ -89,10 +92,13 @@ class Load:
             await self._send(ask, freed_s=freed_s)
 
     async def _due(self, ask: Ask) -> None:
-        """Wait until a request is due; timers may be early: uvloop's count milliseconds, from a stale clock."""
+        """Give way to others, and wait until a request is due.
+
+        Timers may be early: uvloop's count whole milliseconds, from when the turn of its loop began.
+        """
         await asyncio.sleep(max(0.0, ask.due_s - self.now_s))
         while (early_s := ask.due_s - self.now_s) > 0:  # noqa: ASYNC110 - what it waits for is the time
-            await asyncio.sleep(early_s)
+            await asyncio.sleep(max(early_s, SHORTEST_S))
 
     async def _send(self, ask: Ask, *, freed_s: float) -> None:
         record = Record(ask=ask, due_s=ask.due_s, freed_s=freed_s, sent_s=self.now_s, failure=CANCELLED)
