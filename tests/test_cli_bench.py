@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -217,7 +218,10 @@ def test_scene_scores_stand_beside_latencies(null_url, capsys):
         (["--slo", "--warmup-requests", "0", "--dataset", "random"], "--warmup-requests"),
         (["--slo-estimator", "best", "--dataset", "random"], "omni"),
         (["--output-file", "no/such/folder/o.json"], "no folder"),
-        (["--log", "log.txt"], "format"),
+        (["--output-file", "."], "is a folder"),
+        (["--output-file", "a.jsonl", "--log", "a.jsonl"], "named twice"),
+        (["--dataset", "prompts", "--dataset-path", "p.txt", "--report", "p.txt"], "named twice"),
+        (["--log", "log.txt"], "end it in"),
         (["--base-url", "nowhere", "--dataset", "random"], "no address"),
         ([], "--dataset-path"),
     ],
@@ -311,20 +315,30 @@ def test_a_key_of_the_environment_is_no_flag_before_a_command(monkeypatch, capsy
     assert "nowhere.json" in capsys.readouterr().err
 
 
-def test_a_run_that_is_interrupted_writes_what_it_has(null_url, tmp_path):
+@pytest.mark.parametrize("signals", [(signal.SIGINT,), (signal.SIGINT, signal.SIGINT), (signal.SIGTERM,)])
+def test_a_run_that_is_interrupted_writes_what_it_has(signals, null_url, tmp_path):
     output = tmp_path / "o.json"
     words = ["--task", "t2i", "--dataset", "random", "--num-prompts", "2000", "--request-rate", "20", "--output-file"]
     argv = (*SAFELIGHT, "bench", "--base-url", null_url, *words, str(output))
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
         assert "warmed up" in process.stderr.readline()
         time.sleep(0.7)
-        process.send_signal(signal.SIGINT)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.05)
         said = process.stderr.read()
     assert process.returncode == 130
     assert "ended early" in said
     figures = json.loads(output.read_text())
     assert figures["partial"]
     assert 0 < figures["completed_requests"] < 2000
+
+
+def test_a_closed_standard_output_ends_nothing(null_url, tmp_path):
+    words = "bench --base-url {} --task t2i --dataset random --num-prompts 3 --output-file {}"
+    command = shlex.join([*SAFELIGHT, *words.format(null_url, tmp_path / "o.json").split()])
+    assert subprocess.run(["sh", "-c", f"exec {command} >&-"], check=False, stderr=subprocess.DEVNULL).returncode == 0
+    assert json.loads((tmp_path / "o.json").read_text())["completed_requests"] == 3
 
 
 def test_repeats_are_told_run_by_run_and_all_together(null_url, tmp_path):

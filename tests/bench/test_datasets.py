@@ -241,6 +241,17 @@ def test_an_infinite_rate_sends_all_at_once():
     assert {ask.due_s for ask in asks} == {0.0}
 
 
+def test_lines_may_begin_with_a_byte_order_mark_and_have_whole_numbers_as_pandas_writes_them(file):
+    row = '{"prompt": "a", "width": 64.0, "height": 32.0}'
+    (ask,) = read("custom", wanted(path=file(f"\ufeff{row}\n"), count=1)).asks
+    assert (ask.prompt, ask.shape.size) == ("a", "64x32")
+
+
+def test_custom_is_lines_of_json_and_nothing_else(file):
+    with pytest.raises(BadLoad, match="Line 1"):
+        read("custom", wanted(path=file("a cat\n")))
+
+
 def test_a_trace_may_pass_faster(file):
     asks = read("trace", wanted(path=file(LINE.format(1) + LINE.format(3)))).asks
     assert [ask.due_s for ask in faster(asks, 4.0)] == [0.0, 0.5]

@@ -76,6 +76,11 @@ def test_conditions_are_read_with_their_units(text, holds):
     assert parse(text).holds(figures) is holds
 
 
+@given(hits=st.integers(0, 1000))
+def test_a_share_in_percent_holds_at_its_own_value(hits):
+    assert parse(f"attainment>={hits / 10}%").holds({"slo_attainment_rate": hits / 1000})
+
+
 @pytest.mark.parametrize("text", ["", "p95", "p95<", "p95<fast", "p95<1h", "p95=<1", "<1", "p95<1<2", "p95<nan"])
 def test_what_is_no_condition_is_refused(text):
     with pytest.raises(BadRequirement, match="is no condition"):
@@ -175,6 +180,13 @@ def test_a_rate_that_the_client_could_not_send_does_not_hold():
 
 def test_nothing_holds_where_nothing_is_attained():
     assert found_by(Search(target=0.99), attaining(0.0)) is None
+
+
+def test_a_search_ends_where_requests_hardly_overlap_and_still_miss():
+    search = Search(target=0.99, start=8.0)
+    points = [Point(level=8.0, figures={"slo_attainment_rate": 0.0, "latency_p99": 0.1})]
+    assert search(points) == 4.0
+    assert search([Point(level=0.5, figures=points[0].figures)]) is None
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))

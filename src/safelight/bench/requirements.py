@@ -4,6 +4,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import msgspec
 
@@ -43,7 +44,7 @@ _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
 }
 _FORM = re.compile(r"\s*([A-Za-z_0-9]+)\s*(>=|<=|==|>|<)\s*([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*(ms|s|%)?\s*")
-_UNITS = {"ms": 1e-3, "s": 1.0, "%": 1e-2, None: 1.0}
+_UNITS = {"ms": "0.001", "s": "1", "%": "0.01", None: "1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,5 +113,8 @@ def parse(text: str) -> Requirement:
         raise BadRequirement(f"--require {shorten(text)} is no condition; write attainment>=0.99, p95<2s or failed==0.")
     name, comparison, bound, unit = match.groups()
     return Requirement(
-        text=text, figure=SHORT.get(name, name), comparison=comparison, bound=float(bound) * _UNITS[unit]
+        text=text,
+        figure=SHORT.get(name, name),
+        comparison=comparison,
+        bound=float(Decimal(bound) * Decimal(_UNITS[unit])),
     )

@@ -7,6 +7,9 @@ from safelight.bench.confidence import Bounds, sure_size
 from safelight.bench.figures import Figures
 
 MOST_DOUBLINGS = 20
+IDLE_REQUESTS = 0.1
+"""In flight on average; with fewer, nobody waits for others."""
+
 SINCE_DUE = "slo_attainment_rate_since_due"
 
 
@@ -43,6 +46,12 @@ class Point:
         lag_s, p50_s = self.figures.get("send_lag_p99") or 0.0, self.figures.get("latency_p50") or 0.0
         return lag_s <= max(0.05, 0.1 * p50_s)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether requests hardly overlapped, so that fewer would fare no better."""
+        p99_s = self.figures.get("latency_p99")
+        return p99_s is not None and p99_s * self.level < IDLE_REQUESTS
+
     def holds(self, target: float) -> bool:
         """Say whether it attains the target, by the best estimate."""
         return self.was_offered and self.attainment is not None and self.attainment >= target
@@ -73,8 +82,8 @@ class Point:
 class Search:
     """Looks for the highest rate at which `target` of all requests meet their deadlines.
 
-    The rate is doubled until it no longer holds, or halved until it holds, and the gap is then halved until it is
-    narrower than `precision` of the rate.
+    The rate is doubled until it no longer holds, or halved until it holds or hardly any requests overlap, and the gap
+    is then halved until it is narrower than `precision` of the rate.
     """
 
     target: float
@@ -91,7 +100,9 @@ class Search:
             return None
         if low is not None:
             return 2 * low
-        return self.start if high is None else high / 2
+        if high is None:
+            return self.start
+        return None if points[-1].is_idle else high / 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -67,13 +67,15 @@ def _bench(
     from safelight.cli.bench_plan import course_of
     from safelight.cli.bench_showing import say
     from safelight.cli.bench_writing import Outputs
+    from safelight.cli.interruption import interruption
 
-    outputs = Outputs.checked(output_file, log, report, figures_folder)
+    outputs = Outputs.checked(output_file, log, report, figures_folder, inputs=flags.files)
     with _told_as_misuse():
         requirements = [parse(text) for text in require or ()]
         course = course_of(flags, say=say)
         check_possible(requirements, course.timed(), course.facts)
-        return _measure(course, outputs, requirements, as_json=as_json)
+        with interruption() as stop:
+            return _measure(course, outputs, requirements, stop=stop, as_json=as_json)
 
 
 def _check_nothing_is_lost(ctx: typer.Context, command: str) -> None:
@@ -91,26 +93,25 @@ def _check_nothing_is_lost(ctx: typer.Context, command: str) -> None:
 def _told_as_misuse() -> Iterator[None]:
     """Tell what cannot be asked for from what fails."""
     from safelight.bench.errors import BadLoad, BadRequirement
-    from safelight.traces.errors import BadArrivals
+    from safelight.traces.errors import BadArrivals, BadTrace
 
     try:
         yield
-    except (BadLoad, BadRequirement, BadArrivals) as error:
+    except (BadLoad, BadRequirement, BadArrivals, BadTrace) as error:
         raise Misuse(str(error)) from None
 
 
-def _measure(course: "Course", outputs: "Outputs", requirements: "Sequence[Requirement]", *, as_json: bool) -> int:
+def _measure(
+    course: "Course", outputs: "Outputs", requirements: "Sequence[Requirement]", *, stop: "Stop", as_json: bool
+) -> int:
     from safelight.bench.figures import figures_of
     from safelight.bench.running import run_repeatedly
     from safelight.cli.bench_showing import print_figures, say, shown_progress, warnings_about
 
     repeats = course.flags.repeats
     with shown_progress(is_off=course.flags.disable_tqdm, title=course.flags.dataset, repeats=repeats) as watch:
-        runs = interruptible(
-            lambda stop: run_repeatedly(
-                lambda turn: course.timed(turn=turn), repeats=repeats, stop=stop, watch=watch, say=say
-            )
-        )
+        work = run_repeatedly(lambda turn: course.timed(turn=turn), repeats=repeats, stop=stop, watch=watch, say=say)
+        runs = looped(work)
     figures = course.facts | figures_of(*runs)
     if as_json:
         print(json.dumps(figures))
@@ -130,22 +131,14 @@ def _measure(course: "Course", outputs: "Outputs", requirements: "Sequence[Requi
     return 0 if figures["completed_requests"] else FAILURE
 
 
-def interruptible(work: "Callable[[Stop], Coroutine[Any, Any, Given]]") -> Given:
-    """Run something that Ctrl-C ends early, and that then gives what it has; uvloop drives it where it is installed."""
+def looped(work: Coroutine[Any, Any, Given]) -> Given:
+    """Run something in an event loop, of uvloop where it is installed; raises KeyboardInterrupt if it was cancelled."""
     from safelight.bench.loop import allow_connections, loop_factory
-    from safelight.bench.running import Stop
 
     allow_connections()
-
-    async def main() -> Given:
-        stop = Stop()
-        with suppress(NotImplementedError, RuntimeError):  # elsewhere Ctrl-C ends it without a result
-            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
-        return await work(stop)
-
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            return runner.run(main())
+            return runner.run(work)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
@@ -190,7 +183,8 @@ def sweep(
         whole_numbers_of,
     )
     from safelight.cli.bench_showing import say
-    from safelight.cli.bench_writing import check_folder
+    from safelight.cli.bench_writing import check_outputs
+    from safelight.cli.interruption import interruption
 
     if (rates is None) == (concurrencies is None):
         raise Misuse("A sweep is over --rates or over --concurrencies; give one of them.")
@@ -200,12 +194,13 @@ def sweep(
         level, values = LIMIT, whole_numbers_of(concurrencies or "", option="--concurrencies")
     if flags.save_dir is not None and len({*values}) < len(values):
         raise Misuse("--save-dir keeps pictures by their level, and a level stands twice; use --repeats in its place.")
-    check_folder(output)
+    check_outputs([output] if output else [], inputs=flags.files)
     with _told_as_misuse():
         course = course_of(flags, say=say)
-        levels, next_level = levels_of(course, level=level, target=attainment), each_of(values)
-        series = interruptible(lambda stop: shown_series(levels, next_level, stop=stop, is_off=flags.disable_tqdm))
-    return show_series(series, output, course=course)
+        levels = levels_of(course, level=level, target=attainment)
+        with interruption() as stop:
+            series = looped(shown_series(levels, each_of(values), stop=stop, is_off=flags.disable_tqdm))
+            return show_series(series, output, course=course)
 
 
 @bench.command(
@@ -228,18 +223,20 @@ def capacity(
     from safelight.cli.bench_plan import course_of
     from safelight.cli.bench_searching import RATE, levels_of, numbers_of, show_series, shown_series
     from safelight.cli.bench_showing import say
-    from safelight.cli.bench_writing import check_folder
+    from safelight.cli.bench_writing import check_outputs
+    from safelight.cli.interruption import interruption
 
     numbers_of(str(start_rate), option="--start-rate")
-    check_folder(output)
+    check_outputs([output] if output else [], inputs=flags.files)
     with _told_as_misuse():
         course = course_of(flags, say=say)
         if not flags.slo and any(ask.deadline_s is None for ask in course.plan.asks):
             raise Misuse("Some requests have no deadline to meet; give one with --slo-ms, or estimate it with --slo.")
         levels = levels_of(course, level=RATE, target=attainment, until_sure=True)
         search = Search(target=attainment, start=start_rate, precision=precision)
-        series = interruptible(lambda stop: shown_series(levels, search, stop=stop, is_off=flags.disable_tqdm))
-    return show_series(series, output, course=course)
+        with interruption() as stop:
+            series = looped(shown_series(levels, search, stop=stop, is_off=flags.disable_tqdm))
+            return show_series(series, output, course=course)
 
 
 @bench.command("compare", epilog="Example:\n\nsafelight bench compare before.json after.json")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -184,6 +184,12 @@ class LoadFlags:
         bool, _flag(_ANSWER, "--return-stage-metrics", help="Ask for times of stages; chat only.")
     ] = False
     disable_tqdm: Annotated[bool, _flag(_ANSWER, "--disable-tqdm", help="Show no progress.")] = False
+
+    @property
+    def files(self) -> Sequence[str]:
+        """What is read."""
+        pictures = [*(self.input_image or ()), *([self.input_video] if self.input_video else [])]
+        return [*(self.dataset_path or "").split(","), *map(str, pictures)]
 
 
 def with_load_flags(command: Callable[..., Any]) -> Callable[..., Any]:

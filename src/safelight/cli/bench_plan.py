@@ -66,6 +66,7 @@ class Course:
             "dataset": flags.dataset,
             "dataset_sha256": self.asked.sha256,
             "task": self.task,
+            "bot_task": flags.bot_task,
             "requests": len(plan.asks),
             "base_url": plan.server.public_url,
             "request_rate": None if self.arrivals == TRACE or math.isinf(self.rate) else self.rate,
@@ -237,7 +238,7 @@ def _server(flags: LoadFlags) -> Server:
         _check_key(flags.api_key)
         headers.setdefault("Authorization", f"Bearer {flags.api_key}")
     return Server(
-        url=_without_version(flags.base_url or f"http://{flags.host}:{flags.port}"),
+        url=_without_version(flags.base_url or f"http://{_host(flags.host)}:{flags.port}"),
         headers=headers,
         timeout_s=flags.timeout,
         connect_timeout_s=flags.connect_timeout,
@@ -254,6 +255,11 @@ def _check_key(key: str) -> None:
             f"--api-key, or SAFELIGHT_API_KEY, has a character that cannot be sent, {shorten(key[place - 1])}, "
             f"as number {place} of {len(key)}; leave it out."
         )
+
+
+def _host(name: str) -> str:
+    """Return a host as it stands in addresses: those of IPv6 in brackets."""
+    return f"[{name}]" if ":" in name and not name.startswith("[") else name
 
 
 def _without_version(url: str) -> str:

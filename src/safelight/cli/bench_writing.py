@@ -1,6 +1,7 @@
 """Where results go."""
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -37,16 +38,23 @@ class Outputs:
     folder: Path | None
 
     @classmethod
-    def checked(cls, figures: Path | None, log: Path | None, report: Path | None, folder: Path | None) -> "Outputs":
+    def checked(
+        cls,
+        figures: Path | None,
+        log: Path | None,
+        report: Path | None,
+        folder: Path | None,
+        *,
+        inputs: Sequence[str],
+    ) -> "Outputs":
         """Return them once it is sure, before all work, that they can be; raises Misuse."""
-        for path in (figures, log, report):
-            check_folder(path)
+        check_outputs([path for path in (figures, log, report) if path is not None], inputs=inputs)
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         try:
             log_format = "" if log is None else format_of(log)
-        except UnknownFormat as error:
-            raise Misuse(str(error)) from None
+        except UnknownFormat:
+            raise Misuse(f"--log {shorten(str(log))} does not tell its format; end it in .parquet or .jsonl.") from None
         return cls(figures=figures, log=log, log_format=log_format, report=report, folder=folder)
 
     def write(
@@ -93,10 +101,21 @@ class Outputs:
             say(note)
 
 
-def check_folder(path: Path | None) -> None:
-    """Raise Misuse if there is no folder for a file."""
-    if path is not None and not path.parent.is_dir():
-        raise Misuse(f"There is no folder {shorten(str(path.parent))} to put {path.name} in; make it first.")
+def check_outputs(paths: Sequence[Path], *, inputs: Sequence[str]) -> None:
+    """Raise Misuse for files that cannot be written, or that would be written over each other or what is read."""
+    for path in paths:
+        if path.is_dir():
+            raise Misuse(f"{shorten(str(path))} is a folder; name a file to write.")
+        if not path.parent.is_dir():
+            raise Misuse(f"There is no folder {shorten(str(path.parent))} to put {path.name} in; make it first.")
+        place = path if path.exists() and not path.is_file() else path.parent
+        if not os.access(place, os.W_OK):
+            raise Misuse(f"Nothing can be written to {shorten(str(place))}; name another place.")
+    kept = {Path(name).resolve() for name in inputs if name}
+    for path in (each for each in paths if not each.exists() or each.is_file()):
+        if path.resolve() in kept:
+            raise Misuse(f"{shorten(str(path))} is named twice, and would be written over; name another file.")
+        kept.add(path.resolve())
 
 
 def command_line() -> str:

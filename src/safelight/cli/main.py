@@ -1,5 +1,6 @@
 """The whole command, and what its errors come to."""
 
+import os
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -45,6 +46,7 @@ app.add_typer(score, name="score", epilog="Example:\n\nsafelight score shapes --
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit status: 0, 1 for failure, 2 for misuse."""
+    _hold_standard_streams()
     try:
         status = app(args=None if arguments is None else list(arguments), prog_name="safelight", standalone_mode=False)
     except (TyperException, SafelightError, OSError) as error:
@@ -54,6 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     return status if isinstance(status, int) else 0
+
+
+def _hold_standard_streams() -> None:
+    """Open what a shell has closed, so that no socket takes its place: libuv ends a process in which one did."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _say_version(is_asked: bool) -> None:  # noqa: FBT001 - typer calls it like that

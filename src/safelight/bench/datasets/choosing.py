@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from safelight.bench.datasets.prompts import read_prompts, read_vbench
+from safelight.bench.datasets.prompts import read_custom, read_prompts, read_vbench
 from safelight.bench.datasets.random import read_random
 from safelight.bench.datasets.shapes import read_shapes
 from safelight.bench.datasets.trace import read_trace
@@ -15,10 +15,9 @@ DATASETS: Mapping[str, Callable[[Wanted], Asked]] = {
     "random": read_random,
     "vbench": read_vbench,
     "prompts": read_prompts,
-    "custom": read_prompts,
+    "custom": read_custom,
     "shapes": read_shapes,
 }
-"""`custom` is vLLM-Omni's word for prompts as lines of JSON."""
 
 
 def read(dataset: str, wanted: Wanted) -> Asked:

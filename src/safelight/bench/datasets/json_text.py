@@ -20,19 +20,20 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Given = TypeVar("Given")
 
 
-def read_json(text: str | bytes, into: type[Given], *, place: str) -> Given:
+def read_json(text: str | bytes, into: type[Given], *, place: str, is_strict: bool = True) -> Given:
     """Return JSON as what it should be.
 
     Args:
         text: the JSON.
         into: its type.
         place: where it stands, for errors.
+        is_strict: no number may stand for another type's; else 256.0 is a whole number, as pandas writes it.
 
     Raises:
         BadLoad: if it is none, or of another type.
     """
     try:
-        found = msgspec.json.decode(text, type=into)
+        found = msgspec.json.decode(text, type=into, strict=is_strict)
         msgspec.json.encode(_nested(found))
     except (msgspec.DecodeError, UnicodeError) as error:
         problem = str(error)

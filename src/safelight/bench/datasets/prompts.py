@@ -69,11 +69,21 @@ class Line(NamedTuple):
 
 
 def read_prompts(wanted: Wanted) -> Asked:
-    """Read a file of prompts, over and over if more are wanted."""
+    """Read a file of prompts, lines of text or of JSON, over and over if more are wanted."""
     path = wanted.file("prompts")
     texts = _numbered_lines(path)
     if not texts[0][1].startswith("{"):
         return replace(plain(wanted, [text for _, text in texts]), sha256=sha256_of([path]))
+    return _rows(wanted, path, texts)
+
+
+def read_custom(wanted: Wanted) -> Asked:
+    """Read lines of JSON, as vLLM-Omni's benchmark does under this name."""
+    path = wanted.file("custom")
+    return _rows(wanted, path, _numbered_lines(path))
+
+
+def _rows(wanted: Wanted, path: Path, texts: Sequence[tuple[int, str]]) -> Asked:
     lines = [_line(text, f"Line {number} of {shorten(str(path))}") for number, text in texts]
     files = Inputs()
     asks = [
@@ -137,7 +147,7 @@ def _lines(path: Path) -> Sequence[str]:
 
 def _numbered_lines(path: Path) -> Sequence[tuple[int, str]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise BadLoad(f"{shorten(str(path))} is not UTF-8: {error}.") from None
     except IsADirectoryError:
@@ -149,7 +159,8 @@ def _numbered_lines(path: Path) -> Sequence[tuple[int, str]]:
 
 
 def _line(text: str, place: str) -> Line:
-    row, said = read_json(text, Row, place=place), read_json(text, dict[str, object], place=place)
+    row = read_json(text, Row, place=place, is_strict=False)
+    said = read_json(text, dict[str, object], place=place)
     return Line(place, row, {name: value for name, value in said.items() if name not in Row.__struct_fields__})
 
 
