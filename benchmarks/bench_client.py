@@ -8,14 +8,17 @@
 - `cpu_s_per_1000`: processor seconds of the client for 1,000 requests at that rate.
 - `peak_mb`: the most memory of the client's process for `--requests` requests at four fifths of that rate, of which
   the interpreter and the packages that it loads take a part (`base_mb`); `long_sent_qps` is the rate at which they
-  were sent, and `long_lag_p99_ms` their send lag.
+  were sent, and `long_lag_p99_ms` their send lag. `peak_with_figures_mb` is the most when the figures of
+  `--output-file` have been made as well, intervals among them.
 - The same with `_checked`, with every picture opened.
 - The same with `_peer`: a plain client, written as such benchmarks are: one session, one task for each request, all
   made up front, each of which sleeps until its time; the clock starts half a second after that. Its answers are read
   as JSON and no more, on asyncio's own loop.
 - `load_average`: of the machine when it began; other work makes all figures worse.
 
-Each figure is the best of `--tries`, in a process of its own each time, in turn, so that all meet the same machine.
+The kinds are measured one after the other, each load in a process of its own. A rate is tried up to `--tries` times
+until it is held; its figures are those of the first try that held it. Memory, `long_sent_qps` and `long_lag_p99_ms`
+are of one load each.
 """
 
 import argparse
@@ -39,10 +42,11 @@ import numpy as np
 from safelight.bench.asks import Ask, Shape
 from safelight.bench.endpoints.endpoint import Manner
 from safelight.bench.endpoints.generations import Generations
+from safelight.bench.figures import figures_of
 from safelight.bench.line import Server
+from safelight.bench.loop import loop_factory
 from safelight.bench.running import Plan, run
 from safelight.bench.timing import at_rate, process_named
-from safelight.cli.bench import loop_factory
 
 LAG_S = 0.005
 KINDS = ("", "_checked", "_peer")
@@ -73,15 +77,17 @@ def asks_of(count: int, rate: float):
 
 def load(url: str, kind: str, rate: float, count: int) -> dict[str, float]:
     """Send requests and return the figures, of this process."""
+    base_mb, done = peak_mb(), None
     asks = asks_of(count, rate)
-    base_mb = peak_mb()
     began_s = time.process_time()
     if kind == "_peer":
         sent_s, failed = asyncio.run(peer(url, asks))
     else:
-        sent_s, failed = ours(url, asks, is_checked=kind == "_checked")
+        done = ours(url, asks, is_checked=kind == "_checked")
+        sent_s = np.array([record.sent_s for record in done.records])
+        failed = sum(not record.is_success for record in done.records)
     cpu_s = time.process_time() - began_s
-    return {
+    figures = {
         "lag_p99_s": float(np.quantile(sent_s - np.array([ask.due_s for ask in asks]), 0.99)),
         "sent_qps": (count - 1) / float(sent_s.max() - sent_s.min()),
         "cpu_s_per_1000": 1000 * cpu_s / count,
@@ -89,10 +95,14 @@ def load(url: str, kind: str, rate: float, count: int) -> dict[str, float]:
         "base_mb": base_mb,
         "failed": failed,
     }
+    if done is not None:
+        figures_of(done)
+        figures["peak_with_figures_mb"] = peak_mb()
+    return figures
 
 
 def ours(url: str, asks, *, is_checked: bool):
-    """Send with `safelight bench`'s own machinery."""
+    """Send with `safelight bench`'s own machinery; returns the run."""
     plan = Plan(
         server=Server(url=url),
         endpoint=Generations(),
@@ -101,9 +111,8 @@ def ours(url: str, asks, *, is_checked: bool):
         warm_up_rounds=1,
         checks_pictures=is_checked,
     )
-    done = _loop().run(run(plan))
-    sent_s = np.array([record.sent_s for record in done.records])
-    return sent_s, sum(not record.is_success for record in done.records)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(run(plan))
 
 
 async def peer(url: str, asks):
@@ -129,10 +138,6 @@ async def peer(url: str, asks):
     return sent_s, failed + sum(isinstance(end, Exception) for end in ends)
 
 
-def _loop() -> asyncio.Runner:
-    return asyncio.Runner(loop_factory=loop_factory())
-
-
 def peak_mb() -> float:
     """Return the most memory that this process has had."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -145,7 +150,7 @@ def apart(url: str, kind: str, rate: float, count: int) -> dict[str, float]:
 
 
 def best(url: str, kind: str, rate: float, count: int, tries: int) -> dict[str, float]:
-    """Return the try with the least lag."""
+    """Return the first try that is on time, else the one with the least lag."""
     found = []
     for _ in range(tries):
         found.append(apart(url, kind, rate, count))
@@ -187,6 +192,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, float | int | None]:
             found[f"long_lag_p99_ms{kind}"] = round(1000 * figures["lag_p99_s"], 3)
             found[f"peak_mb{kind}"] = round(figures["peak_mb"], 1)
             found[f"base_mb{kind}"] = round(figures["base_mb"], 1)
+            if "peak_with_figures_mb" in figures:
+                found[f"peak_with_figures_mb{kind}"] = round(figures["peak_with_figures_mb"], 1)
     return found
 
 

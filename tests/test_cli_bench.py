@@ -231,6 +231,13 @@ def test_misuse_is_told_before_all_work(words, said, capsys):
     assert said in capsys.readouterr().err
 
 
+def test_a_key_that_cannot_be_sent_is_misuse_and_is_not_shown(capsys):
+    assert bench("http://127.0.0.1:9", "--dataset", "random", "--api-key", "s3cret\nkey") == 2
+    said = capsys.readouterr().err
+    assert "--api-key" in said
+    assert "s3cret" not in said
+
+
 @pytest.mark.parametrize(
     ("dataset", "words"),
     [("trace", "safelight trace synthesize --like katz"), ("vbench", "--dataset random needs no file")],

@@ -1,4 +1,8 @@
 import asyncio
+import dataclasses
+import gc
+import json
+import time
 from itertools import pairwise
 
 import msgspec
@@ -9,10 +13,12 @@ from fakes import odd_server as odd
 from safelight.bench.asks import Shape, Use
 from safelight.bench.endpoints.choosing import ENDPOINTS
 from safelight.bench.endpoints.endpoint import Manner
-from safelight.bench.endpoints.generations import StreamedGenerations
+from safelight.bench.endpoints.generations import Generations, StreamedGenerations
 from safelight.bench.endpoints.videos import Videos
 from safelight.bench.errors import BadLoad
 from safelight.bench.inputs import input_of
+from safelight.bench.line import Server
+from safelight.bench.loop import loop_factory
 from safelight.bench.null_server import png_of
 from safelight.bench.running import Stop, run
 
@@ -185,3 +191,124 @@ def test_a_video_to_start_from_goes_along():
     assert done.records[0].failure == "job_failed"
     assert b"a video" in seen[0]
     assert b"video/mp4" in seen[0]
+
+
+@pytest.mark.parametrize("limit", [None, 50])
+def test_no_request_is_sent_before_it_is_due_by_the_loop_that_bench_runs_on(limit):
+    async def main():
+        async with null_server() as url:
+            return await run(make_plan(url, make_asks(150, every_s=0.0017), limit=limit))
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        done = runner.run(main())
+    assert all(record.sent_s >= record.due_s for record in done.records)
+
+
+def test_a_run_tells_the_time_at_which_its_clock_started():
+    collected_at = []
+
+    def note(phase, info):
+        if phase == "stop" and info["generation"] == 2:
+            collected_at.append(time.time())
+
+    gc.callbacks.append(note)
+    try:
+        done = ran(null_server(), make_asks(1))
+    finally:
+        gc.callbacks.remove(note)
+    assert done.began_at >= collected_at[0]
+
+
+class Faulty(Generations):
+    """An endpoint with an error of its own."""
+
+    async def ask(self, ask, manner, line, until_s):
+        if ask.request_id == "r1":
+            return 1 // 0
+        return await super().ask(ask, manner, line, until_s)
+
+
+def test_an_error_of_the_benchmarks_own_fails_one_request_and_is_named():
+    done = ran(null_server(), make_asks(3), endpoint=Faulty())
+    found = {record.ask.request_id: record for record in done.records}
+    assert [found[f"r{number}"].failure for number in range(3)] == ["", "client_error", ""]
+    assert "ZeroDivisionError at test_load.py:" in found["r1"].message
+
+
+def with_connections(plan, count):
+    return dataclasses.replace(plan, server=dataclasses.replace(plan.server, connections=count))
+
+
+def test_waits_for_a_connection_inside_the_client_are_said():
+    said = []
+
+    async def main():
+        async with null_server(fixed_s=0.02) as url:
+            return await run(with_connections(make_plan(url, make_asks(3)), 1), say=said.append)
+
+    assert all(record.is_success for record in asyncio.run(main()).records)
+    assert "2 times a request waited for one of the --connections" in said[0]
+
+
+def test_a_request_that_gets_no_connection_does_not_blame_the_server():
+    async def main():
+        async with odd.odd_server(odd.hang) as url:
+            return await run(with_connections(make_plan(url, make_asks(5), timeout_s=0.3), 1))
+
+    assert "client_limit" in {record.failure for record in asyncio.run(main()).records}
+
+
+def test_streams_are_read_to_their_end_so_that_connections_are_kept():
+    connections = []
+
+    async def stream(reader, writer):
+        connections.append(writer)
+        while True:
+            await odd.read_request(reader)
+            await asyncio.sleep(0.03)
+            done = json.dumps({"type": "image_generation.completed", **odd.GOOD["data"][0]}).encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+            writer.write(odd.chunk(b"data: " + done + b"\n\n"))
+            await asyncio.sleep(0.01)
+            writer.write(odd.chunk(b"data: [DONE]\n\n") + odd.chunk(b""))
+
+    endpoint = StreamedGenerations()
+    done = ran(odd.odd_server(stream), make_asks(5), limit=1, endpoint=endpoint, checks_pictures=False)
+    assert all(record.is_success for record in done.records)
+    assert len(connections) <= 2
+
+
+@pytest.mark.parametrize("end", ["?model=x", "#x", "/v1?", "/#"])
+def test_an_address_behind_which_no_path_can_be_put_is_refused(end):
+    with pytest.raises(BadLoad, match="no path can be put"):
+        Server(url=f"http://127.0.0.1:8000{end}")
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@host:80/x", "ftp://me:secret@host", "http://me:secret@host/?"])
+def test_an_address_is_shown_without_its_password(url):
+    try:
+        shown = Server(url=url).public_url
+    except BadLoad as error:
+        shown = str(error)
+    assert "secret" not in shown
+    assert "//host" in shown
+
+
+def test_a_user_in_the_address_and_a_key_beside_it_are_refused():
+    with pytest.raises(BadLoad, match="leave one out"):
+        Server(url="http://me:secret@host", headers={"authorization": "Bearer x"})
+
+
+def test_a_user_in_the_address_is_told_to_the_server_and_nothing_packed_is_asked_for():
+    heads = []
+
+    async def note(reader, writer):
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+
+    async def main():
+        async with odd.odd_server(note) as url:
+            await run(make_plan(url.replace("//", "//me:secret@"), make_asks(1)))
+
+    asyncio.run(main())
+    assert b"\r\nAuthorization: Basic bWU6c2VjcmV0\r\n" in heads[0]
+    assert b"\r\nAccept-Encoding: identity\r\n" in heads[0]

@@ -28,6 +28,11 @@ def picture(**changes):
     return json.dumps(GOOD | changes)
 
 
+def chunk(data):
+    """Return data as a chunk of a body; without any, the body's end."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
 async def read_request(reader):
     """Read one request; returns its first line and its body."""
     head = await reader.readuntil(b"\r\n\r\n")

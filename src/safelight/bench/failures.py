@@ -2,8 +2,8 @@
 
 import errno
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+import traceback
+from pathlib import Path
 
 import aiohttp
 
@@ -14,7 +14,7 @@ KINDS = {
     "unreachable": "the address cannot be reached",
     "unresolved": "the host has no address",
     "tls": "no secure connection came about",
-    "client_limit": "this machine has no more sockets or open files for the client",
+    "client_limit": "no connection was free: --connections, or this machine, allows the client no more",
     "no_connection": "no connection was made in time",
     "timeout": "no answer came in time",
     "slow_body": "an answer began in time, and did not end in time",
@@ -27,6 +27,7 @@ KINDS = {
     "server_error": "the server failed (other 5xx)",
     "bad_status": "a status that means neither success nor an error",
     "html": "a page of HTML came, as from another service or a proxy",
+    "packed": "what came is compressed, which the client does not allow",
     "not_json": "what came is not the JSON that the endpoint answers with",
     "error_body": "the status was 200, and the body told of an error",
     "no_picture": "the answer holds no picture or video",
@@ -40,29 +41,55 @@ KINDS = {
     "repeated": "the picture or video was given for another prompt before",
     "job_failed": "the server gave the job up",
     "too_large": "the answer is larger than any picture or video",
+    "client_error": "the benchmark itself failed, which is a bug; please report it",
 }
 """What each kind means. All are counted as missed where there is a deadline."""
 
 
+LOST = (TimeoutError, aiohttp.ClientError, OSError)
+"""What an exchange raises whose answer did not come."""
+
+CUT = (*LOST, RuntimeError)
+"""What reading an answer raises that does not come to its end: RuntimeError where it was closed between two reads."""
+
+MOST_CHARACTERS = 600
+"""Of a message, most of which a server may have written."""
+
+
 class Failure(Exception):
-    """A request that was not served, which is a fact about the server and no error of the benchmark."""
+    """A request that was not served, which is a fact about the server and no error of the benchmark.
+
+    Attributes:
+        message: fit for a terminal, whatever it was made with.
+        retry_after_s: when the server says that it may have room.
+    """
 
     def __init__(self, kind: str, message: str, *, retry_after_s: float | None = None) -> None:
         assert kind in KINDS
-        super().__init__(message)
         self.kind = kind
-        self.message = message
+        self.message = printable(message, limit=MOST_CHARACTERS)
         self.retry_after_s = retry_after_s
+        super().__init__(self.message)
 
 
-@contextmanager
-def told_as_failure(timeout_s: float) -> Iterator[None]:
-    """Turn what aiohttp raises into a Failure."""
-    try:
-        yield
-    except (TimeoutError, aiohttp.ClientError, OSError) as error:
-        kind, message = _kind_of(error, timeout_s)
-        raise Failure(kind, message) from error
+def printable(text: str, *, limit: int) -> str:
+    """Return text in at most `limit` characters, in which all that would not be seen as it is is escaped."""
+    shown = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text[: limit + 1]
+    )
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
+
+
+def lost(error: Exception, timeout_s: float) -> Failure:
+    """Return what an exception of `LOST` or `CUT` means."""
+    return Failure(*_kind_of(error, timeout_s))
+
+
+def bug(error: Exception) -> Failure:
+    """Return how a request failed that met an error of the benchmark's own."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    return Failure("client_error", f"{type(error).__name__} at {place}: {error}; please report this")
 
 
 def _kind_of(error: Exception, timeout_s: float) -> tuple[str, str]:
@@ -76,7 +103,7 @@ def _kind_of(error: Exception, timeout_s: float) -> tuple[str, str]:
             kind = "no_connection"
         case TimeoutError():
             return "timeout", f"nothing came within {timeout_s:g} s"
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError() | RuntimeError():
             kind = "closed"
         case OSError(errno=number):
             kind = _kind_of_os_error(number)

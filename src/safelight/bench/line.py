@@ -1,31 +1,37 @@
 """The line to a server: HTTP exchanges with everything that can go wrong told by its kind."""
 
-import email.utils
+import asyncio
 import io
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from safelight.bench.answers import Reply, failure_of, not_as_told, packing_of
 from safelight.bench.errors import BadLoad
-from safelight.bench.failures import Failure, told_as_failure
+from safelight.bench.events import Events
+from safelight.bench.failures import CUT, LOST, Failure, lost
 from safelight.bench.spoken import public
+from safelight.bench.waits import Wait, Waits
 from safelight.core.errors import shorten
 
 TIMEOUT_S = 900.0
 CONNECT_TIMEOUT_S = 10.0
 MOST_ANSWER_BYTES = 512 << 20
-SAID_CHARACTERS = 300
 MOST_AT_ONCE_BYTES = 1 << 20
 """A longer body is sent in pieces, so that others are sent meanwhile."""
 
-Body = TypeVar("Body", bound=msgspec.Struct)
+LATER_S = 5.0
+"""What no request waits for may take so long."""
+
+MOST_REST_BYTES = 1 << 20
+"""So much is read of what nobody wants, to keep the connection."""
 
 clock_s = time.monotonic
 """The clock of all measurements; an event loop's own may count in milliseconds."""
@@ -38,9 +44,9 @@ class Server:
     """Where requests go, and how.
 
     Attributes:
-        url: what paths are put behind.
+        url: what paths are put behind; may have a user and a password.
         headers: of every request.
-        timeout_s: longest time from sending to the last byte.
+        timeout_s: longest time of a request, with all that it takes: retries, or a job and its file.
         connect_timeout_s: longest time until there is a connection.
         connections: how many there may be at once; 0 is any number.
         is_trusted: take any certificate.
@@ -58,8 +64,14 @@ class Server:
             url = URL(self.url)
         except ValueError:
             url = URL()
-        if url.scheme not in {"http", "https"} or not url.host:
+        if url.scheme not in {"http", "https"} or not url.host or not self.url.isprintable():
             raise BadLoad(f"{shorten(self.public_url)} is no address of a server; write http://127.0.0.1:8000.")
+        if "?" in self.url or "#" in self.url:
+            raise BadLoad(
+                f"{shorten(self.public_url)} has a ? or a #, behind which no path can be put; leave out what follows."
+            )
+        if url.user is not None and "authorization" in map(str.lower, self.headers):
+            raise BadLoad(f"{shorten(self.public_url)} has a user, and there is an API key too; leave one out.")
 
     @property
     def public_url(self) -> str:
@@ -67,27 +79,24 @@ class Server:
         return public(self.url)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """An answer whose status is 200: its bytes, and when the last one came."""
-
-    content: bytes
-    done_s: float
-    headers: Mapping[str, str]
-
-
 class Line:
-    """Sends requests to one server, over kept connections, without following it elsewhere."""
+    """Sends requests to one server, over kept connections, without following it elsewhere.
+
+    All that is sent has an end by `clock_s`, `until_s`, at which it has failed.
+    """
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.waits = Waits(clock_s)
         self._base = server.url.rstrip("/")
         self._urls = dict[str, URL]()
+        self._later = set[asyncio.Task[None]]()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=server.connections, ssl=not server.is_trusted, ttl_dns_cache=None),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "safelight-bench", **server.headers},
-            timeout=aiohttp.ClientTimeout(total=server.timeout_s, sock_connect=server.connect_timeout_s),
+            headers={"User-Agent": "safelight-bench", "Accept-Encoding": "identity", **server.headers},
+            auto_decompress=False,
+            trace_configs=[self.waits.traced()] if server.connections else [],
         )
 
     async def __aenter__(self) -> Self:
@@ -98,59 +107,126 @@ class Line:
     ) -> None:
         await self._session.close()
 
-    async def post_json(self, path: str, body: object) -> Reply:
+    async def post_json(self, path: str, body: object, *, until_s: float) -> Reply:
         """Send JSON; raises Failure."""
-        return await self.exchange("POST", path, data=msgspec.json.encode(body), headers=JSON)
+        return await self.exchange("POST", path, data=msgspec.json.encode(body), headers=JSON, until_s=until_s)
 
     async def exchange(
-        self, method: str, path: str, *, data: bytes | aiohttp.FormData | None = None, headers: Mapping[str, str] = {}
+        self,
+        method: str,
+        path: str,
+        *,
+        data: bytes | aiohttp.FormData | None = None,
+        headers: Mapping[str, str] = {},
+        until_s: float,
     ) -> Reply:
         """Send a request and wait for all of its answer.
 
         Raises:
             Failure: unless a whole answer of status 200 comes in time.
         """
-        async with self._answer(method, path, data, headers) as answer:
+        answer = await self._begun(method, path, data, headers, until_s)
+        try:
             content = await self._content(answer)
             return Reply(content=content, done_s=clock_s(), headers=answer.headers)
+        finally:
+            answer.release()
 
-    async def events(self, path: str, body: object) -> AsyncGenerator[tuple[float, bytes]]:
+    async def events(self, path: str, body: object, *, until_s: float) -> AsyncGenerator[tuple[float, bytes]]:
         """Send JSON and give the data of each server-sent event, and when it came.
+
+        When no more are wanted, the stream is read to its end, which nobody waits for, so that the connection is kept.
 
         Raises:
             Failure: unless a stream of events comes, and ends, in time.
         """
-        async with self._answer("POST", path, msgspec.json.encode(body), JSON) as answer:
-            if answer.content_type != "text/event-stream":
-                raise _not_as_told(await self._content(answer), "server-sent events", answer.content_type)
-            rest = b""
-            async for piece in _pieces(answer, self.server.timeout_s):
-                *whole, rest = (rest + piece).replace(b"\r\n", b"\n").split(b"\n\n")
-                if len(rest) > MOST_ANSWER_BYTES:
-                    raise Failure("too_large", f"an event has more than {MOST_ANSWER_BYTES >> 20} MiB")
+        answer = await self._begun("POST", path, msgspec.json.encode(body), JSON, until_s)
+        try:
+            await self._check_streamed(answer)
+            events = Events(most_bytes=MOST_ANSWER_BYTES)
+            while piece := await self._piece(answer):
                 now_s = clock_s()
-                for event in whole:
-                    if data := b"\n".join(line[5:].strip() for line in event.split(b"\n") if line.startswith(b"data:")):
-                        yield now_s, data
+                for data in events.put(piece):
+                    yield now_s, data
+        except GeneratorExit:
+            if not answer.closed:
+                self.later(_read_on(answer))
+            raise
+        except BaseException:
+            answer.release()
+            raise
+        answer.release()
 
-    @asynccontextmanager
-    async def _answer(
-        self, method: str, path: str, data: bytes | aiohttp.FormData | None, headers: Mapping[str, str]
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    def later(self, work: Coroutine[object, object, None]) -> None:
+        """Have something done that no request waits for; `settle` does."""
+        task = asyncio.create_task(work)
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
+
+    async def settle(self, *, longest_s: float) -> None:
+        """Wait for what no request waited for, and end what is not done by then."""
+        try:
+            if self._later:
+                await asyncio.wait(self._later, timeout=longest_s)
+        finally:
+            for task in self._later:
+                task.cancel()
+            await asyncio.gather(*self._later, return_exceptions=True)
+
+    async def _begun(
+        self, method: str, path: str, data: bytes | aiohttp.FormData | None, headers: Mapping[str, str], until_s: float
+    ) -> aiohttp.ClientResponse:
+        """Send a request and return its answer once that has begun, if its status is 200."""
+        body = io.BytesIO(data) if isinstance(data, bytes) and len(data) > MOST_AT_ONCE_BYTES else data
+        wait = Wait() if self.server.connections else None
+        left_s = until_s - clock_s()
+        try:
+            if left_s <= 0:
+                raise TimeoutError
+            answer = await self._session.request(
+                method,
+                self._url(path),
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=left_s, sock_connect=self.server.connect_timeout_s),
+                trace_request_ctx=wait,
+            )
+        except LOST as error:
+            raise self._unanswered(error, wait) from error
+        if answer.status != 200:
+            try:
+                raise failure_of(answer.status, answer.headers, await self._content(answer))
+            finally:
+                answer.release()
+        if packing := packing_of(answer.headers):
+            answer.release()
+            raise Failure("packed", f"status 200: the answer is packed as {packing}, though identity was asked for")
+        return answer
+
+    def _url(self, path: str) -> URL:
         url = self._urls.get(path)
         if url is None:
             url = URL(self._base + path)
             if len(self._urls) < 100:
                 self._urls[path] = url
-        body = io.BytesIO(data) if isinstance(data, bytes) and len(data) > MOST_AT_ONCE_BYTES else data
-        with told_as_failure(self.server.timeout_s):
-            answer = await self._session.request(method, url, data=body, headers=headers, allow_redirects=False)
-        try:
-            if answer.status != 200:
-                raise _failure_of(answer, await self._content(answer))
-            yield answer
-        finally:
-            answer.release()
+        return url
+
+    def _unanswered(self, error: Exception, wait: Wait | None) -> Failure:
+        """Tell a server that does not answer from a client that has no connection, or had none for long."""
+        failure = lost(error, self.server.timeout_s)
+        if wait is None or failure.kind != "timeout":
+            return failure
+        if wait.since_s is not None:
+            self.waits.end(wait)
+            return Failure("client_limit", f"all --connections were in use for {wait.lasted_s:.3g} s")
+        if wait.lasted_s:
+            return Failure("timeout", f"{failure.message}, after a wait of {wait.lasted_s:.3g} s for a connection")
+        return failure
+
+    async def _check_streamed(self, answer: aiohttp.ClientResponse) -> None:
+        if answer.content_type != "text/event-stream":
+            raise not_as_told(await self._content(answer), "server-sent events", answer.content_type)
 
     async def _content(self, answer: aiohttp.ClientResponse) -> bytes:
         length = answer.content_length
@@ -158,130 +234,40 @@ class Line:
             answer.close()
             raise Failure("too_large", f"the answer has {length:,} bytes")
         if length is not None:
-            with _told_as_slow(self.server.timeout_s), told_as_failure(self.server.timeout_s):
+            try:
                 return await answer.read()
+            except CUT as error:
+                raise self._cut_short(error) from error
         found = bytearray()
-        async for piece in _pieces(answer, self.server.timeout_s):
+        while piece := await self._piece(answer):
             found += piece
             if len(found) > MOST_ANSWER_BYTES:
                 answer.close()
                 raise Failure("too_large", f"the answer has more than {MOST_ANSWER_BYTES >> 20} MiB")
         return bytes(found)
 
+    async def _piece(self, answer: aiohttp.ClientResponse) -> bytes:
+        """Return what has come of an answer, and nothing at its end."""
+        try:
+            return await answer.content.readany()
+        except CUT as error:
+            raise self._cut_short(error) from error
 
-class _told_as_slow:  # noqa: N801 - used like a function
-    """Tell an answer that is too slow from one that never begins."""
-
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, Failure) and error.kind == "timeout":
-            raise Failure("slow_body", f"the answer began, and was not whole within {self._timeout_s:g} s")
+    def _cut_short(self, error: Exception) -> Failure:
+        """Tell an answer that is too slow from one that never begins."""
+        failure, timeout_s = lost(error, self.server.timeout_s), self.server.timeout_s
+        if failure.kind != "timeout":
+            return failure
+        return Failure("slow_body", f"the answer began, and was not whole within {timeout_s:g} s")
 
 
-async def _pieces(answer: aiohttp.ClientResponse, timeout_s: float) -> AsyncIterator[bytes]:
-    pieces = answer.content.iter_any()
-    while True:
-        with _told_as_slow(timeout_s), told_as_failure(timeout_s):
-            try:
-                piece = await anext(pieces)
-            except StopAsyncIteration:
-                return
-        yield piece
-
-
-class _Said(msgspec.Struct):
-    """An error as servers of this kind tell it."""
-
-    error: object = None
-    detail: object = None
-    message: object = None
-
-
-def said_in(content: bytes) -> str:
-    """Return what an answer says went wrong, short."""
+async def _read_on(answer: aiohttp.ClientResponse) -> None:
+    """Read what nobody wants to its end, if that is near."""
+    left = MOST_REST_BYTES
     try:
-        said = msgspec.json.decode(content, type=_Said)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        said = _Said()
-    found = said.error or said.detail or said.message
-    if isinstance(found, dict):
-        found = found.get("message", found)
-    text = str(found) if found else content[: 4 * SAID_CHARACTERS].decode(errors="replace").strip()
-    return text[:SAID_CHARACTERS] or "(no body)"
-
-
-def _failure_of(answer: aiohttp.ClientResponse, content: bytes) -> Failure:
-    status = answer.status
-    if 300 <= status < 400:
-        there = answer.headers.get("Location", "nowhere")
-        return Failure("redirected", f"status {status}, to {shorten(there, limit=200)}; name that with --base-url")
-    said = f"status {status}: {said_in(content)}"
-    match status:
-        case 429:
-            return Failure("rejected", said, retry_after_s=_retry_after_s(answer.headers))
-        case 502 | 503 | 504:
-            return Failure("unavailable", said, retry_after_s=_retry_after_s(answer.headers))
-        case _ if 400 <= status < 500:
-            return Failure("refused_request", said)
-        case _ if status >= 500:
-            return Failure("server_error", said)
-    return Failure("bad_status", said)
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Return what `Retry-After` says, in seconds or as a date."""
-    said = headers.get("Retry-After")
-    if said is None:
-        return None
-    try:
-        return max(0.0, float(said))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
-    except ValueError:
-        return None
-
-
-def decoded(reply: Reply, into: type[Body]) -> Body:
-    """Return an answer's JSON.
-
-    Raises:
-        Failure: if it is none, or none of this type, or tells of an error in spite of its status.
-    """
-    try:
-        return msgspec.json.decode(reply.content, type=into)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _not_as_told(reply.content, "JSON of this endpoint", reply.headers.get("Content-Type"), error) from None
-
-
-def _not_as_told(content: bytes, wanted: str, kind: str | None, problem: Exception | None = None) -> Failure:
-    start = content[:SAID_CHARACTERS].lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html")) or (kind or "").startswith("text/html"):
-        return Failure("html", f"a page of HTML came in place of {wanted}: {shorten(start.decode(errors='replace'))}")
-    if _tells_of_an_error(content):
-        return Failure("error_body", f"status 200: {said_in(content)}")
-    why = f" ({problem})" if problem else ""
-    return Failure("not_json", f"{kind or 'something without a type'} came in place of {wanted}{why}")
-
-
-def _tells_of_an_error(content: bytes) -> bool:
-    try:
-        said = msgspec.json.decode(content, type=_Said)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    return bool(said.error or said.detail)
-
-
-def no_picture(reply: Reply, what: str = "picture") -> Failure:
-    """Return how an answer that holds nothing failed."""
-    if _tells_of_an_error(reply.content):
-        return Failure("error_body", f"status 200: {said_in(reply.content)}")
-    return Failure("no_picture", f"the answer holds no {what}: {shorten(reply.content[:SAID_CHARACTERS])}")
+        with suppress(*CUT):
+            async with asyncio.timeout(LATER_S):
+                while left > 0 and (piece := await answer.content.readany()):
+                    left -= len(piece)
+    finally:
+        answer.release()

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -95,7 +94,7 @@ class Run:
         unsent: requests that were not sent, since the run was ended before.
         unchecked: requests whose pictures nobody looked at.
         was_cut: whether pictures were left out since the run was ended.
-        began_at: when, in Unix time.
+        began_at: when its clock started, in Unix time; 0 if it did not begin.
         estimate: where deadlines come from, if they were estimated.
     """
 
@@ -256,11 +255,13 @@ async def _run_once(  # noqa: PLR0917 - all that a run has
         retries=plan.retries,
         checker=checker,
     )
-    began_at = time.time()
+    line.waits.forget()
     if not stop.was_called:
         with _on_time():
             async with _checking(checker, stop, say):
                 await _loaded(load, stop, look)
+    if line.waits.words:
+        say(line.waits.words)
     return Run(
         plan=plan,
         records=sorted(load.records, key=lambda record: record.due_s),
@@ -268,7 +269,7 @@ async def _run_once(  # noqa: PLR0917 - all that a run has
         unsent=len(plan.asks) - len(load.records),
         unchecked=checker.unchecked if checker else 0,
         was_cut=checker.was_cut if checker else False,
-        began_at=began_at,
+        began_at=load.began_at,
         estimate=estimate,
     )
 
@@ -312,9 +313,11 @@ async def _loaded(load: Load, stop: Stop, look: Callable[[Load], None]) -> None:
     task = asyncio.create_task(load.run())
     stop.task = task
     watching = asyncio.create_task(_watched(load, look))
-    with suppress(asyncio.CancelledError):
-        await task
-    watching.cancel()
+    try:
+        with suppress(asyncio.CancelledError):
+            await task
+    finally:
+        watching.cancel()
     look(load)
 
 

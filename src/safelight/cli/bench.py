@@ -3,8 +3,8 @@
 import asyncio
 import json
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -133,32 +133,14 @@ def _measure(
 
 def looped(work: Coroutine[Any, Any, Given]) -> Given:
     """Run something in an event loop, of uvloop where it is installed; raises KeyboardInterrupt if it was cancelled."""
+    from safelight.bench.loop import allow_connections, loop_factory
+
     allow_connections()
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(work)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
-
-
-def allow_connections() -> None:
-    """Let the process have as many connections as the system allows it; most shells allow 1,024 at first."""
-    try:
-        import resource
-    except ImportError:
-        return
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes an event loop: uvloop's where it is installed, or None for asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 Series = Annotated[
@@ -289,6 +271,7 @@ def null_server(
     ] = None,
 ) -> None:
     """Serve small pictures at once, or as a queue before some machines would: to try the client."""
+    from safelight.bench.loop import loop_factory
     from safelight.bench.null_server import NullSettings, serve_null
 
     settings = NullSettings(fixed_s=fixed_s, step_s=step_s, workers=workers, queue=queue)

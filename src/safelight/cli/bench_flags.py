@@ -49,7 +49,9 @@ class LoadFlags:
         str | None, _flag(_SERVER, metavar="JSON", help="An object whose fields are put into every request.")
     ] = None
     insecure: Annotated[bool, _flag(_SERVER, "--insecure", help="Take any certificate.")] = False
-    timeout: Annotated[float, _flag(_SERVER, metavar="S", help="Longest time of a request.")] = 900.0
+    timeout: Annotated[
+        float, _flag(_SERVER, metavar="S", help="Longest time of a request, with its retries, or its job.")
+    ] = 900.0
     connect_timeout: Annotated[float, _flag(_SERVER, metavar="S", help="Longest time to connect.")] = 10.0
     connections: Annotated[int, _flag(_SERVER, min=0, metavar="N", help="Connections at once; 0 is any number.")] = 0
     retries: Annotated[

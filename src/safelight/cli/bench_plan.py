@@ -249,6 +249,7 @@ def _server(flags: LoadFlags) -> Server:
     _check_positive("--connect-timeout", flags.connect_timeout)
     headers = dict(_header(word) for word in flags.header or ())
     if flags.api_key:
+        _check_key(flags.api_key)
         headers.setdefault("Authorization", f"Bearer {flags.api_key}")
     return Server(
         url=_without_version(flags.base_url or f"http://{_host(flags.host)}:{flags.port}"),
@@ -258,6 +259,16 @@ def _server(flags: LoadFlags) -> Server:
         connections=flags.connections,
         is_trusted=flags.insecure,
     )
+
+
+def _check_key(key: str) -> None:
+    """Raise Misuse, which does not show the key."""
+    place = next((number for number, each in enumerate(key, 1) if not each.isprintable()), None)
+    if place is not None:
+        raise Misuse(
+            f"--api-key, or SAFELIGHT_API_KEY, has a character that cannot be sent, {shorten(key[place - 1])}, "
+            f"as number {place} of {len(key)}; leave it out."
+        )
 
 
 def _host(name: str) -> str:

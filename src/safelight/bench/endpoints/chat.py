@@ -5,10 +5,11 @@ from typing import ClassVar
 
 import msgspec
 
+from safelight.bench.answers import Reply, decoded, no_picture
 from safelight.bench.asks import Ask
 from safelight.bench.endpoints.endpoint import Manner, Told, options, served, starts_of
 from safelight.bench.inputs import Sort
-from safelight.bench.line import Line, Reply, decoded, no_picture
+from safelight.bench.line import Line
 from safelight.bench.records import Served
 
 PATH = "/v1/chat/completions"
@@ -46,9 +47,9 @@ class Chat:
     takes: ClassVar[frozenset[Sort]] = frozenset({"picture", "address"})
     takes_several: ClassVar[bool] = True
 
-    async def ask(self, ask: Ask, manner: Manner, line: Line) -> Served:
+    async def ask(self, ask: Ask, manner: Manner, line: Line, until_s: float) -> Served:
         """Send a request and return what came; raises Failure."""
-        reply = await line.post_json(PATH, _body(ask, manner))
+        reply = await line.post_json(PATH, _body(ask, manner), until_s=until_s)
         return _served(decoded(reply, _ChatAnswer), reply)
 
 

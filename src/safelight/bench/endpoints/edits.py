@@ -7,11 +7,12 @@ from typing import ClassVar
 import aiohttp
 import msgspec
 
+from safelight.bench.answers import decoded
 from safelight.bench.asks import Ask
 from safelight.bench.endpoints.endpoint import Manner
 from safelight.bench.endpoints.generations import ImagesAnswer, body
 from safelight.bench.inputs import Input, Sort
-from safelight.bench.line import Line, decoded
+from safelight.bench.line import Line
 from safelight.bench.records import Served
 
 PATH = "/v1/images/edits"
@@ -25,14 +26,14 @@ class Edits:
     takes: ClassVar[frozenset[Sort]] = frozenset({"picture"})
     takes_several: ClassVar[bool] = True
 
-    async def ask(self, ask: Ask, manner: Manner, line: Line) -> Served:
+    async def ask(self, ask: Ask, manner: Manner, line: Line, until_s: float) -> Served:
         """Send a request and return what came; raises Failure."""
         form = form_of(body(ask, manner) | ({"bot_task": manner.bot_task} if manner.bot_task else {}))
         starts = ask.inputs or manner.starts
         name = "image" if len(starts) == 1 else "image[]"
         for number, each in enumerate(starts):
             add_file(form, name, each, number=number)
-        reply = await line.exchange("POST", PATH, data=form)
+        reply = await line.exchange("POST", PATH, data=form, until_s=until_s)
         return decoded(reply, ImagesAnswer).served(reply)
 
 

@@ -1,15 +1,22 @@
 """What an endpoint is."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import ClassVar, Protocol
 
 import msgspec
 
 from safelight.bench.asks import Ask, Use
+from safelight.bench.failures import printable
 from safelight.bench.inputs import Input, Sort
 from safelight.bench.line import Line
 from safelight.bench.records import Served
+
+MOST_STAGES = 64
+MOST_NAME_CHARACTERS = 64
+"""Of a stage or a format, as a server tells it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +64,8 @@ class Endpoint(Protocol):
     takes: ClassVar[frozenset[Sort]]
     takes_several: ClassVar[bool]
 
-    async def ask(self, ask: Ask, manner: Manner, line: Line) -> Served:
-        """Send a request and return what came; raises Failure."""
+    async def ask(self, ask: Ask, manner: Manner, line: Line, until_s: float) -> Served:
+        """Send a request and return what came; raises Failure, at the latest at `until_s` by `line.clock_s`."""
         ...
 
 
@@ -83,17 +90,30 @@ def served(
     found = [each for each in told if each is not None]
 
     def first(name: str) -> float | None:
-        return next((value for each in found if (value := getattr(each, name)) is not None), None)
+        return next((value for each in found if _is_amount(value := getattr(each, name))), None)
 
     return Served(
         pictures=list(pictures),
-        format=format,
+        format=format and printable(format, limit=MOST_NAME_CHARACTERS),
         done_s=done_s,
         queue_s=first("queue_s"),
         compute_s=first("compute_s") if first("compute_s") is not None else first("inference_time_s"),
-        stages_s=next((each.stage_durations for each in found if each.stage_durations), None),
+        stages_s=next((_stages(each.stage_durations) for each in found if each.stage_durations), None),
         peak_memory_mb=first("peak_memory_mb"),
     )
+
+
+def _is_amount(value: float | None) -> bool:
+    return value is not None and 0 <= value < math.inf
+
+
+def _stages(durations_s: Mapping[str, float]) -> dict[str, float]:
+    """Return what figures have room for."""
+    return {
+        printable(name, limit=MOST_NAME_CHARACTERS): value_s
+        for name, value_s in islice(durations_s.items(), MOST_STAGES)
+        if _is_amount(value_s)
+    }
 
 
 def starts_of(ask: Ask, manner: Manner) -> Sequence[Input]:

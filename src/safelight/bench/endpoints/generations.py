@@ -6,11 +6,12 @@ from typing import ClassVar
 
 import msgspec
 
+from safelight.bench.answers import NotJson, Reply, decoded, json_of, no_picture, said_in
 from safelight.bench.asks import Ask
 from safelight.bench.endpoints.endpoint import Manner, Told, options, served
 from safelight.bench.failures import Failure
 from safelight.bench.inputs import Sort
-from safelight.bench.line import Line, Reply, decoded, no_picture, said_in
+from safelight.bench.line import Line
 from safelight.bench.records import Served
 
 PATH = "/v1/images/generations"
@@ -60,9 +61,9 @@ class Generations:
     takes: ClassVar[frozenset[Sort]] = frozenset()
     takes_several: ClassVar[bool] = False
 
-    async def ask(self, ask: Ask, manner: Manner, line: Line) -> Served:
+    async def ask(self, ask: Ask, manner: Manner, line: Line, until_s: float) -> Served:
         """Send a request and return what came; raises Failure."""
-        reply = await line.post_json(PATH, body(ask, manner))
+        reply = await line.post_json(PATH, body(ask, manner), until_s=until_s)
         return decoded(reply, ImagesAnswer).served(reply)
 
 
@@ -83,12 +84,12 @@ class StreamedGenerations:
     takes: ClassVar[frozenset[Sort]] = frozenset()
     takes_several: ClassVar[bool] = False
 
-    async def ask(self, ask: Ask, manner: Manner, line: Line) -> Served:
+    async def ask(self, ask: Ask, manner: Manner, line: Line, until_s: float) -> Served:
         """Send a request and return what came; raises Failure."""
         wanted = body(ask, manner) | {"stream": True, "partial_images": manner.partial_images}
         del wanted["response_format"]
         previews_s: list[float] = []
-        async with aclosing(line.events(PATH, wanted)) as events:
+        async with aclosing(line.events(PATH, wanted, until_s=until_s)) as events:
             async for now_s, data in events:
                 event = _event(data)
                 if event is None:
@@ -108,6 +109,6 @@ def _event(data: bytes) -> _Event | None:
     if data == b"[DONE]":
         return None
     try:
-        return msgspec.json.decode(data, type=_Event)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Failure("not_json", f"an event of the stream: {error}") from None
+        return json_of(data, _Event)
+    except NotJson as problem:
+        raise Failure("not_json", f"an event of the stream: {problem}") from None

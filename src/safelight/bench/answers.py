@@ -1,0 +1,149 @@
+"""What an answer says: its JSON, and how it failed."""
+
+import email.utils
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from safelight.bench.failures import Failure
+from safelight.core.errors import shorten
+
+SAID_CHARACTERS = 300
+
+Body = TypeVar("Body")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """An answer whose status is 200: its bytes, and when the last one came."""
+
+    content: bytes
+    done_s: float
+    headers: Mapping[str, str]
+
+
+class NotJson(Exception):
+    """Why bytes are no JSON of a type."""
+
+
+def json_of(content: bytes, into: type[Body]) -> Body:
+    """Return what JSON says; raises NotJson, also for what is nested too deeply."""
+    try:
+        return msgspec.json.decode(content, type=into)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NotJson(str(error)) from None
+
+
+def decoded(reply: Reply, into: type[Body]) -> Body:
+    """Return an answer's JSON.
+
+    Raises:
+        Failure: if it is none, or none of this type, or tells of an error in spite of its status.
+    """
+    try:
+        return json_of(reply.content, into)
+    except NotJson as problem:
+        kind = reply.headers.get("Content-Type")
+        raise not_as_told(reply.content, "JSON of this endpoint", kind, problem) from None
+
+
+class _Said(msgspec.Struct):
+    """An error as servers of this kind tell it."""
+
+    error: object = None
+    detail: object = None
+    message: object = None
+
+
+def said_in(content: bytes) -> str:
+    """Return what an answer says went wrong, short."""
+    try:
+        said = json_of(content, _Said)
+    except NotJson:
+        said = _Said()
+    found = words_of(said.error or said.detail or said.message)
+    return found or content[: 4 * SAID_CHARACTERS].decode(errors="replace").strip()[:SAID_CHARACTERS] or "(no body)"
+
+
+def words_of(error: object) -> str:
+    """Return an error that was read from JSON in words, short; nothing if there is none."""
+    if isinstance(error, dict):
+        error = error.get("message", error)
+    try:
+        return str(error)[:SAID_CHARACTERS] if error else ""
+    except (ValueError, RecursionError):  # a number of very many digits, or what is nested deeply
+        return ""
+
+
+def failure_of(status: int, headers: Mapping[str, str], content: bytes) -> Failure:
+    """Return what an answer means whose status is not 200."""
+    if 300 <= status < 400:
+        there = headers.get("Location", "nowhere")
+        return Failure("redirected", f"status {status}, to {shorten(there, limit=200)}; name that with --base-url")
+    packing = packing_of(headers)
+    said = f"status {status}: {f'(packed as {packing})' if packing else said_in(content)}"
+    match status:
+        case 429:
+            return Failure("rejected", said, retry_after_s=retry_after_s(headers))
+        case 502 | 503 | 504:
+            return Failure("unavailable", said, retry_after_s=retry_after_s(headers))
+        case _ if 400 <= status < 500:
+            return Failure("refused_request", said)
+        case _ if status >= 500:
+            return Failure("server_error", said)
+    return Failure("bad_status", said)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return what `Retry-After` says, in seconds or as a date; nothing if it makes no sense."""
+    said = headers.get("Retry-After")
+    if said is None:
+        return None
+    try:
+        wait_s = float(said)
+    except ValueError:
+        wait_s = _seconds_until(said)
+    return None if math.isnan(wait_s) else max(0.0, wait_s)
+
+
+def _seconds_until(date: str) -> float:
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp() - time.time()
+    except (ValueError, OverflowError, OSError):
+        return math.nan
+
+
+def packing_of(headers: Mapping[str, str]) -> str | None:
+    """Return how a body is packed: a few bytes may stand for very many, so none is unpacked."""
+    told = headers.get("Content-Encoding", "").strip()
+    return None if told.lower() in {"", "identity"} else told
+
+
+def not_as_told(content: bytes, wanted: str, kind: str | None, problem: Exception | None = None) -> Failure:
+    """Return what came in place of what was wanted."""
+    start = content[:SAID_CHARACTERS].lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")) or (kind or "").startswith("text/html"):
+        return Failure("html", f"a page of HTML came in place of {wanted}: {shorten(start.decode(errors='replace'))}")
+    if _tells_of_an_error(content):
+        return Failure("error_body", f"status 200: {said_in(content)}")
+    why = f" ({problem})" if problem else ""
+    return Failure("not_json", f"{kind or 'something without a type'} came in place of {wanted}{why}")
+
+
+def _tells_of_an_error(content: bytes) -> bool:
+    try:
+        said = json_of(content, _Said)
+    except NotJson:
+        return False
+    return bool(said.error or said.detail)
+
+
+def no_picture(reply: Reply, what: str = "picture") -> Failure:
+    """Return how an answer that holds nothing failed."""
+    if _tells_of_an_error(reply.content):
+        return Failure("error_body", f"status 200: {said_in(reply.content)}")
+    return Failure("no_picture", f"the answer holds no {what}: {shorten(reply.content[:SAID_CHARACTERS])}")
