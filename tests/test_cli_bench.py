@@ -223,6 +223,7 @@ def test_scene_scores_stand_beside_latencies(null_url, capsys):
         (["--dataset", "prompts", "--dataset-path", "p.txt", "--report", "p.txt"], "named twice"),
         (["--log", "log.txt"], "end it in"),
         (["--base-url", "nowhere", "--dataset", "random"], "no address"),
+        (["--base-url", "http://a..b", "--dataset", "random"], "no address"),
         ([], "--dataset-path"),
     ],
 )

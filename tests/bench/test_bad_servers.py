@@ -55,6 +55,8 @@ SERVERS = {
     "503": (saying(answer("<html>", status="503 Service Unavailable", kind="text/html")), "unavailable"),
     "404": (saying(answer('{"detail": "Not Found"}', status="404 Not Found")), "refused_request"),
     "500": (saying(answer("oops", status="500 Internal Server Error", kind="text/plain")), "server_error"),
+    "429 cut short": (saying(answer("{", status="429 Too Many Requests", length=100)), "rejected"),
+    "999": (saying(answer("{}", status="999 Whatever")), "bad_status"),
     "202": (saying(answer("{}", status="202 Accepted")), "bad_status"),
     "too large": (saying(answer("x", length=1 << 40)), "too_large"),
 }
@@ -64,6 +66,21 @@ SERVERS = {
 def test_each_way_to_fail_is_told_by_its_kind(behaviour, kind):
     done = ran(odd_server(behaviour), make_asks(1), timeout_s=0.4)
     assert [(record.failure, bool(record.message)) for record in done.records] == [(kind, True)]
+
+
+def test_a_picture_whose_figures_are_of_another_kind_is_a_picture():
+    odd_figures = {"stage_durations": {"a": "0.5", "b": 1.0}, "peak_memory_mb": [1], "inference_time_s": 1e300}
+    done = ran(odd_server(saying(answer(picture(metrics=odd_figures)))), make_asks(1))
+    assert [(record.failure, record.stages_s, record.peak_memory_mb) for record in done.records] == [
+        ("", {"b": 1.0}, None)
+    ]
+
+
+def test_a_picture_that_is_told_by_its_address_is_none():
+    content = [{"type": "image_url", "image_url": {"url": "http://pictures.example/1.png"}}]
+    said = json.dumps({"choices": [{"message": {"content": content}}]})
+    done = ran(odd_server(saying(answer(said))), make_asks(1), endpoint=Chat())
+    assert (done.records[0].failure, "http://pictures.example" in done.records[0].message) == ("no_picture", True)
 
 
 def test_a_blank_picture_is_no_success():

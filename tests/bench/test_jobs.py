@@ -33,6 +33,12 @@ def test_a_job_has_ended_when_its_state_is_known_and_not_when_it_is_deleted(limi
     assert done.duration_s < 0.5
 
 
+@pytest.mark.parametrize("state", ["failed", "cancelled", "expired"])
+def test_a_job_that_was_given_up_is_not_waited_for(state):
+    (record,) = ran(odd_server(jobs(found=state)), make_asks(1), endpoint=Videos()).records
+    assert (record.failure, state in record.message) == ("job_failed", True)
+
+
 def test_every_job_is_deleted_before_a_run_ends():
     seen = []
     ran(odd_server(jobs(made="failed", deleting_s=0.1, seen=seen)), make_asks(3), endpoint=Videos())

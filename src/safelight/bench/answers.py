@@ -93,7 +93,7 @@ def failure_of(status: int, headers: Mapping[str, str], content: bytes) -> Failu
             return Failure("unavailable", said, retry_after_s=retry_after_s(headers))
         case _ if 400 <= status < 500:
             return Failure("refused_request", said)
-        case _ if status >= 500:
+        case _ if 500 <= status < 600:
             return Failure("server_error", said)
     return Failure("bad_status", said)
 

@@ -62,6 +62,7 @@ class Server:
     def __post_init__(self) -> None:
         try:
             url = URL(self.url)
+            (url.host or "").encode("idna")
         except ValueError:
             url = URL()
         if url.scheme not in {"http", "https"} or not url.host or not self.url.isprintable():
@@ -195,14 +196,21 @@ class Line:
         except LOST as error:
             raise self._unanswered(error, wait) from error
         if answer.status != 200:
-            try:
-                raise failure_of(answer.status, answer.headers, await self._content(answer))
-            finally:
-                answer.release()
+            raise failure_of(answer.status, answer.headers, await self._said(answer))
         if packing := packing_of(answer.headers):
             answer.release()
             raise Failure("packed", f"status 200: the answer is packed as {packing}, though identity was asked for")
         return answer
+
+    async def _said(self, answer: aiohttp.ClientResponse) -> bytes:
+        """Return what an answer says that is no success; one that does not end has said enough by its status."""
+        try:
+            async with asyncio.timeout(LATER_S):
+                return await self._content(answer)
+        except (Failure, TimeoutError):
+            return b""
+        finally:
+            answer.release()
 
     def _url(self, path: str) -> URL:
         url = self._urls.get(path)

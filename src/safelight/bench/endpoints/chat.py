@@ -8,9 +8,11 @@ import msgspec
 from safelight.bench.answers import Reply, decoded, no_picture
 from safelight.bench.asks import Ask
 from safelight.bench.endpoints.endpoint import Manner, Told, options, served, starts_of
-from safelight.bench.inputs import Sort
+from safelight.bench.failures import Failure
+from safelight.bench.inputs import ADDRESSES, Sort
 from safelight.bench.line import Line
 from safelight.bench.records import Served
+from safelight.core.errors import shorten
 
 PATH = "/v1/chat/completions"
 
@@ -21,8 +23,8 @@ class _Url(msgspec.Struct):
 
 class _Part(msgspec.Struct):
     image_url: _Url | None = None
-    stage_durations: dict[str, float] | None = None
-    peak_memory_mb: float | None = None
+    stage_durations: object = None
+    peak_memory_mb: object = None
 
 
 class _Message(msgspec.Struct):
@@ -71,11 +73,17 @@ def _body(ask: Ask, manner: Manner) -> dict[str, object]:
     return {"model": manner.model, "messages": [{"role": "user", "content": content}], "extra_body": extra}
 
 
+def _base64_in(url: str) -> str:
+    if url.startswith(ADDRESSES):
+        raise Failure("no_picture", f"there is only the picture's address, which is not fetched: {shorten(url)}")
+    return url.partition(",")[2]
+
+
 def _served(answer: _ChatAnswer, reply: Reply) -> Served:
     parts = [
         part for choice in answer.choices if isinstance(choice.message.content, list) for part in choice.message.content
     ]
-    pictures = [part.image_url.url.partition(",")[2] for part in parts if part.image_url and part.image_url.url]
+    pictures = [_base64_in(part.image_url.url) for part in parts if part.image_url and part.image_url.url]
     if not pictures:
         raise no_picture(reply)
     beside = [Told(stage_durations=part.stage_durations, peak_memory_mb=part.peak_memory_mb) for part in parts]

@@ -1,6 +1,5 @@
 """What an endpoint is."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,6 +14,9 @@ from safelight.bench.line import Line
 from safelight.bench.records import Served
 
 MOST_STAGES = 64
+MOST_AMOUNT = 1e9
+"""Of seconds or megabytes; a sum of such is a number still."""
+
 MOST_NAME_CHARACTERS = 64
 """Of a stage or a format, as a server tells it."""
 
@@ -70,13 +72,16 @@ class Endpoint(Protocol):
 
 
 class Told(msgspec.Struct):
-    """Where servers tell what a request took: Safelight, vLLM-Omni and SGLang, each in its own words."""
+    """Where servers tell what a request took: Safelight, vLLM-Omni and SGLang, each in its own words.
 
-    queue_s: float | None = None
-    compute_s: float | None = None
-    stage_durations: dict[str, float] | None = None
-    peak_memory_mb: float | None = None
-    inference_time_s: float | None = None
+    Whatever else they put there is passed over, for a picture that came is no failure.
+    """
+
+    queue_s: object = None
+    compute_s: object = None
+    stage_durations: object = None
+    peak_memory_mb: object = None
+    inference_time_s: object = None
 
 
 def served(
@@ -90,7 +95,7 @@ def served(
     found = [each for each in told if each is not None]
 
     def first(name: str) -> float | None:
-        return next((value for each in found if _is_amount(value := getattr(each, name))), None)
+        return next((value for each in found if (value := _amount(getattr(each, name))) is not None), None)
 
     return Served(
         pictures=list(pictures),
@@ -98,21 +103,26 @@ def served(
         done_s=done_s,
         queue_s=first("queue_s"),
         compute_s=first("compute_s") if first("compute_s") is not None else first("inference_time_s"),
-        stages_s=next((_stages(each.stage_durations) for each in found if each.stage_durations), None),
+        stages_s=next((stages for each in found if (stages := _stages(each.stage_durations))), None),
         peak_memory_mb=first("peak_memory_mb"),
     )
 
 
-def _is_amount(value: float | None) -> bool:
-    return value is not None and 0 <= value < math.inf
+def _amount(value: object) -> float | None:
+    """Return what makes sense as seconds or megabytes."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MOST_AMOUNT:
+        return None
+    return float(value)
 
 
-def _stages(durations_s: Mapping[str, float]) -> dict[str, float]:
+def _stages(durations_s: object) -> dict[str, float]:
     """Return what figures have room for."""
+    if not isinstance(durations_s, dict):
+        return {}
     return {
         printable(name, limit=MOST_NAME_CHARACTERS): value_s
-        for name, value_s in islice(durations_s.items(), MOST_STAGES)
-        if _is_amount(value_s)
+        for name, told in islice(durations_s.items(), MOST_STAGES)
+        if (value_s := _amount(told)) is not None
     }
 
 

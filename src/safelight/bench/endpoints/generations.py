@@ -31,8 +31,8 @@ class ImagesAnswer(msgspec.Struct):
     usage: Told | None = None
     metrics: Told | None = None
     safelight: Told | None = None
-    peak_memory_mb: float | None = None
-    inference_time_s: float | None = None
+    peak_memory_mb: object = None
+    inference_time_s: object = None
 
     def served(self, reply: Reply) -> Served:
         """Return what came; raises Failure."""

@@ -25,6 +25,9 @@ SHARE_OF_AGE = 0.05
 """A job is looked at again after so much of its age, at most after `Manner.poll_s`: how much it can seem too slow."""
 
 SOONEST_S = 0.02
+GIVEN_UP = {"failed", "error", "cancelled", "canceled", "expired", "incomplete", "rejected"}
+"""States of a job that no video comes of."""
+
 _IS_ID = re.compile(r"(?!\.{1,2}$)[!-.0-~]{1,200}").fullmatch
 """What can be put into a path, and leads nowhere else there."""
 
@@ -33,9 +36,9 @@ class _Job(msgspec.Struct):
     id: str | None = None
     status: str | None = None
     error: object = None
-    stage_durations: dict[str, float] | None = None
-    peak_memory_mb: float | None = None
-    inference_time_s: float | None = None
+    stage_durations: object = None
+    peak_memory_mb: object = None
+    inference_time_s: object = None
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,8 @@ def _fields(ask: Ask, manner: Manner) -> dict[str, object]:
 async def _ended(job: _Job, place: str, manner: Manner, line: Line, until_s: float) -> _Job:
     began_s, told_s = clock_s(), None
     while job.status != "completed":
-        if job.status == "failed":
-            raise Failure("job_failed", words_of(job.error) or "the server does not tell why")
+        if job.status in GIVEN_UP:
+            raise Failure("job_failed", f"{job.status}: {words_of(job.error) or 'the server does not tell why'}")
         pause_s = min(manner.poll_s, max(SOONEST_S, SHARE_OF_AGE * (clock_s() - began_s)))
         pause_s = pause_s if told_s is None else min(told_s, pause_s * 4)
         await asyncio.sleep(min(pause_s, until_s - clock_s()))
