@@ -85,6 +85,16 @@ def test_a_load_that_is_sent_at_once_has_no_interval_of_throughput():
     assert "throughput_qps" in in_turn["confidence"]
 
 
+def test_requests_that_were_not_waited_for_make_no_rate_less_sure():
+    asks = make_asks(60, every_s=1.0, deadline_s=0.5)
+    records = [Record(ask=ask, due_s=n, freed_s=n, sent_s=n, done_s=n + 1.0) for n, ask in enumerate(asks)]
+    cut = [Record(ask=ask, due_s=60.0, freed_s=60.0, sent_s=60.0, done_s=60.0, failure="cancelled") for ask in asks]
+    plan = make_plan("http://nowhere", [*asks, *asks])
+    sure = figures_of(Run(plan=plan, records=[*records, *cut], duration_s=60.0, began_at=0.0))["confidence"]
+    assert sure["throughput_qps"] == pytest.approx([1.0, 1.0])
+    assert "goodput_qps" not in sure
+
+
 def test_adapters_in_another_order_are_the_same_group():
     asks = [
         msgspec.structs.replace(ask, loras=tuple(map(Use, names)))

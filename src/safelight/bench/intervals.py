@@ -58,16 +58,19 @@ def _of_times(runs: Sequence[Run], name: str, time_s: Times) -> Mapping[str, Bou
 
 
 def _of_rates(runs: Sequence[Run]) -> Mapping[str, Bounds]:
-    """Return bounds of rates, from the gaps between answers; a load that is sent all at once has but one beginning."""
+    """Return bounds of rates, from the gaps between answers; a load that is sent all at once has but one beginning.
+
+    Where nothing was served in time, nothing can be drawn that was, which does not make it sure.
+    """
     if all(run.is_one_burst for run in runs):
         return {}
-    has_deadlines = any(record.ask.deadline_s is not None for run in runs for record in run.ended)
-    return _drawn(map(_answers, runs), _rates, ["throughput_qps", *(["goodput_qps"] if has_deadlines else [])])
+    has_met = any(record.ask.deadline_s is not None and record.has_met for run in runs for record in run.ended)
+    return _drawn(map(_answers, runs), _rates, ["throughput_qps", *(["goodput_qps"] if has_met else [])])
 
 
 def _answers(run: Run) -> Values:
     """Return for each end of a request the time since the one before, and whether it was served, and in time."""
-    records = sorted(run.records, key=lambda record: record.done_s)
+    records = sorted(run.ended, key=lambda record: record.done_s)
     gaps_s = np.diff([record.done_s for record in records], prepend=0.0)
     served = [record.is_success for record in records]
     met = [record.ask.deadline_s is not None and record.has_met for record in records]
