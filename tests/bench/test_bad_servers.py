@@ -39,6 +39,7 @@ SERVERS = {
     "no HTTP in answer": (saying(b"+PONG\r\n\r\n"), "not_http"),
     "HTML": (saying(answer("<!DOCTYPE html><html>Welcome</html>", kind="text/html")), "html"),
     "plain text": (saying(answer("fine", kind="text/plain")), "not_json"),
+    "JSON as text": (saying(answer(picture(), kind="text/plain")), "wrong_type"),
     "JSON cut short": (saying(answer(picture()[:100])), "not_json"),
     "JSON of another kind": (saying(answer('{"data": 3}')), "not_json"),
     "not UTF-8": (saying(answer(b'{"data": "\xff\xfe"}')), "not_json"),

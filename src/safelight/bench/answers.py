@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
@@ -42,13 +43,26 @@ def decoded(reply: Reply, into: type[Body]) -> Body:
     """Return an answer's JSON.
 
     Raises:
-        Failure: if it is none, or none of this type, or tells of an error in spite of its status.
+        Failure: if it is none, or none of this type, or tells of an error in spite of its status, or does not say that
+            it is JSON.
     """
+    kind = reply.headers.get("Content-Type")
     try:
-        return json_of(reply.content, into)
+        found = json_of(reply.content, into)
     except NotJson as problem:
-        kind = reply.headers.get("Content-Type")
         raise not_as_told(reply.content, "JSON of this endpoint", kind, problem) from None
+    if not _is_json(kind):
+        raise Failure(
+            "wrong_type", f"JSON came as {kind or 'something without a type'}, which clients take for no JSON"
+        )
+    return found
+
+
+@lru_cache
+def _is_json(kind: str | None) -> bool:
+    """Say whether a media type is that of JSON; all answers of a server have few."""
+    name = (kind or "").partition(";")[0].strip().lower()
+    return name == "application/json" or name.endswith("+json")
 
 
 class _Said(msgspec.Struct):

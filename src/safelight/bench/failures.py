@@ -28,6 +28,7 @@ KINDS = {
     "bad_status": "a status that means neither success nor an error",
     "html": "a page of HTML came, as from another service or a proxy",
     "packed": "what came is compressed, which the client does not allow",
+    "wrong_type": "the answer is JSON, and its type does not say so",
     "not_json": "what came is not the JSON that the endpoint answers with",
     "error_body": "the status was 200, and the body told of an error",
     "no_picture": "the answer holds no picture or video",
