@@ -35,8 +35,15 @@ FILES = {
     "b.jpg": picture("JPEG", Image.new("RGB", (16, 16), "navy")),
     "c.webp": picture("WEBP", Image.new("RGB", (16, 16), "plum")),
     "v.mp4": b"\0\0\0\x18ftypisom\0\0\0\0isommp42 a video",
+    "w.mov": b"\0\0\0\x14ftypqt  \0\0\0\0qt   a video",
 }
-KINDS = {"a.png": "image/png", "b.jpg": "image/jpeg", "c.webp": "image/webp", "v.mp4": "video/mp4"}
+KINDS = {
+    "a.png": "image/png",
+    "b.jpg": "image/jpeg",
+    "c.webp": "image/webp",
+    "v.mp4": "video/mp4",
+    "w.mov": "video/quicktime",
+}
 ADDRESS = "https://pictures.example/a.png"
 
 

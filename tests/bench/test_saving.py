@@ -30,6 +30,7 @@ def names(folder):
         (make_video(make_frames(), form="matroska"), "mkv"),
         (make_video(make_frames(), form="avi", codec="mpeg4"), "avi"),
         (make_video(make_frames(), form="gif", codec="gif"), "gif"),
+        (b"\0\0\0\x18ftypheic a picture", "heif"),
         (b"<script>", "bin"),
         (b"", "bin"),
     ],

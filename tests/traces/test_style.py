@@ -23,7 +23,15 @@ def test_labels_of_lines_that_end_close_together_stand_apart_in_their_order(ends
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0, "0 s"), (0.0231, "23.1 ms"), (5.57, "5.57 s"), (90, "90 s"), (720, "12 minutes"), (86400 * 20, "20 days")],
+    [
+        (0, "0 s"),
+        (0.0231, "23.1 ms"),
+        (0.9997, "1 s"),
+        (5.57, "5.57 s"),
+        (90, "90 s"),
+        (720, "12 minutes"),
+        (86400 * 20, "20 days"),
+    ],
 )
 def test_lengths_of_time_are_said_in_their_natural_unit(value, words):
     assert seconds(value) == words

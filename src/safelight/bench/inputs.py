@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from safelight.bench.errors import BadLoad
+from safelight.bench.files import KINDS, kind_of
 from safelight.core.errors import shorten
 
 MOST_BYTES = 1 << 30
@@ -16,11 +17,9 @@ MOST_BYTES = 1 << 30
 
 Sort = Literal["picture", "video", "address"]
 
-ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp", "video/mp4": "mp4"}
+TAKEN = {"image/png", "image/jpeg", "image/webp", "video/mp4", "video/quicktime"}
+ENDINGS = {kind.media_type: kind.ending for kind in KINDS.values()}
 ADDRESSES = ("http://", "https://")
-
-_PICTURES_IN_MP4 = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
-"""Brands of pictures whose files are built like MP4."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,20 +58,10 @@ class Input:
 
 def input_of(content: bytes, name: str) -> Input | None:
     """Return the bytes of a file as what they are, or None if that is nothing to start from."""
-    media_type = _media_type(content)
-    return None if media_type is None else Input(name=name, media_type=media_type, content=content)
-
-
-def _media_type(content: bytes) -> str | None:
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if content.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        return "image/webp"
-    if content[4:8] == b"ftyp" and content[8:12] not in _PICTURES_IN_MP4:
-        return "video/mp4"
-    return None
+    kind = kind_of(content)
+    if kind is None or kind.media_type not in TAKEN:
+        return None
+    return Input(name=name, media_type=kind.media_type, content=content)
 
 
 class _Unfit(Exception):

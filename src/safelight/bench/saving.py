@@ -7,29 +7,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from safelight.bench.files import kind_of
+
 MOST_NAME_CHARACTERS = 100
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]")
-_ENDINGS = {
-    re.compile(begins, re.DOTALL): ending
-    for begins, ending in (
-        (rb"\x89PNG\r\n\x1a\n", "png"),
-        (rb"\xff\xd8\xff", "jpg"),
-        (rb"RIFF.{4}WEBP", "webp"),
-        (rb"GIF8", "gif"),
-        (rb".{4}ftypavi[fs]", "avif"),
-        (rb".{4}ftypqt  ", "mov"),
-        (rb".{4}ftyp", "mp4"),
-        (rb"\x1aE\xdf\xa3.{,60}webm", "webm"),
-        (rb"\x1aE\xdf\xa3", "mkv"),
-        (rb"RIFF.{4}AVI ", "avi"),
-    )
-}
 
 
 def ending_of(file: bytes) -> str:
     """Return how a file's name is to end by what the file begins like; "bin" if that is nothing known."""
-    return next((ending for begins, ending in _ENDINGS.items() if begins.match(file)), "bin")
+    kind = kind_of(file)
+    return "bin" if kind is None else kind.ending
 
 
 @dataclass(kw_only=True)

@@ -33,8 +33,6 @@ class Manner:
         control: what ControlNets get of which `controls` does not tell, in requests that have no picture of their own.
         lora_dir: the server's folder of LoRAs, to name one as vLLM-Omni reads it; None names all as Safelight does.
         sends_deadlines: tell the server each request's deadline, as Safelight reads it.
-        partial_images: previews that a stream is to have.
-        poll_s: seconds between looks at a video job, where the server does not tell; less at its beginning.
         returns_stage_metrics: ask for the times of stages, as vLLM-Omni does.
         video_as_json: put video jobs as JSON, as SGLang reads them, and not as forms.
         bot_task: a field that vLLM-Omni's client sends with edits.
@@ -47,8 +45,6 @@ class Manner:
     control: Input | None = None
     lora_dir: str | None = None
     sends_deadlines: bool = False
-    partial_images: int = 2
-    poll_s: float = 0.5
     returns_stage_metrics: bool = False
     video_as_json: bool = False
     bot_task: str | None = None

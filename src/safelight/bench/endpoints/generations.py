@@ -15,6 +15,8 @@ from safelight.bench.line import Line
 from safelight.bench.records import Served
 
 PATH = "/v1/images/generations"
+PREVIEWS = 2
+"""That a stream is asked for."""
 
 
 class Picture(msgspec.Struct):
@@ -86,7 +88,7 @@ class StreamedGenerations:
 
     async def ask(self, ask: Ask, manner: Manner, line: Line, until_s: float) -> Served:
         """Send a request and return what came; raises Failure."""
-        wanted = body(ask, manner) | {"stream": True, "partial_images": manner.partial_images}
+        wanted = body(ask, manner) | {"stream": True, "partial_images": PREVIEWS}
         del wanted["response_format"]
         previews_s: list[float] = []
         async with aclosing(line.events(PATH, wanted, until_s=until_s)) as events:

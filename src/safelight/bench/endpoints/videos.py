@@ -22,9 +22,9 @@ from safelight.bench.records import Served
 
 PATH = "/v1/videos"
 SHARE_OF_AGE = 0.05
-"""A job is looked at again after so much of its age, at most after `Manner.poll_s`: how much it can seem too slow."""
+"""A job is looked at again after so much of its age: how much it can seem too slow."""
 
-SOONEST_S = 0.02
+SOONEST_S, LATEST_S = 0.02, 0.5
 GIVEN_UP = {"failed", "error", "cancelled", "canceled", "expired", "incomplete", "rejected"}
 """States of a job that no video comes of."""
 
@@ -54,7 +54,7 @@ class Videos:
         job = await _made(ask, manner, line, until_s)
         place = f"{PATH}/{quote(job.id or '', safe='')}"
         try:
-            job = await _ended(job, place, manner, line, until_s)
+            job = await _ended(job, place, line, until_s)
             reply = await line.exchange("GET", f"{place}/content", until_s=until_s)
         except Failure as failure:
             if failure.kind != "timeout":
@@ -103,12 +103,12 @@ def _fields(ask: Ask, manner: Manner) -> dict[str, object]:
     return model | {name: value for name, value in found.items() if value is not None} | options(ask, manner)
 
 
-async def _ended(job: _Job, place: str, manner: Manner, line: Line, until_s: float) -> _Job:
+async def _ended(job: _Job, place: str, line: Line, until_s: float) -> _Job:
     began_s, told_s = clock_s(), None
     while job.status != "completed":
         if job.status in GIVEN_UP:
             raise Failure("job_failed", f"{job.status}: {words_of(job.error) or 'the server does not tell why'}")
-        pause_s = min(manner.poll_s, max(SOONEST_S, SHARE_OF_AGE * (clock_s() - began_s)))
+        pause_s = min(LATEST_S, max(SOONEST_S, SHARE_OF_AGE * (clock_s() - began_s)))
         pause_s = pause_s if told_s is None else min(told_s, pause_s * 4)
         await asyncio.sleep(min(pause_s, until_s - clock_s()))
         reply = await line.exchange("GET", place, until_s=until_s)

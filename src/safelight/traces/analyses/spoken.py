@@ -6,7 +6,12 @@ from safelight.traces.schema import UNIX_TIME_FROM_S
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86400
 
-_UNITS = ((2 * DAY_S, DAY_S, "days"), (2 * HOUR_S, HOUR_S, "hours"), (2 * MINUTE_S, MINUTE_S, "minutes"), (1, 1, "s"))
+_UNITS = (
+    (2 * DAY_S, DAY_S, "days"),
+    (2 * HOUR_S, HOUR_S, "hours"),
+    (2 * MINUTE_S, MINUTE_S, "minutes"),
+    (0.9995, 1, "s"),
+)
 
 
 def share(value: float) -> str:
