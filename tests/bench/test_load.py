@@ -178,6 +178,18 @@ def test_a_folder_that_takes_no_pictures_does_not_fail_the_requests(tmp_path):
     assert [record.failure for record in done.records] == ["", ""]
 
 
+def test_records_of_one_moment_are_in_the_order_in_which_they_were_sent():
+    async def answer_the_first_last(reader, writer):
+        while True:
+            _, body = await odd.read_request(reader)
+            await asyncio.sleep(0.2 if b"prompt 0" in body else 0.0)
+            writer.write(odd.answer(odd.picture()))
+
+    done = ran(odd.odd_server(answer_the_first_last), make_asks(3), checks_pictures=False)
+    assert [record.ask.request_id for record in done.records] == ["r0", "r1", "r2"]
+    assert done.records[0].done_s == done.duration_s
+
+
 def test_a_video_to_start_from_goes_along():
     seen = []
 

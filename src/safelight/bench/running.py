@@ -89,7 +89,7 @@ class Run:
     """What came of a plan.
 
     Attributes:
-        records: of all requests that were sent, in the order in which they were due.
+        records: of all requests that were sent, in the order in which they were due, and then sent.
         duration_s: from the first request's time to the last answer.
         unsent: requests that were not sent, since the run was ended before.
         unchecked: requests whose pictures nobody looked at.
@@ -264,7 +264,7 @@ async def _run_once(  # noqa: PLR0917 - all that a run has
         say(line.waits.words)
     return Run(
         plan=plan,
-        records=sorted(load.records, key=lambda record: record.due_s),
+        records=sorted(load.records, key=lambda record: (record.due_s, record.sent_s)),
         duration_s=max((record.done_s for record in load.records), default=0.0),
         unsent=len(plan.asks) - len(load.records),
         unchecked=checker.unchecked if checker else 0,
