@@ -21,6 +21,7 @@ SafelightError
 ├── ModelFolderError          a model on disk cannot be served
 ├── PlacementError            there is no such device, or it cannot compute in such a precision
 ├── AdapterFileError          an adapter on disk cannot be read
+├── ExtensionError            a member of a family that another package adds cannot be used
 └── LatentsFileError          latents cannot be read, or belong to something else
 """
 
@@ -217,6 +218,13 @@ class AdapterFileError(SafelightError):
     """An adapter's file or folder that is missing, damaged, not allowed, or made for another model."""
 
     reason = "adapter_refused"
+
+
+class ExtensionError(SafelightError):
+    """A sampler, policy, family, dataset or endpoint of another package that cannot be used."""
+
+    def __init__(self, group: str, member: str, reason: str) -> None:
+        super().__init__(f"{shorten(member)}, installed as one of {group}, cannot be used: {reason}.")
 
 
 class LatentsFileError(SafelightError):
