@@ -28,6 +28,8 @@ SafelightError
 import difflib
 from collections.abc import Sequence
 
+from safelight.core.adapter import AdapterHandle
+
 
 class SafelightError(Exception):
     """Root of all errors that Safelight raises on purpose; the message is fit for users."""
@@ -201,7 +203,7 @@ class AdapterLost(SafelightError):
         handle: what rows call it.
     """
 
-    def __init__(self, handle: str, reason: str) -> None:
+    def __init__(self, handle: AdapterHandle, reason: str) -> None:
         super().__init__(reason)
         self.handle = handle
 
