@@ -22,6 +22,7 @@ SafelightError
 ├── PlacementError            there is no such device, or it cannot compute in such a precision
 ├── AdapterFileError          an adapter on disk cannot be read
 ├── ExtensionError            a member of a family that another package adds cannot be used
+├── ProfileError              a profile's file cannot be read
 └── LatentsFileError          latents cannot be read, or belong to something else
 """
 
@@ -227,6 +228,13 @@ class ExtensionError(SafelightError):
 
     def __init__(self, group: str, member: str, reason: str) -> None:
         super().__init__(f"{shorten(member)}, installed as one of {group}, cannot be used: {reason}.")
+
+
+class ProfileError(SafelightError):
+    """A profile that cannot be read."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The profile cannot be used: {reason.rstrip('.')}.")
 
 
 class LatentsFileError(SafelightError):

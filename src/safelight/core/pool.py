@@ -10,7 +10,12 @@ from safelight.core.work import Ready, WorkerCommand, WorkerEvent
 
 
 class PoolMember(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker that runs now; `ready` is None while it loads its models, `pid` if it is not a process of this machine."""
+    """A worker that runs now.
+
+    Attributes:
+        ready: None while it loads its models.
+        pid: its process id, if it is a process of this machine.
+    """
 
     name: str
     ready: Ready | None

@@ -194,9 +194,10 @@ class AdapterRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class AdapterLoaded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The adapter's weights are on the device."""
+    """The adapter's weights are on the device; reading and copying them took `seconds`."""
 
     handle: AdapterHandle
+    seconds: float
 
 
 class AdapterEvicted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
