@@ -13,8 +13,12 @@ SafelightError
 ├── Rejected                  right, but not now: come back after `retry_after_s`
 │   ├── QueueFull
 │   ├── DeadlineUnmeetable
+│   ├── NotReady
 │   └── Draining
 ├── WorkFailed                accepted, but no picture came of it
+├── Cancelled                 accepted, but cancelled before it was ready
+│   └── ShutDown              the server ends
+├── CannotServe               there is nothing to serve with; it needs an operator
 ├── ControlServiceLost        the process that has the ControlNets is gone, or does not answer
 ├── ControlServiceEnded       loading a ControlNet ends that process, again and again
 ├── AdapterLost               an adapter that rows use no longer computes; it can be brought again
@@ -166,6 +170,13 @@ class DeadlineUnmeetable(Rejected):
         )
 
 
+class NotReady(Rejected):
+    """A part that the request needs is still loading."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message, reason="not_ready", retry_after_s=retry_after_s)
+
+
 class Draining(Rejected):
     """The server is finishing what it has and takes nothing new."""
 
@@ -187,6 +198,24 @@ class WorkFailed(SafelightError):
     def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class Cancelled(SafelightError):
+    """A picture that was cancelled before it was ready."""
+
+    def __init__(self, message: str = "The picture was cancelled before it was ready.") -> None:
+        super().__init__(message)
+
+
+class ShutDown(Cancelled):
+    """A picture that is lost since the server ends."""
+
+    def __init__(self) -> None:
+        super().__init__("The server shut down before the picture was ready.")
+
+
+class CannotServe(SafelightError):
+    """Nothing can be served, and waiting does not help."""
 
 
 class ControlServiceLost(SafelightError):
