@@ -1,13 +1,14 @@
 """The adapters that requests may name: offered to the workers, bound to requests, kept until the last one ends."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 from safelight.adapters.registry import NAME, NAME_RULE, AdapterRegistry, Lease, Registered
 from safelight.control.events import AdapterOffered
-from safelight.core.adapter import AdapterHandle, AdapterKind
-from safelight.core.errors import AdapterExists, InvalidParameter
+from safelight.core.adapter import AdapterHandle, AdapterKind, AdapterSpec
+from safelight.core.errors import AdapterExists, InvalidParameter, RequestError
 from safelight.core.level import Route
 from safelight.core.request import ImageRequest
 from safelight.core.work import AdapterAdded, AddAdapter, RemoveAdapter
@@ -29,7 +30,8 @@ class AdapterDirectory:
         self._registry = AdapterRegistry()
         self._offers: dict[AdapterHandle, _Offer] = {}
         self._commands: dict[AdapterHandle, AddAdapter] = {}
-        self._leases: dict[str, Sequence[Lease]] = {}
+        self._leases: dict[str, list[Lease]] = {}
+        self._weights_bytes: dict[AdapterHandle, int] = {}
 
     @property
     def are_awaited(self) -> bool:
@@ -51,8 +53,8 @@ class AdapterDirectory:
         return self._registry.rows(handle)
 
     def weights_bytes(self, handle: AdapterHandle) -> int:
-        """Return the bytes of an adapter; 0 for one that is not registered."""
-        return self._registry.weights_bytes(handle)
+        """Return the bytes of an adapter; 0 for one that is not known."""
+        return self._weights_bytes.get(handle, 0)
 
     def offer(self, offered: AdapterOffered) -> AddAdapter:
         """Return what all workers are sent.
@@ -64,9 +66,10 @@ class AdapterDirectory:
         name = offered.name
         if not NAME.fullmatch(name):
             raise InvalidParameter("name", name, NAME_RULE)
-        if self._registry.has(name) or any(handle.name == name for handle in self._offers):
+        taken = {adapter.spec.name for adapter in self.registered} | {handle.name for handle in self._offers}
+        if name in taken:
             raise AdapterExists(name)
-        handle = AdapterHandle(name=name, generation=self._registry.next_generation())
+        handle = self._registry.next_handle(name)
         command = self._commands[handle] = AddAdapter(handle=handle, path=offered.path)
         self._offers[handle] = _Offer(id=offered.offer, command=command, is_initial=offered.is_initial)
         return command
@@ -76,7 +79,8 @@ class AdapterDirectory:
         offer = self._offers.pop(report.handle, None)
         if offer is None:
             return None
-        self._registry.add(report.spec, generation=report.handle.generation)
+        self._registry.add(report.spec, handle=report.handle)
+        self._weights_bytes[report.handle] = report.spec.weights_bytes
         return offer.id
 
     def refused(self, handle: AdapterHandle) -> tuple[str, RemoveAdapter] | None:
@@ -84,13 +88,18 @@ class AdapterDirectory:
         offer = self._offers.pop(handle, None)
         return None if offer is None else (offer.id, self._forget(handle))
 
-    def remove(self, name: str) -> list[RemoveAdapter]:
-        """Let no new request find the adapter; returns what all workers are sent if no request uses it.
+    def remove(self, name: str) -> tuple[AdapterSpec, list[RemoveAdapter]]:
+        """Let no new request find the adapter; returns what it was, and what all workers are sent.
+
+        Its weights stay until no request uses them.
 
         Raises:
             UnknownAdapter: if there is none.
         """
-        return self._forget_all(self._registry.remove(name))
+        spec = next((adapter.spec for adapter in self.registered if adapter.spec.name == name), None)
+        unused = self._registry.remove(name)
+        assert spec is not None
+        return spec, self._forget_all(unused)
 
     def bind(self, request: ImageRequest, route: Route) -> Mapping[AdapterHandle, int]:
         """Return the weights that the names in `request` mean now, with their bytes; they stay until `release`.
@@ -104,14 +113,17 @@ class AdapterDirectory:
             ("lora", [use.name for use in request.loras]),
             ("controlnet", [use.name for use in request.controlnets]),
         )
-        for level in route.levels:
+        first, *others = (level.model for level in route.levels)
+        leases = self._leases[request.id] = []
+        try:
             for kind, names in wanted:
-                self._registry.check(names, kind=kind, model=level.model, param=PARAMS[kind])
-        leases = [self._registry.acquire(sorted(set(names))) for _, names in wanted]
-        self._leases[request.id] = leases
-        return {
-            adapter.handle: adapter.spec.weights_bytes for lease in leases for adapter in lease.adapters
-        }
+                leases.append(self._registry.acquire(names, kind=kind, model=first, param=PARAMS[kind]))
+                for name, model in product(names, others):
+                    self._registry.find(name, kind=kind, model=model, param=PARAMS[kind])
+        except RequestError:
+            self.release(request.id)
+            raise
+        return {adapter.handle: adapter.spec.weights_bytes for lease in leases for adapter in lease.adapters}
 
     def release(self, request_id: str) -> list[RemoveAdapter]:
         """The request has ended, or was not taken; returns what all workers are sent."""
@@ -123,4 +135,5 @@ class AdapterDirectory:
 
     def _forget(self, handle: AdapterHandle) -> RemoveAdapter:
         del self._commands[handle]
+        self._weights_bytes.pop(handle, None)
         return RemoveAdapter(handle=handle)
