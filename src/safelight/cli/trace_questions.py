@@ -13,8 +13,8 @@ from safelight.cli.trace_results import Csv, FigureFile, show
 from safelight.core.errors import nearest, shorten
 
 if TYPE_CHECKING:
+    from safelight.reports.result import Result
     from safelight.traces.analyses.by_service import Question
-    from safelight.traces.analyses.result import Result
 
 questions = typer.Typer()
 

@@ -9,9 +9,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.spoken import many, seconds
-from safelight.traces.analyses.style import INK, SERIES, label_ends, panel
+from safelight.reports.formatting import format_count, format_duration
+from safelight.reports.result import Result
+from safelight.reports.style import INK, SERIES, label_ends, panel
 from safelight.traces.analyses.unanswered import unanswered
 from safelight.traces.analyses.windows import span_of
 from safelight.traces.routing.policies import POLICIES, Policy, affinity
@@ -76,21 +76,23 @@ def _findings(table: pl.DataFrame, traffic: Traffic, what_if: WhatIf) -> Iterato
     tried = [row for row in rows if row["routing"] != RECORDED]
     recorded = next((row for row in rows if row["routing"] == RECORDED), None)
     if recorded:
-        yield f"As recorded, on {many(recorded['instances'], 'instance')}, {_told(recorded)}."
+        yield f"As recorded, on {format_count(recorded['instances'], 'instance')}, {_told(recorded)}."
     most = max(row["instances"] for row in tried)
     best, *_, worst = [row for row in tried if row["instances"] == most]
-    yield f"On {many(most, 'instance')}, {best['routing']} loses least: {_told(best)}."
-    yield f"With {worst['routing']}, which loses most, it loses {seconds(_lost_s(worst))}."
+    yield f"On {format_count(most, 'instance')}, {best['routing']} loses least: {_told(best)}."
+    yield f"With {worst['routing']}, which loses most, it loses {format_duration(_lost_s(worst))}."
     if recorded and (enough := [row for row in tried if _lost_s(row) <= _lost_s(recorded)]):
         few = min(enough, key=lambda row: row["instances"])
-        yield f"With {few['routing']}, {many(few['instances'], 'instance')} would lose no more than was recorded."
+        yield (
+            f"With {few['routing']}, {format_count(few['instances'], 'instance')} would lose no more than was recorded."
+        )
     yield _assumed(traffic, what_if)
 
 
 def _told(row: dict[str, Any]) -> str:
     loads = f"{row['lora_loads_per_request']:.3g} LoRAs and {row['controlnet_loads_per_request']:.3g} ControlNets"
-    waits = seconds(row["wait_s_per_request"])
-    return f"a request loads {loads} and loses {seconds(_lost_s(row))}, {waits} of it waiting for others"
+    waits = format_duration(row["wait_s_per_request"])
+    return f"a request loads {loads} and loses {format_duration(_lost_s(row))}, {waits} of it waiting for others"
 
 
 def _lost_s(row: dict[str, Any]) -> float:
@@ -101,11 +103,11 @@ def _assumed(traffic: Traffic, what_if: WhatIf) -> str:
     busy = ""
     if length_s := float(traffic.arrivals_s[-1] - traffic.arrivals_s[0]):
         busy = f", so that work without loads would keep {traffic.work_s.sum() / length_s:.3g} instances busy"
-    of_lora, of_controlnet = (seconds(what_if.load_s[kind]) for kind in ("loras", "controlnets"))
+    of_lora, of_controlnet = (format_duration(what_if.load_s[kind]) for kind in ("loras", "controlnets"))
     return (
         f"Caches are LRU with {what_if.size:,} places for each kind; they load a LoRA in {of_lora}, a "
         f"ControlNet in {of_controlnet}. A request that does not "
-        f"tell its duration takes {seconds(what_if.work_s)}{busy}."
+        f"tell its duration takes {format_duration(what_if.work_s)}{busy}."
     )
 
 

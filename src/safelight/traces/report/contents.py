@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from safelight.reports.result import Result
 from safelight.traces.analyses.caching import Caches, caching
 from safelight.traces.analyses.counting import counting
 from safelight.traces.analyses.instances import instances
@@ -12,7 +13,6 @@ from safelight.traces.analyses.loading import loading
 from safelight.traces.analyses.popularity import popularity
 from safelight.traces.analyses.published import SIZES
 from safelight.traces.analyses.questions import QUESTIONS
-from safelight.traces.analyses.result import Result
 from safelight.traces.analyses.unanswered import unanswered
 from safelight.traces.caches.policy import BELADY, LFU, LRU
 from safelight.traces.usage import Usage

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import polars as pl
 
-from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.spoken import many, seconds
+from safelight.reports.atomic_files import write_atomically
+from safelight.reports.data import data_of
+from safelight.reports.drawing import drawing_of
+from safelight.reports.formatting import format_count, format_duration
+from safelight.reports.page import Answer, Chapter, Page, Tile, html_of
+from safelight.reports.result import Result
 from safelight.traces.describing import Adapters, Description, Facts, describe
-from safelight.traces.parquet import write_whole
 from safelight.traces.reading import Trace
 from safelight.traces.report.contents import CONTENTS, Entry
-from safelight.traces.report.data import data_of
-from safelight.traces.report.drawing import drawing_of
-from safelight.traces.report.page import Answer, Chapter, Page, Tile, html_of
 from safelight.traces.usage import usages
 
 MOST_SERVICES = 6
@@ -42,7 +42,7 @@ def write_report(trace: Trace, path: Path, *, service: str | None = None, on_ans
         CannotWrite: if the file cannot be written.
     """
     text = html_of(_page(trace, service, on_answer))
-    write_whole(path, lambda to: to.write_text(text, encoding="utf-8"))
+    write_atomically(path, lambda to: to.write_text(text, encoding="utf-8"))
 
 
 def _page(trace: Trace, service: str | None, on_answer: Progress) -> Page:
@@ -72,19 +72,20 @@ def _services(described: Description) -> list[Facts]:
 
 def _summary(described: Description) -> str:
     whole = described.whole
-    parts = [many(whole.requests, "request")]
+    parts = [format_count(whole.requests, "request")]
     if len(described.services) > 1:
         parts.append(f"for {len(described.services):,} services")
     if whole.instances:
-        parts.append(f"on {many(whole.instances, 'instance')}")
+        parts.append(f"on {format_count(whole.instances, 'instance')}")
     if whole.first_s is not None and whole.last_s is not None:
-        parts.append(f"within {seconds(whole.last_s - whole.first_s)}")
+        parts.append(f"within {format_duration(whole.last_s - whole.first_s)}")
     return f"{' '.join(parts)}. Source: {described.source}."
 
 
 def _notes(trace: Trace) -> list[str]:
     dropped = [
-        f"Left out: {many(count, 'request')}, for this reason: {reason}." for reason, count in trace.dropped.items()
+        f"Left out: {format_count(count, 'request')}, for this reason: {reason}."
+        for reason, count in trace.dropped.items()
     ]
     return [*trace.notes, *dropped]
 
@@ -94,9 +95,11 @@ def _left_out(described: Description, told: Sequence[Facts]) -> list[str]:
         return []
     notes = []
     if unnamed := described.whole.requests - sum(facts.requests for facts in described.services):
-        notes.append(f"{many(unnamed, 'request')} without a service left out here.")
+        notes.append(f"{format_count(unnamed, 'request')} without a service left out here.")
     if more := len(described.services) - len(told):
-        notes.append(f"{many(more, 'smaller service')} left out here; --service NAME makes a page about any one.")
+        notes.append(
+            f"{format_count(more, 'smaller service')} left out here; --service NAME makes a page about any one."
+        )
     return notes
 
 
