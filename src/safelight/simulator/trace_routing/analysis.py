@@ -1,7 +1,8 @@
-"""What other routing, and fewer instances, would make of the same requests."""
+"""What other routing policies, and fewer instances, would cost for the requests of a trace."""
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -9,60 +10,71 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from safelight.control.routing.affinity import Affinity
+from safelight.control.routing.policies import ROUTING_POLICIES
+from safelight.control.routing.protocol import RoutingPolicy
+from safelight.control.routing.soonest_finish import SoonestFinish
 from safelight.reports.formatting import format_count, format_duration
 from safelight.reports.result import Result
 from safelight.reports.style import INK, SERIES, label_ends, panel
+from safelight.simulator.trace_routing.replay import replay
+from safelight.simulator.trace_routing.traffic import Traffic, traffic_of
+from safelight.simulator.trace_routing.what_if import WhatIf, measure
 from safelight.traces.analyses.unanswered import unanswered
 from safelight.traces.analyses.windows import span_of
-from safelight.traces.routing.policies import POLICIES, Policy, affinity
-from safelight.traces.routing.traffic import Traffic, traffic_of
-from safelight.traces.routing.trial import WhatIf, measured
 from safelight.traces.usage import Usage, usages
 
-NAME, TITLE = "routing", "Other routing, and fewer instances"
+NAME, TITLE = "routing", "Other routing, and fewer instances, simulated"
 
 RECORDED = "recorded"
 HALVINGS = 4
 WITHOUT_INSTANCES = 16
-"""Where the trace does not tell how many instances there were, as many and halves of them are tried."""
+"""So many instances, and halves of them, are tried where the trace names no instances."""
+
+REPLAYED: Sequence[RoutingPolicy] = [policy for policy in ROUTING_POLICIES if not isinstance(policy, SoonestFinish)]
+"""All policies but that which asks every worker for a forecast: a trace has none, only durations that nobody knew."""
 
 
-def routing(frame: pl.LazyFrame, what_if: WhatIf | None = None) -> Result:
-    """Route the requests of a service by several rules, and replay the caches of the instances that get them.
+def routing(
+    frame: pl.LazyFrame, what_if: WhatIf | None = None, *, policies: Sequence[RoutingPolicy] = REPLAYED
+) -> Result:
+    """Simulate the routing of a service's requests by several policies, and replay the caches of the instances.
 
-    Rules see how many requests an instance has not finished; they know of the work, but not of the loads to come.
+    Policies see how many requests an instance has not finished. Loads of adapters do not change that number.
 
     Args:
         frame: requests of one service, in order of arrival.
         what_if: `WhatIf()` if not given.
+        policies: to be compared.
     """
     what_if = what_if or WhatIf()
     if span_of(frame) is None:
-        return unanswered(NAME, TITLE, "No request tells when it arrived, so none can be routed.")
+        return unanswered(NAME, TITLE, "No request has a time of arrival, so none can be routed.")
     (usage,) = usages(frame)
     if not {*usage.controlnets.ids.names, *usage.loras.ids.names} - {None}:
-        return unanswered(
-            NAME, TITLE, "No request names an adapter, so it cannot be told what routing changes about loads."
-        )
+        return unanswered(NAME, TITLE, "No request names an adapter, so routing would not change any loads.")
     traffic = traffic_of(frame, work_s=what_if.work_s)
-    table = pl.DataFrame(list(_rows(usage, traffic, what_if)))
+    table = pl.DataFrame(list(_rows(usage, traffic, what_if, policies)))
     findings = tuple(_findings(table, traffic, what_if))
     return Result(name=NAME, title=TITLE, table=table, findings=findings, draw=lambda figure: _draw(figure, table))
 
 
-def _rows(usage: Usage, traffic: Traffic, what_if: WhatIf) -> Iterator[dict[str, str | int | float | None]]:
+def _rows(
+    usage: Usage, traffic: Traffic, what_if: WhatIf, policies: Sequence[RoutingPolicy]
+) -> Iterator[dict[str, str | int | float | None]]:
     known = _recorded(usage)
     if known:
         chosen = usage.instances.codes.astype(np.int64)
-        yield {"routing": RECORDED, **measured(usage, traffic, chosen, known, what_if)}
-    policies: dict[str, Policy] = {**POLICIES, "affinity": partial(affinity, bound=what_if.bound)}
-    for name, choose in policies.items():
+        yield {"routing": RECORDED, **measure(usage, traffic, chosen, known, what_if)}
+    for policy in policies:
+        bounded = replace(policy, bound=what_if.bound) if isinstance(policy, Affinity) else policy
         for instances in what_if.instances or _halves(known or WITHOUT_INSTANCES):
-            yield {"routing": name, **measured(usage, traffic, choose(traffic, instances), instances, what_if)}
+            chosen = replay(bounded, traffic, instances)
+            yield {"routing": policy.name, **measure(usage, traffic, chosen, instances, what_if)}
 
 
 def _recorded(usage: Usage) -> int:
-    """Return how many instances the trace tells."""
+    """Return how many instances the trace names."""
     names = usage.instances.names
     return 0 if list(names) == [None] else len(names)
 
@@ -76,11 +88,12 @@ def _findings(table: pl.DataFrame, traffic: Traffic, what_if: WhatIf) -> Iterato
     tried = [row for row in rows if row["routing"] != RECORDED]
     recorded = next((row for row in rows if row["routing"] == RECORDED), None)
     if recorded:
-        yield f"As recorded, on {format_count(recorded['instances'], 'instance')}, {_told(recorded)}."
+        yield f"As recorded, on {format_count(recorded['instances'], 'instance')}, {_costs(recorded)}."
     most = max(row["instances"] for row in tried)
-    best, *_, worst = [row for row in tried if row["instances"] == most]
-    yield f"On {format_count(most, 'instance')}, {best['routing']} loses least: {_told(best)}."
-    yield f"With {worst['routing']}, which loses most, it loses {format_duration(_lost_s(worst))}."
+    best, *others = [row for row in tried if row["instances"] == most]
+    yield f"On {format_count(most, 'instance')}, {best['routing']} loses least: {_costs(best)}."
+    if others:
+        yield f"With {others[-1]['routing']}, which loses most, it loses {format_duration(_lost_s(others[-1]))}."
     if recorded and (enough := [row for row in tried if _lost_s(row) <= _lost_s(recorded)]):
         few = min(enough, key=lambda row: row["instances"])
         yield (
@@ -89,7 +102,7 @@ def _findings(table: pl.DataFrame, traffic: Traffic, what_if: WhatIf) -> Iterato
     yield _assumed(traffic, what_if)
 
 
-def _told(row: dict[str, Any]) -> str:
+def _costs(row: dict[str, Any]) -> str:
     loads = f"{row['lora_loads_per_request']:.3g} LoRAs and {row['controlnet_loads_per_request']:.3g} ControlNets"
     waits = format_duration(row["wait_s_per_request"])
     return f"a request loads {loads} and loses {format_duration(_lost_s(row))}, {waits} of it waiting for others"
@@ -105,28 +118,32 @@ def _assumed(traffic: Traffic, what_if: WhatIf) -> str:
         busy = f", so that work without loads would keep {traffic.work_s.sum() / length_s:.3g} instances busy"
     of_lora, of_controlnet = (format_duration(what_if.load_s[kind]) for kind in ("loras", "controlnets"))
     return (
-        f"Caches are LRU with {what_if.size:,} places for each kind; they load a LoRA in {of_lora}, a "
-        f"ControlNet in {of_controlnet}. A request that does not "
-        f"tell its duration takes {format_duration(what_if.work_s)}{busy}."
+        f"All figures are simulated. Caches are LRU with {what_if.size:,} places for each kind; they load a LoRA in "
+        f"{of_lora}, a ControlNet in {of_controlnet}. A request without a duration takes "
+        f"{format_duration(what_if.work_s)}{busy}."
     )
 
 
 def _draw(figure: Figure, table: pl.DataFrame) -> None:
     lost = (pl.col("load_s_per_request") + pl.col("wait_s_per_request")).alias("lost_s")
     shown = table.with_columns(lost).sort("instances")
-    panels = {"lora_loads_per_request": "LoRA loads per request", "lost_s": "seconds per request, loads and waits"}
+    panels = {
+        "lora_loads_per_request": "simulated LoRA loads per request",
+        "lost_s": "simulated seconds per request, loads and waits",
+    }
     for number, (column, label) in enumerate(panels.items(), 1):
         _draw_panel(panel(figure, place=(1, 2, number), x="instances", y=label), shown, column)
 
 
 def _draw_panel(axes: Axes, table: pl.DataFrame, column: str) -> None:
-    for name, color in zip(POLICIES, SERIES, strict=False):
+    names = [name for name in table["routing"].unique(maintain_order=True) if name != RECORDED]
+    for name, color in zip(names, cycle(SERIES), strict=False):
         rows = table.filter(routing=name)
         axes.semilogx(rows["instances"], rows[column], "o-", base=2, color=color, markersize=4)
     axes.set_ylim(bottom=0)
     counts = table["instances"].unique().sort().to_list()
     axes.set_xticks(counts, [f"{count:,}" for count in counts])
-    label_ends(axes, list(POLICIES))
+    label_ends(axes, names)
     for instances, value in table.filter(routing=RECORDED).select("instances", column).rows():
         axes.plot(instances, value, "D", color=INK, markersize=5)
         axes.annotate(
