@@ -13,8 +13,8 @@ from safelight.bench.records import Record
 from safelight.bench.running import Run
 from safelight.bench.searching import Point
 from safelight.bench.spoken import seconds
-from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.style import BLUE, ORANGE, SERIES, VERMILLION, in_percent, panel
+from safelight.reports.result import Result
+from safelight.reports.style import BLUE, ORANGE, SERIES, VERMILLION, in_percent, panel
 
 CDF_POINTS = 1000
 SERIES_POINTS = 200

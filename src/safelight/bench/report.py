@@ -8,12 +8,12 @@ from safelight.bench.figures import Figures
 from safelight.bench.pictured import breakdown, latency_distribution, timeline
 from safelight.bench.running import Run
 from safelight.bench.spoken import seconds
-from safelight.traces.analyses.figure_files import write_figure
-from safelight.traces.analyses.result import Result
-from safelight.traces.parquet import write_whole
-from safelight.traces.report.data import data_of
-from safelight.traces.report.drawing import drawing_of
-from safelight.traces.report.page import Answer, Chapter, Page, Tile, html_of
+from safelight.reports.atomic_files import write_atomically
+from safelight.reports.data import data_of
+from safelight.reports.drawing import drawing_of
+from safelight.reports.figure_files import write_figure
+from safelight.reports.page import Answer, Chapter, Page, Tile, html_of
+from safelight.reports.result import Result
 
 KIND = "Benchmark report"
 
@@ -83,7 +83,7 @@ def write_page(
         kind=KIND,
     )
     text = html_of(page)
-    write_whole(path, lambda to: to.write_text(text, encoding="utf-8"))
+    write_atomically(path, lambda to: to.write_text(text, encoding="utf-8"))
 
 
 def _answer(result: Result, command: str) -> Answer:

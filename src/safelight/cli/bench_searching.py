@@ -19,7 +19,7 @@ from safelight.cli.bench_showing import print_table, say, shown_progress, warnin
 from safelight.cli.bench_writing import command_line, write_json
 from safelight.cli.errors import INTERRUPTED, Misuse
 from safelight.core.errors import shorten
-from safelight.traces.analyses.figure_files import write_figure
+from safelight.reports.figure_files import write_figure
 
 FIGURE_ENDINGS = (".png", ".pdf", ".svg")
 RATE, LIMIT = "request_rate", "max_concurrency"

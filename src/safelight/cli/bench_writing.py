@@ -19,8 +19,9 @@ from safelight.cli.bench_plan import Course
 from safelight.cli.bench_showing import warnings_about
 from safelight.cli.errors import Misuse
 from safelight.core.errors import shorten
-from safelight.traces.errors import CannotWrite, UnknownFormat
-from safelight.traces.parquet import write_whole
+from safelight.reports.atomic_files import write_atomically
+from safelight.reports.errors import CannotWrite
+from safelight.traces.errors import UnknownFormat
 from safelight.traces.writing import format_of
 
 SECRET = ("--api-key", "--header")
@@ -130,4 +131,4 @@ def command_line() -> str:
 
 def write_json(figures: dict[str, Any], path: Path) -> None:
     """Write figures; raises CannotWrite."""
-    write_whole(path, lambda to: to.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8"))
+    write_atomically(path, lambda to: to.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8"))

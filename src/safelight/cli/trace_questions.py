@@ -13,8 +13,8 @@ from safelight.cli.trace_results import Csv, FigureFile, show
 from safelight.core.errors import nearest, shorten
 
 if TYPE_CHECKING:
+    from safelight.reports.result import Result
     from safelight.traces.analyses.by_service import Question
-    from safelight.traces.analyses.result import Result
 
 questions = typer.Typer()
 
@@ -117,8 +117,8 @@ def routing(
     lenient: Lenient = False,
 ) -> None:
     """Tell what other routing, and fewer instances, would make of the same requests."""
-    from safelight.traces.analyses.routing import routing as ask
-    from safelight.traces.routing.trial import FAR_S, WhatIf
+    from safelight.simulator.trace_routing.analysis import routing as ask
+    from safelight.simulator.trace_routing.what_if import FAR_S, WhatIf
 
     what_if = WhatIf(
         instances=_counts(instances) if instances else (),
@@ -148,6 +148,7 @@ def report(
     lenient: Lenient = False,
 ) -> None:
     """Ask everything, and write the answers as one page of HTML that loads nothing from anywhere."""
+    from safelight.simulator.trace_routing.report_entry import WITH_ROUTING
     from safelight.traces.errors import NoSuchService
     from safelight.traces.report.report import write_report
 
@@ -156,7 +157,7 @@ def report(
     trace = opened(trace_file, lenient=lenient)
     try:
         with progress_bar("asking") as note:
-            write_report(trace, output, service=service, on_answer=note)
+            write_report(trace, output, service=service, contents=WITH_ROUTING, on_answer=note)
     except NoSuchService as error:
         raise Misuse(str(error)) from None
     print(output)

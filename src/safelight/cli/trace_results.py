@@ -14,7 +14,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     import polars as pl
 
-    from safelight.traces.analyses.result import Result
+    from safelight.reports.result import Result
 
 ROWS_SHOWN = 20
 """Of a longer table, text shows the first rows only; JSON and CSV have them all."""
@@ -35,7 +35,7 @@ def _is_in_a_folder(path: Path | None) -> Path | None:
 
 def _is_figure(path: Path | None) -> Path | None:
     if path is not None:
-        from safelight.traces.analyses.figure_files import format_of
+        from safelight.reports.figure_files import format_of
 
         try:
             format_of(path)
@@ -68,11 +68,11 @@ def show(result: "Result", *, as_json: bool, csv: Path | None, figure: Path | No
 def write_files(result: "Result", *, csv: Path | None, figure: Path | None) -> None:
     """Write a result's table and its figure; raises CannotWrite."""
     if csv is not None:
-        from safelight.traces.parquet import write_whole
+        from safelight.reports.atomic_files import write_atomically
 
-        write_whole(csv, result.table.write_csv)
+        write_atomically(csv, result.table.write_csv)
     if figure is not None:
-        from safelight.traces.analyses.figure_files import write_figure
+        from safelight.reports.figure_files import write_figure
 
         write_figure(result, figure)
 

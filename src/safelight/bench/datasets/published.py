@@ -11,8 +11,8 @@ from safelight.bench.datasets.fetching import Limits, NotFetched, fetch
 from safelight.bench.errors import BadLoad
 from safelight.bench.spoken import public
 from safelight.core.errors import SafelightError
-from safelight.traces.errors import CannotWrite
-from safelight.traces.parquet import write_whole
+from safelight.reports.atomic_files import write_atomically
+from safelight.reports.errors import CannotWrite
 
 Site = Literal["hub", "github"]
 
@@ -166,4 +166,4 @@ def _keep(path: Path, file: File, url: str, sources: Sources, check: Callable[[P
             raise NotFetched(f"what came is not that file: {error}".rstrip(".")) from None
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, fill)
+    write_atomically(path, fill)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from safelight.traces.analyses.spoken import many
+from safelight.reports.formatting import format_count
 from safelight.traces.analyses.uses import KINDS
 from safelight.traces.schema import AdapterColumn
 from safelight.traces.usage import Usage
@@ -17,4 +17,7 @@ def nameless(services: Sequence[Usage], kinds: Sequence[AdapterColumn] = tuple(K
             ids = usage.lists(kind).ids
             if ids.names and ids.names[-1] is None:
                 uses = int(np.count_nonzero(ids.codes == len(ids.names) - 1))
-                yield f"{usage.subject}: {many(uses, f'{KINDS[kind]} use')} without a name count as one and the same."
+                yield (
+                    f"{usage.subject}: {format_count(uses, f'{KINDS[kind]} use')} without a name count as one "
+                    "and the same."
+                )

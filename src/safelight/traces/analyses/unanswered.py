@@ -3,7 +3,7 @@
 import polars as pl
 from matplotlib.figure import Figure
 
-from safelight.traces.analyses.result import Result
+from safelight.reports.result import Result
 
 
 def unanswered(name: str, title: str, why: str) -> Result:

@@ -1,13 +1,14 @@
-"""A trace as a router sees it."""
+"""The requests of a trace as a router sees them."""
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from safelight.control.routing.protocol import RoutedRequest, routing_key
 from safelight.traces.schema import AdapterColumn, names_of
 
 Floats = NDArray[np.float64]
@@ -21,7 +22,7 @@ class Traffic:
     Attributes:
         arrivals_s: seconds; never less than the one before.
         work_s: how long each keeps an instance busy.
-        keys: numbers that are equal for requests of one adapter, and otherwise as if drawn by chance.
+        keys: by which requests are routed; see `RoutedRequest`.
     """
 
     arrivals_s: Floats
@@ -32,9 +33,10 @@ class Traffic:
         """Return the number of requests."""
         return len(self.arrivals_s)
 
-    def requests(self) -> Iterator[tuple[float, float]]:
-        """Give each request's time of arrival and work, as plain numbers."""
-        return zip(self.arrivals_s.tolist(), self.work_s.tolist(), strict=True)
+    @cached_property
+    def routed(self) -> Sequence[RoutedRequest]:
+        """The requests as routing policies see them."""
+        return [RoutedRequest(sequence=place, key=key) for place, key in enumerate(self.keys.tolist())]
 
 
 def traffic_of(frame: pl.LazyFrame, *, work_s: float) -> Traffic:
@@ -53,14 +55,10 @@ def traffic_of(frame: pl.LazyFrame, *, work_s: float) -> Traffic:
         pl.coalesce(_first("loras"), _first("controlnets"), pl.int_range(pl.len()).cast(pl.String)).alias("adapter"),
     ).collect()
     names = table["adapter"].unique()
-    numbers = pl.Series([_number(name) for name in names], dtype=pl.Int64)
+    numbers = pl.Series([routing_key(name) for name in names], dtype=pl.Int64)
     keys = table["adapter"].replace_strict(names, numbers, return_dtype=pl.Int64)
     return Traffic(arrivals_s=table["arrival_s"].to_numpy(), work_s=table["work_s"].to_numpy(), keys=keys.to_numpy())
 
 
 def _first(column: AdapterColumn) -> pl.Expr:
     return names_of(column).list.drop_nulls().list.first()
-
-
-def _number(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest())

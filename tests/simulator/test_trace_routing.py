@@ -1,21 +1,36 @@
 import math
 from collections import OrderedDict
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
-from safelight.traces.analyses.routing import routing
-from safelight.traces.routing.policies import POLICIES, affinity, hash_by_adapter, least_loaded, round_robin
-from safelight.traces.routing.queueing import waits_of
-from safelight.traces.routing.traffic import Traffic, traffic_of
-from safelight.traces.routing.trial import WhatIf
+from safelight.control.routing.affinity import Affinity
+from safelight.control.routing.hash_by_adapter import HashByAdapter
+from safelight.control.routing.least_loaded import LeastLoaded
+from safelight.control.routing.policies import ROUTING_POLICIES
+from safelight.control.routing.round_robin import RoundRobin
+from safelight.control.routing.soonest_finish import SoonestFinish
+from safelight.reports.style import WIDE_IN
+from safelight.simulator.errors import RequestNotRouted
+from safelight.simulator.trace_routing.analysis import REPLAYED, routing
+from safelight.simulator.trace_routing.queueing import waits_of
+from safelight.simulator.trace_routing.replay import replay
+from safelight.simulator.trace_routing.report_entry import WITH_ROUTING
+from safelight.simulator.trace_routing.traffic import Traffic, traffic_of
+from safelight.simulator.trace_routing.what_if import WhatIf
+from safelight.traces.parquet import write_parquet
+from safelight.traces.reading import open_trace
+from safelight.traces.report.report import write_report
 from traces.busy import busy_rows, named, trace_of
 
 COUNTS = st.integers(1, 6)
 BOUNDS = st.floats(1, 3)
+NAMES = [policy.name for policy in ROUTING_POLICIES]
 
 
 @st.composite
@@ -55,55 +70,64 @@ def replayed(rows, kind, size):
     return loads
 
 
-@pytest.mark.parametrize("policy", POLICIES.values())
+@pytest.mark.parametrize("policy", ROUTING_POLICIES, ids=NAMES)
 @given(traffic=traffics(), instances=COUNTS)
-def test_every_request_gets_an_instance_that_is_there(policy, traffic, instances):
-    chosen = policy(traffic, instances)
+def test_every_request_gets_one_instance_that_is_there(policy, traffic, instances):
+    chosen = replay(policy, traffic, instances)
     assert len(chosen) == len(traffic)
     assert all(0 <= instance < instances for instance in chosen)
 
 
 @given(traffic=traffics(), instances=COUNTS)
 def test_round_robin_gives_instances_equally_many_requests_but_for_one(traffic, instances):
-    counts = np.bincount(round_robin(traffic, instances), minlength=instances)
+    counts = np.bincount(replay(RoundRobin(), traffic, instances), minlength=instances)
     assert counts.max() - counts.min() <= 1
 
 
 @given(traffic=traffics(), instances=COUNTS)
-def test_least_loaded_is_given_no_request_while_another_has_less_to_do(traffic, instances):
-    chosen = least_loaded(traffic, instances)
+def test_least_loaded_sends_no_request_to_an_instance_while_another_has_less_to_do(traffic, instances):
+    chosen = replay(LeastLoaded(), traffic, instances)
     for instance, (loads, _) in zip(chosen, loads_met(traffic, chosen, instances), strict=True):
         assert loads[instance] == min(loads)
 
 
-@given(traffic=traffics(), instances=COUNTS)
-def test_hash_by_adapter_keeps_an_adapter_at_one_instance(traffic, instances):
-    chosen = hash_by_adapter(traffic, instances)
-    assert len(set(zip(traffic.keys, chosen, strict=True))) == len(set(traffic.keys))
-
-
 @given(traffic=traffics(), instances=COUNTS, bound=BOUNDS)
 def test_affinity_keeps_the_load_of_every_instance_within_its_bound(traffic, instances, bound):
-    chosen = affinity(traffic, instances, bound=bound)
+    chosen = replay(Affinity(bound=bound), traffic, instances)
     for instance, (loads, _) in zip(chosen, loads_met(traffic, chosen, instances), strict=True):
         assert loads[instance] + 1 <= math.ceil(bound * (sum(loads) + 1) / instances)
 
 
-@given(traffic=traffics(), instances=COUNTS, bound=BOUNDS)
-def test_affinity_leaves_the_home_of_an_adapter_only_where_it_is_full(traffic, instances, bound):
-    chosen, homes = affinity(traffic, instances, bound=bound), hash_by_adapter(traffic, instances)
-    for instance, home, (loads, _) in zip(chosen, homes, loads_met(traffic, chosen, instances), strict=True):
-        assert instance == home or loads[home] + 1 > bound * (sum(loads) + 1) / instances
+@given(traffic=traffics(), instances=COUNTS)
+def test_affinity_without_a_bound_is_hash_by_adapter(traffic, instances):
+    hashed = replay(HashByAdapter(), traffic, instances)
+    assert (replay(Affinity(bound=math.inf), traffic, instances) == hashed).all()
 
 
 @given(traffic=traffics(), instances=COUNTS)
-def test_affinity_without_a_bound_is_hash_by_adapter(traffic, instances):
-    assert (affinity(traffic, instances, bound=math.inf) == hash_by_adapter(traffic, instances)).all()
+def test_soonest_finish_sends_no_request_to_an_instance_while_another_is_free_sooner(traffic, instances):
+    chosen, free_s = replay(SoonestFinish(), traffic, instances), np.zeros(instances)
+    for instance, now_s, work_s in zip(chosen, traffic.arrivals_s, traffic.work_s, strict=True):
+        starts_s = np.maximum(free_s, now_s)
+        assert starts_s[instance] == starts_s.min()
+        free_s[instance] = starts_s[instance] + work_s
+
+
+def test_a_policy_that_sends_a_request_nowhere_is_named():
+    class Nowhere:
+        name = "nowhere"
+
+        def choose(self, request, fleet, now):
+            return None
+
+    traffic = Traffic(arrivals_s=np.zeros(1), work_s=np.ones(1), keys=np.zeros(1, np.int64))
+    with pytest.raises(RequestNotRouted, match="'nowhere' sends request 0 nowhere"):
+        replay(Nowhere(), traffic, 2)
 
 
 @given(traffic=traffics(), instances=COUNTS)
 def test_waits_are_those_of_a_queue_at_each_instance(traffic, instances):
-    chosen = hash_by_adapter(traffic, instances)
+    chosen = replay(HashByAdapter(), traffic, instances)
     expected = [max(0.0, wait) for _, wait in loads_met(traffic, chosen, instances)]
     assert waits_of(traffic, chosen) == pytest.approx(expected)
 
@@ -120,7 +144,7 @@ def test_what_was_recorded_loads_as_much_as_the_published_replay(rows, size):
 
 
 @given(rows=busy_rows.filter(lambda rows: any(named(row["loras"]) for row in rows)))
-def test_with_one_instance_all_rules_come_to_the_same(rows):
+def test_with_one_instance_all_policies_cost_the_same(rows):
     table = routing(trace_of(rows), WhatIf(instances=[1])).table.filter(pl.col("routing") != "recorded")
     assert len(table.drop("routing").unique()) == 1
 
@@ -151,10 +175,40 @@ def test_durations_of_the_trace_come_before_the_constant():
 def test_a_trace_without_instances_is_routed_all_the_same():
     rows = [{"arrival_s": float(at), "loras": ["a"]} for at in range(9)]
     table = routing(trace_of(rows)).table
-    assert set(table["routing"]) == set(POLICIES)
+    assert set(table["routing"]) == {policy.name for policy in REPLAYED}
 
 
 @pytest.mark.parametrize("row", [{"loras": ["a"]}, {"arrival_s": 1.0}, {"arrival_s": 1.0, "loras": [None]}])
 def test_a_trace_without_times_or_without_names_of_adapters_cannot_be_routed(row):
     result = routing(trace_of([row]))
     assert (result.table.is_empty(), len(result.findings)) == (True, 1)
+
+
+def test_every_figure_of_a_replay_is_marked_as_simulated():
+    result = routing(trace_of([{"arrival_s": float(at), "instance": "x", "loras": ["a"]} for at in range(9)]))
+    figure = Figure(figsize=WIDE_IN)
+    result.draw(figure)
+    assert "simulated" in result.title
+    assert set(result.table["origin"]) == {"simulated"}
+    assert all("simulated" in axes.get_ylabel() for axes in figure.axes)
+
+
+def test_a_policy_of_others_is_compared_like_ours():
+    class First:
+        name = "first"
+
+        def choose(self, request, fleet, now):
+            return fleet.workers[0]
+
+    rows = [{"arrival_s": float(at), "loras": ["a"]} for at in range(9)]
+    table = routing(trace_of(rows), WhatIf(instances=[3]), policies=[First()]).table
+    assert table.select("routing", "imbalance").rows() == [("first", 3.0)]
+
+
+def test_a_page_with_routing_shows_the_loads_by_affinity(tmp_path):
+    rows = [{"arrival_s": float(at), "instance": "x", "loras": ["a"]} for at in range(9)]
+    write_parquet(trace_of(rows), tmp_path / "trace.parquet", source="a test")
+    write_report(open_trace(tmp_path / "trace.parquet"), tmp_path / "report.html", contents=WITH_ROUTING)
+    page = ET.fromstring((tmp_path / "report.html").read_text("utf-8"))
+    assert len(page.findall(".//article")) == len(WITH_ROUTING)
+    assert "LoRA loads per request, simulated by affinity" in "".join(page.itertext())

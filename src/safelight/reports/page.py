@@ -7,8 +7,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from safelight import __version__
-from safelight.traces.report.data import Data
-from safelight.traces.report.drawing import printable
+from safelight.reports.data import Data
+from safelight.reports.drawing import printable
 
 _HERE = Path(__file__).parent
 

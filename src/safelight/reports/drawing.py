@@ -6,8 +6,8 @@ from xml.etree import ElementTree as ET
 
 from matplotlib.figure import Figure
 
-from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.style import INK, LINE, QUIET, SERIES, WIDE_IN, house_style
+from safelight.reports.result import Result
+from safelight.reports.style import INK, LINE, QUIET, SERIES, WIDE_IN, house_style
 
 VARIABLES = {
     INK: "var(--ink)",

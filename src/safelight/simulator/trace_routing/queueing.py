@@ -1,19 +1,19 @@
-"""What waiting a routing comes to."""
+"""How long requests wait at their instances."""
 
 import numpy as np
 
-from safelight.traces.routing.traffic import Floats, Integers, Traffic
+from safelight.simulator.trace_routing.traffic import Floats, Integers, Traffic
 
 
 def waits_of(traffic: Traffic, chosen: Integers, *, work_s: Floats | None = None) -> Floats:
     """Return how many seconds each request waits for the requests that its instance got before.
 
-    An instance begins a request when it has ended all earlier ones (Lindley's recursion, here as a running maximum).
+    An instance starts a request when it has finished all earlier ones (Lindley's recursion, here as a running maximum).
 
     Args:
         traffic: the requests.
         chosen: the instance of each.
-        work_s: of each, if not what the traffic says.
+        work_s: of each, if other than in `traffic`.
     """
     work = traffic.work_s if work_s is None else work_s
     order = np.argsort(chosen, kind="stable")

@@ -6,9 +6,9 @@ from typing import Any, Literal, get_args
 
 from matplotlib.figure import Figure
 
-from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.style import INK, WIDE_IN, house_style
-from safelight.traces.parquet import write_whole
+from safelight.reports.atomic_files import write_atomically
+from safelight.reports.result import Result
+from safelight.reports.style import INK, WIDE_IN, house_style
 
 Format = Literal["pdf", "png", "svg"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -27,7 +27,7 @@ def format_of(path: Path) -> Format:
 def write_figure(result: Result, path: Path) -> None:
     """Write a result's figure in the format that the path's suffix names; raises CannotWrite."""
     data = figure_bytes(result, format_of(path))
-    write_whole(path, lambda to: to.write_bytes(data))
+    write_atomically(path, lambda to: to.write_bytes(data))
 
 
 def figure_bytes(result: Result, form: Format) -> bytes:

@@ -1,16 +1,16 @@
-"""What a routing of requests comes to: loads, waiting, and how unequal instances are."""
+"""What a routing of requests costs: loads, waits, and imbalance between instances."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from safelight.control.routing.affinity import DEFAULT_BOUND
+from safelight.simulator.trace_routing.queueing import waits_of
+from safelight.simulator.trace_routing.traffic import Floats, Integers, Traffic
 from safelight.traces.caches.policy import LRU, Capacities, hits_of
 from safelight.traces.caches.stream import stream_of
 from safelight.traces.caches.tiers import LOAD_TIMES
-from safelight.traces.routing.policies import DEFAULT_LOAD_BOUND
-from safelight.traces.routing.queueing import waits_of
-from safelight.traces.routing.traffic import Floats, Integers, Traffic
 from safelight.traces.schema import AdapterColumn
 from safelight.traces.usage import Coded, Usage
 
@@ -20,28 +20,29 @@ FAR_S: Mapping[AdapterColumn, float] = {kind: times.far_s for kind, times in LOA
 
 @dataclass(frozen=True, kw_only=True)
 class WhatIf:
-    """What is tried, and what it is counted in.
+    """What is simulated, and with which costs.
 
     Attributes:
-        instances: numbers of instances; none for those that were recorded and halves of them.
-        size: adapters that an instance's cache for ControlNets holds, and its cache for LoRAs.
-        work_s: seconds that a request takes which does not tell, without loads. An SDXL picture of 50 steps with one or
-            two ControlNets takes about 5 on an H800 (from the run logs published with Katz, USENIX ATC 2025).
-        bound: of the load, for affinity; see `policies.affinity`.
+        instances: numbers of instances; if empty, the number that was recorded, and halves of it.
+        size: how many adapters an instance's cache for ControlNets holds, and its cache for LoRAs.
+        work_s: seconds of work, without loads, of a request whose duration is not recorded. An SDXL picture of 50 steps
+            with one or two ControlNets takes about 5 on an H800 (from the run logs published with Katz, USENIX ATC
+            2025).
+        bound: of `Affinity`.
         load_s: seconds to load one adapter.
     """
 
     instances: Sequence[int] = ()
     size: int = 10
     work_s: float = 5.0
-    bound: float = DEFAULT_LOAD_BOUND
+    bound: float = DEFAULT_BOUND
     load_s: Mapping[AdapterColumn, float] = field(default_factory=lambda: FAR_S)
 
 
-def measured(
+def measure(
     usage: Usage, traffic: Traffic, chosen: Integers, instances: int, what_if: WhatIf
 ) -> dict[str, str | int | float | None]:
-    """Return what comes of giving each request to the instance in `chosen`.
+    """Return the simulated costs of sending each request to its instance in `chosen`.
 
     An instance works on one request at a time, in order: it loads what its LRU caches lack, and then does the work.
     """
@@ -57,6 +58,7 @@ def measured(
         load_s += missing * what_if.load_s[kind]
     waits = waits_of(traffic, chosen, work_s=traffic.work_s + load_s)
     return {
+        "origin": "simulated",
         "instances": instances,
         "imbalance": float(np.bincount(chosen).max()) * instances / requests,
         **loads,
@@ -67,7 +69,7 @@ def measured(
 
 
 def _missing(usage: Usage, kind: AdapterColumn, size: int) -> Floats:
-    """Return how many adapters of a kind each request has loaded."""
+    """Return how many adapters of a kind each request loads."""
     stream = stream_of(usage, kind)
     hits = hits_of(LRU, stream, Capacities(sizes=[size]))[0]
     return np.bincount(stream.requests[~hits], minlength=usage.requests).astype(np.float64)
