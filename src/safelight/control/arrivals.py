@@ -38,7 +38,7 @@ def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> l
     commands: list[Command] = []
     try:
         for request in requests:
-            admitted.append(_admit(fleet, request, now))
+            admitted.append(_admit(fleet, request, now))  # noqa: PERF401 - those before a refusal are undone
         commands = fleet.dispatch(now)
         _check_overfull(fleet, admitted)
     except (Rejected, RequestError) as error:
@@ -83,7 +83,9 @@ def _is_full_for(fleet: FleetState, request: ImageRequest) -> bool:
     if len(fleet.waiting) >= fleet.config.max_waiting:
         return True
     held_bytes = fleet.waiting.held_bytes
-    return held_bytes > 0 and request.held_bytes > 0 and held_bytes + request.held_bytes > fleet.config.max_waiting_bytes
+    return (
+        held_bytes > 0 and request.held_bytes > 0 and held_bytes + request.held_bytes > fleet.config.max_waiting_bytes
+    )
 
 
 def _is_overfull(fleet: FleetState, newest: Sequence[RequestState]) -> bool:

@@ -6,19 +6,17 @@ from typing import Final
 
 from safelight.control.order_policies import Place
 from safelight.control.request_state import RequestState
+from safelight.control.routing.protocol import RoutingPolicy
 from safelight.control.routing_view import RoutingView
 from safelight.control.waiting import WaitingQueue
 from safelight.control.worker_state import WorkerState
 from safelight.control.workers import Workers
-from safelight.control.routing.policy import RoutingPolicy
 
 MOST_PASSED_OVER: Final = 256
 """So many requests that wait for a certain worker are passed over at once."""
 
 
-def dispatch(
-    waiting: WaitingQueue, workers: Workers, routing: RoutingPolicy, *, now: float
-) -> list[RequestState]:
+def dispatch(waiting: WaitingQueue, workers: Workers, routing: RoutingPolicy, *, now: float) -> list[RequestState]:
     """Give waiting requests, in order, to workers with room; returns those that found one.
 
     A request that finds no room claims the workers that serve it, so that smaller requests behind it do not take every
@@ -37,9 +35,8 @@ def dispatch(
         if not view.is_open:
             heapq.heappop(heads)
             continue
-        worker = view.choose(routing)
-        if worker is not None:
-            workers.take(worker, request)
+        if (chosen := routing.choose(view.routed, view, now)) is not None:
+            workers.take(chosen.worker, request)
             placed.append(request)
         elif view.has_room:
             passed_over += 1

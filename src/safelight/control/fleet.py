@@ -1,7 +1,6 @@
 """The fleet's controller: what happened goes in, what is to be done comes out."""
 
 from collections.abc import Mapping
-from typing import assert_never
 
 from safelight.adapters.registry import Registered
 from safelight.control.arrivals import NOT_READY_RETRY_S, arrive, refusal
@@ -91,9 +90,8 @@ class FleetController:
     def unreadiness(self) -> Rejected | None:
         """What is missing, even where some requests are taken all the same; None when all is there."""
         missing = next(iter(self._fleet.missing_parts.values()), None)
-        if missing is None or (refused := self.refusal) is not None:
-            return self.refusal
-        return NotReady(missing, retry_after_s=NOT_READY_RETRY_S)
+        lacks_part = None if missing is None else NotReady(missing, retry_after_s=NOT_READY_RETRY_S)
+        return self.refusal or lacks_part
 
     @property
     def is_idle(self) -> bool:
@@ -138,7 +136,7 @@ class FleetController:
         """Return what to expect of running requests and of the first that wait, if nothing else arrives."""
         return self._fleet.prediction.expected(now)
 
-    def _take_in(self, event: Event, now: float) -> list[Command]:
+    def _take_in(self, event: Event, now: float) -> list[Command]:  # noqa: PLR0911 - one branch for each event
         match event:
             case Arrived(requests):
                 return arrive(self._fleet, requests, now)
@@ -150,18 +148,13 @@ class FleetController:
                 return self._leave(worker, reason, now)
             case AdapterOffered() | AdapterRemoved():
                 return self._change_adapters(event)
-            case PartChanged(part, missing):
-                self._note_part(part, missing)
-                return []
-            case DrainBegan():
-                self._fleet.is_draining = True
-                return []
             case TimePassed():
                 return self._give_up_orphans(now)
-            case Reported():
-                return self._hear(event.worker, event.event, now)
-            case _:
-                assert_never(event)
+            case PartChanged(part, missing):
+                self._note_part(part, missing)
+            case DrainBegan():
+                self._fleet.is_draining = True
+        return []
 
     def _withdraw(self, request_id: str, now: float) -> list[Command]:
         state = self._fleet.requests.get(request_id)

@@ -101,7 +101,10 @@ class FleetState:
     def dismiss(self, state: RequestState, now: float, *, compute_s: float = 0.0) -> list[Command]:
         """End a request that nobody holds and nobody wants."""
         last = state.stage_outcome(now, compute_s=compute_s)
-        return [Dismissed(state.request, state.outcome("cancelled", now, last, reason="withdrawn")), *self.forget(state)]
+        return [
+            Dismissed(state.request, state.outcome("cancelled", now, last, reason="withdrawn")),
+            *self.forget(state),
+        ]
 
     def give_up(self, state: RequestState, reason: str, message: str, now: float) -> list[Command]:
         """End a request that nobody holds, without a picture."""

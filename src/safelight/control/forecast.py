@@ -3,7 +3,8 @@
 import heapq
 import math
 from bisect import insort
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -44,7 +45,7 @@ class ForecastWorker:
     max_denoiser_rows: int
     capacity_rows: int
     rows: list[QueuedJob] = field(default_factory=list)
-    resident: Set[AdapterHandle] = frozenset()
+    resident: AbstractSet[AdapterHandle] = frozenset()
     weights_bytes: Mapping[AdapterHandle, int] = field(default_factory=lambda: NO_BYTES)
     ready_s: dict[str, float] = field(default_factory=dict)
     loads_end_s: float = 0.0

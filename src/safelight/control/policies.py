@@ -14,7 +14,7 @@ from safelight.control.levels import LEVEL_POLICIES, AsAsked, LevelPolicy
 from safelight.control.order_policies import ORDER_POLICIES, DeadlineOrder, OrderPolicy
 from safelight.control.placement_policies import PLACEMENT_POLICIES, PlacementPolicy, PrefetchWaiting
 from safelight.control.routing.policies import ROUTING_POLICIES
-from safelight.control.routing.policy import RoutingPolicy
+from safelight.control.routing.protocol import RoutingPolicy
 from safelight.control.routing.soonest_finish import SoonestFinish
 from safelight.core.entry_points import with_installed
 from safelight.core.errors import ExtensionError, InvalidParameter, nearest

@@ -17,8 +17,8 @@ class WaitingQueue:
     """Waiting requests of all models; every operation takes time that hardly grows with their number."""
 
     def __init__(self) -> None:
-        self._by_model: dict[str, SortedKeyList[RequestState]] = {}
-        self._in_order: SortedKeyList[RequestState] = SortedKeyList(key=_place)
+        self._by_model: dict[str, SortedKeyList[RequestState, Place]] = {}
+        self._in_order: SortedKeyList[RequestState, Place] = SortedKeyList(key=_place)
         self._work = WorkIndex()
         self.held_bytes = 0
         self.with_adapters = 0

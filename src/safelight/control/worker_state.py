@@ -1,11 +1,11 @@
 """A live worker as the controller sees it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from safelight.adapters.mode import ModePolicy
 from safelight.control.batch import place_of
-from safelight.control.batching_policies import BatchingPolicy, DeadlineBatching
+from safelight.control.batching_policies import BatchingPolicy
 from safelight.control.folding import Folding
 from safelight.control.forecast import ForecastWorker, forecast
 from safelight.control.request_state import RequestState
@@ -20,7 +20,7 @@ from safelight.profiles.profile import Profile
 class WorkerPolicies:
     """The policies by which a worker's replica chooses its ticks, for forecasts of it."""
 
-    batching: BatchingPolicy = DeadlineBatching()
+    batching: BatchingPolicy
     make_adapter_mode: Callable[[], ModePolicy]
 
 
@@ -129,9 +129,7 @@ class WorkerState:
         expected = forecast([self.forecast_worker(now)], (), now=now)
         return max((each.finish_s for each in expected.values()), default=now)
 
-    def forecast_worker(
-        self, now: float, weights_bytes: Mapping[AdapterHandle, int] | None = None
-    ) -> ForecastWorker:
+    def forecast_worker(self, now: float, weights_bytes: Mapping[AdapterHandle, int] | None = None) -> ForecastWorker:
         """Return a copy for a forecast, without what was withdrawn; `weights_bytes` are of adapters of later jobs."""
         held = [request for request in self.requests.values() if not request.is_withdrawn]
         known = dict(weights_bytes or {})

@@ -1,7 +1,6 @@
 """The live workers, indexed so that no decision looks at all of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 
 from sortedcontainers import SortedKeyList
 
@@ -14,7 +13,7 @@ class ModelWorkers:
 
     def __init__(self) -> None:
         self.all: list[WorkerState] = []
-        self.open: SortedKeyList[WorkerState] = SortedKeyList(key=_load)
+        self.open: SortedKeyList[WorkerState, tuple[int, int]] = SortedKeyList(key=_load)
         self.load = 0
 
     @property
@@ -62,9 +61,10 @@ class Workers:
         own = self._by_model.get(model)
         return () if own is None else own.open
 
-    def open_first(self, model: str, count: int) -> list[WorkerState]:
-        """Return the first `count` of them."""
-        return list(islice(self.open(model), count))
+    def load(self, model: str) -> int:
+        """Return how many requests the workers that serve `model` have."""
+        own = self._by_model.get(model)
+        return 0 if own is None else own.load
 
     def add(self, worker: WorkerState) -> None:
         self._joined += 1
