@@ -1,4 +1,4 @@
-"""What an HTTP handler holds while its picture is painted."""
+"""What a caller holds while its picture is painted."""
 
 import asyncio
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from safelight.core.outcome import Outcome
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.work import Finished, Stepped
+from safelight.core.work import Finished, Previewed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,8 @@ class Preview:
     pixels: Pixels
 
 
-class Ticket:
-    """One accepted request on its way; `delivery` ends with the picture or with the error to tell.
+class PendingPicture:
+    """One accepted request on its way; `delivery` ends with the picture or with the error.
 
     `latest` is the latest preview; `partials` are up to `partial_images` of them, evenly spread over the steps.
     """
@@ -40,12 +40,10 @@ class Ticket:
         self.latest: Preview | None = None
         self._news = asyncio.Event()
 
-    def progress(self, event: Stepped) -> None:
-        """Note a step."""
-        if event.preview is None:
-            return
-        self.latest = Preview(step=event.step, pixels=event.preview)
-        due_step = (len(self.partials) + 1) * self.request.steps_to_run / (self._partial_images + 1)
+    def progress(self, event: Previewed) -> None:
+        """Note a preview."""
+        self.latest = Preview(step=event.step, pixels=event.picture)
+        due_step = (len(self.partials) + 1) * event.steps / (self._partial_images + 1)
         if len(self.partials) < self._partial_images and event.step >= due_step:
             self.partials.append(self.latest)
             self._news.set()

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 from safelight.core.frames import HEADER, decode_event, frame
+from safelight.core.log import Log
 from safelight.core.work import Ready, Stop, WorkerCommand, WorkerEvent
-from safelight.server.logs import Log
 
 _READ_BYTES = 1 << 18
 _LINES_KEPT = 20

@@ -74,7 +74,7 @@ class Metrics:
 
     def ended(self, outcome: Outcome) -> None:
         """Count one request that has ended."""
-        model = outcome.request.model
+        model = outcome.level.model
         self._pictures.labels(model, outcome.status).inc()
         if outcome.status == "rejected":
             self.refused(outcome.reason)

@@ -5,9 +5,9 @@ from typing import BinaryIO
 
 import msgspec
 
+from safelight.core.errors import CannotServe
+from safelight.core.log import Log
 from safelight.core.outcome import Outcome
-from safelight.server.errors import CannotServe
-from safelight.server.logs import Log
 from safelight.traces.row import row_of
 
 

@@ -1,16 +1,16 @@
-"""The crew: a fixed number of worker processes, each started again when it dies."""
+"""A fixed number of worker processes, each started again when it dies."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 
-from safelight.core.work import Ready, WorkerCommand, WorkerEvent
-from safelight.server.errors import CannotServe, WorkersCannotStart
-from safelight.server.logs import Log
-from safelight.server.process import WorkerProcess
+from safelight.core.errors import CannotServe
+from safelight.core.log import Log
+from safelight.core.pool import PoolListener, PoolMember
+from safelight.core.work import Ready, WorkerCommand
+from safelight.local.process import WorkerProcess
 
 START_TRIES = 3
 """Starts in a row that may fail while no other worker is ready."""
@@ -27,32 +27,11 @@ END_WITHIN_S = 1.0
 """How long a worker may linger that has closed its output, or speaks nonsense."""
 
 
-class CrewListener(Protocol):
-    """Hears what becomes of workers."""
+class WorkersCannotStart(CannotServe):
+    """Workers die before they are ready, again and again."""
 
-    def joined(self, worker: str, ready: Ready) -> None:
-        """A worker is ready."""
-
-    def left(self, worker: str, reason: str) -> None:
-        """A worker that was ready is gone."""
-
-    def reported(self, worker: str, events: Sequence[WorkerEvent]) -> None:
-        """A worker has said something."""
-
-    def restarting(self, worker: str) -> None:
-        """A successor of this worker is about to start."""
-
-    def collapsed(self, error: CannotServe) -> None:
-        """No worker is ready, and none will be."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CrewMember:
-    """A worker as the queue view shows it."""
-
-    name: str
-    pid: int
-    ready: Ready | None
+    def __init__(self, worker: str, last_words: str) -> None:
+        super().__init__(last_words or f"Worker {worker} ended before it was ready, and said nothing.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +43,10 @@ class _Life:
     last_words: str
 
 
-class Crew:
-    """Keeps `size` workers running and passes messages on; `worker-1.2` is the second process of the second place.
+class LocalPool:
+    """Keeps `size` workers running and passes messages on; `worker-1.2` is the second process of worker 1.
 
-    Each is told its place by `--place`, after `argv`. Those that are `tireless` never collapse once one was ready.
+    Each gets its number by `--number`, after `argv`. Those that are `tireless` never collapse once one was ready.
     """
 
     def __init__(
@@ -83,26 +62,20 @@ class Crew:
         self._keepers: list[asyncio.Task[None]] = []
         self._is_stopping = False
 
-    def start(self, listener: CrewListener) -> None:
+    def start(self, listener: PoolListener) -> None:
         """Start all workers, without waiting for them."""
-        self._keepers = [asyncio.create_task(self._keep(place, listener)) for place in range(self._size)]
+        self._keepers = [asyncio.create_task(self._keep(number, listener)) for number in range(self._size)]
 
     def send(self, worker: str, command: WorkerCommand) -> None:
         """Send a command; lost when that worker is gone."""
         if process := self._processes.get(worker):
             process.send(command)
 
-    def broadcast(self, command: WorkerCommand) -> None:
-        """Send a command to every worker that is ready."""
-        for process in self._processes.values():
-            if process.ready is not None:
-                process.send(command)
-
     @property
-    def members(self) -> tuple[CrewMember, ...]:
+    def members(self) -> tuple[PoolMember, ...]:
         """The workers that run now, ready or not."""
         running = list(self._processes.values())
-        return tuple(CrewMember(name=process.name, pid=process.pid, ready=process.ready) for process in running)
+        return tuple(PoolMember(name=process.name, pid=process.pid, ready=process.ready) for process in running)
 
     @property
     def ready_count(self) -> int:
@@ -117,13 +90,13 @@ class Crew:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
 
-    async def _keep(self, place: int, listener: CrewListener) -> None:
+    async def _keep(self, number: int, listener: PoolListener) -> None:
         loop = asyncio.get_running_loop()
         incarnation, failed_starts, pause_s = 1, 0, FIRST_PAUSE_S
         while True:
-            name = f"{self._title}-{place}.{incarnation}"
+            name = f"{self._title}-{number}.{incarnation}"
             began_s = loop.time()
-            life = await self._live(name, (*self._argv, "--place", str(place)), listener)
+            life = await self._live(name, (*self._argv, "--number", str(number)), listener)
             if self._is_stopping:
                 return
             failed_starts = 0 if life.was_ready else failed_starts + life.weight
@@ -137,7 +110,7 @@ class Crew:
             incarnation += 1
             listener.restarting(name)
 
-    async def _live(self, name: str, argv: Sequence[str], listener: CrewListener) -> _Life:
+    async def _live(self, name: str, argv: Sequence[str], listener: PoolListener) -> _Life:
         """Run one process to its end."""
         try:
             process = await WorkerProcess.start(name, argv, self._log)
@@ -162,7 +135,7 @@ class Crew:
             last_words=process.last_words,
         )
 
-    async def _attend(self, process: WorkerProcess, listener: CrewListener) -> None:
+    async def _attend(self, process: WorkerProcess, listener: PoolListener) -> None:
         async for events in process.events():
             if process.ready is None and isinstance(first := events[0], Ready):
                 process.ready = first
