@@ -36,7 +36,7 @@ def main() -> int:
 
     load_controlnet = None
     if arguments.control_service is not None:
-        from safelight.worker.control_service.remote import RemoteControlNet
+        from safelight.worker.controlnet_service.remote import RemoteControlNet
 
         load_controlnet = partial(RemoteControlNet.load, arguments.control_service)
 

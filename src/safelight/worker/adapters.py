@@ -13,12 +13,12 @@ from safelight.adapters.registry import Registered, generation_of, name_of
 from safelight.adapters.residency import Residency
 from safelight.adapters.room import Room
 from safelight.core.adapter import AdapterSpec
-from safelight.core.errors import ControlServiceLost, SafelightError
+from safelight.core.errors import ControlNetServiceLost, SafelightError
 from safelight.core.work import AdapterAdded, AdapterRefused, AddAdapter, WorkerEvent
 from safelight.worker.engine import Engine
 
 READ_AGAIN_S = 1.0
-"""How long after a first read that found the control service away the next one begins."""
+"""How long after a first read that found the ControlNet service away the next one begins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +127,7 @@ class AdapterCabinet:
         """Use what was read, or tell that it could not be."""
         try:
             spec, weights = news.read.result()
-        except ControlServiceLost as error:
+        except ControlNetServiceLost as error:
             self._postpone(news, str(error))
         except SafelightError as error:
             self._miss(news, str(error))

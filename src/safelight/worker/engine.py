@@ -77,8 +77,8 @@ class Engine(Protocol):
 
         Raises:
             AdapterFileError: if it cannot be used with any of them.
-            ControlServiceLost: if the process that is to read it does not answer; it may later.
-            ControlServiceEnded: if that process ends each time that it reads it.
+            ControlNetServiceLost: if the process that is to read it does not answer; it may later.
+            ControlNetServiceEnded: if that process ends each time that it reads it.
         """
         ...
 
