@@ -83,7 +83,9 @@ class RemoteControlNet:
                 with suppress(ConnectionError):
                     net._load(Load(folder=str(folder), base=base), within_s=patience.load_s)
                     return net
-        raise ControlNetServiceEnded(f"The ControlNet service ended {LOAD_TRIES} times while it loaded {folder.name!r}.")
+        raise ControlNetServiceEnded(
+            f"The ControlNet service ended {LOAD_TRIES} times while it loaded {folder.name!r}."
+        )
 
     @property
     def weights_bytes(self) -> int:
