@@ -23,7 +23,7 @@ from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
 
 MODELS = Path(safelight.__file__).parent / "models"
-NULL_CONTROL = (sys.executable, str(Path(__file__).parents[1] / "fakes" / "null_control.py"))
+NULL_CONTROL = (sys.executable, str(Path(__file__).parents[1] / "fakes" / "null_controlnet.py"))
 SLEEPER = (sys.executable, "-c", "import sys; sys.stdin.read()")
 ROUTE = "/v1/images/generations"
 STEPS = 30

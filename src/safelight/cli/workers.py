@@ -39,7 +39,7 @@ def control_service_argv(*limits: str) -> tuple[str, ...]:
     """
     if not hasattr(socket, "AF_UNIX"):
         raise Misuse("--control-service needs Unix domain sockets, which this system lacks. Leave it out.")
-    return (sys.executable, "-m", "safelight.worker.control_service", *limits)
+    return (sys.executable, "-m", "safelight.worker.controlnet_service", *limits)
 
 
 def one_picture_argv(folders: Sequence[Path], *limits: str) -> tuple[str, ...]:

@@ -7,24 +7,37 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from safelight.adapters.modes import DEFAULT_POLICY, POLICY_NAMES
+from safelight.adapters.modes import ADAPTER_MODE_NAMES, DEFAULT_ADAPTER_MODE, adapter_mode_named
+from safelight.control.batching_policies import BATCHING_POLICIES
+from safelight.control.order_policies import ORDER_POLICIES
+from safelight.control.replica.config import MAX_DENOISER_ROWS, ReplicaConfig
 from safelight.core.errors import ModelFolderError, PlacementError
 from safelight.worker.process import run_worker
 
 AUTO = "auto"
+
+_BY_ORDER = {policy.name: policy for policy in ORDER_POLICIES}
+_BY_BATCHING = {policy.name: policy for policy in BATCHING_POLICIES}
 
 
 def main() -> int:
     """Run a worker over the named model folders; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m safelight.worker", description=__doc__)
     parser.add_argument("--model", action="append", type=Path, required=True, help="a diffusers folder; repeatable")
-    parser.add_argument("--max-denoiser-rows", type=int, default=32)
+    parser.add_argument("--max-denoiser-rows", type=int, default=MAX_DENOISER_ROWS)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default=AUTO, help="a device as torch calls it, or auto")
     parser.add_argument("--dtype", default=AUTO, help="float32, bfloat16, float16 or auto")
     parser.add_argument("--place", type=int, default=0, help="of this worker among all; they take turns over the GPUs")
-    parser.add_argument("--control-service", type=Path, help="the socket of the process that has the ControlNets")
-    parser.add_argument("--adapter-mode", choices=POLICY_NAMES, default=DEFAULT_POLICY)
+    parser.add_argument(
+        "--controlnet-service",
+        "--control-service",
+        type=Path,
+        help="the socket of the process that has the ControlNets",
+    )
+    parser.add_argument("--adapter-mode", choices=ADAPTER_MODE_NAMES, default=DEFAULT_ADAPTER_MODE.name)
+    parser.add_argument("--order", choices=tuple(_BY_ORDER), default=next(iter(_BY_ORDER)))
+    parser.add_argument("--batching", choices=tuple(_BY_BATCHING), default=next(iter(_BY_BATCHING)))
     arguments = parser.parse_args()
     # The server ends its workers by closing their input, so that Ctrl-C reaches only the server.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -35,10 +48,17 @@ def main() -> int:
     from safelight.diffusion.placement import find_placement
 
     load_controlnet = None
-    if arguments.control_service is not None:
-        from safelight.worker.control_service.remote import RemoteControlNet
+    if arguments.controlnet_service is not None:
+        from safelight.worker.controlnet_service.remote import RemoteControlNet
 
-        load_controlnet = partial(RemoteControlNet.load, arguments.control_service)
+        load_controlnet = partial(RemoteControlNet.load, arguments.controlnet_service)
+
+    config = ReplicaConfig(
+        max_denoiser_rows=arguments.max_denoiser_rows,
+        order=_BY_ORDER[arguments.order],
+        batching=_BY_BATCHING[arguments.batching],
+        adapter_mode=adapter_mode_named(arguments.adapter_mode),
+    )
 
     def make_engine() -> DiffusionEngine:
         return DiffusionEngine.load(
@@ -50,7 +70,7 @@ def main() -> int:
         )
 
     try:
-        run_worker(make_engine, max_denoiser_rows=arguments.max_denoiser_rows, adapter_mode=arguments.adapter_mode)
+        run_worker(make_engine, config=config)
     except (ModelFolderError, PlacementError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -10,7 +10,7 @@ from operator import add
 import torch
 from torch import Tensor
 
-from safelight.core.errors import AdapterLost, ControlServiceLost
+from safelight.core.errors import AdapterLost, ControlNetServiceLost
 from safelight.diffusion.controlnets.kind import ControlInputs
 from safelight.diffusion.controlnets.kinds import control_kind
 from safelight.diffusion.controlnets.steering import SteeringNet
@@ -83,7 +83,7 @@ def control_residuals(
 def _naming(name: str) -> Iterator[None]:
     try:
         yield
-    except ControlServiceLost as error:
+    except ControlNetServiceLost as error:
         raise AdapterLost(name, str(error)) from error
 
 

@@ -20,12 +20,12 @@ from safetensors.torch import load_file, save_file
 
 from diffusion.test_controlnets import CASES, CASES_BY_NAME, OTHER, PROMPT, Model
 from fakes.live_server import eventually
-from safelight.core.errors import AdapterFileError, AdapterLost, ControlServiceEnded, ControlServiceLost
+from safelight.core.errors import AdapterFileError, AdapterLost, ControlNetServiceEnded, ControlNetServiceLost
 from safelight.core.frames import frame, read_body
 from safelight.diffusion.controlnets.kind import ControlInputs
 from safelight.diffusion.controls import ControlBase
 from safelight.diffusion.residuals import Residuals
-from safelight.worker.control_service.messages import (
+from safelight.worker.controlnet_service.messages import (
     Ended,
     Load,
     Loaded,
@@ -36,14 +36,14 @@ from safelight.worker.control_service.messages import (
     unpack_inputs,
     unpack_residuals,
 )
-from safelight.worker.control_service.remote import LOAD_TRIES, Patience, RemoteControlNet
-from safelight.worker.control_service.service import listen
+from safelight.worker.controlnet_service.remote import LOAD_TRIES, Patience, RemoteControlNet
+from safelight.worker.controlnet_service.service import listen
 from worker.services import ServiceProcess, service_in_thread
 
 # diffusers' class of ControlNets for FLUX calls another of its own by an old name.
 pytestmark = pytest.mark.filterwarnings("ignore:`FluxPosEmbed` is deprecated:FutureWarning")
 
-PENDING_CONTROL = Path(__file__).parents[1] / "fakes" / "pending_control.py"
+PENDING_CONTROL = Path(__file__).parents[1] / "fakes" / "pending_controlnet.py"
 SHORT = Patience(start_s=0.2, load_s=0.5)
 IMPATIENT = Patience(answer_s=0.5)
 
@@ -268,7 +268,7 @@ def test_a_controlnet_whose_load_ends_the_service_each_time_is_named(models, add
     with listen(address) as listener:
         ending = threading.Thread(target=end)
         ending.start()
-        with pytest.raises(ControlServiceEnded, match="The control service ended 2 times while it loaded 'a'"):
+        with pytest.raises(ControlNetServiceEnded, match="The ControlNet service ended 2 times while it loaded 'a'"):
             load(address, models("sd"))
         ending.join()
 
@@ -280,7 +280,7 @@ def test_the_service_says_why_it_cannot_compute(models, address):
     recorded = []
     predict(model, model.nets | {"a": Recorded(model.nets["a"], recorded)})
     misshapen = ControlInputs(**(vars(recorded[0]) | {"contexts": torch.ones(1, 1, 1)}))
-    with pytest.raises(ControlServiceLost, match="The control service failed: RuntimeError"):
+    with pytest.raises(ControlNetServiceLost, match="The ControlNet service failed: RuntimeError"):
         net.start(misshapen)()
 
 
@@ -306,7 +306,7 @@ def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next(models, addr
 
 
 def test_a_service_that_never_starts_is_given_up_in_time(models, address):
-    with pytest.raises(ControlServiceLost, match="does not answer in time"):
+    with pytest.raises(ControlNetServiceLost, match="does not answer in time"):
         load(address, models("sd"), patience=SHORT)
 
 
@@ -327,7 +327,7 @@ def test_when_it_is_killed_the_controlnet_that_misses_it_is_named_and_workers_wa
     nets = {name: load(process.address, model, name) for name in "ab"}
     process.kill()
     error = lost(model, nets)
-    assert (error.handle in nets, str(error)) == (True, "The control service has ended.")
+    assert (error.handle in nets, str(error)) == (True, "The ControlNet service has ended.")
     with process.starting():
         again = {name: load(process.address, model, name) for name in "ab"}
     assert torch.equal(predict(model, again), predict(model, model.nets))
@@ -338,9 +338,9 @@ def test_a_service_that_hangs_is_given_up_in_time(models, process):
     nets = model.nets | {"b": load(process.address, model, "b", patience=IMPATIENT)}
     with process.hanging():
         error = lost(model, nets)
-        with pytest.raises(ControlServiceLost, match="does not answer in time"):
+        with pytest.raises(ControlNetServiceLost, match="does not answer in time"):
             load(process.address, model, patience=SHORT)
-    assert (error.handle, str(error)) == ("b", "The control service does not answer in time.")
+    assert (error.handle, str(error)) == ("b", "The ControlNet service does not answer in time.")
 
 
 def test_the_process_ends_with_its_input(tmp_path):
@@ -351,7 +351,7 @@ def test_the_process_ends_with_its_input(tmp_path):
 @pytest.mark.parametrize(("within_s", "status"), [(0.05, 1), (600, 0)])
 def test_a_call_that_hangs_ends_the_process(within_s, status):
     program = (
-        "import time; from safelight.worker.control_service.watch import watched\n"
+        "import time; from safelight.worker.controlnet_service.watch import watched\n"
         f"with watched({within_s}): time.sleep({600 if status else 0})"
     )
     ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
@@ -365,7 +365,7 @@ def test_residuals_that_never_come_end_the_process_though_the_call_returned(mode
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             net = load(address, models("sd"), patience=Patience(answer_s=20.0))
-            with pytest.raises(ControlServiceLost, match="has ended"):
+            with pytest.raises(ControlNetServiceLost, match="has ended"):
                 net.start(inputs)()
         finally:
             process.kill()

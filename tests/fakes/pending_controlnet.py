@@ -1,4 +1,4 @@
-"""A control service whose calls return at once, as on a GPU, while what they are to compute never comes."""
+"""A ControlNet service whose calls return at once, as on a GPU, while what they are to compute never comes."""
 
 import sys
 import threading
@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from safelight.diffusion.placement import ON_CPU
-from safelight.worker.control_service.service import ControlService, listen
+from safelight.worker.controlnet_service.service import ControlNetService, listen
 
 
 class PendingNet:
@@ -24,5 +24,5 @@ class PendingNets:
 
 
 if __name__ == "__main__":
-    service = ControlService(listen(Path(sys.argv[1])), PendingNets(), call_within_s=0.05)
+    service = ControlNetService(listen(Path(sys.argv[1])), PendingNets(), call_within_s=0.05)
     threading.Event().wait()

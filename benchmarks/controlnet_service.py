@@ -1,4 +1,4 @@
-"""What a control service costs and saves: ControlNets beside the model of each worker, or once in a process for all.
+"""What a ControlNet service costs and saves: ControlNets beside the model of each worker, or once in a process for all.
 
 One and two workers, as the server starts them, paint the same pictures of `shapes-large`, each steered by `edges`, all
 requests being there from the start. Each process has one torch thread. The two set-ups take turns.
@@ -59,7 +59,7 @@ from safelight.diffusion.stable_diffusion_3 import StableDiffusion3
 from safelight.shapes.caption import tell
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
-from safelight.worker.control_service.messages import (
+from safelight.worker.controlnet_service.messages import (
     Steer,
     Steered,
     decode_answer,
@@ -81,7 +81,7 @@ HUNDRED_MB = 100_000_000
 
 
 class Process:
-    """A worker or a control service, with what it says."""
+    """A worker or a ControlNet service, with what it says."""
 
     def __init__(self, argv: Sequence[str]) -> None:
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -144,7 +144,7 @@ class Process:
 
 @dataclass
 class Setup:
-    """Workers that run, perhaps with a control service, and what was measured of them."""
+    """Workers that run, perhaps with a ControlNet service, and what was measured of them."""
 
     workers: list[Process]
     service: Process | None
@@ -160,7 +160,7 @@ class Setup:
         if has_service:
             address = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "controls")
             service = stack.enter_context(Process((*control_service_argv("--threads", "1"), "--socket", address)))
-            options = ("--control-service", address)
+            options = ("--controlnet-service", address)
         argv = worker_argv([MODEL], "--threads", "1", *options)
         running = [stack.enter_context(Process(argv)) for _ in range(workers)]
         (net_bytes,) = {worker.add().weights_bytes for worker in running}

@@ -1,4 +1,4 @@
-"""A control service that has no ControlNets: ready at once, and there until its input ends."""
+"""A ControlNet service that has no ControlNets: ready at once, and there until its input ends."""
 
 from safelight.core.frames import frame
 from safelight.core.work import Ready

@@ -14,7 +14,7 @@ from safelight.core.frames import frame, read_body
 from safelight.diffusion.controlnets.net import ControlNet
 from safelight.diffusion.controls import ControlBase
 from safelight.diffusion.placement import Placement
-from safelight.worker.control_service.messages import (
+from safelight.worker.controlnet_service.messages import (
     Answer,
     Ended,
     Load,
@@ -27,7 +27,7 @@ from safelight.worker.control_service.messages import (
     pack_residuals,
     unpack_inputs,
 )
-from safelight.worker.control_service.watch import watched
+from safelight.worker.controlnet_service.watch import watched
 
 BACKLOG = 128
 CALL_WITHIN_S = 60.0
@@ -57,7 +57,7 @@ class ControlNets:
             return net
 
 
-class ControlService:
+class ControlNetService:
     """Answers workers on a Unix socket: each connection holds one ControlNet, and one call runs at a time."""
 
     def __init__(self, listener: socket.socket, nets: ControlNets, *, call_within_s: float = CALL_WITHIN_S) -> None:

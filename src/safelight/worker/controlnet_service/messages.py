@@ -1,4 +1,4 @@
-"""What passes between a worker and the control service: on one connection, all about one ControlNet."""
+"""What passes between a worker and the ControlNet service: on one connection, all about one ControlNet."""
 
 from dataclasses import fields
 from typing import Any

@@ -1,4 +1,4 @@
-"""`python -m safelight.worker.control_service --socket FILE`: what the server starts once, beside its workers."""
+"""`python -m safelight.worker.controlnet_service --socket FILE`: what the server starts once, beside its workers."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ AUTO = "auto"
 
 def main() -> int:
     """Serve ControlNets until told to stop; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m safelight.worker.control_service", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m safelight.worker.controlnet_service", description=__doc__)
     parser.add_argument("--socket", type=Path, required=True, help="a file in a folder that only this user can open")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default=AUTO)
@@ -26,16 +26,16 @@ def main() -> int:
     os.environ.setdefault("TQDM_DISABLE", "1")
 
     from safelight.diffusion.placement import find_placement
-    from safelight.worker.control_service.process import run_control_service
+    from safelight.worker.controlnet_service.process import run_controlnet_service
 
     try:
         placement = find_placement(arguments.device, arguments.dtype, place=arguments.place)
-        run_control_service(arguments.socket, placement=placement, threads=arguments.threads)
+        run_controlnet_service(arguments.socket, placement=placement, threads=arguments.threads)
     except PlacementError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: The control service cannot listen at {str(arguments.socket)!r}: {error}", file=sys.stderr)
+        print(f"error: The ControlNet service cannot listen at {str(arguments.socket)!r}: {error}", file=sys.stderr)
         return 1
     return 0
 

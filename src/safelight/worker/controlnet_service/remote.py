@@ -1,4 +1,4 @@
-"""The worker's side: a ControlNet whose weights the control service has."""
+"""The worker's side: a ControlNet whose weights the ControlNet service has."""
 
 import socket
 import time
@@ -13,12 +13,12 @@ from typing import BinaryIO
 import msgspec
 import torch
 
-from safelight.core.errors import AdapterFileError, ControlServiceEnded, ControlServiceLost
+from safelight.core.errors import AdapterFileError, ControlNetServiceEnded, ControlNetServiceLost
 from safelight.core.frames import frame, read_body
 from safelight.diffusion.controlnets.kind import ControlInputs
 from safelight.diffusion.controls import ControlBase
 from safelight.diffusion.residuals import Residuals
-from safelight.worker.control_service.messages import (
+from safelight.worker.controlnet_service.messages import (
     Answer,
     Ended,
     Load,
@@ -74,8 +74,8 @@ class RemoteControlNet:
 
         Raises:
             AdapterFileError: as `ControlNet.load`, or if the service cannot load it for another reason.
-            ControlServiceLost: if the service does not start or answer in time.
-            ControlServiceEnded: if the service ends each time.
+            ControlNetServiceLost: if the service does not start or answer in time.
+            ControlNetServiceEnded: if the service ends each time.
         """
         with _losses_told():
             for _ in range(LOAD_TRIES):
@@ -83,7 +83,9 @@ class RemoteControlNet:
                 with suppress(ConnectionError):
                     net._load(Load(folder=str(folder), base=base), within_s=patience.load_s)
                     return net
-        raise ControlServiceEnded(f"The control service ended {LOAD_TRIES} times while it loaded {folder.name!r}.")
+        raise ControlNetServiceEnded(
+            f"The ControlNet service ended {LOAD_TRIES} times while it loaded {folder.name!r}."
+        )
 
     @property
     def weights_bytes(self) -> int:
@@ -93,7 +95,7 @@ class RemoteControlNet:
     def start(self, inputs: ControlInputs) -> Callable[[], Residuals]:
         """Send what the ControlNet reads; what is returned waits for its residuals.
 
-        Both raise ControlServiceLost.
+        Both raise ControlNetServiceLost.
         """
         self._number += 1
         with _losses_told():
@@ -108,7 +110,7 @@ class RemoteControlNet:
                     case Steered(number=answered, tensors=tensors) if answered == number:
                         return unpack_residuals(tensors, device=device)
                     case Ended(reason=reason):
-                        raise ControlServiceLost(f"The control service failed: {reason}")
+                        raise ControlNetServiceLost(f"The ControlNet service failed: {reason}")
 
     def _load(self, question: Load, *, within_s: float) -> None:
         self._ask(question, within_s=within_s)
@@ -160,8 +162,8 @@ def _losses_told() -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        raise ControlServiceLost("The control service does not answer in time.") from None
+        raise ControlNetServiceLost("The ControlNet service does not answer in time.") from None
     except OSError:
-        raise ControlServiceLost("The control service has ended.") from None
+        raise ControlNetServiceLost("The ControlNet service has ended.") from None
     except (msgspec.DecodeError, ValueError) as error:
-        raise ControlServiceLost(f"The control service cannot be understood: {error}") from error
+        raise ControlNetServiceLost(f"The ControlNet service cannot be understood: {error}") from error

@@ -1,4 +1,4 @@
-"""Pictures by workers whose ControlNets are at a control service: the same ones, whatever becomes of it."""
+"""Pictures by workers whose ControlNets are at a ControlNet service: the same ones, whatever becomes of it."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +15,7 @@ from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.paint import make_request, paint
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
-from safelight.worker.control_service.remote import RemoteControlNet
+from safelight.worker.controlnet_service.remote import RemoteControlNet
 from worker.services import ServiceProcess, service_in_thread
 from worker.test_adapters import add, once, play
 
