@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from safelight.adapters.modes import DEFAULT_POLICY, POLICY_NAMES, policy_named
+from safelight.adapters.modes import ADAPTER_MODE_NAMES, DEFAULT_ADAPTER_MODE, adapter_mode_named
 from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
 from safelight.cli.shipped import adapter_folders, model_folders
 from safelight.cli.telling import notes
@@ -38,9 +38,9 @@ def serve(
         str,
         typer.Option(
             metavar="POLICY",
-            help=f"When LoRAs are folded into the weights: {', '.join(POLICY_NAMES)}.",
+            help=f"When LoRAs are folded into the weights: {', '.join(ADAPTER_MODE_NAMES)}.",
         ),
-    ] = DEFAULT_POLICY,
+    ] = DEFAULT_ADAPTER_MODE.name,
     control_service: Annotated[
         bool, typer.Option("--control-service", help="Keep ControlNets once, in a process for all workers.")
     ] = False,
@@ -62,7 +62,7 @@ def serve(
     from safelight.server.run import serve as run_server
     from safelight.server.settings import ServerSettings
 
-    policy_named(adapter_mode)
+    adapter_mode_named(adapter_mode)
     folders = model_folders(model)
     limits = ("--device", device, "--dtype", dtype, "--threads", str(threads))
     settings = ServerSettings(

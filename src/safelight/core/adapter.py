@@ -1,4 +1,4 @@
-"""What is put beside a model: adapters, and the LoRAs that one request asks for."""
+"""Adapters: what they are, how requests name them, and how weights are named once a request is bound to them."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -40,23 +40,40 @@ class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
         return any(part.startswith("text_encoder") for part in self.parts)
 
 
-class AdapterUse(msgspec.Struct, frozen=True, kw_only=True):
-    """An adapter at a finite strength, which may be negative."""
+class AdapterHandle(msgspec.Struct, frozen=True, order=True, cache_hash=True):
+    """Names these very weights; an adapter that gets the same name later is of another generation."""
+
+    name: str
+    generation: int
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.generation}"
+
+
+class LoraUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A LoRA that a request names, at a finite strength, which may be negative."""
 
     name: str
     scale: float
 
 
-class ControlUse(msgspec.Struct, frozen=True, kw_only=True):
-    """A ControlNet at a finite strength, with the control picture in the size of the picture to be painted."""
+class ControlNetUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A ControlNet that a request names, at a finite strength, with the control picture in the size to be painted."""
 
     name: str
     scale: float
     image: Pixels
 
 
+class AdapterUse(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights at a finite strength, which may be negative."""
+
+    handle: AdapterHandle
+    scale: float
+
+
 class Composition(msgspec.Struct, frozen=True, cache_hash=True):
-    """What some LoRAs come to together: each of them once, by name, at a scale that is not 0.
+    """What some LoRAs come to together: each of them once, in order of handles, at a scale that is not 0.
 
     Made by `composition_of`, so that compositions of equal effect are equal. They add and subtract as the changes do
     that they make to the weights: `row - folded` is what a row still needs when `folded` is in the weights.
@@ -69,14 +86,14 @@ class Composition(msgspec.Struct, frozen=True, cache_hash=True):
         return not self.uses
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(use.name for use in self.uses)
+    def handles(self) -> tuple[AdapterHandle, ...]:
+        return tuple(use.handle for use in self.uses)
 
     def __add__(self, other: "Composition") -> "Composition":
         return composition_of((*self.uses, *other.uses))
 
     def __sub__(self, other: "Composition") -> "Composition":
-        return composition_of((*self.uses, *(AdapterUse(name=use.name, scale=-use.scale) for use in other.uses)))
+        return composition_of((*self.uses, *(AdapterUse(handle=use.handle, scale=-use.scale) for use in other.uses)))
 
 
 NO_ADAPTERS = Composition()
@@ -84,8 +101,8 @@ NO_ADAPTERS = Composition()
 
 def composition_of(uses: Iterable[AdapterUse]) -> Composition:
     """Return what `uses` come to in any order: scales of one adapter add up, and what comes to 0 is left out."""
-    scales = defaultdict[str, list[float]](list)
+    scales = defaultdict[AdapterHandle, list[float]](list)
     for use in uses:
-        scales[use.name].append(use.scale)
-    sums = {name: fsum(parts) for name, parts in sorted(scales.items())}
-    return Composition(tuple(AdapterUse(name=name, scale=scale) for name, scale in sums.items() if scale))
+        scales[use.handle].append(use.scale)
+    sums = {handle: fsum(parts) for handle, parts in sorted(scales.items())}
+    return Composition(tuple(AdapterUse(handle=handle, scale=scale) for handle, scale in sums.items() if scale))

@@ -13,8 +13,12 @@ SafelightError
 ├── Rejected                  right, but not now: come back after `retry_after_s`
 │   ├── QueueFull
 │   ├── DeadlineUnmeetable
+│   ├── NotReady
 │   └── Draining
 ├── WorkFailed                accepted, but no picture came of it
+├── Cancelled                 accepted, but cancelled before it was ready
+│   └── ShutDown              the server ends
+├── CannotServe               there is nothing to serve with; it needs an operator
 ├── ControlServiceLost        the process that has the ControlNets is gone, or does not answer
 ├── ControlServiceEnded       loading a ControlNet ends that process, again and again
 ├── AdapterLost               an adapter that rows use no longer computes; it can be brought again
@@ -22,11 +26,14 @@ SafelightError
 ├── PlacementError            there is no such device, or it cannot compute in such a precision
 ├── AdapterFileError          an adapter on disk cannot be read
 ├── ExtensionError            a member of a family that another package adds cannot be used
+├── ProfileError              a profile's file cannot be read
 └── LatentsFileError          latents cannot be read, or belong to something else
 """
 
 import difflib
 from collections.abc import Sequence
+
+from safelight.core.adapter import AdapterHandle
 
 
 class SafelightError(Exception):
@@ -163,6 +170,13 @@ class DeadlineUnmeetable(Rejected):
         )
 
 
+class NotReady(Rejected):
+    """A part that the request needs is still loading."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message, reason="not_ready", retry_after_s=retry_after_s)
+
+
 class Draining(Rejected):
     """The server is finishing what it has and takes nothing new."""
 
@@ -186,6 +200,24 @@ class WorkFailed(SafelightError):
         self.reason = reason
 
 
+class Cancelled(SafelightError):
+    """A picture that was cancelled before it was ready."""
+
+    def __init__(self, message: str = "The picture was cancelled before it was ready.") -> None:
+        super().__init__(message)
+
+
+class ShutDown(Cancelled):
+    """A picture that is lost since the server ends."""
+
+    def __init__(self) -> None:
+        super().__init__("The server shut down before the picture was ready.")
+
+
+class CannotServe(SafelightError):
+    """Nothing can be served, and waiting does not help."""
+
+
 class ControlServiceLost(SafelightError):
     """The process that has the ControlNets is gone, or does not answer, or could not compute; it may later."""
 
@@ -201,7 +233,7 @@ class AdapterLost(SafelightError):
         handle: what rows call it.
     """
 
-    def __init__(self, handle: str, reason: str) -> None:
+    def __init__(self, handle: AdapterHandle, reason: str) -> None:
         super().__init__(reason)
         self.handle = handle
 
@@ -225,6 +257,13 @@ class ExtensionError(SafelightError):
 
     def __init__(self, group: str, member: str, reason: str) -> None:
         super().__init__(f"{shorten(member)}, installed as one of {group}, cannot be used: {reason}.")
+
+
+class ProfileError(SafelightError):
+    """A profile that cannot be read."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The profile cannot be used: {reason.rstrip('.')}.")
 
 
 class LatentsFileError(SafelightError):

@@ -44,6 +44,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
         step_times: measured, by rising `denoiser_rows`.
         adapter_costs: None for a model that takes no LoRAs.
         encode_s, decode_s: measured seconds of encoding one prompt and decoding one picture.
+        encode_picture_s: measured seconds of encoding one picture that another starts from.
     """
 
     name: str
@@ -59,5 +60,6 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     step_times: tuple[StepTime, ...]
     encode_s: float
     decode_s: float
+    encode_picture_s: float = 0.0
     guidance: Guidance = "classifier-free"
     adapter_costs: AdapterCosts | None = None

@@ -4,30 +4,81 @@ from typing import Literal
 
 import msgspec
 
+from safelight.core.level import Level, Route
 from safelight.core.request import ImageRequest
+from safelight.core.source import LatentsHandle
+
+Status = Literal["finished", "failed", "cancelled", "rejected"]
+
+
+class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How one stage of a request went.
+
+    Attributes:
+        worker: that ran it, or had it last.
+        queue_s: from when it could have begun to its first tick, in the successful attempt.
+        compute_s: seconds of encoding, ticks and decoding that it took part in.
+        score: what a gate's scorer gave its picture.
+        retries: attempts lost to workers that died.
+        steps_without_loras: steps that ran before the LoRAs were there.
+    """
+
+    level: Level
+    worker: str | None = None
+    queue_s: float = 0.0
+    compute_s: float = 0.0
+    score: float | None = None
+    retries: int = 0
+    steps_without_loras: int = 0
+
+    @property
+    def reuse(self) -> LatentsHandle | None:
+        """The earlier latents that it started from."""
+        return self.level.start
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How one request ended.
 
     Attributes:
+        route: how it was to be served.
         reason: why there is no picture, as a short stable name; empty when there is one.
-        worker: that made the picture, or had it last.
-        queue_s: from arrival to the first tick of the successful attempt.
         total_s: from arrival to the end.
-        retries: attempts lost to workers that died.
-        steps_without_loras: steps of the picture that ran before its LoRAs were there.
+        stages: those that were begun, in order; the picture is the last one's.
     """
 
     request: ImageRequest
-    status: Literal["finished", "failed", "cancelled", "rejected"]
+    route: Route
+    status: Status
     reason: str = ""
-    worker: str | None = None
-    queue_s: float = 0.0
-    compute_s: float = 0.0
     total_s: float = 0.0
-    retries: int = 0
-    steps_without_loras: int = 0
+    stages: tuple[StageOutcome, ...] = ()
+
+    @property
+    def level(self) -> Level:
+        """The level of its last stage, or the one that it would have begun with."""
+        return self.stages[-1].level if self.stages else self.route.levels[0]
+
+    @property
+    def worker(self) -> str | None:
+        """The worker that made the picture, or had it last."""
+        return self.stages[-1].worker if self.stages else None
+
+    @property
+    def queue_s(self) -> float:
+        return sum(stage.queue_s for stage in self.stages)
+
+    @property
+    def compute_s(self) -> float:
+        return sum(stage.compute_s for stage in self.stages)
+
+    @property
+    def retries(self) -> int:
+        return sum(stage.retries for stage in self.stages)
+
+    @property
+    def steps_without_loras(self) -> int:
+        return sum(stage.steps_without_loras for stage in self.stages)
 
     @property
     def met_deadline(self) -> bool:

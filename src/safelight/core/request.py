@@ -1,59 +1,56 @@
 """What is asked for: one picture a request."""
 
 import math
+from typing import Literal
 
 import msgspec
 
-from safelight.core.adapter import AdapterUse, Composition, ControlUse, composition_of
-from safelight.core.model import Guidance
-from safelight.core.start import LatentsStart, PictureStart
+from safelight.core.adapter import ControlNetUse, LoraUse
+from safelight.core.source import PictureSource
+
+Quality = Literal["low", "medium", "high", "xhigh", "max"]
 
 
 class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One picture that somebody asked for, fully specified and already checked against its model.
+    """One picture that somebody asked for; how it is served is a `Level`.
 
     Attributes:
         id: unique name of this picture's request.
-        steps: denoising steps.
-        guidance_scale: strength of guidance; 1 or less means none where it is classifier-free.
-        guidance: how its model is guided.
+        width, height: of the picture, in pixels.
         seed: of the initial noise; the same seed gives the same picture whoever shares the batch.
-        arrived_s: time of arrival on the driver's clock.
-        deadline_s: seconds after arrival by which the picture must be ready.
-        preview_every: a preview is made after every so many steps; 0 for none.
+        model, steps, sampler, guidance_scale: what the client has set; a level keeps to it. None leaves it to a policy.
+        quality: what the client wants spent on the picture, where it does not say how.
         loras: in any order; the same one twice adds up.
         grace_steps: at most so many steps may run without the LoRAs, while those are still on their way.
-        controls: ControlNets, each of them once.
-        start: what it starts from, noised to the level of `first_step`; pure noise where there is nothing.
-        first_step: how many of its steps are skipped, since the start stands for them.
-        captures: noise levels at which the estimate of the picture is handed out, each at the first step not above it.
+        controlnets: each of them once.
+        source: the picture that it starts from; None starts from noise.
+        arrived_s: time of arrival on the driver's clock.
+        deadline_s: seconds after arrival by which the picture must be ready.
+        previews: about how many previews are made on the way; 0 for none.
+        tenant: on whose behalf.
+        allows_reuse: whether other pictures may start from this one's latents, and this one from theirs.
     """
 
     id: str
-    model: str
     prompt: str
     negative_prompt: str = ""
     width: int
     height: int
-    steps: int
-    guidance_scale: float
-    guidance: Guidance = "classifier-free"
-    sampler: str
     seed: int
     arrived_s: float
-    deadline_s: float | None = None
-    preview_every: int = 0
-    loras: tuple[AdapterUse, ...] = ()
+    model: str | None = None
+    steps: int | None = None
+    sampler: str | None = None
+    guidance_scale: float | None = None
+    quality: Quality = "medium"
+    loras: tuple[LoraUse, ...] = ()
     grace_steps: int = 0
-    controls: tuple[ControlUse, ...] = ()
-    start: PictureStart | LatentsStart | None = None
-    first_step: int = 0
-    captures: tuple[float, ...] = ()
-
-    @property
-    def steps_to_run(self) -> int:
-        """How many of its steps are run."""
-        return self.steps - self.first_step
+    controlnets: tuple[ControlNetUse, ...] = ()
+    source: PictureSource | None = None
+    deadline_s: float | None = None
+    previews: int = 0
+    tenant: str = ""
+    allows_reuse: bool = False
 
     @property
     def due_s(self) -> float:
@@ -61,39 +58,20 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
         return math.inf if self.deadline_s is None else self.arrived_s + self.deadline_s
 
     @property
-    def is_guided(self) -> bool:
-        """Whether each step needs the denoiser with and without the prompt."""
-        return self.guidance == "classifier-free" and self.guidance_scale > 1
-
-    @property
-    def denoiser_rows(self) -> int:
-        """How many denoiser rows one step of this picture takes."""
-        return 2 if self.is_guided else 1
-
-    @property
-    def composition(self) -> Composition:
-        """What its LoRAs come to together."""
-        return composition_of(self.loras)
-
-    @property
     def adapters(self) -> tuple[str, ...]:
-        """The names of all ControlNets and LoRAs that it needs; no step runs without the former, so they come first."""
-        return (*(control.name for control in self.controls), *self.composition.names)
+        """The names of all ControlNets and LoRAs, each once; no step runs without the former, so they come first."""
+        return tuple(dict.fromkeys((*(use.name for use in self.controlnets), *(use.name for use in self.loras))))
 
     @property
     def held_bytes(self) -> int:
         """What its pictures take in memory, for as long as it waits."""
-        start = 0 if self.start is None else self.start.held_bytes
-        return start + sum(use.image.held_bytes for use in self.controls)
-
-    def without_loras(self) -> "ImageRequest":
-        """Return the request for the same picture without its LoRAs."""
-        return msgspec.structs.replace(self, loras=())
+        source = 0 if self.source is None else self.source.held_bytes
+        return source + sum(use.image.held_bytes for use in self.controlnets)
 
     def without_pictures(self) -> "ImageRequest":
         """Return the request as records keep it: without the bytes of control pictures and of what it starts from."""
-        if not self.controls and self.start is None:
+        if not self.controlnets and self.source is None:
             return self
-        emptied = (msgspec.structs.replace(use, image=use.image.emptied()) for use in self.controls)
-        start = None if self.start is None else self.start.emptied()
-        return msgspec.structs.replace(self, controls=tuple(emptied), start=start)
+        emptied = tuple(msgspec.structs.replace(use, image=use.image.emptied()) for use in self.controlnets)
+        source = None if self.source is None else self.source.emptied()
+        return msgspec.structs.replace(self, controlnets=emptied, source=source)

@@ -2,46 +2,11 @@
 
 import msgspec
 
-from safelight.core.adapter import AdapterSpec
+from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, AdapterSpec, Composition
+from safelight.core.job import Job, PausedRow
 from safelight.core.model import ModelSpec
 from safelight.core.pixels import Pixels
-from safelight.core.request import ImageRequest
-
-
-class PausedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row between two steps, to go on in any worker of its model.
-
-    Attributes:
-        steps_run: how many steps it has run, `steps_without_loras` of them without its LoRAs.
-        lacks_loras: whether it still has to get them.
-        compute_s: seconds of encoding and ticks that it has taken part in.
-        file: its latents.
-    """
-
-    steps_run: int
-    steps_without_loras: int = 0
-    lacks_loras: bool = False
-    compute_s: float = 0.0
-    file: bytes
-
-
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A request on its way to a worker; `attempt` counts from 1, and `paused` is where another worker left off."""
-
-    request: ImageRequest
-    attempt: int = 1
-    paused: PausedRow | None = None
-
-    @property
-    def steps_run(self) -> int:
-        """How many of its steps are behind it."""
-        return 0 if self.paused is None else self.paused.steps_run
-
-    @property
-    def as_paused(self) -> ImageRequest:
-        """The request as it was computed when it was paused."""
-        is_bare = self.paused is not None and self.paused.lacks_loras
-        return self.request.without_loras() if is_bare else self.request
+from safelight.core.source import LatentsHandle
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -69,27 +34,47 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class AddAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Read the adapter at `path`; jobs call these very weights `handle` from now on."""
 
-    handle: str
-    name: str
+    handle: AdapterHandle
     path: str
 
 
 class RemoveAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Let go of these weights; no job that comes later uses them. Unknown handles are ignored."""
 
-    handle: str
+    handle: AdapterHandle
 
 
 class Prefetch(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Jobs that may come will need these adapters, soonest first; takes the place of what was said before.
+    """Jobs that may come will need these adapters, soonest first; this replaces what was sent before.
 
     They are read into host memory as far as it goes.
     """
 
-    handles: tuple[str, ...]
+    handles: tuple[AdapterHandle, ...]
 
 
-WorkerCommand = Run | Cancel | Pause | Stop | AddAdapter | RemoveAdapter | Prefetch
+class FetchLatents(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Send the bytes of captured latents; they stay."""
+
+    handle: LatentsHandle
+
+
+class PutLatents(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Keep latents that were captured elsewhere: a latents file."""
+
+    handle: LatentsHandle
+    file: bytes
+
+
+class DropLatents(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Let go of captured latents; unknown handles are ignored."""
+
+    handle: LatentsHandle
+
+
+WorkerCommand = (
+    Run | Cancel | Pause | Stop | AddAdapter | RemoveAdapter | Prefetch | FetchLatents | PutLatents | DropLatents
+)
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -105,29 +90,57 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     request_id: str
 
 
-class Stepped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """`step` of the `steps` to run is done; `preview`, if any, is a small picture of the state so far."""
+class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """One denoiser call is over: each of `request_ids` has run one more step.
+
+    Attributes:
+        width, height: of all its pictures, in pixels.
+        denoiser_rows: how many there were, `misfit_rows` of them with other LoRAs than the weights held.
+        folded: what the weights held.
+        seconds: how long it took.
+        plain_s: how long it would have taken, had there been no misfits.
+    """
+
+    model: str
+    width: int
+    height: int
+    denoiser_rows: int
+    misfit_rows: int = 0
+    folded: Composition = NO_ADAPTERS
+    seconds: float
+    plain_s: float
+    request_ids: tuple[str, ...]
+
+
+class Previewed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A small picture of a row after `step` of the `steps` to run."""
 
     request_id: str
     step: int
     steps: int
-    preview: Pixels | None = None
-
-
-class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """One denoiser call is over: how long it took, and over how many rows."""
-
-    model: str
-    denoiser_rows: int
-    seconds: float
+    picture: Pixels
 
 
 class Captured(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The estimate of a picture at one of the noise levels that its request captures: a latents file."""
+    """The worker keeps the estimate of a picture at one of the noise levels that its level captures."""
 
     request_id: str
+    handle: LatentsHandle
     noise: float
-    file: bytes
+    latents_bytes: int
+
+
+class LatentsFetched(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Captured latents as a file; None if the worker no longer has them."""
+
+    handle: LatentsHandle
+    file: bytes | None
+
+
+class LatentsDropped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The worker no longer has these latents, since others needed the memory."""
+
+    handle: LatentsHandle
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -144,6 +157,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         compute_s: seconds of encoding, ticks and decoding that this picture took part in.
         prompt_tokens: tokens of the prompt that the model saw.
         steps_without_loras: steps that ran before the picture's LoRAs were there.
+        score: how good a gate's scorer holds the picture to be, if one looked at it.
     """
 
     request_id: str
@@ -151,6 +165,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     compute_s: float
     prompt_tokens: int
     steps_without_loras: int = 0
+    score: float | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -169,17 +184,44 @@ class Dropped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class AdapterAdded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The adapter was read and fits one of the models."""
 
-    handle: str
+    handle: AdapterHandle
     spec: AdapterSpec
 
 
 class AdapterRefused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The adapter cannot be used; `message` says why and is fit for users."""
 
-    handle: str
+    handle: AdapterHandle
     message: str
 
 
+class AdapterLoaded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The adapter's weights are on the device; reading and copying them took `seconds`."""
+
+    handle: AdapterHandle
+    seconds: float
+
+
+class AdapterEvicted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The adapter's weights have left the device."""
+
+    handle: AdapterHandle
+
+
 WorkerEvent = (
-    Ready | Started | Stepped | Ticked | Captured | Paused | Finished | Failed | Dropped | AdapterAdded | AdapterRefused
+    Ready
+    | Started
+    | Ticked
+    | Previewed
+    | Captured
+    | LatentsFetched
+    | LatentsDropped
+    | Paused
+    | Finished
+    | Failed
+    | Dropped
+    | AdapterAdded
+    | AdapterRefused
+    | AdapterLoaded
+    | AdapterEvicted
 )

@@ -1,4 +1,4 @@
-"""How much room there is for the weights of adapters."""
+"""How much memory there is for the weights of adapters."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ KINDS: Final[tuple[AdapterKind, ...]] = get_args(AdapterKind)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
-    """Room in host memory and on the device.
+class AdapterCapacity:
+    """Capacity of host memory and of the device.
 
     Attributes:
-        host_bytes: for all adapters that are in host memory, among them those on the device. ControlNets that a control
+        host_bytes: for all adapters that are in host memory, among them those on the device. ControlNets that a ControlNet
             service has count as if they were here, since nothing else bounds what it has to hold.
         device_ranks: pages of the LoRA bank; a LoRA takes as many as its largest rank, any of them.
         device_controlnets: how many ControlNets the device holds beside the bank.
@@ -26,34 +26,34 @@ class Room:
     device_ranks: int
     device_controlnets: int
 
-    def places(self, kind: AdapterKind) -> int:
-        """Return how many places on the device there are for adapters of one kind."""
+    def slots(self, kind: AdapterKind) -> int:
+        """Return how many slots of the device there are for adapters of one kind: ranks for LoRAs, else ControlNets."""
         return self.device_ranks if kind == "lora" else self.device_controlnets
 
     def holds(self, specs: Sequence[AdapterSpec]) -> bool:
         """Whether all of these can be on the device at the same time."""
         fits_host = sum(spec.weights_bytes for spec in specs) <= self.host_bytes
-        return fits_host and all(sum(_places_of(kind, specs)) <= self.places(kind) for kind in KINDS)
+        return fits_host and all(sum(_slots_of(kind, specs)) <= self.slots(kind) for kind in KINDS)
 
     def check(self, specs: Sequence[AdapterSpec]) -> None:
         """Refuse adapters of one row that could never all be on the device at the same time.
 
         Raises:
-            AdapterTooLarge: if one finds no room even alone, or all together take too much memory.
-            TooManyAdapters: if each would find its place on the device, but not all together.
+            AdapterTooLarge: if one does not fit even alone, or all together take too much memory.
+            TooManyAdapters: if each would fit on the device, but not all together.
         """
         for spec in specs:
             self._check_alone(spec)
         for kind in KINDS:
-            taken = list(accumulate(sorted(_places_of(kind, specs))))
-            limit = sum(places <= self.places(kind) for places in taken)
+            taken = list(accumulate(sorted(_slots_of(kind, specs))))
+            limit = sum(slots <= self.slots(kind) for slots in taken)
             if limit < len(taken):
                 raise TooManyAdapters(len(taken), limit=limit, param=f"{kind}s")
         self._check_memory(specs)
 
     def _check_alone(self, spec: AdapterSpec) -> None:
         self._check_memory([spec])
-        if places_of(spec) <= self.places(spec.kind):
+        if slots_of(spec) <= self.slots(spec.kind):
             return
         if spec.kind == "lora":
             raise AdapterTooLarge(spec.name, needs=f"rank {spec.rank}", limit=f"rank {self.device_ranks}")
@@ -66,13 +66,13 @@ class Room:
             raise AdapterTooLarge(names, needs=_megabytes(together), limit=_megabytes(self.host_bytes))
 
 
-def places_of(spec: AdapterSpec) -> int:
-    """Return how many of the places for its kind an adapter takes on the device."""
+def slots_of(spec: AdapterSpec) -> int:
+    """Return how many of the device's slots for its kind an adapter takes."""
     return spec.rank if spec.kind == "lora" else 1
 
 
-def _places_of(kind: AdapterKind, specs: Iterable[AdapterSpec]) -> list[int]:
-    return [places_of(spec) for spec in specs if spec.kind == kind]
+def _slots_of(kind: AdapterKind, specs: Iterable[AdapterSpec]) -> list[int]:
+    return [slots_of(spec) for spec in specs if spec.kind == kind]
 
 
 def _megabytes(size_bytes: int) -> str:

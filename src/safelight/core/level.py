@@ -1,0 +1,72 @@
+"""How a request is served: levels, and the route through them."""
+
+from typing import Final
+
+import msgspec
+
+from safelight.core.model import Guidance
+from safelight.core.source import LatentsHandle
+
+MAX_STEPS: Final = 200
+
+
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """How one stage of a request is served.
+
+    Attributes:
+        steps: denoising steps of the whole schedule.
+        guidance_scale: strength of guidance; 1 or less means none where it is classifier-free.
+        guidance: how the model is guided.
+        start: earlier latents that the stage starts from; None starts from the request's own picture, or from noise.
+        first_step: how many of the steps are skipped, since the start stands for them.
+        captures: noise levels at which the estimate of the picture is kept, each at the first step not above it.
+    """
+
+    model: str
+    steps: int
+    guidance_scale: float
+    guidance: Guidance = "classifier-free"
+    sampler: str
+    start: LatentsHandle | None = None
+    first_step: int = 0
+    captures: tuple[float, ...] = ()
+
+    @property
+    def steps_to_run(self) -> int:
+        return self.steps - self.first_step
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether each step needs the denoiser with and without the prompt."""
+        return self.guidance == "classifier-free" and self.guidance_scale > 1
+
+    @property
+    def denoiser_rows(self) -> int:
+        """How many denoiser rows one step of this picture takes."""
+        return 2 if self.is_guided else 1
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """Decides whether a stage's picture is good enough: one with a score of at least `threshold` is.
+
+    A picture without a score is not, since nobody vouches for it.
+    """
+
+    threshold: float
+
+    def accepts(self, score: float | None) -> bool:
+        return score is not None and score >= self.threshold
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """The levels that one request may pass through, and the gate after each but the last."""
+
+    levels: tuple[Level, ...]
+    gates: tuple[Gate, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert len(self.gates) == len(self.levels) - 1, "a route has a gate between each two levels"
+
+    def ends_at(self, stage: int, score: float | None) -> bool:
+        """Return whether a picture of this stage, counted from 0, with this score is the answer."""
+        return stage == len(self.levels) - 1 or self.gates[stage].accepts(score)
