@@ -246,7 +246,7 @@ def published(
 
 def _usages(path: Path, service: str | None, *, lenient: bool) -> "Sequence[Usage]":
     """Return what the services of a trace use; raises Misuse where there is nothing to ask about."""
-    from safelight.traces.errors import NoSuchService, told_as_bad_trace
+    from safelight.traces.errors import NoSuchService, as_bad_trace
     from safelight.traces.usage import usages
 
     trace = opened(path, lenient=lenient)
@@ -254,7 +254,7 @@ def _usages(path: Path, service: str | None, *, lenient: bool) -> "Sequence[Usag
         requests = trace.frame if service is None else trace.of_service(service)
     except NoSuchService as error:
         raise Misuse(str(error)) from None
-    with told_as_bad_trace(path):
+    with as_bad_trace(path):
         found = usages(requests)
     if not found:
         raise Misuse(f"{str(path)!r} has no requests.")

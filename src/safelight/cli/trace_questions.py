@@ -166,10 +166,10 @@ def report(
 def _answered(path: Path, ask: "Question", service: str | None, *, lenient: bool) -> "Result":
     """Ask about one service, or about each."""
     from safelight.traces.analyses.by_service import by_service
-    from safelight.traces.errors import NoSuchService, told_as_bad_trace
+    from safelight.traces.errors import NoSuchService, as_bad_trace
 
     trace = opened(path, lenient=lenient)
-    with told_as_bad_trace(path):
+    with as_bad_trace(path):
         try:
             frame = trace.frame if service is None else trace.of_service(service)
         except NoSuchService as error:

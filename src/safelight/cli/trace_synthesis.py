@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from safelight.traces.synthesis.likeness import Likeness
+    from safelight.traces.synthesis.template import ServiceTemplate
 
 PUBLISHED = {"katz-a": "A", "katz-b": "B", "katz": "AB"}
 """Names of published traces, and their services."""
@@ -90,14 +90,14 @@ def synthesize(
     import numpy as np
 
     from safelight.traces.errors import BadArrivals, CannotSynthesize, UnknownFormat
-    from safelight.traces.synthesis.synthesize import Wishes
+    from safelight.traces.synthesis.synthesize import SynthesisOptions
     from safelight.traces.synthesis.synthesize import synthesize as synthesize_trace
     from safelight.traces.writing import format_of, write_trace
 
     allowed = _allowed(deadlines) if deadlines is not None else {}
     try:
         chosen = format_of(output, to_format)
-        wishes = Wishes(
+        wishes = SynthesisOptions(
             requests=requests, instances=instances, rate_scale=rate_scale, skew=skew, diurnal=diurnal, bursts=bursts
         )
         likenesses = _likenesses(like, lenient=lenient)
@@ -113,21 +113,21 @@ def synthesize(
     notes.print(f"{escape(str(output))}: {len(table):,} synthesized requests", soft_wrap=True)
 
 
-def _likenesses(like: str, *, lenient: bool) -> "Sequence[Likeness]":
+def _likenesses(like: str, *, lenient: bool) -> "Sequence[ServiceTemplate]":
     """Return what is named, or the services of the trace that lies there."""
-    from safelight.traces.synthesis.katz import LikeKatz
-    from safelight.traces.synthesis.recorded import like_recorded
+    from safelight.traces.synthesis.katz_template import KatzTemplate
+    from safelight.traces.synthesis.recorded_template import recorded_templates
 
     if like in PUBLISHED:
-        return [LikeKatz(service) for service in PUBLISHED[like]]
+        return [KatzTemplate(service) for service in PUBLISHED[like]]
     if not Path(like).exists():
         raise Misuse(f"There is no trace named {shorten(like)}, and no such file; {nearest(like, list(PUBLISHED))}")
-    return like_recorded(opened(Path(like), lenient=lenient).frame)
+    return recorded_templates(opened(Path(like), lenient=lenient).frame)
 
 
 def _prompts(prompts: str, rng: "np.random.Generator") -> Sequence[str]:
     """Return prompts to draw from."""
-    from safelight.traces.synthesis.joining import MOST_CAPTIONS, captions
+    from safelight.traces.synthesis.additions import MOST_CAPTIONS, captions
 
     if prompts == SHAPES:
         return captions(MOST_CAPTIONS, rng)
@@ -159,7 +159,7 @@ def _joined(
     allowed: dict[str, float],
     rng: "np.random.Generator",
 ) -> "pl.DataFrame":
-    from safelight.traces.synthesis.joining import join_deadlines, join_prompts, join_work
+    from safelight.traces.synthesis.additions import join_deadlines, join_prompts, join_work
 
     if work is not None:
         table = join_work(table, work, rng)

@@ -15,12 +15,11 @@ from safelight.control.routing.policies import ROUTING_POLICIES
 from safelight.control.routing.protocol import RoutingPolicy
 from safelight.control.routing.soonest_finish import SoonestFinish
 from safelight.reports.formatting import format_count, format_duration
-from safelight.reports.result import Result
+from safelight.reports.result import Result, result_without_data
 from safelight.reports.style import INK, SERIES, label_ends, panel
 from safelight.simulator.trace_routing.replay import replay
 from safelight.simulator.trace_routing.traffic import Traffic, traffic_of
 from safelight.simulator.trace_routing.what_if import WhatIf, measure
-from safelight.traces.analyses.unanswered import unanswered
 from safelight.traces.analyses.windows import span_of
 from safelight.traces.usage import Usage, usages
 
@@ -49,10 +48,10 @@ def routing(
     """
     what_if = what_if or WhatIf()
     if span_of(frame) is None:
-        return unanswered(NAME, TITLE, "No request has a time of arrival, so none can be routed.")
+        return result_without_data(NAME, TITLE, "No request has a time of arrival, so none can be routed.")
     (usage,) = usages(frame)
     if not {*usage.controlnets.ids.names, *usage.loras.ids.names} - {None}:
-        return unanswered(NAME, TITLE, "No request names an adapter, so routing would not change any loads.")
+        return result_without_data(NAME, TITLE, "No request names an adapter, so routing would not change any loads.")
     traffic = traffic_of(frame, work_s=what_if.work_s)
     table = pl.DataFrame(list(_rows(usage, traffic, what_if, policies)))
     findings = tuple(_findings(table, traffic, what_if))

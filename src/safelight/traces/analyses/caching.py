@@ -13,8 +13,8 @@ from matplotlib.ticker import LogLocator
 from safelight.reports.formatting import format_count, format_share, shorten_name
 from safelight.reports.result import Result
 from safelight.reports.style import QUIET, SERIES, WIDE_IN, in_thousands, label_ends, panel
-from safelight.traces.analyses.nameless import nameless
 from safelight.traces.analyses.service_panels import shown
+from safelight.traces.analyses.unnamed_adapters import unnamed_adapter_notes
 from safelight.traces.analyses.uses import KINDS
 from safelight.traces.caches.lockstep import Hits
 from safelight.traces.caches.lru import Integers
@@ -74,7 +74,7 @@ def caching(services: Sequence[Usage], caches: Caches) -> Result:
                 for sentence in _findings(usage, table, caches)
             ),
             *_left_out(caches, tables),
-            *nameless(services, [caches.adapters]),
+            *unnamed_adapter_notes(services, [caches.adapters]),
         ),
         draw=lambda figure: _draw(figure, services, tables, caches),
     )

@@ -11,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from safelight.reports.formatting import format_count, format_share
 from safelight.reports.result import Result
 from safelight.reports.style import BLUE, VERMILLION, in_thousands, label_ends
-from safelight.traces.analyses.nameless import nameless
 from safelight.traces.analyses.service_panels import service_panels
+from safelight.traces.analyses.unnamed_adapters import unnamed_adapter_notes
 from safelight.traces.analyses.uses import KINDS
 from safelight.traces.caches.lockstep import Hits
 from safelight.traces.caches.policy import Capacities, Policy, hits_of
@@ -46,7 +46,7 @@ def loading(
         table=pl.concat(tables),
         findings=(
             *(_finding(usage, table) for usage, table in zip(services, tables, strict=True)),
-            *nameless(services),
+            *unnamed_adapter_notes(services),
         ),
         draw=lambda figure: _draw(figure, services, tables),
     )

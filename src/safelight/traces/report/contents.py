@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from safelight.reports.page import Tile
-from safelight.reports.result import Result
+from safelight.reports.result import Result, result_without_data
 from safelight.traces.analyses.caching import Caches, caching
 from safelight.traces.analyses.counting import counting
 from safelight.traces.analyses.instances import instances
@@ -14,7 +14,6 @@ from safelight.traces.analyses.loading import loading
 from safelight.traces.analyses.popularity import popularity
 from safelight.traces.analyses.published import SIZES
 from safelight.traces.analyses.questions import QUESTIONS
-from safelight.traces.analyses.unanswered import unanswered
 from safelight.traces.caches.policy import BELADY, LFU, LRU
 from safelight.traces.usage import Usage
 
@@ -50,7 +49,7 @@ def _of_usage(
 
     def answer(_: pl.LazyFrame, found: Sequence[Usage]) -> Result:
         why = why_not(found[0]) if found else "There is no request to ask about."
-        return unanswered(command[0], title, why) if why else ask(found)
+        return result_without_data(command[0], title, why) if why else ask(found)
 
     return Entry(ask=answer, command=command)
 

@@ -8,9 +8,9 @@ from safelight.traces.arrivals.recorded import Recorded
 from safelight.traces.arrivals.renewal import Poisson
 from safelight.traces.errors import BadArrivals, CannotSynthesize
 from safelight.traces.schema import AdapterColumn, names_of
-from safelight.traces.synthesis.likeness import MOST_REQUESTS, Combination, Dealt, Hand, spread
+from safelight.traces.synthesis.lru_stack import NEAR, LruStack
 from safelight.traces.synthesis.rounding import Counts, Weights, apportion, draw_whole
-from safelight.traces.synthesis.stack import NEAR, Stack
+from safelight.traces.synthesis.template import MOST_REQUESTS, Assignment, Combination, InstanceRequests, spread
 
 KINDS: tuple[AdapterColumn, ...] = ("controlnets", "loras")
 
@@ -21,8 +21,8 @@ NOT_ALIKE = (
 """What a request has for itself, and what became of it where it was served; prompts and inputs are private."""
 
 
-def like_recorded(frame: pl.LazyFrame) -> "list[LikeRecorded]":
-    """Return each service of a canonical trace as something to be like.
+def recorded_templates(frame: pl.LazyFrame) -> "list[RecordedTemplate]":
+    """Return each service of a canonical trace as a template.
 
     Raises:
         CannotSynthesize: if there is no request, if there are more than can be kept in memory, or if they do not tell
@@ -36,13 +36,13 @@ def like_recorded(frame: pl.LazyFrame) -> "list[LikeRecorded]":
     if whole is None:
         raise CannotSynthesize("The trace does not tell when its requests arrived, or all arrived at once.")
     return [
-        LikeRecorded(of_service, _arrivals(of_service) or whole, share=len(of_service) / len(table))
+        RecordedTemplate(of_service, _arrivals(of_service) or whole, share=len(of_service) / len(table))
         for of_service in table.partition_by("service", maintain_order=True)
     ]
 
 
-class LikeRecorded:
-    """One service of a trace; see `Likeness`."""
+class RecordedTemplate:
+    """One service of a trace; see `ServiceTemplate`."""
 
     def __init__(self, table: pl.DataFrame, arrivals: Recorded, *, share: float) -> None:
         """Take its statistics.
@@ -61,44 +61,47 @@ class LikeRecorded:
         self.arrivals: ArrivalProcess = Recorded(times_s=arrivals.times_s, of=Poisson())
         self.is_by_the_second = bool((table["arrival_s"].drop_nulls() % 1 == 0).all())
         self._combinations: dict[AdapterColumn, list[Combination]] = {}
-        self._cards: dict[AdapterColumn, Counts] = {}
+        self._choices: dict[AdapterColumn, Counts] = {}
         for kind in KINDS:
             if table[kind].null_count() < len(table):
-                self._combinations[kind], self._cards[kind] = _combinations(table.select(names_of(kind)).to_series())
+                self._combinations[kind], self._choices[kind] = _combinations(table.select(names_of(kind)).to_series())
         self.depths = {kind: self._depths(kind) for kind in self._combinations}
         self.table: pl.DataFrame | None = table.drop(NOT_ALIKE)
 
-    def deal(self, requests: int, instances: int, *, skew: float, rng: np.random.Generator) -> Dealt:
-        """Return what each of so many instances is asked for: what an instance of the trace was asked for."""
+    def assign(self, requests: int, instances: int, *, skew: float, rng: np.random.Generator) -> Assignment:
+        """Return the requests of each of so many instances, each like those of an instance of the trace."""
         chosen = [self._rows[place] for place in spread(self.instances, instances).tolist()]
         counts = apportion(np.array([len(rows) for rows in chosen]), requests, least=1)
         odds = self._odds(skew)
-        dealt = [
+        taken = [
             np.repeat(rows, draw_whole(odds[rows], count, rng))
             for rows, count in zip(chosen, counts.tolist(), strict=True)
         ]
-        return Dealt(
+        return Assignment(
             combinations=dict(self._combinations),
-            hands=[Hand(cards={kind: cards[rows] for kind, cards in self._cards.items()}, rows=rows) for rows in dealt],
+            instances=[
+                InstanceRequests(choices={kind: choices[rows] for kind, choices in self._choices.items()}, rows=rows)
+                for rows in taken
+            ],
         )
 
     def _odds(self, skew: float) -> Weights:
         """Return for each row how often it is wanted: once, or less or more often if its LoRAs are."""
         odds = np.ones(self.requests)
-        if "loras" in self._cards and skew != 1:
-            cards = self._cards["loras"]
-            has_loras = np.array([bool(names) for names in self._combinations["loras"]])[cards]
-            popularity = np.bincount(cards)[cards[has_loras]] ** (skew - 1)
+        if "loras" in self._choices and skew != 1:
+            choices = self._choices["loras"]
+            has_loras = np.array([bool(names) for names in self._combinations["loras"]])[choices]
+            popularity = np.bincount(choices)[choices[has_loras]] ** (skew - 1)
             odds[has_loras] = popularity / popularity.mean() if has_loras.any() else 1
         return odds
 
     def _depths(self, kind: AdapterColumn) -> Weights:
         uses = [0] * (NEAR + 1)
-        combinations, cards = self._combinations[kind], self._cards[kind]
+        combinations, choices = self._combinations[kind], self._choices[kind]
         for rows in self._rows:
-            stack = Stack(uses)
-            for card in cards[rows].tolist():
-                for name in combinations[card]:
+            stack = LruStack(uses)
+            for choice in choices[rows].tolist():
+                for name in combinations[choice]:
                     stack.use(name)
         uses[NEAR] += not any(uses)
         return np.array(uses) / sum(uses)
@@ -122,5 +125,5 @@ def _rows_by_instance(table: pl.DataFrame) -> list[Counts]:
 def _combinations(lists: pl.Series) -> tuple[list[Combination], Counts]:
     """Return all combinations of adapters, and which one each request has."""
     places: dict[Combination, int] = {}
-    cards = [places.setdefault(tuple(names or ()), len(places)) for names in lists.to_list()]
-    return list(places), np.array(cards, np.int64)
+    choices = [places.setdefault(tuple(names or ()), len(places)) for names in lists.to_list()]
+    return list(places), np.array(choices, np.int64)

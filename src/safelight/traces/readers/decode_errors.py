@@ -1,4 +1,4 @@
-"""What is said of a request that cannot be decoded."""
+"""Why a request cannot be decoded, in words."""
 
 import re
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ import msgspec
 from safelight.core.errors import nearest
 
 
-def complaint_of(error: Exception, known: Sequence[str]) -> tuple[str, str]:
-    """Return a few words to count by, and a sentence.
+def describe_decode_error(error: Exception, known: Sequence[str]) -> tuple[str, str]:
+    """Return the reason in a few words, to count by, and in a sentence.
 
     Args:
         error: that msgspec or a codec raised.

@@ -1,4 +1,4 @@
-"""What a synthesized trace is to be like."""
+"""What the synthesis knows of a service whose requests it imitates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,39 +12,39 @@ from safelight.traces.schema import AdapterColumn
 from safelight.traces.synthesis.rounding import Counts, Weights
 
 MOST_REQUESTS = 20_000_000
-"""Traces are made up in memory, and so are those that they are like."""
+"""Synthesized traces are kept in memory, and so are those that they imitate."""
 
 Combination = tuple[str | None, ...]
 """Names of adapters in the order of a request; empty where it has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hand:
+class InstanceRequests:
     """The requests of one instance, in no order yet.
 
     Attributes:
-        cards: for each kind of adapters, each request's combination, as a place in `Dealt.combinations`.
-        rows: the row of `Likeness.table` that each request comes from, if there is a table.
+        choices: for each kind of adapters, each request's combination, as a place in `Assignment.combinations`.
+        rows: the row of `ServiceTemplate.table` that each request comes from, if there is a table.
     """
 
-    cards: dict[AdapterColumn, Counts]
+    choices: dict[AdapterColumn, Counts]
     rows: Counts | None = None
 
     def __len__(self) -> int:
         """Return how many requests these are."""
-        some = self.rows if self.rows is not None else next(iter(self.cards.values()))
+        some = self.rows if self.rows is not None else next(iter(self.choices.values()))
         return len(some)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dealt:
-    """What all instances of a service were dealt; `combinations` are by kind."""
+class Assignment:
+    """The requests of all instances of a service; `combinations` are by kind of adapters."""
 
     combinations: dict[AdapterColumn, Sequence[Combination]]
-    hands: Sequence[Hand]
+    instances: Sequence[InstanceRequests]
 
 
-class Likeness(Protocol):
+class ServiceTemplate(Protocol):
     """One service of a trace that is known, in full or by its statistics.
 
     Attributes:
@@ -52,11 +52,11 @@ class Likeness(Protocol):
         requests: how many it has.
         instances: how many serve them.
         rate: requests per second, of all instances together.
-        is_by_the_second: whether it tells arrivals in whole seconds.
-        arrivals: as what requests arrive.
+        is_by_the_second: whether arrivals are in whole seconds.
+        arrivals: the process by which requests arrive.
         depths: for each kind of adapters, of all uses, the share of those that find their adapter to be the first,
             second, ... tenth one by the time of its last use on that instance, and the rest.
-        table: canonical requests that the synthesized ones are like in all that is not told by the other attributes.
+        table: canonical requests from which the synthesized ones take what the other attributes leave open.
     """
 
     service: str | None
@@ -68,14 +68,14 @@ class Likeness(Protocol):
     depths: dict[AdapterColumn, Weights]
     table: pl.DataFrame | None
 
-    def deal(self, requests: int, instances: int, *, skew: float, rng: np.random.Generator) -> Dealt:
-        """Return what each of so many instances is asked for.
+    def assign(self, requests: int, instances: int, *, skew: float, rng: np.random.Generator) -> Assignment:
+        """Return the requests of each of so many instances.
 
         Args:
             requests: of all instances together.
             instances: at least 1, at most as many as requests.
             skew: combinations of LoRAs are as popular as they are in the original, raised to this power.
-            rng: the only source of luck.
+            rng: the only source of randomness.
         """
         ...
 

@@ -22,10 +22,10 @@ import polars as pl
 from safelight.traces.arrivals.process import ArrivalProcess
 from safelight.traces.arrivals.renewal import Poisson
 from safelight.traces.schema import AdapterColumn
-from safelight.traces.synthesis.dealing import deal_combinations
-from safelight.traces.synthesis.likeness import Combination, Dealt, Hand, spread
+from safelight.traces.synthesis.assignment import assign_combinations
 from safelight.traces.synthesis.popularity import geometric_tail, singles_and_pairs, uses_by_rank
 from safelight.traces.synthesis.rounding import Counts, Weights, apportion, draw_whole
+from safelight.traces.synthesis.template import Assignment, Combination, InstanceRequests, spread
 
 SERVICES = ("A", "B")
 
@@ -89,8 +89,8 @@ def published() -> Katz:
     return msgspec.json.decode(files(__package__).joinpath("katz.json").read_bytes(), type=Katz)
 
 
-class LikeKatz:
-    """One service of the Katz trace; see `Likeness`."""
+class KatzTemplate:
+    """One service of the Katz trace; see `ServiceTemplate`."""
 
     table: pl.DataFrame | None = None
     is_by_the_second = True
@@ -118,22 +118,22 @@ class LikeKatz:
         singles, pairs = self._facts.loras.requests
         return singles + 2 * pairs
 
-    def deal(self, requests: int, instances: int, *, skew: float, rng: np.random.Generator) -> Dealt:
-        """Return what each of so many instances is asked for."""
+    def assign(self, requests: int, instances: int, *, skew: float, rng: np.random.Generator) -> Assignment:
+        """Return the requests of each of so many instances."""
         chosen = spread(self.instances, instances)
         its_requests = apportion(self._requests[chosen], requests, least=1)
         distinct = self._distinct[chosen] * (its_requests / self._requests[chosen]) ** GROWTH
-        controlnets, controlnet_cards = self._deal_controlnets(its_requests, rng)
-        loras, lora_cards = self._deal_loras(its_requests, distinct, skew, rng)
-        return Dealt(
+        controlnets, controlnet_choices = self._assign_controlnets(its_requests, rng)
+        loras, lora_choices = self._assign_loras(its_requests, distinct, skew, rng)
+        return Assignment(
             combinations={"controlnets": controlnets, "loras": loras},
-            hands=[
-                Hand(cards={"controlnets": some, "loras": others})
-                for some, others in zip(controlnet_cards, lora_cards, strict=True)
+            instances=[
+                InstanceRequests(choices={"controlnets": some, "loras": others})
+                for some, others in zip(controlnet_choices, lora_choices, strict=True)
             ],
         )
 
-    def _deal_controlnets(self, requests: Counts, rng: np.random.Generator) -> tuple[list[Combination], list[Counts]]:
+    def _assign_controlnets(self, requests: Counts, rng: np.random.Generator) -> tuple[list[Combination], list[Counts]]:
         facts = self._facts.controlnets
         known = max(max(names) for names, _ in facts.combinations)
         rest = geometric_tail(facts.rest.adapters, facts.rest.requests, most=facts.rest.most)
@@ -142,11 +142,11 @@ class LikeKatz:
         popularity = np.array([count for _, count in facts.combinations] + rest.tolist())
         growing = self._requests**_CONTROLNET_GROWTH
         distinct = requests**_CONTROLNET_GROWTH * (_FIRST_LOADS * facts.lru_loads[-1] / growing.sum())
-        return self._deal(
+        return self._assign(
             combinations, popularity.astype(float), requests=requests, distinct=distinct, kind="controlnet", rng=rng
         )
 
-    def _deal_loras(
+    def _assign_loras(
         self, requests: Counts, distinct: Weights, skew: float, rng: np.random.Generator
     ) -> tuple[list[Combination], list[Counts]]:
         facts = self._facts.loras
@@ -155,9 +155,9 @@ class LikeKatz:
         combinations, popularity = singles_and_pairs(by_rank, singles=singles, pairs=pairs)
         combinations = [tuple(rank + 1 for rank in names) for names in combinations]
         skewed = popularity**skew * (popularity.sum() / (popularity**skew).sum())
-        return self._deal(combinations, skewed, requests=requests, distinct=distinct, kind="lora", rng=rng)
+        return self._assign(combinations, skewed, requests=requests, distinct=distinct, kind="lora", rng=rng)
 
-    def _deal(
+    def _assign(
         self,
         combinations: list[tuple[int, ...]],
         popularity: Weights,
@@ -167,14 +167,14 @@ class LikeKatz:
         kind: str,
         rng: np.random.Generator,
     ) -> tuple[list[Combination], list[Counts]]:
-        """Deal the combinations, of which requests have `popularity` in the original, and name them."""
+        """Assign the combinations, of which requests have `popularity` in the original, and name them."""
         most = max(map(len, combinations))
         distinct_s = np.clip(np.round(distinct), 1, most * requests).astype(np.int64)
         without = apportion(requests, round(requests.sum() * (1 - popularity.sum() / self.requests)))
         having = requests - np.minimum(without, requests + distinct_s // -most)
         whole = _draw_by_size(combinations, popularity, int(having.sum()), rng)
         there = np.flatnonzero(whole)
-        hands = deal_combinations(
+        assigned = assign_combinations(
             [combinations[place] for place in there.tolist()],
             whole[there],
             requests=having,
@@ -183,11 +183,11 @@ class LikeKatz:
         )
         names = [tuple(f"{self.service}-{kind}-{number}" for number in combinations[place]) for place in there.tolist()]
         empty = len(names)
-        cards = [
-            np.append(hand, np.full(count - len(hand), empty))
-            for hand, count in zip(hands, requests.tolist(), strict=True)
+        choices = [
+            np.append(own, np.full(count - len(own), empty))
+            for own, count in zip(assigned, requests.tolist(), strict=True)
         ]
-        return [*names, ()], cards
+        return [*names, ()], choices
 
 
 def _serpentine(instances: Counts) -> Counts:

@@ -1,4 +1,4 @@
-"""What is wrong with a trace: an error at once, or, for those who are lenient, a count."""
+"""What happened while a trace was read: requests that were left out, and other changes."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -7,8 +7,8 @@ from pathlib import Path
 from safelight.traces.errors import BadTrace
 
 
-class Tally:
-    """Hears of every request that cannot be kept."""
+class ReadLog:
+    """Raises an error at the first request that cannot be read, or counts such requests if it is lenient."""
 
     def __init__(self, path: Path, *, is_lenient: bool) -> None:
         self._path = path
@@ -36,7 +36,7 @@ class Tally:
             count: of requests.
 
         Raises:
-            BadTrace: if nobody asked to be lenient.
+            BadTrace: unless it is lenient.
         """
         if not self.is_lenient:
             raise BadTrace(
@@ -45,6 +45,6 @@ class Tally:
         self._dropped[reason] += count
 
     def note(self, sentence: str) -> None:
-        """Tell something that loses no request."""
+        """Record a change that loses no request."""
         if sentence not in self._notes:
             self._notes.append(sentence)

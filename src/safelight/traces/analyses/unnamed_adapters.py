@@ -1,4 +1,4 @@
-"""Adapters of which a trace only tells that they were there."""
+"""Adapters that a trace does not name."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,8 +10,8 @@ from safelight.traces.schema import AdapterColumn
 from safelight.traces.usage import Usage
 
 
-def nameless(services: Sequence[Usage], kinds: Sequence[AdapterColumn] = tuple(KINDS)) -> Iterator[str]:
-    """Say how many uses tell no name, and that caches take all of them for the same adapter."""
+def unnamed_adapter_notes(services: Sequence[Usage], kinds: Sequence[AdapterColumn] = tuple(KINDS)) -> Iterator[str]:
+    """Yield a sentence for each kind of adapters with uses without a name; caches take all of them for one adapter."""
     for usage in services:
         for kind in kinds:
             ids = usage.lists(kind).ids

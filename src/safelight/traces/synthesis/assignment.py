@@ -1,4 +1,4 @@
-"""Dealing combinations of adapters to instances, so that what is known of both comes out."""
+"""Which combinations of adapters each instance gets, so that the known counts of both come out."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ _ROUNDS = 60
 """Of proportional fitting."""
 
 
-def deal_combinations(
+def assign_combinations(
     combinations: Sequence[tuple[int, ...]],
     popularity: Counts,
     *,
@@ -23,17 +23,17 @@ def deal_combinations(
     distinct: Counts,
     rng: np.random.Generator,
 ) -> list[Counts]:
-    """Return a hand for each instance, as places in `combinations`.
+    """Return the choices of each instance's requests, as places in `combinations`.
 
     Args:
         combinations: as numbers of adapters, none of them empty.
         popularity: how many requests have each combination.
         requests: how many each instance has; the same in total.
         distinct: how many distinct adapters each instance has.
-        rng: the only source of luck.
+        rng: the only source of randomness.
 
     Returns:
-        Hands with exactly these numbers of requests, with exactly these numbers of distinct adapters wherever
+        For each instance, exactly its number of requests, with exactly these numbers of distinct adapters wherever
         combinations allow it, and with each combination as often as it should be but for rounding.
     """
     kinds = _kinds(combinations, popularity, requests=requests, distinct=distinct, rng=rng)
@@ -45,11 +45,11 @@ def deal_combinations(
         rows=requests - np.bincount(instance, minlength=len(requests)),
         columns=np.maximum(popularity - np.bincount(combination, minlength=len(popularity)), 0),
     )
-    hands = []
+    choices = []
     for place, kind in enumerate(kinds):
         again = draw_whole(more[instance == place], int(requests[place]) - len(kind), rng)
-        hands.append(np.repeat(kind, 1 + again))
-    return hands
+        choices.append(np.repeat(kind, 1 + again))
+    return choices
 
 
 def _kinds(
@@ -64,9 +64,9 @@ def _kinds(
     left, odds = popularity.copy(), popularity**_EVENNESS
     kinds: list[list[int]] = [[] for _ in requests]
     for instance in rng.permutation(len(requests)).tolist():
-        luck = rng.exponential(size=len(left)) / odds
-        luck[left == 0] = np.inf
-        order = np.argsort(luck)[: np.count_nonzero(left)]
+        keys = rng.exponential(size=len(left)) / odds
+        keys[left == 0] = np.inf
+        order = np.argsort(keys)[: np.count_nonzero(left)]
         kinds[instance] = _enough(order.tolist(), combinations, most=requests[instance], distinct=distinct[instance])
         left[kinds[instance]] -= 1
     _include_all(kinds, combinations, rng)

@@ -4,7 +4,7 @@ NEAR = 10
 """Depths that are looked at one by one."""
 
 
-class Stack:
+class LruStack:
     """The adapters that an instance has used, the last one on top.
 
     The depth of an adapter is the number of others used since it was, so an LRU cache that keeps more adapters than

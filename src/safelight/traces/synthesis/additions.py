@@ -19,7 +19,7 @@ MOST_CAPTIONS = 10_000
 
 
 def join_work(table: pl.DataFrame, source: pl.LazyFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """Give each request the size, the steps and the times of a finished request of another trace, drawn by luck.
+    """Give each request the size, the steps and the times of a finished request of another trace, drawn at random.
 
     Which adapters a request has makes no difference to what is drawn for it.
 
@@ -35,7 +35,7 @@ def join_work(table: pl.DataFrame, source: pl.LazyFrame, rng: np.random.Generato
 
 
 def join_prompts(table: pl.DataFrame, prompts: Sequence[str], rng: np.random.Generator) -> pl.DataFrame:
-    """Give each request one of some prompts, drawn by luck; raises CannotSynthesize if there is none."""
+    """Give each request one of some prompts, drawn at random; raises CannotSynthesize if there is none."""
     if not prompts:
         raise CannotSynthesize("There is no prompt to draw; give one in each line.")
     drawn = pl.Series("prompt", prompts).gather(rng.integers(len(prompts), size=len(table)))
