@@ -39,14 +39,14 @@ sys.path = [path for path in sys.path if Path(path or ".").resolve() != Path(__f
 import aiohttp
 import numpy as np
 
-from safelight.bench.asks import Ask, Shape
+from safelight.bench.client.event_loop import loop_factory
+from safelight.bench.client.http_client import Server
 from safelight.bench.endpoints.endpoint import Manner
 from safelight.bench.endpoints.generations import Generations
-from safelight.bench.figures import figures_of
-from safelight.bench.line import Server
-from safelight.bench.loop import loop_factory
-from safelight.bench.running import Plan, run
-from safelight.bench.timing import at_rate, process_named
+from safelight.bench.load.arrivals import at_rate, process_named
+from safelight.bench.load.runner import Plan, run
+from safelight.bench.requests import Ask, Shape
+from safelight.bench.stats.metrics import figures_of
 
 LAG_S = 0.005
 KINDS = ("", "_checked", "_peer")

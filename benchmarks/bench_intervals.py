@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from safelight.bench.confidence import Bounds, Values, effective_size, interval, resampled, share_interval
+from safelight.bench.stats.resampling import Bounds, Values, effective_size, interval, resampled, share_interval
 
 LOADS = 400
 REQUESTS = 200

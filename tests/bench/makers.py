@@ -8,15 +8,15 @@ import av
 import numpy as np
 from aiohttp import web
 
-from safelight.bench.asks import Ask, Shape
+from safelight.bench.client.http_client import Server
+from safelight.bench.datasets.dataset import Wanted
 from safelight.bench.datasets.published import Sources
-from safelight.bench.datasets.wanted import Wanted
 from safelight.bench.endpoints.endpoint import Manner
 from safelight.bench.endpoints.generations import Generations
-from safelight.bench.line import Server
+from safelight.bench.load.runner import Plan, Run, run
 from safelight.bench.null_server import NullSettings, as_server
 from safelight.bench.records import Record
-from safelight.bench.running import Plan, Run, run
+from safelight.bench.requests import Ask, Shape
 
 SHAPE = Shape(64, 64, None, 4)
 NOWHERE = "http://127.0.0.1:9"

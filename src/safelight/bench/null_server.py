@@ -20,7 +20,7 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
-from safelight.bench.quicktime import movie_of
+from safelight.bench.media.quicktime import movie_of
 
 BLOCKS = 8
 SIDE = 64

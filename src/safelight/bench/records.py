@@ -2,7 +2,7 @@
 
 import msgspec
 
-from safelight.bench.asks import Ask
+from safelight.bench.requests import Ask
 
 
 class Served(msgspec.Struct, kw_only=True, gc=False):

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from safelight.bench.asks import Ask, Shape
+from safelight.bench.datasets.dataset import Asked, Wanted, plain
 from safelight.bench.datasets.digest import sha256_of
 from safelight.bench.datasets.json_text import Count, Positive, Seed, read_json
 from safelight.bench.datasets.published import kept
-from safelight.bench.datasets.wanted import Asked, Wanted, plain
 from safelight.bench.errors import BadLoad
-from safelight.bench.inputs import Input, Inputs
+from safelight.bench.media.inputs import Input, Inputs
+from safelight.bench.requests import Ask, Shape
 from safelight.core.errors import shorten
 
 Names = str | list[str] | None

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, Self
 
-from safelight.bench.asks import Task
 from safelight.bench.datasets.digest import sha256_of
 from safelight.bench.datasets.fetching import Limits, NotFetched, fetch
 from safelight.bench.errors import BadLoad
-from safelight.bench.spoken import public
+from safelight.bench.formatting import public
+from safelight.bench.requests import Task
 from safelight.core.errors import SafelightError
 from safelight.traces.errors import CannotWrite
 from safelight.traces.parquet import write_whole

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from safelight.bench.asks import Ask, Shape
+from safelight.bench.datasets.dataset import Asked, Wanted, negative
 from safelight.bench.datasets.json_text import Count, read_json
-from safelight.bench.datasets.wanted import Asked, Wanted, negative
 from safelight.bench.errors import BadLoad
+from safelight.bench.requests import Ask, Shape
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

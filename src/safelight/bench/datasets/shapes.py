@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import msgspec
 
-from safelight.bench.asks import Shape
-from safelight.bench.datasets.wanted import Asked, Wanted, plain
+from safelight.bench.datasets.dataset import Asked, Wanted, plain
 from safelight.bench.errors import BadLoad
+from safelight.bench.requests import Shape
 from safelight.shapes.caption import tell
 from safelight.shapes.sampling import draw_scene
 from safelight.shapes.vocabulary import PICTURE_SIZE

@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from safelight.bench.asks import Ask, Shape, Use
+from safelight.bench.datasets.dataset import Asked, Wanted
 from safelight.bench.datasets.digest import sha256_of
 from safelight.bench.datasets.published import kept
-from safelight.bench.datasets.rows import problem_of
-from safelight.bench.datasets.wanted import Asked, Wanted
+from safelight.bench.datasets.trace_checks import problem_of
 from safelight.bench.errors import BadLoad
-from safelight.bench.inputs import Input, Inputs
+from safelight.bench.media.inputs import Input, Inputs
+from safelight.bench.requests import Ask, Shape, Use
 from safelight.core.errors import shorten
 from safelight.traces.errors import BadTrace
 from safelight.traces.readers.omni import OMNI

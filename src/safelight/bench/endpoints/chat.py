@@ -5,13 +5,13 @@ from typing import ClassVar
 
 import msgspec
 
-from safelight.bench.answers import Reply, decoded, no_picture
-from safelight.bench.asks import Ask
+from safelight.bench.client.http_client import Line
+from safelight.bench.client.responses import Reply, decoded, no_picture
 from safelight.bench.endpoints.endpoint import Manner, Told, options, served, starts_of
 from safelight.bench.failures import Failure
-from safelight.bench.inputs import ADDRESSES, Sort
-from safelight.bench.line import Line
+from safelight.bench.media.inputs import ADDRESSES, Sort
 from safelight.bench.records import Served
+from safelight.bench.requests import Ask
 from safelight.core.errors import shorten
 
 PATH = "/v1/chat/completions"

@@ -7,13 +7,13 @@ from typing import ClassVar
 import aiohttp
 import msgspec
 
-from safelight.bench.answers import decoded
-from safelight.bench.asks import Ask
+from safelight.bench.client.http_client import Line
+from safelight.bench.client.responses import decoded
 from safelight.bench.endpoints.endpoint import Manner
 from safelight.bench.endpoints.generations import ImagesAnswer, body
-from safelight.bench.inputs import Input, Sort
-from safelight.bench.line import Line
+from safelight.bench.media.inputs import Input, Sort
 from safelight.bench.records import Served
+from safelight.bench.requests import Ask
 
 PATH = "/v1/images/edits"
 

@@ -7,11 +7,11 @@ from typing import ClassVar, Protocol
 
 import msgspec
 
-from safelight.bench.asks import Ask, Use
+from safelight.bench.client.http_client import Line
 from safelight.bench.failures import printable
-from safelight.bench.inputs import Input, Sort
-from safelight.bench.line import Line
+from safelight.bench.media.inputs import Input, Sort
 from safelight.bench.records import Served
+from safelight.bench.requests import Ask, Use
 
 MOST_STAGES = 64
 MOST_AMOUNT = 1e9

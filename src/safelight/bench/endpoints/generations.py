@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import msgspec
 
-from safelight.bench.answers import NotJson, Reply, decoded, json_of, no_picture, said_in
-from safelight.bench.asks import Ask
+from safelight.bench.client.http_client import Line
+from safelight.bench.client.responses import NotJson, Reply, decoded, json_of, no_picture, said_in
 from safelight.bench.endpoints.endpoint import Manner, Told, options, served
 from safelight.bench.failures import Failure
-from safelight.bench.inputs import Sort
-from safelight.bench.line import Line
+from safelight.bench.media.inputs import Sort
 from safelight.bench.records import Served
+from safelight.bench.requests import Ask
 
 PATH = "/v1/images/generations"
 PREVIEWS = 2

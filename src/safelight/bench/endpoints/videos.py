@@ -11,14 +11,14 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from safelight.bench.answers import decoded, no_picture, words_of
-from safelight.bench.asks import Ask
+from safelight.bench.client.http_client import LATER_S, Line, clock_s
+from safelight.bench.client.responses import decoded, no_picture, words_of
 from safelight.bench.endpoints.edits import add_file, form_of
 from safelight.bench.endpoints.endpoint import Manner, Told, options, served, starts_of
 from safelight.bench.failures import Failure
-from safelight.bench.inputs import Sort
-from safelight.bench.line import LATER_S, Line, clock_s
+from safelight.bench.media.inputs import Sort
 from safelight.bench.records import Served
+from safelight.bench.requests import Ask
 
 PATH = "/v1/videos"
 SHARE_OF_AGE = 0.05
