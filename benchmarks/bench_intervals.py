@@ -61,8 +61,8 @@ def _queue(count: int, deadline_s: float) -> Values:
 
 
 def _rates(answers: Values) -> Values:
-    duration_s, served, met = answers.sum(axis=0)
-    return np.array([served, met]) / duration_s
+    duration_s, result_of, met = answers.sum(axis=0)
+    return np.array([result_of, met]) / duration_s
 
 
 def _of_share(runs: Sequence[Values]) -> Bounds:

@@ -3,19 +3,21 @@
 import msgspec
 import pytest
 
-from bench.makers import make_asks
+from bench.makers import make_requests
 from safelight.bench.media.inputs import Input
 from safelight.bench.null_server import png_of
-from safelight.bench.requests import MOST_NAMED, Shape, Use, facts_of
+from safelight.bench.requests import MOST_NAMED, RequestedAdapter, Shape, load_facts_of
 
 
 def picture(name, prompt="a"):
     return Input(name=name, media_type="image/png", content=png_of(prompt, 64, 64))
 
 
-def digest(*, starts=(), controls=None, **changes):
-    asks = [msgspec.structs.replace(ask, **changes) for ask in make_asks(3)]
-    return facts_of(asks, starts=starts, controls=controls or {})["load_sha256"]
+def digest(*, default_inputs=(), controlnet_images=None, **changes):
+    requests = [msgspec.structs.replace(request, **changes) for request in make_requests(3)]
+    return load_facts_of(requests, default_inputs=default_inputs, controlnet_images=controlnet_images or {})[
+        "load_sha256"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -27,12 +29,12 @@ def digest(*, starts=(), controls=None, **changes):
         {"seed": 1},
         {"fps": 8},
         {"guidance_scale": 2.0},
-        {"loras": (Use("a"),)},
-        {"controlnets": (Use("a"),)},
+        {"loras": (RequestedAdapter("a"),)},
+        {"controlnets": (RequestedAdapter("a"),)},
         {"inputs": (picture("a"),)},
         {"extra": {"x": 1}},
-        {"starts": [picture("a")]},
-        {"controls": {"a": picture("a")}},
+        {"default_inputs": [picture("a")]},
+        {"controlnet_images": {"a": picture("a")}},
     ],
 )
 def test_what_changes_the_work_changes_the_digest(changes):
@@ -50,7 +52,7 @@ def test_files_are_known_by_their_content_and_not_by_their_paths():
 
 
 def test_of_many_sizes_some_are_named_and_the_others_counted():
-    asks = [ask for number in range(20) for ask in make_asks(1, shape=Shape(64, 64 + number, None, 4))]
-    facts = facts_of(asks, starts=(), controls={})
+    requests = [request for number in range(20) for request in make_requests(1, shape=Shape(64, 64 + number, None, 4))]
+    facts = load_facts_of(requests, default_inputs=(), controlnet_images={})
     assert facts["sizes"] == [*(f"64x{64 + number}" for number in range(MOST_NAMED)), "and 4 more"]
     assert facts["steps"] == [4]

@@ -16,7 +16,7 @@ TILE_PIXELS = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class ServiceTimeEstimate:
     """How long a request should take.
 
     Attributes:
@@ -44,20 +44,20 @@ def step_tiles(shape: Shape) -> float:
     return max(shape.width * shape.height / TILE_PIXELS, 1.0) * max(shape.frames or 1, 1) * max(shape.steps or 1, 1)
 
 
-def omni(warm_ups: Sequence[Record]) -> Estimate:
+def omni_estimate(warm_up_requests: Sequence[Record]) -> ServiceTimeEstimate:
     """Return vLLM-Omni's estimate: the median time per step and tile of warm-ups, with fixed costs spread over them."""
-    unit_s = median(record.latency_s / step_tiles(record.ask.shape) for record in warm_ups)
-    return Estimate(
+    unit_s = median(record.latency_s / step_tiles(record.request.shape) for record in warm_up_requests)
+    return ServiceTimeEstimate(
         fixed_s=0.0, step_tile_s=unit_s, words=f"vLLM-Omni's estimate: {1e6 * unit_s:.4g} µs per step and tile of 16x16"
     )
 
 
-def fitted(warm_ups: Sequence[Record]) -> Estimate:
+def fitted_estimate(warm_up_requests: Sequence[Record]) -> ServiceTimeEstimate:
     """Return a fit of fixed costs and costs per step and tile, neither below 0, by least squares of relative errors."""
     from scipy.optimize import nnls  # noqa: PLC0415 - 24 MB of memory, which other loads do without
 
-    work = np.array([step_tiles(record.ask.shape) for record in warm_ups])
-    latency_s = np.array([record.latency_s for record in warm_ups])
+    work = np.array([step_tiles(record.request.shape) for record in warm_up_requests])
+    latency_s = np.array([record.latency_s for record in warm_up_requests])
     if len(set(work)) < 2:
         raise BadLoad(
             "--slo-estimator fit needs warm-ups of different amounts of work, and all are alike; "
@@ -66,7 +66,10 @@ def fitted(warm_ups: Sequence[Record]) -> Estimate:
     scaled = np.stack([1 / latency_s, work / latency_s], axis=1)
     (fixed_s, unit_s), _ = nnls(scaled, np.ones(len(work)))
     words = f"a fit over {len(work)} warm-ups: {fixed_s:.4g} s, and {1e6 * unit_s:.4g} µs per step and tile of 16x16"
-    return Estimate(fixed_s=float(fixed_s), step_tile_s=float(unit_s), words=words)
+    return ServiceTimeEstimate(fixed_s=float(fixed_s), step_tile_s=float(unit_s), words=words)
 
 
-ESTIMATORS: dict[str, Callable[[Sequence[Record]], Estimate]] = {"omni": omni, "fit": fitted}
+ESTIMATORS: dict[str, Callable[[Sequence[Record]], ServiceTimeEstimate]] = {
+    "omni": omni_estimate,
+    "fit": fitted_estimate,
+}

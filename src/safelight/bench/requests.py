@@ -14,7 +14,7 @@ Task = Literal["t2i", "i2i", "ti2i", "it2i", "t2v", "i2v", "ti2v", "v2v"]
 
 TASKS: tuple[Task, ...] = get_args(Task)
 
-CANONICAL = {
+TRACE_TASK_NAMES = {
     "t2i": "text-to-image",
     "i2i": "image-to-image",
     "ti2i": "image-to-image",
@@ -27,7 +27,7 @@ CANONICAL = {
 """What the table of traces calls them."""
 
 
-class Use(msgspec.Struct, frozen=True, gc=False):
+class RequestedAdapter(msgspec.Struct, frozen=True, gc=False):
     """An adapter that a request asks for."""
 
     name: str
@@ -55,7 +55,7 @@ class Shape(msgspec.Struct, frozen=True, gc=False):
         return self.size + (f", {self.steps} steps" if self.steps else "")
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class LoadRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request, as a user would put it.
 
     Attributes:
@@ -74,8 +74,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seed: int | None = None
     fps: int | None = None
     guidance_scale: float | None = None
-    loras: tuple[Use, ...] = ()
-    controlnets: tuple[Use, ...] = ()
+    loras: tuple[RequestedAdapter, ...] = ()
+    controlnets: tuple[RequestedAdapter, ...] = ()
     inputs: tuple[Input, ...] = ()
     deadline_s: float | None = None
     service: str | None = None
@@ -93,7 +93,9 @@ NOT_WORK = frozenset({"request_id", "due_s", "deadline_s", "service", "tenant"})
 """What tells of a request, and does not change what a server has to do for it."""
 
 
-def facts_of(asks: Sequence[Ask], *, starts: Sequence[Input], controls: Mapping[str, Input]) -> dict[str, object]:
+def load_facts_of(
+    requests: Sequence[LoadRequest], *, default_inputs: Sequence[Input], controlnet_images: Mapping[str, Input]
+) -> dict[str, object]:
     """Return what requests are like, by which other loads know that theirs are too.
 
     Args:
@@ -102,10 +104,10 @@ def facts_of(asks: Sequence[Ask], *, starts: Sequence[Input], controls: Mapping[
         controls: what ControlNets get, by their names.
     """
     return {
-        "sizes": _named(ask.shape.size for ask in asks),
-        "steps": _named(ask.shape.steps or "as served" for ask in asks),
-        "adapters": _named(use.name for ask in asks for use in (*ask.controlnets, *ask.loras)),
-        "load_sha256": _digest(asks, starts, controls),
+        "sizes": _named(request.shape.size for request in requests),
+        "steps": _named(request.shape.steps or "as served" for request in requests),
+        "adapters": _named(use.name for request in requests for use in (*request.controlnets, *request.loras)),
+        "load_sha256": _digest(requests, default_inputs, controlnet_images),
     }
 
 
@@ -114,7 +116,9 @@ def _named(values: Iterable[str | int]) -> Sequence[str | int]:
     return found if len(found) <= MOST_NAMED else [*found[:MOST_NAMED], f"and {len(found) - MOST_NAMED:,} more"]
 
 
-def _digest(asks: Sequence[Ask], starts: Sequence[Input], controls: Mapping[str, Input]) -> str:
+def _digest(
+    requests: Sequence[LoadRequest], default_inputs: Sequence[Input], controlnet_images: Mapping[str, Input]
+) -> str:
     known = dict[Input, str]()
 
     def names(inputs: Sequence[Input]) -> Sequence[str]:
@@ -123,10 +127,10 @@ def _digest(asks: Sequence[Ask], starts: Sequence[Input], controls: Mapping[str,
                 known[each] = hashlib.sha256(each.content).hexdigest() if each.content else each.name
         return [known[each] for each in inputs]
 
-    in_common = [names(starts), {name: names([each]) for name, each in controls.items()}]
+    in_common = [names(default_inputs), {name: names([each]) for name, each in controlnet_images.items()}]
     found = hashlib.sha256(json.dumps(in_common, sort_keys=True).encode())
-    for ask in asks:
-        told = msgspec.structs.asdict(ask) | {"inputs": names(ask.inputs)}
+    for request in requests:
+        told = msgspec.structs.asdict(request) | {"inputs": names(request.inputs)}
         sent = {name: value for name, value in told.items() if name not in NOT_WORK}
         found.update(json.dumps(sent, sort_keys=True, default=msgspec.structs.astuple).encode())
     return found.hexdigest()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.makers import make_asks, make_plan, ran
+from bench.makers import make_config, make_requests, ran
 from fakes import odd_server as odd
 from fakes.odd_server import answer, odd_server, picture, saying
 from safelight.bench.endpoints.chat import Chat
@@ -65,13 +65,13 @@ SERVERS = {
 
 @pytest.mark.parametrize(("behaviour", "kind"), SERVERS.values(), ids=SERVERS)
 def test_each_way_to_fail_is_told_by_its_kind(behaviour, kind):
-    done = ran(odd_server(behaviour), make_asks(1), timeout_s=0.4)
+    done = ran(odd_server(behaviour), make_requests(1), timeout_s=0.4)
     assert [(record.failure, bool(record.message)) for record in done.records] == [(kind, True)]
 
 
 def test_a_picture_whose_figures_are_of_another_kind_is_a_picture():
     odd_figures = {"stage_durations": {"a": "0.5", "b": 1.0}, "peak_memory_mb": [1], "inference_time_s": 1e300}
-    done = ran(odd_server(saying(answer(picture(metrics=odd_figures)))), make_asks(1))
+    done = ran(odd_server(saying(answer(picture(metrics=odd_figures)))), make_requests(1))
     assert [(record.failure, record.stages_s, record.peak_memory_mb) for record in done.records] == [
         ("", {"b": 1.0}, None)
     ]
@@ -80,24 +80,24 @@ def test_a_picture_whose_figures_are_of_another_kind_is_a_picture():
 def test_a_picture_that_is_told_by_its_address_is_none():
     content = [{"type": "image_url", "image_url": {"url": "http://pictures.example/1.png"}}]
     said = json.dumps({"choices": [{"message": {"content": content}}]})
-    done = ran(odd_server(saying(answer(said))), make_asks(1), endpoint=Chat())
+    done = ran(odd_server(saying(answer(said))), make_requests(1), endpoint=Chat())
     assert (done.records[0].failure, "http://pictures.example" in done.records[0].message) == ("no_picture", True)
 
 
 def test_a_blank_picture_is_no_success():
     file = io.BytesIO()
     Image.new("RGB", (64, 64), "grey").save(file, "PNG")
-    done = ran(odd_server(saying(answer(picture(data=[{"b64_json": b64(file.getvalue())}])))), make_asks(1))
+    done = ran(odd_server(saying(answer(picture(data=[{"b64_json": b64(file.getvalue())}])))), make_requests(1))
     assert done.records[0].failure == "blank"
 
 
 def test_the_same_picture_for_another_prompt_is_no_success():
-    done = ran(odd_server(saying(answer(picture()))), make_asks(3, every_s=0.05))
+    done = ran(odd_server(saying(answer(picture()))), make_requests(3, every_s=0.05))
     assert [record.failure for record in done.records] == ["", "repeated", "repeated"]
 
 
 def test_pictures_are_taken_as_they_come_where_nobody_checks():
-    done = ran(odd_server(saying(answer(picture(data=[{"b64_json": "???"}])))), make_asks(2), checks_pictures=False)
+    done = ran(odd_server(saying(answer(picture(data=[{"b64_json": "???"}])))), make_requests(2), checks_pictures=False)
     assert all(record.is_success for record in done.records)
 
 
@@ -105,19 +105,19 @@ def test_a_server_that_is_down_refuses():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    done = asyncio.run(run(make_plan(url, make_asks(2))))
+    done = asyncio.run(run(make_config(url, make_requests(2))))
     assert [record.failure for record in done.records] == ["refused", "refused"]
 
 
 def test_a_host_without_an_address_is_told():
-    done = asyncio.run(run(make_plan("http://no-such-host.invalid", make_asks(1))))
+    done = asyncio.run(run(make_config("http://no-such-host.invalid", make_requests(1))))
     assert done.records[0].failure == "unresolved"
 
 
 def test_plain_http_where_tls_is_wanted_is_told():
     async def main():
         async with odd_server(odd.answer_anything) as url:
-            return await run(make_plan(url.replace("http:", "https:"), make_asks(1), timeout_s=5.0))
+            return await run(make_config(url.replace("http:", "https:"), make_requests(1), timeout_s=5.0))
 
     assert asyncio.run(main()).records[0].failure == "tls"
 
@@ -139,7 +139,7 @@ def test_a_certificate_that_nobody_vouches_for_is_told(certificate):
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=certificate)
         url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        done = await run(make_plan(url, make_asks(1), timeout_s=5.0))
+        done = await run(make_config(url, make_requests(1), timeout_s=5.0))
         server.close()
         return done
 
@@ -157,19 +157,19 @@ def test_a_certificate_that_nobody_vouches_for_is_told(certificate):
 )
 def test_a_stream_without_a_picture_is_told(stream, kind):
     behaviour = saying(answer(stream, kind="text/event-stream"))
-    done = ran(odd_server(behaviour), make_asks(1), endpoint=StreamedGenerations())
+    done = ran(odd_server(behaviour), make_requests(1), endpoint=StreamedGenerations())
     assert done.records[0].failure == kind
 
 
 def test_chat_that_answers_in_words_has_no_picture():
     words = json.dumps({"choices": [{"message": {"content": "I cannot draw."}}]})
-    done = ran(odd_server(saying(answer(words))), make_asks(1), endpoint=Chat())
+    done = ran(odd_server(saying(answer(words))), make_requests(1), endpoint=Chat())
     assert done.records[0].failure == "no_picture"
 
 
 def test_when_no_warm_up_is_served_the_run_does_not_begin():
     with pytest.raises(ServerUnusable, match="HTML"):
-        ran(odd_server(SERVERS["HTML"][0]), make_asks(2), warm_up_rounds=1)
+        ran(odd_server(SERVERS["HTML"][0]), make_requests(2), warm_up_rounds=1)
 
 
 def test_a_server_without_room_is_asked_again_when_it_says():
@@ -180,7 +180,7 @@ def test_a_server_without_room_is_asked_again_when_it_says():
             await odd.read_request(reader)
             writer.write(next(turns))
 
-    done = ran(odd_server(once_full), make_asks(1), retries=1)
+    done = ran(odd_server(once_full), make_requests(1), retries=1)
     assert (done.records[0].failure, done.records[0].turned_away) == ("", 1)
 
 

@@ -75,7 +75,7 @@ def test_a_file_is_fetched_once_and_then_read_without_a_network(dataset, task, t
     (path,), (asked,) = files_in(tmp_path), asked_for
     assert path.read_bytes() == CONTENTS[asked]
     assert first.sha256 == hashlib.sha256(CONTENTS[asked]).hexdigest()
-    assert all((each.asks, each.sha256) == (first.asks, first.sha256) for each in later)
+    assert all((each.requests, each.sha256) == (first.requests, first.sha256) for each in later)
     assert asked in first.notes[0]
     for each in (first, *later):
         assert str(path) in each.notes[0]

@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.makers import make_asks, make_plan, null_server, run_of
+from bench.makers import make_config, make_requests, null_server, run_of
 from fakes import odd_server as odd
 from safelight.bench.errors import ServerUnusable
-from safelight.bench.load.runner import Stop
-from safelight.bench.load.sweep import Levels, each_of, measured
-from safelight.bench.stats.levels import Point, knee
+from safelight.bench.load.runner import StopSignal
+from safelight.bench.load.sweep import SweepConfig, fixed_levels, run_sweep
+from safelight.bench.stats.levels import LevelResult, capacity_of
 
 
-def levels_over(plan_of, *, target=0.8, **more):
-    return Levels(level="request_rate", plan_of=plan_of, facts_of=lambda value: {}, target=target, **more)
+def levels_over(config_of, *, target=0.8, **more):
+    return SweepConfig(level="request_rate", config_of=config_of, facts_of=lambda value: {}, target=target, **more)
 
 
 def series_of(server, *values, stops_after=None, repeats=1, until_sure=False, target=0.8, **more):
     """Run five requests at each level of a server, given as a context manager, until some number of levels is done."""
-    said, told, stop = [], [], Stop()
+    said, told, stop = [], [], StopSignal()
 
     def tell(point):
         told.append(point.level)
@@ -32,17 +32,17 @@ def series_of(server, *values, stops_after=None, repeats=1, until_sure=False, ta
     async def main():
         async with server as url:
             levels = levels_over(
-                lambda value, turn: make_plan(url, make_asks(5, every_s=1 / value), **more),
+                lambda value, turn: make_config(url, make_requests(5, every_s=1 / value), **more),
                 target=target,
                 repeats=repeats,
                 until_sure=until_sure,
             )
-            return await measured(
+            return await run_sweep(
                 levels,
-                each_of(values),
+                fixed_levels(values),
                 stop=stop,
                 shown=lambda value: nullcontext(lambda turn, load: None),
-                say=said.append,
+                notify=said.append,
                 tell=tell,
             )
 
@@ -51,7 +51,7 @@ def series_of(server, *values, stops_after=None, repeats=1, until_sure=False, ta
 
 def test_deadlines_are_estimated_once_and_are_the_same_at_all_levels():
     series, said = series_of(null_server(fixed_s=0.01), 200.0, 400.0, 800.0, estimator="omni", warm_up_rounds=1)
-    assert len({point.figures["slo_source"] for point in series.points}) == 1
+    assert len({point.metrics["slo_source"] for point in series.points}) == 1
     assert [re.split(r"[\d:]", sentence)[0].strip() for sentence in said] == ["warmed up with", "deadlines are"]
 
 
@@ -75,9 +75,9 @@ def test_a_server_that_is_down_is_told_before_any_level():
 
 @pytest.mark.parametrize(("until_sure", "target", "runs"), [(True, 0.3, 1), (True, 0.8, 3), (False, 0.3, 3)])
 def test_no_more_runs_are_made_than_it_takes_to_be_sure(until_sure, target, runs):
-    asks = {"estimator": "omni", "slo_scale": 1e6, "warm_up_rounds": 1}
-    series, _ = series_of(null_server(), 500.0, repeats=3, until_sure=until_sure, target=target, **asks)
-    assert len(series.points[0].figures["runs"]) == runs
+    requests = {"estimator": "omni", "slo_scale": 1e6, "warm_up_rounds": 1}
+    series, _ = series_of(null_server(), 500.0, repeats=3, until_sure=until_sure, target=target, **requests)
+    assert len(series.points[0].metrics["runs"]) == runs
 
 
 @settings(max_examples=25)
@@ -97,12 +97,12 @@ BOUNDS = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted)
 @given(st.lists(BOUNDS, min_size=1, max_size=8))
 def test_what_is_held_for_sure_lies_below_what_is_missed_for_sure(bounds):
     points = [
-        Point(
+        LevelResult(
             level=float(level),
-            figures={"slo_attainment_rate": (low + high) / 2, "confidence": {"slo_attainment_rate": [low, high]}},
+            metrics={"slo_attainment_rate": (low + high) / 2, "confidence": {"slo_attainment_rate": [low, high]}},
         )
         for level, (low, high) in enumerate(bounds, 1)
     ]
-    found = knee(points, target=0.8)
+    found = capacity_of(points, target=0.8)
     if found.surely_held is not None and found.surely_missed is not None:
         assert found.surely_held < found.surely_missed

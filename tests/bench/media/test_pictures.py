@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench.makers import make_asks, make_plan, null_server, ran, run_of
+from bench.makers import make_config, make_requests, null_server, ran, run_of
 from fakes.odd_server import GOOD, answer, odd_server, picture, saying
 from safelight.bench.endpoints.videos import Videos
 from safelight.bench.failures import Failure
-from safelight.bench.load.runner import Stop, run
-from safelight.bench.media.pictures import FORMATS, MOST_PICTURES, look
+from safelight.bench.load.runner import StopSignal, run
+from safelight.bench.media.pictures import FORMATS, MOST_PICTURES, inspect_picture
 from safelight.bench.media.videos import Frame
 from safelight.bench.null_server import png_of
 from safelight.bench.requests import Shape
-from safelight.bench.stats.metrics import figures_of
+from safelight.bench.stats.metrics import compute_metrics
 from safelight.cli.bench.display import warnings_about
 
 SQUARES = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8))
@@ -38,13 +38,13 @@ FILES = {form: file_of(form) for form in FORMATS}
 
 def failure(file, *, shape=Shape(), caption=None):  # noqa: B008 - frozen
     with pytest.raises(Failure) as caught:
-        look(file, shape=shape, told_format=None, caption=caption)
+        inspect_picture(file, shape=shape, told_format=None, caption=caption)
     return caught.value.kind
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_picture_of_a_usual_format_is_opened(form):
-    assert look(FILES[form], shape=Shape(48, 40), told_format=form.lower()).digest
+    assert inspect_picture(FILES[form], shape=Shape(48, 40), told_format=form.lower()).digest
 
 
 @pytest.mark.parametrize("form", ["BMP", "TIFF", "DDS"])
@@ -58,7 +58,7 @@ def test_a_picture_with_other_bytes_in_it_is_good_or_a_failure_and_no_error(form
     for at in data.draw(st.lists(st.integers(0, len(file) - 1), max_size=4)):
         file[at] = data.draw(st.integers(0, 255))
     with suppress(Failure):
-        assert look(bytes(file), shape=Shape(), told_format=None).digest
+        assert inspect_picture(bytes(file), shape=Shape(), told_format=None).digest
 
 
 def test_a_picture_that_is_too_small_to_be_scored_is_of_a_wrong_size():
@@ -67,7 +67,7 @@ def test_a_picture_that_is_too_small_to_be_scored_is_of_a_wrong_size():
 
 def test_an_answer_of_several_pictures_is_good_and_one_of_very_many_is_not():
     kinds = [
-        ran(odd_server(saying(answer(picture(data=GOOD["data"] * count)))), make_asks(1)).records[0].failure
+        ran(odd_server(saying(answer(picture(data=GOOD["data"] * count)))), make_requests(1)).records[0].failure
         for count in (MOST_PICTURES, MOST_PICTURES + 1)
     ]
     assert kinds == ["", "too_large"]
@@ -80,28 +80,28 @@ def broken(file, demuxer):
 
 def test_what_cannot_be_looked_at_for_a_reason_of_ours_is_counted_and_told():
     said = []
-    done = ran(null_server(), make_asks(6), endpoint=Videos(), decode=broken, say=said.append)
+    done = ran(null_server(), make_requests(6), endpoint=Videos(), decode=broken, notify=said.append)
     assert done.unchecked == 6
     assert any("a bug of ours" in sentence for sentence in said)
 
 
 def run_that_is_stopped_while_looking():
     """Return a run whose video takes long to decode, ended when it is said that it lasts, and what was said."""
-    stop, said = Stop(), []
+    stop, said = StopSignal(), []
 
     def slow(file, demuxer):
         for number in range(300):
             yield Frame(pixels=np.full((8, 8, 3), number % 256, np.uint8), time_s=None)
             time.sleep(0.02)
 
-    def say(sentence):
+    def notify(sentence):
         said.append(sentence)
         stop()
 
     async def main():
         async with null_server() as url:
-            plan = make_plan(url, make_asks(3, shape=Shape()), endpoint=Videos(), decode=slow)
-            return await run(plan, stop=stop, say=say)
+            config = make_config(url, make_requests(3, shape=Shape()), endpoint=Videos(), decode=slow)
+            return await run(config, stop=stop, notify=notify)
 
     return asyncio.run(main()), said
 
@@ -113,5 +113,5 @@ def test_looking_can_be_stopped_and_what_was_left_out_is_counted():
 
 
 def test_requests_whose_pictures_nobody_looked_at_are_told():
-    (sentence,) = warnings_about(figures_of(replace(run_of([1.0, 1.0, 1.0]), unchecked=2)))
+    (sentence,) = warnings_about(compute_metrics(replace(run_of([1.0, 1.0, 1.0]), unchecked=2)))
     assert sentence.startswith("What came for 2 requests was not looked at, nor all of it saved")

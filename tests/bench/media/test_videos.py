@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.makers import FPS, VIDEO_SHAPE, make_asks, make_frames, make_video, null_server, ran
+from bench.makers import FPS, VIDEO_SHAPE, make_frames, make_requests, make_video, null_server, ran
 from fakes.odd_server import giving_video, odd_server
-from safelight.bench import decoding
+from safelight.bench.media import decoding
 from safelight.bench.endpoints.videos import Videos
 from safelight.bench.failures import Failure
 from safelight.bench.media.containers import MOST_PARTS, MOST_SAMPLES, MOST_TABLE_BYTES
 from safelight.bench.media.decoding import frames_of
 from safelight.bench.media.quicktime import movie_of
-from safelight.bench.media.videos import NOT_DECODED, look_at_video
+from safelight.bench.media.videos import NOT_DECODED, inspect_video
 from safelight.bench.null_server import png_of, video_of
 from safelight.bench.requests import Shape
-from safelight.bench.stats.metrics import figures_of
+from safelight.bench.stats.metrics import compute_metrics
 
 FORMS = {
     "h264": {},
@@ -38,7 +38,7 @@ every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 
 
 def seen(file, shape=VIDEO_SHAPE, fps=FPS):
-    return look_at_video(file, shape=shape, fps=fps, decode=frames_of)
+    return inspect_video(file, shape=shape, fps=fps, decode=frames_of)
 
 
 def failure(file, shape=VIDEO_SHAPE, fps=FPS):
@@ -100,7 +100,7 @@ def test_what_is_no_video_is_damaged_however_it_begins(content, start):
 @pytest.mark.parametrize("decode", [None, frames_of])
 def test_a_still_picture_is_no_video(file, decode):
     with pytest.raises(Failure, match="begin like no file of a video"):
-        look_at_video(png_of("a", 64, 48), shape=VIDEO_SHAPE, fps=FPS, decode=decode)
+        inspect_video(png_of("a", 64, 48), shape=VIDEO_SHAPE, fps=FPS, decode=decode)
 
 
 @every_file
@@ -152,8 +152,8 @@ def test_one_frame_with_something_on_it_is_enough_not_to_be_blank():
 
 @every_form
 def test_other_frames_have_another_digest_and_another_container_has_not(form):
-    looks = {seen(make_video(make_frames(seed), **form)).digest for seed in (0, 0, 1, 2)}
-    assert len(looks) == 3
+    inspects = {seen(make_video(make_frames(seed), **form)).digest for seed in (0, 0, 1, 2)}
+    assert len(inspects) == 3
 
 
 def test_the_same_frames_in_another_file_are_the_same_video():
@@ -204,7 +204,7 @@ def test_no_more_frames_are_decoded_than_were_asked_for_and_one():
             yield frame
 
     with pytest.raises(Failure, match="more than 2 frames"):
-        look_at_video(video_of("a", 64, 48, 500, FPS), shape=Shape(64, 48, 2), fps=None, decode=decode)
+        inspect_video(video_of("a", 64, 48, 500, FPS), shape=Shape(64, 48, 2), fps=None, decode=decode)
     assert len(taken) == 3
 
 
@@ -233,35 +233,35 @@ def test_a_table_of_contents_that_is_compressed_is_not_opened():
 
 
 def test_the_null_servers_videos_differ_by_prompt_and_are_as_asked_for():
-    looks = {seen(video_of(f"prompt {number}", 64, 48, 6, FPS)).digest for number in range(20)}
-    assert len(looks) == 20
+    inspects = {seen(video_of(f"prompt {number}", 64, 48, 6, FPS)).digest for number in range(20)}
+    assert len(inspects) == 20
 
 
-ASKS = make_asks(3, shape=VIDEO_SHAPE, fps=FPS)
+ASKS = make_requests(3, shape=VIDEO_SHAPE, fps=FPS)
 
 
-def run_of(server, asks=ASKS, **more):
-    return ran(server, asks, endpoint=Videos(), **{"decode": frames_of} | more)
+def run_of(server, requests=ASKS, **more):
+    return ran(server, requests, endpoint=Videos(), **{"decode": frames_of} | more)
 
 
 def test_videos_of_the_null_server_pass_from_end_to_end():
     said = []
-    done = run_of(null_server(), warm_up_rounds=1, say=said.append)
+    done = run_of(null_server(), warm_up_rounds=1, notify=said.append)
     assert [record.failure for record in done.records] == [""] * 3
-    figures = figures_of(done)
-    assert (figures["videos_decoded"], figures["still_videos"]) == (True, 0)
+    metrics = compute_metrics(done)
+    assert (metrics["videos_decoded"], metrics["still_videos"]) == (True, 0)
     assert NOT_DECODED not in said
 
 
 @pytest.mark.parametrize("shape", [Shape(), Shape(8, 8, 1), Shape(320, 200, 33)])
 def test_videos_of_the_null_server_have_any_shape(shape):
-    done = run_of(null_server(), make_asks(2, shape=shape))
+    done = run_of(null_server(), make_requests(2, shape=shape))
     assert [record.failure for record in done.records] == ["", ""]
 
 
 @pytest.mark.parametrize("shape", [Shape(64, 64, 1025), Shape(4096, 4096, 1024)])
 def test_the_null_server_makes_no_video_that_is_too_large(shape):
-    done = run_of(null_server(), make_asks(1, shape=shape))
+    done = run_of(null_server(), make_requests(1, shape=shape))
     assert [record.failure for record in done.records] == ["refused_request"]
 
 
@@ -284,16 +284,16 @@ def test_a_video_that_is_not_as_asked_for_is_no_success(file, kinds):
 
 def test_videos_that_do_not_move_are_counted_and_are_no_failures():
     file = movie_of([png_of("a", 64, 48)] * 6, width=64, height=48, fps=FPS)
-    figures = figures_of(run_of(odd_server(giving_video(file)), ASKS[:1]))
-    assert (figures["completed_requests"], figures["still_videos"]) == (1, 1)
+    metrics = compute_metrics(run_of(odd_server(giving_video(file)), ASKS[:1]))
+    assert (metrics["completed_requests"], metrics["still_videos"]) == (1, 1)
 
 
 def test_where_nothing_decodes_that_is_said_once_and_stands_in_the_figures():
     said = []
-    done = run_of(null_server(), decode=None, say=said.append)
+    done = run_of(null_server(), decode=None, notify=said.append)
     assert said.count(NOT_DECODED) == 1
     assert "safelight[video]" in NOT_DECODED
-    assert figures_of(done)["videos_decoded"] is False
+    assert compute_metrics(done)["videos_decoded"] is False
 
 
 def test_where_nothing_decodes_a_file_that_is_cut_short_is_still_told():
@@ -303,9 +303,9 @@ def test_where_nothing_decodes_a_file_that_is_cut_short_is_still_told():
 
 def test_where_nobody_checks_nothing_is_said_of_decoding():
     said = []
-    done = run_of(odd_server(giving_video(b"x")), decode=None, checks_pictures=False, say=said.append)
-    assert (said, figures_of(done)["videos_decoded"]) == ([], False)
+    done = run_of(odd_server(giving_video(b"x")), decode=None, checks_pictures=False, notify=said.append)
+    assert (said, compute_metrics(done)["videos_decoded"]) == ([], False)
 
 
 def test_pictures_have_no_figures_of_videos():
-    assert "videos_decoded" not in figures_of(ran(null_server(), make_asks(1)))
+    assert "videos_decoded" not in compute_metrics(ran(null_server(), make_requests(1)))

@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from bench.makers import run_of
-from safelight.bench.stats.intervals import sureness_of
-from safelight.bench.stats.levels import Point, knee, lack_of
-from safelight.bench.stats.metrics import figures_of
+from safelight.bench.stats.intervals import intervals_of
+from safelight.bench.stats.levels import LevelResult, capacity_of, sample_size_note
+from safelight.bench.stats.metrics import compute_metrics
 from safelight.bench.stats.resampling import (
     difference_interval,
     effective_size,
     interval,
+    requests_for_confidence,
     resampled,
     share_interval,
-    sure_size,
 )
 
 
@@ -25,8 +25,8 @@ def alike(count, rng, *, rho):
     shocks = rng.normal(size=count) * np.sqrt(1 - rho**2)
     values = np.empty(count)
     values[0] = rng.normal()
-    for place in range(1, count):
-        values[place] = rho * values[place - 1] + shocks[place]
+    for location in range(1, count):
+        values[location] = rho * values[location - 1] + shocks[location]
     return values
 
 
@@ -34,8 +34,8 @@ def queue(count, rng, *, load):
     """Latencies of a queue before one machine that takes 1 s, by Lindley's recursion."""
     gaps_s = rng.exponential(size=count) / load
     waits_s = np.zeros(count)
-    for place in range(1, count):
-        waits_s[place] = max(0.0, waits_s[place - 1] + 1 - gaps_s[place])
+    for location in range(1, count):
+        waits_s[location] = max(0.0, waits_s[location - 1] + 1 - gaps_s[location])
     return waits_s + 1
 
 
@@ -103,7 +103,7 @@ def test_a_share_of_independent_requests_has_the_exact_interval(count, part):
 
 @given(st.floats(0.5, 0.9999))
 def test_so_many_requests_without_a_miss_make_a_share_sure_and_one_less_does_not(target):
-    count = sure_size(target)
+    count = requests_for_confidence(target)
     assert share_interval(1.0, count)[0] >= target - 1e-12
     assert share_interval(1.0, count - 1)[0] < target if count > 1 else True
 
@@ -133,14 +133,14 @@ def test_the_attainment_of_a_queue_is_seldom_outside_its_interval(load, deadline
     rng = np.random.default_rng(5)
     truth = np.mean([queue(300, rng, load=load) <= deadline_s for _ in range(200)])
     loads = [[run_of(queue(300, rng, load=load), deadline_s=deadline_s) for _ in range(3)] for _ in range(25)]
-    bounds = [sureness_of(runs).bounds["slo_attainment_rate"] for runs in loads]
+    bounds = [intervals_of(runs).bounds["slo_attainment_rate"] for runs in loads]
     assert sum(low <= truth <= high for low, high in bounds) >= 21
 
 
 def test_a_run_without_a_miss_that_came_close_is_less_sure_than_one_that_did_not():
     far, near = np.full(300, 1.0), np.full(300, 1.0)
     near[100:130] = 3.9
-    sizes = [sureness_of([run_of(each, deadline_s=4.0)]).sizes["slo_attainment_rate"] for each in (far, near)]
+    sizes = [intervals_of([run_of(each, deadline_s=4.0)]).sizes["slo_attainment_rate"] for each in (far, near)]
     assert sizes[0] == 300
     assert sizes[1] < 60
 
@@ -155,10 +155,10 @@ def test_newcombes_example_of_a_difference_of_shares():
 def test_throughput_and_goodput_lie_within_their_intervals():
     rng = np.random.default_rng(6)
     runs = [run_of(rng.exponential(size=80), deadline_s=1.0, failed={3, 4}) for _ in range(2)]
-    figures = figures_of(*runs)
+    metrics = compute_metrics(*runs)
     for name in ("throughput_qps", "goodput_qps"):
-        low, high = figures["confidence"][name]
-        assert low < figures[name] < high
+        low, high = metrics["confidence"][name]
+        assert low < metrics[name] < high
 
 
 shares = st.floats(0, 1).map(lambda share: round(share, 2))
@@ -166,9 +166,9 @@ shares = st.floats(0, 1).map(lambda share: round(share, 2))
 
 def points_of(facts):
     return [
-        Point(
+        LevelResult(
             level=float(level),
-            figures={
+            metrics={
                 "slo_attainment_rate": middle,
                 "confidence": {"slo_attainment_rate": [low, high]},
                 "effective_requests": {"slo_attainment_rate": 50.0},
@@ -180,7 +180,7 @@ def points_of(facts):
 
 @given(st.lists(st.tuples(shares, shares, shares), min_size=1, max_size=6))
 def test_what_is_sure_never_contradicts_itself(facts):
-    found = knee(points_of(facts), target=0.9)
+    found = capacity_of(points_of(facts), target=0.9)
     if found.surely_held is not None and found.surely_missed is not None:
         assert found.surely_held < found.surely_missed
 
@@ -201,5 +201,5 @@ def test_an_interval_on_both_sides_of_the_target_is_unsure(bounds, verdict):
 
 def test_too_few_requests_for_a_target_are_told_with_how_many_it_takes():
     points = points_of([(0.9, 1.0, 1.0)])
-    assert "368 independent requests" in lack_of(points, target=0.99)
-    assert lack_of(points, target=0.9) == ""
+    assert "368 independent requests" in sample_size_note(points, target=0.99)
+    assert sample_size_note(points, target=0.9) == ""

@@ -88,9 +88,9 @@ def test_the_seed_flags_work_unchanged(null_url, trace, tmp_path):
     ]
     words += ["--dataset-path", trace, "--warmup-requests", "2", "--output-file", str(output)]
     assert bench(null_url, *words) == 0
-    figures = json.loads(output.read_text())
-    assert figures.keys() >= OMNI_KEYS
-    assert figures["completed_requests"] == len(figures["latencies_s"]) == 50
+    metrics = json.loads(output.read_text())
+    assert metrics.keys() >= OMNI_KEYS
+    assert metrics["completed_requests"] == len(metrics["latencies_s"]) == 50
 
 
 def test_the_real_server_is_measured_and_its_times_told(capsys):
@@ -99,9 +99,9 @@ def test_the_real_server_is_measured_and_its_times_told(capsys):
     )
     with LiveServer() as server:
         assert bench(server.url, "--model", "null-large", *words.split()) == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert figures["completed_requests"] == 3
-    assert figures["compute_p50"] >= 0.0
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics["completed_requests"] == 3
+    assert metrics["compute_p50"] >= 0.0
 
 
 def test_every_request_is_logged_as_a_row_of_the_table(null_url, tmp_path):
@@ -185,9 +185,9 @@ def test_a_condition_that_fails_has_a_status_of_its_own(null_url, condition, sta
 
 def test_scene_scores_stand_beside_latencies(null_url, capsys):
     assert bench(null_url, "--dataset", "shapes", "--num-prompts", "3", "--json") == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert 0.0 <= figures["scene_score_mean"] <= 1.0
-    assert figures["latency_p95"] >= 0.01
+    metrics = json.loads(capsys.readouterr().out)
+    assert 0.0 <= metrics["scene_score_mean"] <= 1.0
+    assert metrics["latency_p95"] >= 0.01
 
 
 @pytest.mark.parametrize(
@@ -330,9 +330,9 @@ def test_a_run_that_is_interrupted_writes_what_it_has(signals, null_url, tmp_pat
         said = process.stderr.read()
     assert process.returncode == 130
     assert "ended early" in said
-    figures = json.loads(output.read_text())
-    assert figures["partial"]
-    assert 0 < figures["completed_requests"] < 2000
+    metrics = json.loads(output.read_text())
+    assert metrics["partial"]
+    assert 0 < metrics["completed_requests"] < 2000
 
 
 def test_a_closed_standard_output_ends_nothing(null_url, tmp_path):
@@ -347,9 +347,9 @@ def test_repeats_are_told_run_by_run_and_all_together(null_url, tmp_path):
     words = ["--dataset", "random", "--num-prompts", "4", "--request-rate", "100", "--repeats", "3"]
     files = ["--output-file", str(output), "--log", str(log), "--report", str(page)]
     assert bench(null_url, *words, *files) == 0
-    figures = json.loads(output.read_text())
-    assert [run["completed_requests"] for run in figures["runs"]] == [4, 4, 4]
-    assert figures["completed_requests"] == len(figures["latencies_s"]) == 12
+    metrics = json.loads(output.read_text())
+    assert [run["completed_requests"] for run in metrics["runs"]] == [4, 4, 4]
+    assert metrics["completed_requests"] == len(metrics["latencies_s"]) == 12
     table = open_trace(log).frame.collect()
     assert table["request_id"].n_unique() == 12
     gaps = [table["arrival_s"][start : start + 4].diff().drop_nulls().to_list() for start in (0, 4, 8)]
@@ -521,14 +521,14 @@ def test_attainments_of_the_same_deadlines_are_compared(null_url, tmp_path, caps
 
 
 def test_no_result_tells_a_password_of_the_address(null_url, tmp_path):
-    page, figures = tmp_path / "page.html", tmp_path / "o.json"
+    page, metrics = tmp_path / "page.html", tmp_path / "o.json"
     argv = [*SAFELIGHT, "bench", "--base-url", null_url.replace("//", "//user:s3c@ret@"), "--task", "t2i"]
-    argv += ["--dataset", "random", "--num-prompts", "2", "--report", page, "--output-file", figures]
+    argv += ["--dataset", "random", "--num-prompts", "2", "--report", page, "--output-file", metrics]
     done = subprocess.run(argv, check=True, capture_output=True, text=True)
-    for said in (page.read_text(), figures.read_text(), done.stdout, done.stderr):
+    for said in (page.read_text(), metrics.read_text(), done.stdout, done.stderr):
         assert "s3c" not in said
         assert "ret@" not in said
-    assert null_url in figures.read_text()
+    assert null_url in metrics.read_text()
 
 
 def test_a_page_tells_no_key(null_url, tmp_path):
@@ -575,15 +575,15 @@ VIDEOS = ("--task", "t2v", "--dataset", "random", "--num-prompts", "3", "--num-f
 
 def test_videos_are_decoded(null_url, capsys):
     assert main(["bench", "--base-url", null_url, *VIDEOS, "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert (figures["completed_requests"], figures["videos_decoded"], figures["still_videos"]) == (3, True, 0)
+    metrics = json.loads(capsys.readouterr().out)
+    assert (metrics["completed_requests"], metrics["videos_decoded"], metrics["still_videos"]) == (3, True, 0)
 
 
 def test_without_the_extra_one_sentence_and_the_figures_say_that_videos_are_not_decoded(null_url, tmp_path):
     code = "import sys; sys.modules['av'] = None; from safelight.cli import main; sys.exit(main(sys.argv[1:]))"
     words = ["bench", "--base-url", null_url, *VIDEOS, "--json", "--report", str(tmp_path / "page.html")]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
-    figures = json.loads(done.stdout)
-    assert (done.returncode, figures["completed_requests"], figures["videos_decoded"]) == (0, 3, False)
+    metrics = json.loads(done.stdout)
+    assert (done.returncode, metrics["completed_requests"], metrics["videos_decoded"]) == (0, 3, False)
     assert done.stderr.count("Videos are not decoded") == done.stderr.count("safelight[video]") == 1
     assert (tmp_path / "page.html").read_text().count("Videos are not decoded") == 1

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import aiohttp
 
-from safelight.bench.formatting import seconds
+from safelight.bench.formatting import format_seconds
 
 
 @dataclass
-class Wait:
+class ConnectionWait:
     """One exchange's: since when it waits, while it does, and how long it has waited."""
 
     since_s: float | None = None
@@ -18,7 +18,7 @@ class Wait:
 
 
 @dataclass
-class Waits:
+class ConnectionWaits:
     """The waits of a load."""
 
     clock_s: Callable[[], float] = field(repr=False)
@@ -31,7 +31,7 @@ class Waits:
         if not self.count:
             return ""
         return (
-            f"{self.count:,} times a request waited for one of the --connections, up to {seconds(self.longest_s)}; "
+            f"{self.count:,} times a request waited for one of the --connections, up to {format_seconds(self.longest_s)}; "
             "latencies have that in them, though no server saw it"
         )
 
@@ -39,7 +39,7 @@ class Waits:
         """Begin anew."""
         self.count, self.longest_s = 0, 0.0
 
-    def traced(self) -> aiohttp.TraceConfig:
+    def trace_config(self) -> aiohttp.TraceConfig:
         """Return what has a session tell of them; each exchange brings its `Wait`."""
         config = aiohttp.TraceConfig()
         config.on_connection_queued_start.append(self._begin)
@@ -52,7 +52,7 @@ class Waits:
     async def _end(self, _: object, context: SimpleNamespace, __: object) -> None:
         self.end(context.trace_request_ctx)
 
-    def end(self, wait: Wait) -> None:
+    def end(self, wait: ConnectionWait) -> None:
         """Count a wait, if there was one."""
         if wait.since_s is not None:
             wait.lasted_s, wait.since_s = self.clock_s() - wait.since_s, None

@@ -6,7 +6,7 @@ from safelight.bench.failures import Failure
 
 
 @dataclass
-class Events:
+class EventStreamParser:
     """Takes a stream of server-sent events apart, in time that grows as its bytes do, however it is cut into pieces.
 
     Attributes:

@@ -13,12 +13,12 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from safelight.bench.client.connection_waits import Wait, Waits
-from safelight.bench.client.event_stream import Events
-from safelight.bench.client.responses import Reply, failure_of, not_as_told, packing_of
+from safelight.bench.client.connection_waits import ConnectionWait, ConnectionWaits
+from safelight.bench.client.event_stream import EventStreamParser
+from safelight.bench.client.responses import Response, content_encoding_of, failure_of_status, unexpected_content
 from safelight.bench.errors import BadLoad
-from safelight.bench.failures import CUT, LOST, Failure, lost
-from safelight.bench.formatting import public
+from safelight.bench.failures import CONNECTION_ERRORS, READ_ERRORS, Failure, failure_of_exception
+from safelight.bench.formatting import without_credentials
 from safelight.core.errors import shorten
 
 TIMEOUT_S = 900.0
@@ -77,10 +77,10 @@ class Server:
     @property
     def public_url(self) -> str:
         """The address without user and password, to be shown and kept."""
-        return public(self.url)
+        return without_credentials(self.url)
 
 
-class Line:
+class HttpClient:
     """Sends requests to one server, over kept connections, without following it elsewhere.
 
     All that is sent has an end by `clock_s`, `until_s`, at which it has failed.
@@ -88,7 +88,7 @@ class Line:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.waits = Waits(clock_s)
+        self.connection_waits = ConnectionWaits(clock_s)
         self._base = server.url.rstrip("/")
         self._urls = dict[str, URL]()
         self._later = set[asyncio.Task[None]]()
@@ -97,7 +97,7 @@ class Line:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "safelight-bench", "Accept-Encoding": "identity", **server.headers},
             auto_decompress=False,
-            trace_configs=[self.waits.traced()] if server.connections else [],
+            trace_configs=[self.connection_waits.trace_config()] if server.connections else [],
         )
 
     async def __aenter__(self) -> Self:
@@ -108,7 +108,7 @@ class Line:
     ) -> None:
         await self._session.close()
 
-    async def post_json(self, path: str, body: object, *, until_s: float) -> Reply:
+    async def post_json(self, path: str, body: object, *, until_s: float) -> Response:
         """Send JSON; raises Failure."""
         return await self.exchange("POST", path, data=msgspec.json.encode(body), headers=JSON, until_s=until_s)
 
@@ -120,7 +120,7 @@ class Line:
         data: bytes | aiohttp.FormData | None = None,
         headers: Mapping[str, str] = {},
         until_s: float,
-    ) -> Reply:
+    ) -> Response:
         """Send a request and wait for all of its answer.
 
         Raises:
@@ -129,7 +129,7 @@ class Line:
         answer = await self._begun(method, path, data, headers, until_s)
         try:
             content = await self._content(answer)
-            return Reply(content=content, done_s=clock_s(), headers=answer.headers)
+            return Response(content=content, done_s=clock_s(), headers=answer.headers)
         finally:
             answer.release()
 
@@ -144,7 +144,7 @@ class Line:
         answer = await self._begun("POST", path, msgspec.json.encode(body), JSON, until_s)
         try:
             await self._check_streamed(answer)
-            events = Events(most_bytes=MOST_ANSWER_BYTES)
+            events = EventStreamParser(most_bytes=MOST_ANSWER_BYTES)
             while piece := await self._piece(answer):
                 now_s = clock_s()
                 for data in events.put(piece):
@@ -179,7 +179,7 @@ class Line:
     ) -> aiohttp.ClientResponse:
         """Send a request and return its answer once that has begun, if its status is 200."""
         body = io.BytesIO(data) if isinstance(data, bytes) and len(data) > MOST_AT_ONCE_BYTES else data
-        wait = Wait() if self.server.connections else None
+        wait = ConnectionWait() if self.server.connections else None
         left_s = until_s - clock_s()
         try:
             if left_s <= 0:
@@ -193,11 +193,11 @@ class Line:
                 timeout=aiohttp.ClientTimeout(total=left_s, sock_connect=self.server.connect_timeout_s),
                 trace_request_ctx=wait,
             )
-        except LOST as error:
+        except CONNECTION_ERRORS as error:
             raise self._unanswered(error, wait) from error
         if answer.status != 200:
-            raise failure_of(answer.status, answer.headers, await self._said(answer))
-        if packing := packing_of(answer.headers):
+            raise failure_of_status(answer.status, answer.headers, await self._said(answer))
+        if packing := content_encoding_of(answer.headers):
             answer.release()
             raise Failure("packed", f"status 200: the answer is packed as {packing}, though identity was asked for")
         return answer
@@ -220,13 +220,13 @@ class Line:
                 self._urls[path] = url
         return url
 
-    def _unanswered(self, error: Exception, wait: Wait | None) -> Failure:
+    def _unanswered(self, error: Exception, wait: ConnectionWait | None) -> Failure:
         """Tell a server that does not answer from a client that has no connection, or had none for long."""
-        failure = lost(error, self.server.timeout_s)
+        failure = failure_of_exception(error, self.server.timeout_s)
         if wait is None or failure.kind != "timeout":
             return failure
         if wait.since_s is not None:
-            self.waits.end(wait)
+            self.connection_waits.end(wait)
             return Failure("client_limit", f"all --connections were in use for {wait.lasted_s:.3g} s")
         if wait.lasted_s:
             return Failure("timeout", f"{failure.message}, after a wait of {wait.lasted_s:.3g} s for a connection")
@@ -234,7 +234,7 @@ class Line:
 
     async def _check_streamed(self, answer: aiohttp.ClientResponse) -> None:
         if answer.content_type != "text/event-stream":
-            raise not_as_told(await self._content(answer), "server-sent events", answer.content_type)
+            raise unexpected_content(await self._content(answer), "server-sent events", answer.content_type)
 
     async def _content(self, answer: aiohttp.ClientResponse) -> bytes:
         length = answer.content_length
@@ -244,7 +244,7 @@ class Line:
         if length is not None:
             try:
                 return await answer.read()
-            except CUT as error:
+            except READ_ERRORS as error:
                 raise self._cut_short(error) from error
         found = bytearray()
         while piece := await self._piece(answer):
@@ -258,12 +258,12 @@ class Line:
         """Return what has come of an answer, and nothing at its end."""
         try:
             return await answer.content.readany()
-        except CUT as error:
+        except READ_ERRORS as error:
             raise self._cut_short(error) from error
 
     def _cut_short(self, error: Exception) -> Failure:
         """Tell an answer that is too slow from one that never begins."""
-        failure, timeout_s = lost(error, self.server.timeout_s), self.server.timeout_s
+        failure, timeout_s = failure_of_exception(error, self.server.timeout_s), self.server.timeout_s
         if failure.kind != "timeout":
             return failure
         return Failure("slow_body", f"the answer began, and was not whole within {timeout_s:g} s")
@@ -273,7 +273,7 @@ async def _read_on(answer: aiohttp.ClientResponse) -> None:
     """Read what nobody wants to its end, if that is near."""
     left = MOST_REST_BYTES
     try:
-        with suppress(*CUT):
+        with suppress(*READ_ERRORS):
             async with asyncio.timeout(LATER_S):
                 while left > 0 and (piece := await answer.content.readany()):
                     left -= len(piece)

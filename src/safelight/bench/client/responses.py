@@ -13,13 +13,13 @@ import msgspec
 from safelight.bench.failures import Failure
 from safelight.core.errors import shorten
 
-SAID_CHARACTERS = 300
+MOST_MESSAGE_CHARACTERS = 300
 
 Body = TypeVar("Body")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
+class Response:
     """An answer whose status is 200: its bytes, and when the last one came."""
 
     content: bytes
@@ -27,30 +27,30 @@ class Reply:
     headers: Mapping[str, str]
 
 
-class NotJson(Exception):
+class InvalidJson(Exception):
     """Why bytes are no JSON of a type."""
 
 
-def json_of(content: bytes, into: type[Body]) -> Body:
+def parse_json(content: bytes, into: type[Body]) -> Body:
     """Return what JSON says; raises NotJson, also for what is nested too deeply."""
     try:
         return msgspec.json.decode(content, type=into)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise NotJson(str(error)) from None
+        raise InvalidJson(str(error)) from None
 
 
-def decoded(reply: Reply, into: type[Body]) -> Body:
+def decode_json(response: Response, into: type[Body]) -> Body:
     """Return an answer's JSON.
 
     Raises:
         Failure: if it is none, or none of this type, or tells of an error in spite of its status, or does not say that
             it is JSON.
     """
-    kind = reply.headers.get("Content-Type")
+    kind = response.headers.get("Content-Type")
     try:
-        found = json_of(reply.content, into)
-    except NotJson as problem:
-        raise not_as_told(reply.content, "JSON of this endpoint", kind, problem) from None
+        found = parse_json(response.content, into)
+    except InvalidJson as problem:
+        raise unexpected_content(response.content, "JSON of this endpoint", kind, problem) from None
     if not _is_json(kind):
         raise Failure(
             "wrong_type", f"JSON came as {kind or 'something without a type'}, which clients take for no JSON"
@@ -65,7 +65,7 @@ def _is_json(kind: str | None) -> bool:
     return name == "application/json" or name.endswith("+json")
 
 
-class _Said(msgspec.Struct):
+class _ErrorBody(msgspec.Struct):
     """An error as servers of this kind tell it."""
 
     error: object = None
@@ -73,33 +73,37 @@ class _Said(msgspec.Struct):
     message: object = None
 
 
-def said_in(content: bytes) -> str:
+def error_message_in(content: bytes) -> str:
     """Return what an answer says went wrong, short."""
     try:
-        said = json_of(content, _Said)
-    except NotJson:
-        said = _Said()
-    found = words_of(said.error or said.detail or said.message)
-    return found or content[: 4 * SAID_CHARACTERS].decode(errors="replace").strip()[:SAID_CHARACTERS] or "(no body)"
+        said = parse_json(content, _ErrorBody)
+    except InvalidJson:
+        said = _ErrorBody()
+    found = error_text(said.error or said.detail or said.message)
+    return (
+        found
+        or content[: 4 * MOST_MESSAGE_CHARACTERS].decode(errors="replace").strip()[:MOST_MESSAGE_CHARACTERS]
+        or "(no body)"
+    )
 
 
-def words_of(error: object) -> str:
+def error_text(error: object) -> str:
     """Return an error that was read from JSON in words, short; nothing if there is none."""
     if isinstance(error, dict):
         error = error.get("message", error)
     try:
-        return str(error)[:SAID_CHARACTERS] if error else ""
+        return str(error)[:MOST_MESSAGE_CHARACTERS] if error else ""
     except (ValueError, RecursionError):  # a number of very many digits, or what is nested deeply
         return ""
 
 
-def failure_of(status: int, headers: Mapping[str, str], content: bytes) -> Failure:
+def failure_of_status(status: int, headers: Mapping[str, str], content: bytes) -> Failure:
     """Return what an answer means whose status is not 200."""
     if 300 <= status < 400:
         there = headers.get("Location", "nowhere")
         return Failure("redirected", f"status {status}, to {shorten(there, limit=200)}; name that with --base-url")
-    packing = packing_of(headers)
-    said = f"status {status}: {f'(packed as {packing})' if packing else said_in(content)}"
+    packing = content_encoding_of(headers)
+    said = f"status {status}: {f'(packed as {packing})' if packing else error_message_in(content)}"
     match status:
         case 429:
             return Failure("rejected", said, retry_after_s=retry_after_s(headers))
@@ -131,33 +135,33 @@ def _seconds_until(date: str) -> float:
         return math.nan
 
 
-def packing_of(headers: Mapping[str, str]) -> str | None:
+def content_encoding_of(headers: Mapping[str, str]) -> str | None:
     """Return how a body is packed: a few bytes may stand for very many, so none is unpacked."""
     told = headers.get("Content-Encoding", "").strip()
     return None if told.lower() in {"", "identity"} else told
 
 
-def not_as_told(content: bytes, wanted: str, kind: str | None, problem: Exception | None = None) -> Failure:
+def unexpected_content(content: bytes, wanted: str, kind: str | None, problem: Exception | None = None) -> Failure:
     """Return what came in place of what was wanted."""
-    start = content[:SAID_CHARACTERS].lstrip().lower()
+    start = content[:MOST_MESSAGE_CHARACTERS].lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")) or (kind or "").startswith("text/html"):
         return Failure("html", f"a page of HTML came in place of {wanted}: {shorten(start.decode(errors='replace'))}")
-    if _tells_of_an_error(content):
-        return Failure("error_body", f"status 200: {said_in(content)}")
+    if _has_error(content):
+        return Failure("error_body", f"status 200: {error_message_in(content)}")
     why = f" ({problem})" if problem else ""
     return Failure("not_json", f"{kind or 'something without a type'} came in place of {wanted}{why}")
 
 
-def _tells_of_an_error(content: bytes) -> bool:
+def _has_error(content: bytes) -> bool:
     try:
-        said = json_of(content, _Said)
-    except NotJson:
+        said = parse_json(content, _ErrorBody)
+    except InvalidJson:
         return False
     return bool(said.error or said.detail)
 
 
-def no_picture(reply: Reply, what: str = "picture") -> Failure:
+def missing_picture(response: Response, what: str = "picture") -> Failure:
     """Return how an answer that holds nothing failed."""
-    if _tells_of_an_error(reply.content):
-        return Failure("error_body", f"status 200: {said_in(reply.content)}")
-    return Failure("no_picture", f"the answer holds no {what}: {shorten(reply.content[:SAID_CHARACTERS])}")
+    if _has_error(response.content):
+        return Failure("error_body", f"status 200: {error_message_in(response.content)}")
+    return Failure("no_picture", f"the answer holds no {what}: {shorten(response.content[:MOST_MESSAGE_CHARACTERS])}")

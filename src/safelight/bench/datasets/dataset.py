@@ -8,12 +8,12 @@ import numpy as np
 
 from safelight.bench.datasets.published import Sources
 from safelight.bench.errors import BadLoad
-from safelight.bench.requests import Ask, Shape, Task
+from safelight.bench.requests import LoadRequest, Shape, Task
 from safelight.core.errors import shorten
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class DatasetOptions:
     """What requests are to be like where a dataset leaves it open.
 
     Attributes:
@@ -55,7 +55,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class LoadedRequests:
     """What a dataset gave.
 
     Attributes:
@@ -66,21 +66,21 @@ class Asked:
         notes: what else to know, in sentences.
     """
 
-    asks: Sequence[Ask]
+    requests: Sequence[LoadRequest]
     has_times: bool = False
     is_of_scenes: bool = False
     sha256: str | None = None
     notes: Sequence[str] = ()
 
 
-def plain(wanted: Wanted, prompts: Sequence[str]) -> Asked:
+def plain(wanted: DatasetOptions, prompts: Sequence[str]) -> LoadedRequests:
     """Return requests with these prompts, over and over."""
-    return Asked(asks=list(_plain(wanted, prompts)))
+    return LoadedRequests(requests=list(_plain(wanted, prompts)))
 
 
-def _plain(wanted: Wanted, prompts: Sequence[str]) -> Iterator[Ask]:
+def _plain(wanted: DatasetOptions, prompts: Sequence[str]) -> Iterator[LoadRequest]:
     for number in range(wanted.count):
-        yield Ask(
+        yield LoadRequest(
             request_id=f"bench-{number}",
             prompt=prompts[number % len(prompts)],
             negative_prompt=negative(number) if wanted.has_negative_prompts else None,

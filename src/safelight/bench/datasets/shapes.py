@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import msgspec
 
-from safelight.bench.datasets.dataset import Asked, Wanted, plain
+from safelight.bench.datasets.dataset import DatasetOptions, LoadedRequests, plain
 from safelight.bench.errors import BadLoad
 from safelight.bench.requests import Shape
 from safelight.shapes.caption import tell
@@ -12,7 +12,7 @@ from safelight.shapes.sampling import draw_scene
 from safelight.shapes.vocabulary import PICTURE_SIZE
 
 
-def read_shapes(wanted: Wanted) -> Asked:
+def read_shapes(wanted: DatasetOptions) -> LoadedRequests:
     """Draw captions, a third of them of one object; pictures are as large as the scenes unless that is told.
 
     Raises:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-Row = Mapping[str, Any]
+TraceRow = Mapping[str, Any]
 
 _ABOVE_0: tuple[str, Callable[[float], bool]] = ("above 0", lambda value: 0 < value < math.inf)
 _AT_LEAST_0: tuple[str, Callable[[float], bool]] = ("at least 0", lambda value: value >= 0)
@@ -18,7 +18,7 @@ _RULES = (
 """Steps, frames and frames a second of 0 are those of the command line."""
 
 
-def problem_of(row: Row) -> str:
+def problem_of(row: TraceRow) -> str:
     """Return what keeps a row from being sent, with the value; "" if nothing does."""
     for name, (words, is_fit) in _RULES:
         if row[name] is not None and not is_fit(row[name]):
@@ -27,7 +27,7 @@ def problem_of(row: Row) -> str:
     return "" if bad is None else f"an adapter's scale is {bad}, but it must be finite"
 
 
-def _scales(row: Row) -> Iterator[float]:
+def _scales(row: TraceRow) -> Iterator[float]:
     for adapter in (*(row["controlnets"] or ()), *(row["loras"] or ())):
         if adapter is not None and adapter["scale"] is not None:
             yield adapter["scale"]

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from safelight.bench.errors import BadLoad
-from safelight.bench.requests import Ask
+from safelight.bench.requests import LoadRequest
 from safelight.core.errors import nearest, shorten
 from safelight.traces.arrivals.bursty import Bursty
 from safelight.traces.arrivals.process import ArrivalProcess, first
@@ -18,7 +18,7 @@ BURSTINESS = 0.25
 """Of gamma arrivals where none is told: twice the variation of Poisson's."""
 
 
-def process_named(name: str, *, burstiness: float = BURSTINESS) -> ArrivalProcess:
+def arrival_process(name: str, *, burstiness: float = BURSTINESS) -> ArrivalProcess:
     """Return an arrival process; raises BadLoad, BadArrivals.
 
     Args:
@@ -39,17 +39,21 @@ def process_named(name: str, *, burstiness: float = BURSTINESS) -> ArrivalProces
     raise BadLoad(f"No arrival process is {shorten(name)}; {nearest(name, ARRIVALS)}")
 
 
-def at_rate(asks: Sequence[Ask], process: ArrivalProcess, rate: float, *, rng: np.random.Generator) -> Sequence[Ask]:
+def arrive_at_rate(
+    requests: Sequence[LoadRequest], process: ArrivalProcess, rate: float, *, rng: np.random.Generator
+) -> Sequence[LoadRequest]:
     """Return requests that arrive by a process, the first one at once; at an infinite rate, all of them are."""
     if rate == np.inf:
-        return [msgspec.structs.replace(ask, due_s=0.0) for ask in asks]
-    times_s = first(process, len(asks), rate=rate, rng=rng)
+        return [msgspec.structs.replace(request, due_s=0.0) for request in requests]
+    times_s = first(process, len(requests), rate=rate, rng=rng)
     times_s -= times_s[0] if len(times_s) else 0.0
-    return [msgspec.structs.replace(ask, due_s=due_s) for ask, due_s in zip(asks, times_s.tolist(), strict=True)]
+    return [
+        msgspec.structs.replace(request, due_s=due_s) for request, due_s in zip(requests, times_s.tolist(), strict=True)
+    ]
 
 
-def faster(asks: Sequence[Ask], speed: float) -> Sequence[Ask]:
+def replay_at_speed(requests: Sequence[LoadRequest], speed: float) -> Sequence[LoadRequest]:
     """Return requests at the times of their trace, passing `speed` times as fast; raises BadLoad."""
     if not 0 < speed < np.inf:
         raise BadLoad(f"--speed is {speed}; it must be a positive number.")
-    return [msgspec.structs.replace(ask, due_s=ask.due_s / speed) for ask in asks]
+    return [msgspec.structs.replace(request, due_s=request.due_s / speed) for request in requests]

@@ -5,12 +5,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from safelight.bench.client.http_client import LATER_S, Line, clock_s
-from safelight.bench.endpoints.endpoint import Endpoint, Manner
-from safelight.bench.failures import Failure, bug
+from safelight.bench.client.http_client import LATER_S, HttpClient, clock_s
+from safelight.bench.endpoints.endpoint import Endpoint, RequestOptions
+from safelight.bench.failures import Failure, internal_failure
 from safelight.bench.media.pictures import Checker
-from safelight.bench.records import Record, Served
-from safelight.bench.requests import Ask
+from safelight.bench.records import GenerationResult, Record
+from safelight.bench.requests import LoadRequest
 
 CANCELLED = "cancelled"
 AT_A_TIME = 16
@@ -25,11 +25,11 @@ HURRIED_S = 2.0
 RETRY_AFTER_S = 1.0
 """For servers that have no room and do not tell when there will be."""
 
-ROOM_MAY_COME = ("rejected", "unavailable")
+RETRYABLE = ("rejected", "unavailable")
 
 
 @dataclass(kw_only=True)
-class Load:
+class LoadGenerator:
     """One load on its way.
 
     Attributes:
@@ -42,11 +42,11 @@ class Load:
         began_at: when, in Unix time.
     """
 
-    asks: Sequence[Ask] = field(repr=False)
+    requests: Sequence[LoadRequest] = field(repr=False)
     endpoint: Endpoint
-    manner: Manner
-    line: Line
-    limit: int | None = None
+    options: RequestOptions
+    client: HttpClient
+    max_concurrency: int | None = None
     retries: int = 0
     checker: Checker | None = None
     records: list[Record] = field(default_factory=list, repr=False)
@@ -64,65 +64,67 @@ class Load:
         self.began_at, self._began_s = time.time(), clock_s()
         patience_s = HURRIED_S
         try:
-            await (self._open() if self.limit is None else self._closed(self.limit))
+            await (self._open() if self.max_concurrency is None else self._closed(self.max_concurrency))
             patience_s = LATER_S
         finally:
-            await self.line.settle(longest_s=patience_s)
+            await self.client.settle(longest_s=patience_s)
 
     async def _open(self) -> None:
         async with asyncio.TaskGroup() as group:
             late = 0
-            for ask in self.asks:
-                if ask.due_s > self.now_s or late == AT_A_TIME:
+            for request in self.requests:
+                if request.due_s > self.now_s or late == AT_A_TIME:
                     late = 0
-                    await self._due(ask)
+                    await self._due(request)
                 late += 1
-                group.create_task(self._send(ask, freed_s=ask.due_s))
+                group.create_task(self._send(request, released_s=request.due_s))
 
-    async def _closed(self, limit: int) -> None:
-        asks = iter(self.asks)
+    async def _closed(self, max_concurrency: int) -> None:
+        requests = iter(self.requests)
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(limit, len(self.asks))):
-                group.create_task(self._send_in_turn(asks))
+            for _ in range(min(max_concurrency, len(self.requests))):
+                group.create_task(self._send_in_turn(requests))
 
-    async def _send_in_turn(self, asks: Iterator[Ask]) -> None:
-        for ask in asks:
-            freed_s = max(ask.due_s, self.now_s)
-            await self._due(ask)
-            await self._send(ask, freed_s=freed_s)
+    async def _send_in_turn(self, requests: Iterator[LoadRequest]) -> None:
+        for request in requests:
+            released_s = max(request.due_s, self.now_s)
+            await self._due(request)
+            await self._send(request, released_s=released_s)
 
-    async def _due(self, ask: Ask) -> None:
+    async def _due(self, request: LoadRequest) -> None:
         """Give way to others, and wait until a request is due.
 
         Timers may be early: uvloop's count whole milliseconds, from when the turn of its loop began.
         """
-        await asyncio.sleep(max(0.0, ask.due_s - self.now_s))
-        while (early_s := ask.due_s - self.now_s) > 0:  # noqa: ASYNC110 - what it waits for is the time
+        await asyncio.sleep(max(0.0, request.due_s - self.now_s))
+        while (early_s := request.due_s - self.now_s) > 0:  # noqa: ASYNC110 - what it waits for is the time
             await asyncio.sleep(max(early_s, SHORTEST_S))
 
-    async def _send(self, ask: Ask, *, freed_s: float) -> None:
-        record = Record(ask=ask, due_s=ask.due_s, freed_s=freed_s, sent_s=self.now_s, failure=CANCELLED)
+    async def _send(self, request: LoadRequest, *, released_s: float) -> None:
+        record = Record(
+            request=request, due_s=request.due_s, released_s=released_s, sent_s=self.now_s, failure=CANCELLED
+        )
         self.in_flight += 1
         try:
-            found = await self._asked(ask, record)
+            found = await self._asked(request, record)
             self._note(found, record)
         except Failure as failure:
             self._note_failure(failure, record)
         except Exception as error:  # noqa: BLE001 - what one request meets must not lose what all others told
-            self._note_failure(bug(error), record)
+            self._note_failure(internal_failure(error), record)
         finally:
             if record.failure == CANCELLED:
                 record.done_s = self.now_s
             self.in_flight -= 1
             self.records.append(record)
 
-    async def _asked(self, ask: Ask, record: Record) -> Served:
-        until_s = clock_s() + self.line.server.timeout_s
+    async def _asked(self, request: LoadRequest, record: Record) -> GenerationResult:
+        until_s = clock_s() + self.client.server.timeout_s
         while True:
             try:
-                return await self.endpoint.ask(ask, self.manner, self.line, until_s)
+                return await self.endpoint.send(request, self.options, self.client, until_s)
             except Failure as failure:
-                if failure.kind not in ROOM_MAY_COME:
+                if failure.kind not in RETRYABLE:
                     raise
                 record.turned_away += 1
                 if record.turned_away > self.retries:
@@ -135,7 +137,7 @@ class Load:
     def _note_failure(self, failure: Failure, record: Record) -> None:
         record.failure, record.message, record.done_s = failure.kind, failure.message, self.now_s
 
-    def _note(self, found: Served, record: Record) -> None:
+    def _note(self, found: GenerationResult, record: Record) -> None:
         record.failure = ""
         record.done_s = found.done_s - self._began_s
         record.queue_s, record.compute_s = found.queue_s, found.compute_s

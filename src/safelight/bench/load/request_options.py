@@ -6,9 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from safelight.bench.endpoints.endpoint import Manner
-from safelight.bench.media.inputs import Input, Inputs, Sort
-from safelight.bench.requests import Ask, Task
+from safelight.bench.endpoints.endpoint import RequestOptions
+from safelight.bench.media.inputs import Input, InputKind, InputReader
+from safelight.bench.requests import LoadRequest, Task
 from safelight.cli.bench.flags import LoadFlags
 from safelight.cli.errors import Misuse
 from safelight.core.errors import shorten
@@ -16,20 +16,24 @@ from safelight.core.errors import shorten
 INPUT_SIDE = 512
 
 
-def manner_of(flags: LoadFlags, extra: Mapping[str, object], *, task: Task, asks: Sequence[Ask]) -> Manner:
+def request_options_of(
+    flags: LoadFlags, extra: Mapping[str, object], *, task: Task, requests: Sequence[LoadRequest]
+) -> RequestOptions:
     """Return what the flags ask for; files are read where some request needs them.
 
     Raises:
         Misuse: if a flag names something that cannot be sent, or nothing that a request needs.
         BadLoad: if a file is not there, or of another kind.
     """
-    starts = _starts(flags, task, asks)
-    return Manner(
+    default_inputs = _starts(flags, task, requests)
+    return RequestOptions(
         model=flags.model,
-        extra=extra,
-        starts=starts,
-        controls=_controls(flags.control_image or ()),
-        control=_control(flags, starts) if any(ask.controlnets for ask in asks) else None,
+        extra_body=extra,
+        default_inputs=default_inputs,
+        controlnet_images=_controls(flags.control_image or ()),
+        default_controlnet_image=_control(flags, default_inputs)
+        if any(request.controlnets for request in requests)
+        else None,
         lora_dir=_lora_dir(flags.lora_dir),
         sends_deadlines=flags.send_deadlines,
         returns_stage_metrics=flags.return_stage_metrics,
@@ -38,18 +42,18 @@ def manner_of(flags: LoadFlags, extra: Mapping[str, object], *, task: Task, asks
     )
 
 
-def _starts(flags: LoadFlags, task: Task, asks: Sequence[Ask]) -> Sequence[Input]:
+def _starts(flags: LoadFlags, task: Task, requests: Sequence[LoadRequest]) -> Sequence[Input]:
     if flags.input_video is not None:
         return [_file(str(flags.input_video), "--input-video", "video")]
     if task == "v2v":
-        if not all(ask.inputs for ask in asks):
+        if not all(request.inputs for request in requests):
             raise Misuse("--task v2v starts from a video; name one with --input-video, or in every request.")
         return ()
     return () if task.startswith("t2") else _pictures(flags)
 
 
-def _control(flags: LoadFlags, starts: Sequence[Input]) -> Input:
-    pictures = [each for each in starts if each.sort == "picture"]
+def _control(flags: LoadFlags, default_inputs: Sequence[Input]) -> Input:
+    pictures = [each for each in default_inputs if each.kind == "picture"]
     return (pictures or _pictures(flags))[0]
 
 
@@ -73,10 +77,10 @@ def _controls(words: Sequence[str]) -> Mapping[str, Input]:
     return found
 
 
-def _file(path: str, option: str, sort: Sort) -> Input:
-    (found,) = Inputs().read([path], folder=Path(), place=option)
-    if found.sort != sort:
-        raise Misuse(f"{option} names {shorten(path)}, which is {found.media_type or 'an address'}, and no {sort}.")
+def _file(path: str, option: str, kind: InputKind) -> Input:
+    (found,) = InputReader().read([path], folder=Path(), location=option)
+    if found.kind != kind:
+        raise Misuse(f"{option} names {shorten(path)}, which is {found.media_type or 'an address'}, and no {kind}.")
     return found
 
 

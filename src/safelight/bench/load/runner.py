@@ -12,17 +12,17 @@ from typing import Any
 
 import msgspec
 
-from safelight.bench.client.http_client import Line, Server
-from safelight.bench.deadlines import ESTIMATORS, SCALE, Estimate
-from safelight.bench.endpoints.endpoint import Endpoint, Manner
+from safelight.bench.client.http_client import HttpClient, Server
+from safelight.bench.deadlines import ESTIMATORS, SCALE, ServiceTimeEstimate
+from safelight.bench.endpoints.endpoint import Endpoint, RequestOptions
 from safelight.bench.endpoints.videos import Videos
-from safelight.bench.load.generator import CANCELLED, Load
-from safelight.bench.load.warm_up import check_served, warm_ups
+from safelight.bench.load.generator import CANCELLED, LoadGenerator
+from safelight.bench.load.warm_up import check_served, warm_up_requests
 from safelight.bench.media.pictures import Checker
-from safelight.bench.media.saving import Album
+from safelight.bench.media.saving import MediaFolder
 from safelight.bench.media.videos import NOT_DECODED, Decode
 from safelight.bench.records import Record
-from safelight.bench.requests import Ask
+from safelight.bench.requests import LoadRequest
 
 WATCH_S = 0.5
 SWITCH_S = 0.0005
@@ -31,15 +31,15 @@ SWITCH_S = 0.0005
 LASTING_S = 1.0
 """When nothing has been heard for so long, people want to know what for."""
 
-Watch = Callable[[int, Load], None]
+OnProgress = Callable[[int, LoadGenerator], None]
 """Is told which turn it is, from 0, and shown how its load goes."""
 
-IsEnough = Callable[[Sequence["Run"]], bool]
-Say = Callable[[str], None]
+StopCondition = Callable[[Sequence["Run"]], bool]
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class RunConfig:
     """What a run does.
 
     Attributes:
@@ -59,13 +59,15 @@ class Plan:
 
     server: Server
     endpoint: Endpoint
-    manner: Manner
-    asks: Sequence[Ask] = field(repr=False)  # there may be very many, and asyncio describes what tasks return
-    limit: int | None = None
+    options: RequestOptions
+    requests: Sequence[LoadRequest] = field(
+        repr=False
+    )  # there may be very many, and asyncio describes what tasks return
+    max_concurrency: int | None = None
     retries: int = 0
     warm_up_rounds: int = 1
     warm_up_steps: int = 2
-    warm_up_limit: int = 1
+    warm_up_concurrency: int = 1
     estimator: str | None = None
     slo_scale: float = SCALE
     checks_pictures: bool = True
@@ -74,14 +76,14 @@ class Plan:
     save_to: Path | None = None
 
     @property
-    def asks_for_videos(self) -> bool:
+    def is_for_videos(self) -> bool:
         """Whether what comes is videos, not pictures."""
         return self.endpoint.name == Videos.name
 
     @property
     def notes(self) -> Sequence[str]:
         """What a reader of the figures should know of how it is judged, in sentences."""
-        return [NOT_DECODED] if self.asks_for_videos and self.checks_pictures and self.decode is None else []
+        return [NOT_DECODED] if self.is_for_videos and self.checks_pictures and self.decode is None else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,14 +100,14 @@ class Run:
         estimate: where deadlines come from, if they were estimated.
     """
 
-    plan: Plan
+    config: RunConfig
     records: Sequence[Record] = field(repr=False)
     duration_s: float
     unsent: int = 0
     unchecked: int = 0
     was_cut: bool = False
     began_at: float
-    estimate: Estimate | None = None
+    estimate: ServiceTimeEstimate | None = None
 
     @property
     def is_partial(self) -> bool:
@@ -120,16 +122,16 @@ class Run:
     @property
     def has_hidden_waits(self) -> bool:
         """Whether a limit may have held requests back that had times of their own, which no latency tells."""
-        return self.plan.limit is not None and any(record.due_s > 0 for record in self.records)
+        return self.config.max_concurrency is not None and any(record.due_s > 0 for record in self.records)
 
     @property
     def is_one_burst(self) -> bool:
         """Whether all requests were sent at once, with no limit that spread them."""
-        has_no_limit = self.plan.limit is None or self.plan.limit >= len(self.records)
+        has_no_limit = self.config.max_concurrency is None or self.config.max_concurrency >= len(self.records)
         return has_no_limit and len({record.due_s for record in self.records}) <= 1
 
 
-def _nobody(*_: object) -> None:
+def _ignore(*_: object) -> None:
     """Take no notice."""
 
 
@@ -138,7 +140,7 @@ def _never(_: object) -> bool:
 
 
 @dataclass(kw_only=True)
-class Stop:
+class StopSignal:
     """Ends what is running: warm-ups by a CancelledError, a load early, with what was measured until then.
 
     Called again, or after the last answer, it has pictures left out that were not looked at.
@@ -154,19 +156,21 @@ class Stop:
             self.task.cancel()
 
 
-async def run(plan: Plan, *, stop: Stop | None = None, watch: Watch = _nobody, say: Say = _nobody) -> Run:
+async def run(
+    config: RunConfig, *, stop: StopSignal | None = None, on_progress: OnProgress = _ignore, notify: Notify = _ignore
+) -> Run:
     """Run a plan once, as `run_repeatedly` does."""
-    (done,) = await run_repeatedly(lambda _: plan, repeats=1, stop=stop, watch=watch, say=say)
+    (done,) = await run_repeatedly(lambda _: config, repeats=1, stop=stop, on_progress=on_progress, notify=notify)
     return done
 
 
 async def run_repeatedly(
-    plan_of: Callable[[int], Plan],
+    config_of: Callable[[int], RunConfig],
     *,
     repeats: int,
-    stop: Stop | None = None,
-    watch: Watch = _nobody,
-    say: Say = _nobody,
+    stop: StopSignal | None = None,
+    on_progress: OnProgress = _ignore,
+    notify: Notify = _ignore,
 ) -> Sequence[Run]:
     """Run plans of one load in turn, over the same connections and after the warm-ups of the first one.
 
@@ -181,35 +185,39 @@ async def run_repeatedly(
         ServerUnusable: if not one warm-up was served.
         BadLoad: if deadlines cannot be estimated.
     """
-    stop, first = stop or Stop(), plan_of(0)
-    async with Line(first.server) as line:
-        estimate = await warmed_up(first, line, stop=stop, say=say)
-        return await in_turns(plan_of, line, estimate, repeats=repeats, stop=stop, watch=watch, say=say)
+    stop, first = stop or StopSignal(), config_of(0)
+    async with HttpClient(first.server) as client:
+        estimate = await warm_up(first, client, stop=stop, notify=notify)
+        return await run_turns(
+            config_of, client, estimate, repeats=repeats, stop=stop, on_progress=on_progress, notify=notify
+        )
 
 
-async def warmed_up(plan: Plan, line: Line, *, stop: Stop, say: Say) -> Estimate | None:
+async def warm_up(
+    config: RunConfig, client: HttpClient, *, stop: StopSignal, notify: Notify
+) -> ServiceTimeEstimate | None:
     """Warm a server up, and return the estimate of how long requests take, if some of the plan's are to get one.
 
     Raises:
         ServerUnusable: if not one warm-up was served.
         BadLoad: if deadlines cannot be estimated.
     """
-    for note in plan.notes:
-        say(note)
-    stop.task = warming = asyncio.create_task(_warm_up(plan, line, say))
+    for note in config.notes:
+        notify(note)
+    stop.task = warming = asyncio.create_task(_warm_up(config, client, notify))
     return await warming
 
 
-async def in_turns(
-    plan_of: Callable[[int], Plan],
-    line: Line,
-    estimate: Estimate | None,
+async def run_turns(
+    config_of: Callable[[int], RunConfig],
+    client: HttpClient,
+    estimate: ServiceTimeEstimate | None,
     *,
     repeats: int,
-    stop: Stop,
-    watch: Watch = _nobody,
-    say: Say = _nobody,
-    is_enough: IsEnough = _never,
+    stop: StopSignal,
+    on_progress: OnProgress = _ignore,
+    notify: Notify = _ignore,
+    is_enough: StopCondition = _never,
 ) -> Sequence[Run]:
     """Run plans of one load in turn, on a server that is warm.
 
@@ -223,50 +231,55 @@ async def in_turns(
         say: is told, in sentences, what a reader of the figures should know, each once.
         is_enough: given all runs until then, says whether the rest can be left out.
     """
-    runs, say = list[Run](), once(say)
+    runs, notify = list[Run](), without_repeats(notify)
     while len(runs) < repeats and not (runs and is_enough(runs)):
         turn = len(runs)
-        runs.append(await _run_once(plan_of(turn), line, estimate, stop, partial(watch, turn), say))
+        runs.append(await _run_once(config_of(turn), client, estimate, stop, partial(on_progress, turn), notify))
     return runs
 
 
-def once(say: Say) -> Say:
+def without_repeats(notify: Notify) -> Notify:
     """Return what passes on only what was not said before."""
     said = set[str]()
 
     def say_once(sentence: str) -> None:
         if sentence not in said:
             said.add(sentence)
-            say(sentence)
+            notify(sentence)
 
     return say_once
 
 
 async def _run_once(  # noqa: PLR0917 - all that a run has
-    plan: Plan, line: Line, estimate: Estimate | None, stop: Stop, look: Callable[[Load], None], say: Say
+    config: RunConfig,
+    client: HttpClient,
+    estimate: ServiceTimeEstimate | None,
+    stop: StopSignal,
+    inspect_picture: Callable[[LoadGenerator], None],
+    notify: Notify,
 ) -> Run:
-    checker = _checker_for(plan)
-    load = Load(
-        asks=_with_deadlines(plan, estimate),
-        endpoint=plan.endpoint,
-        manner=plan.manner,
-        line=line,
-        limit=plan.limit,
-        retries=plan.retries,
+    checker = _checker_for(config)
+    load = LoadGenerator(
+        requests=_with_deadlines(config, estimate),
+        endpoint=config.endpoint,
+        options=config.options,
+        client=client,
+        max_concurrency=config.max_concurrency,
+        retries=config.retries,
         checker=checker,
     )
-    line.waits.forget()
+    client.connection_waits.forget()
     if not stop.was_called:
         with _on_time():
-            async with _checking(checker, stop, say):
-                await _loaded(load, stop, look)
-    if line.waits.words:
-        say(line.waits.words)
+            async with _checking(checker, stop, notify):
+                await _loaded(load, stop, inspect_picture)
+    if client.connection_waits.words:
+        notify(client.connection_waits.words)
     return Run(
-        plan=plan,
+        config=config,
         records=sorted(load.records, key=lambda record: (record.due_s, record.sent_s)),
         duration_s=max((record.done_s for record in load.records), default=0.0),
-        unsent=len(plan.asks) - len(load.records),
+        unsent=len(config.requests) - len(load.records),
         unchecked=checker.unchecked if checker else 0,
         was_cut=checker.was_cut if checker else False,
         began_at=load.began_at,
@@ -274,87 +287,100 @@ async def _run_once(  # noqa: PLR0917 - all that a run has
     )
 
 
-def _checker_for(plan: Plan) -> Checker | None:
-    if not plan.checks_pictures and plan.save_to is None:
+def _checker_for(config: RunConfig) -> Checker | None:
+    if not config.checks_pictures and config.save_to is None:
         return None
-    album = None if plan.save_to is None else Album(folder=plan.save_to)
-    return Checker(looks=plan.checks_pictures, decode=plan.decode, scores_scenes=plan.scores_scenes, album=album)
+    media_folder = None if config.save_to is None else MediaFolder(folder=config.save_to)
+    return Checker(
+        inspects=config.checks_pictures,
+        decode=config.decode,
+        scores_scenes=config.scores_scenes,
+        media_folder=media_folder,
+    )
 
 
-async def _warm_up(plan: Plan, line: Line, say: Say) -> Estimate | None:
-    asks = warm_ups(plan.asks, rounds=plan.warm_up_rounds, steps=plan.warm_up_steps, full_too=plan.estimator == "fit")
-    load = Load(asks=asks, endpoint=plan.endpoint, manner=plan.manner, line=line, limit=plan.warm_up_limit)
+async def _warm_up(config: RunConfig, client: HttpClient, notify: Notify) -> ServiceTimeEstimate | None:
+    requests = warm_up_requests(
+        config.requests, rounds=config.warm_up_rounds, steps=config.warm_up_steps, full_too=config.estimator == "fit"
+    )
+    load = LoadGenerator(
+        requests=requests,
+        endpoint=config.endpoint,
+        options=config.options,
+        client=client,
+        max_concurrency=config.warm_up_concurrency,
+    )
     await load.run()
-    good = check_served(load.records, plan.server.public_url)
-    if asks:
-        say(f"warmed up with {len(good)} requests of {len({ask.shape for ask in asks})} shapes")
+    good = check_served(load.records, config.server.public_url)
+    if requests:
+        notify(f"warmed up with {len(good)} requests of {len({request.shape for request in requests})} shapes")
     for record in load.records:
         if not record.is_success:
-            say(f"a warm-up failed ({record.ask.shape.words}): {record.message}")
-    if plan.estimator is None or all(ask.deadline_s is not None for ask in plan.asks):
+            notify(f"a warm-up failed ({record.request.shape.words}): {record.message}")
+    if config.estimator is None or all(request.deadline_s is not None for request in config.requests):
         return None
-    estimate = ESTIMATORS[plan.estimator](good)
-    say(f"deadlines are {plan.slo_scale:g} times {estimate.words}")
+    estimate = ESTIMATORS[config.estimator](good)
+    notify(f"deadlines are {config.slo_scale:g} times {estimate.words}")
     return estimate
 
 
-def _with_deadlines(plan: Plan, estimate: Estimate | None) -> Sequence[Ask]:
+def _with_deadlines(config: RunConfig, estimate: ServiceTimeEstimate | None) -> Sequence[LoadRequest]:
     if estimate is None:
-        return plan.asks
+        return config.requests
     return [
-        ask
-        if ask.deadline_s is not None
-        else msgspec.structs.replace(ask, deadline_s=plan.slo_scale * estimate.service_s(ask.shape))
-        for ask in plan.asks
+        request
+        if request.deadline_s is not None
+        else msgspec.structs.replace(request, deadline_s=config.slo_scale * estimate.service_s(request.shape))
+        for request in config.requests
     ]
 
 
-async def _loaded(load: Load, stop: Stop, look: Callable[[Load], None]) -> None:
+async def _loaded(load: LoadGenerator, stop: StopSignal, inspect_picture: Callable[[LoadGenerator], None]) -> None:
     task = asyncio.create_task(load.run())
     stop.task = task
-    watching = asyncio.create_task(_watched(load, look))
+    watching = asyncio.create_task(_watched(load, inspect_picture))
     try:
         with suppress(asyncio.CancelledError):
             await task
     finally:
         watching.cancel()
-    look(load)
+    inspect_picture(load)
 
 
-async def _watched(load: Load, look: Callable[[Load], None]) -> None:
+async def _watched(load: LoadGenerator, inspect_picture: Callable[[LoadGenerator], None]) -> None:
     while True:
         await asyncio.sleep(WATCH_S)
-        look(load)
+        inspect_picture(load)
 
 
 @asynccontextmanager
-async def _checking(checker: Checker | None, stop: Stop, say: Say) -> AsyncIterator[None]:
+async def _checking(checker: Checker | None, stop: StopSignal, notify: Notify) -> AsyncIterator[None]:
     if checker is None:
         yield
         return
     checker.start()
     try:
         yield
-        await _looked(checker, stop, say)
+        await _looked(checker, stop, notify)
     finally:
         checker.stop()
         await asyncio.to_thread(checker.finish)
-    for trouble in checker.troubles:
-        say(trouble)
+    for problem in checker.problems:
+        notify(problem)
 
 
-async def _looked(checker: Checker, stop: Stop, say: Say) -> None:
+async def _looked(checker: Checker, stop: StopSignal, notify: Notify) -> None:
     """Wait until all pictures are looked at, or nobody wants to wait any more."""
     looking = asyncio.create_task(asyncio.to_thread(checker.finish))
-    stop.task = asyncio.create_task(_told(looking, checker, say))
+    stop.task = asyncio.create_task(_told(looking, checker, notify))
     with suppress(asyncio.CancelledError):
         await stop.task
 
 
-async def _told(looking: asyncio.Task[None], checker: Checker, say: Say) -> None:
+async def _told(looking: asyncio.Task[None], checker: Checker, notify: Notify) -> None:
     _, waiting = await asyncio.wait([looking], timeout=LASTING_S)
     if waiting:
-        say(f"looking at what came for {checker.waiting:,} more requests; Ctrl-C leaves it out")
+        notify(f"looking at what came for {checker.waiting:,} more requests; Ctrl-C leaves it out")
         await asyncio.wait(waiting)
 
 

@@ -12,19 +12,19 @@ import numpy as np
 
 from safelight import __version__
 from safelight.bench.client.http_client import Server
-from safelight.bench.datasets.dataset import Asked, Wanted
+from safelight.bench.datasets.dataset import DatasetOptions, LoadedRequests
 from safelight.bench.datasets.json_text import read_json
 from safelight.bench.datasets.published import Sources
 from safelight.bench.datasets.registry import read
 from safelight.bench.deadlines import ESTIMATORS, step_tiles
-from safelight.bench.endpoints.compatibility import check_fit
+from safelight.bench.endpoints.compatibility import check_compatible
 from safelight.bench.endpoints.registry import BACKENDS, endpoint_for
 from safelight.bench.endpoints.videos import Videos
-from safelight.bench.load.arrivals import BURSTINESS, TRACE, at_rate, faster, process_named
-from safelight.bench.load.request_options import manner_of
-from safelight.bench.load.runner import Plan, Say
+from safelight.bench.load.arrivals import BURSTINESS, TRACE, arrival_process, arrive_at_rate, replay_at_speed
+from safelight.bench.load.request_options import request_options_of
+from safelight.bench.load.runner import Notify, RunConfig
 from safelight.bench.media.videos import Decode
-from safelight.bench.requests import TASKS, Ask, Shape, Task, facts_of
+from safelight.bench.requests import TASKS, LoadRequest, Shape, Task, load_facts_of
 from safelight.cli.bench.flags import LoadFlags
 from safelight.cli.errors import Misuse
 from safelight.core.errors import nearest, shorten
@@ -35,18 +35,18 @@ OPTIONS = ("lora_dir", "send_deadlines", "return_stage_metrics", "video_json")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class LoadSpec:
     """A plan whose requests have no times yet."""
 
     flags: LoadFlags
-    plan: Plan
-    asked: Asked
+    config: RunConfig
+    loaded: LoadedRequests
     task: Task
 
     @property
     def arrivals(self) -> str:
         """How requests arrive."""
-        has_own = self.flags.request_rate is None and self.asked.has_times
+        has_own = self.flags.request_rate is None and self.loaded.has_times
         return self.flags.arrivals or (TRACE if has_own else self.arrivals_at_rates)
 
     @property
@@ -67,16 +67,16 @@ class Course:
     @cached_property
     def facts(self) -> dict[str, object]:
         """What was asked for, under vLLM-Omni's names where it has some, to stand beside the figures."""
-        flags, plan = self.flags, self.plan
+        flags, config = self.flags, self.config
         return {
-            "endpoint": plan.endpoint.name,
+            "endpoint": config.endpoint.name,
             "model": flags.model,
             "dataset": flags.dataset,
-            "dataset_sha256": self.asked.sha256,
+            "dataset_sha256": self.loaded.sha256,
             "task": self.task,
             "bot_task": flags.bot_task,
-            "requests": len(plan.asks),
-            "base_url": plan.server.public_url,
+            "requests": len(config.requests),
+            "base_url": config.server.public_url,
             "request_rate": None if self.arrivals == TRACE or math.isinf(self.rate) else self.rate,
             "arrivals": self.arrivals if self.arrivals == TRACE or math.isfinite(self.rate) else AT_ONCE,
             "speed": flags.speed if self.arrivals == TRACE else None,
@@ -84,8 +84,12 @@ class Course:
             "max_concurrency": flags.max_concurrency,
             "repeats": flags.repeats,
             "load_seed": flags.seed or 0,
-            **facts_of(plan.asks, starts=plan.manner.starts, controls=plan.manner.controls),
-            "extra_body": plan.manner.extra,
+            **load_facts_of(
+                config.requests,
+                default_inputs=config.options.default_inputs,
+                controlnet_images=config.options.controlnet_images,
+            ),
+            "extra_body": config.options.extra_body,
             "options": {name: value for name in OPTIONS if (value := getattr(flags, name))},
             "retries": flags.retries,
             "warmup_requests": flags.warmup_requests,
@@ -93,17 +97,25 @@ class Course:
             "bench_version": __version__,
         }
 
-    def timed(self, *, rate: float | None = None, limit: int | None = None, turn: int = 0, prefix: str = "") -> Plan:
+    def timed(
+        self, *, rate: float | None = None, max_concurrency: int | None = None, turn: int = 0, prefix: str = ""
+    ) -> RunConfig:
         """Return the plan with times, at another rate or limit if one is given.
 
         Each turn draws its own; prompts, seeds and shapes stay. Requests get ids of their own by `prefix`, and with
         repeats by the turn.
         """
-        asks = self._at_their_times(turn) if rate is None else self._at_rate(rate, turn)
+        requests = self._at_their_times(turn) if rate is None else self._at_rate(rate, turn)
         prefix += f"run{turn + 1}-" if self.flags.repeats > 1 else ""
         if prefix:
-            asks = [msgspec.structs.replace(ask, request_id=f"{prefix}{ask.request_id}") for ask in asks]
-        return replace(self.plan, asks=asks, limit=self.plan.limit if limit is None else limit)
+            requests = [
+                msgspec.structs.replace(request, request_id=f"{prefix}{request.request_id}") for request in requests
+            ]
+        return replace(
+            self.config,
+            requests=requests,
+            max_concurrency=self.config.max_concurrency if max_concurrency is None else max_concurrency,
+        )
 
     def check_rates_can_be_set(self) -> None:
         """Raise Misuse for flags that say when requests are due, where something else sets rates."""
@@ -113,7 +125,7 @@ class Course:
             raise Misuse("--arrivals trace has times of its own, and no rate can be set; leave it out.")
         self._check_speed(is_replayed=False)
 
-    def _at_their_times(self, turn: int) -> Sequence[Ask]:
+    def _at_their_times(self, turn: int) -> Sequence[LoadRequest]:
         if self.flags.burstiness is not None and math.isinf(self.rate):
             raise Misuse("--burstiness is of arrivals at a rate; set it with --request-rate.")
         self._check_speed(is_replayed=self.arrivals == TRACE)
@@ -121,20 +133,22 @@ class Course:
             return self._at_rate(self.rate, turn)
         if self.flags.request_rate is not None:
             raise Misuse("--arrivals trace has times of its own, and no --request-rate; leave one of them out.")
-        if not self.asked.has_times:
+        if not self.loaded.has_times:
             raise Misuse("--arrivals trace needs a trace whose requests all have a time; set --request-rate.")
-        return faster(self.asked.asks, self.flags.speed)
+        return replay_at_speed(self.loaded.requests, self.flags.speed)
 
     def _check_speed(self, *, is_replayed: bool) -> None:
         if self.flags.speed != 1 and not is_replayed:
             raise Misuse("--speed is of a trace's own times, which are not used here; leave it out.")
 
-    def _at_rate(self, rate: float, turn: int) -> Sequence[Ask]:
-        process = process_named(self.arrivals_at_rates, burstiness=self.burstiness)
-        return at_rate(self.asked.asks, process, rate, rng=np.random.default_rng([self.flags.seed or 0, 1, turn]))
+    def _at_rate(self, rate: float, turn: int) -> Sequence[LoadRequest]:
+        process = arrival_process(self.arrivals_at_rates, burstiness=self.burstiness)
+        return arrive_at_rate(
+            self.loaded.requests, process, rate, rng=np.random.default_rng([self.flags.seed or 0, 1, turn])
+        )
 
 
-def course_of(flags: LoadFlags, *, say: Say) -> Course:
+def load_spec_of(flags: LoadFlags, *, notify: Notify) -> LoadSpec:
     """Return what the flags ask for.
 
     Raises:
@@ -147,32 +161,32 @@ def course_of(flags: LoadFlags, *, say: Say) -> Course:
     _check_judgement(flags)
     if flags.burstiness is not None and flags.arrivals not in {None, "gamma"}:
         raise Misuse(f"--burstiness is of gamma arrivals, and not of --arrivals {flags.arrivals}; leave one out.")
-    asked = read(flags.dataset, _wanted(flags, task))
-    manner = manner_of(flags, extra, task=task, asks=asked.asks)
-    for note in (*asked.notes, *check_fit(asked.asks, manner, endpoint)):
-        say(note)
+    loaded = read(flags.dataset, _wanted(flags, task))
+    options = request_options_of(flags, extra, task=task, requests=loaded.requests)
+    for note in (*loaded.notes, *check_compatible(loaded.requests, options, endpoint)):
+        notify(note)
     if flags.slo_ms is not None:
-        asked = replace(asked, asks=_bound(asked.asks, flags.slo_ms / 1000))
+        loaded = replace(loaded, requests=_bound(loaded.requests, flags.slo_ms / 1000))
     if flags.slo:
-        _check_estimable(flags, {ask.shape for ask in asked.asks if ask.deadline_s is None})
-    plan = Plan(
+        _check_estimable(flags, {request.shape for request in loaded.requests if request.deadline_s is None})
+    config = RunConfig(
         server=server,
         endpoint=endpoint,
-        manner=manner,
-        asks=asked.asks,
-        limit=flags.max_concurrency,
+        options=options,
+        requests=loaded.requests,
+        max_concurrency=flags.max_concurrency,
         retries=flags.retries,
         warm_up_rounds=flags.warmup_requests,
         warm_up_steps=flags.warmup_num_inference_steps,
-        warm_up_limit=flags.warmup_concurrency,
+        warm_up_concurrency=flags.warmup_concurrency,
         estimator=flags.slo_estimator if flags.slo else None,
         slo_scale=flags.slo_scale,
         checks_pictures=flags.check,
         decode=_decode() if endpoint.name == Videos.name else None,
-        scores_scenes=asked.is_of_scenes,
+        scores_scenes=loaded.is_of_scenes,
         save_to=_made(flags.save_dir),
     )
-    return Course(flags=flags, plan=plan, asked=asked, task=task)
+    return LoadSpec(flags=flags, config=config, loaded=loaded, task=task)
 
 
 def _decode() -> Decode | None:
@@ -207,9 +221,12 @@ def _check_estimable(flags: LoadFlags, shapes: Collection[Shape]) -> None:
         step_tiles(shape)
 
 
-def _bound(asks: Sequence[Ask], deadline_s: float) -> Sequence[Ask]:
+def _bound(requests: Sequence[LoadRequest], deadline_s: float) -> Sequence[LoadRequest]:
     """Return requests, of which those that have no deadline get this one."""
-    return [ask if ask.deadline_s is not None else msgspec.structs.replace(ask, deadline_s=deadline_s) for ask in asks]
+    return [
+        request if request.deadline_s is not None else msgspec.structs.replace(request, deadline_s=deadline_s)
+        for request in requests
+    ]
 
 
 def _task(flags: LoadFlags) -> Task:
@@ -227,8 +244,8 @@ def _of_backend(backend: str | None) -> str | None:
     return BACKENDS[backend]
 
 
-def _wanted(flags: LoadFlags, task: Task) -> Wanted:
-    return Wanted(
+def _wanted(flags: LoadFlags, task: Task) -> DatasetOptions:
+    return DatasetOptions(
         task=task,
         count=flags.num_prompts,
         path=flags.dataset_path,
@@ -263,11 +280,11 @@ def _server(flags: LoadFlags) -> Server:
 
 def _check_key(key: str) -> None:
     """Raise Misuse, which does not show the key."""
-    place = next((number for number, each in enumerate(key, 1) if not each.isprintable()), None)
-    if place is not None:
+    location = next((number for number, each in enumerate(key, 1) if not each.isprintable()), None)
+    if location is not None:
         raise Misuse(
-            f"--api-key, or SAFELIGHT_API_KEY, has a character that cannot be sent, {shorten(key[place - 1])}, "
-            f"as number {place} of {len(key)}; leave it out."
+            f"--api-key, or SAFELIGHT_API_KEY, has a character that cannot be sent, {shorten(key[location - 1])}, "
+            f"as number {location} of {len(key)}; leave it out."
         )
 
 
@@ -291,7 +308,7 @@ def _header(word: str) -> tuple[str, str]:
 def _extra(text: str | None) -> dict[str, object]:
     if text is None:
         return {}
-    return read_json(text, dict[str, object], place="--extra-body is no JSON object")
+    return read_json(text, dict[str, object], location="--extra-body is no JSON object")
 
 
 def _check_positive(option: str, value: float) -> None:

@@ -6,17 +6,26 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from safelight.bench.client.http_client import Line
-from safelight.bench.load.runner import Plan, Run, Say, Stop, Watch, in_turns, once, warmed_up
-from safelight.bench.stats.levels import Knee, Point, knee
-from safelight.bench.stats.metrics import Figures, figures_of
+from safelight.bench.client.http_client import HttpClient
+from safelight.bench.load.runner import (
+    Notify,
+    OnProgress,
+    Run,
+    RunConfig,
+    StopSignal,
+    run_turns,
+    warm_up,
+    without_repeats,
+)
+from safelight.bench.stats.levels import Capacity, LevelResult, capacity_of
+from safelight.bench.stats.metrics import Metrics, compute_metrics
 
-NextLevel = Callable[[Sequence[Point]], float | None]
+NextLevel = Callable[[Sequence[LevelResult]], float | None]
 """Says which level is to be measured after some; None ends the series."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Series:
+class SweepResult:
     """Runs at several levels.
 
     Attributes:
@@ -27,14 +36,14 @@ class Series:
     """
 
     level: str
-    points: Sequence[Point]
+    points: Sequence[LevelResult]
     target: float
     is_partial: bool
 
     @property
-    def knee(self) -> Knee:
+    def capacity_of(self) -> Capacity:
         """Up to which level the target is attained."""
-        return knee(self.points, target=self.target)
+        return capacity_of(self.points, target=self.target)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -42,17 +51,17 @@ class Series:
         return {
             "level": self.level,
             "target": self.target,
-            **asdict(self.knee),
+            **asdict(self.capacity_of),
             "partial": self.is_partial,
             "points": [
-                {self.level: point.level, "verdict": point.verdict(self.target), **point.figures}
+                {self.level: point.level, "verdict": point.verdict(self.target), **point.metrics}
                 for point in self.points
             ],
         }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Levels:
+class SweepConfig:
     """What is run at each level.
 
     Attributes:
@@ -65,30 +74,30 @@ class Levels:
     """
 
     level: str
-    plan_of: Callable[[float, int], Plan]
-    facts_of: Callable[[float], Figures]
+    config_of: Callable[[float, int], RunConfig]
+    facts_of: Callable[[float], Metrics]
     target: float
     repeats: int = 1
     until_sure: bool = False
 
-    def point_of(self, value: float, runs: Sequence[Run]) -> Point:
+    def point_of(self, value: float, runs: Sequence[Run]) -> LevelResult:
         """Return what was measured at a level."""
-        return Point(level=value, figures=self.facts_of(value) | figures_of(*runs))
+        return LevelResult(level=value, metrics=self.facts_of(value) | compute_metrics(*runs))
 
     def is_enough(self, value: float, runs: Sequence[Run]) -> bool:
         """Say whether more turns at a level can be left out."""
         return self.until_sure and not self.point_of(value, runs).is_open(self.target)
 
 
-async def measured(
-    levels: Levels,
+async def run_sweep(
+    levels: SweepConfig,
     next_level: NextLevel,
     *,
-    stop: Stop,
-    shown: Callable[[float], AbstractContextManager[Watch]],
-    say: Say,
-    tell: Callable[[Point], None],
-) -> Series:
+    stop: StopSignal,
+    shown: Callable[[float], AbstractContextManager[OnProgress]],
+    notify: Notify,
+    tell: Callable[[LevelResult], None],
+) -> SweepResult:
     """Run a load at one level after the other, with the same deadlines.
 
     Args:
@@ -103,30 +112,30 @@ async def measured(
         ServerUnusable: if not one warm-up was served.
         BadLoad: if deadlines cannot be estimated.
     """
-    points, say, value = list[Point](), once(say), next_level([])
+    points, notify, value = list[LevelResult](), without_repeats(notify), next_level([])
     assert value is not None
-    first = levels.plan_of(value, 0)
-    async with Line(first.server) as line:
-        estimate = await warmed_up(first, line, stop=stop, say=say)
+    first = levels.config_of(value, 0)
+    async with HttpClient(first.server) as client:
+        estimate = await warm_up(first, client, stop=stop, notify=notify)
         while value is not None and not stop.was_called:
-            with shown(value) as watch:
-                runs = await in_turns(
-                    partial(levels.plan_of, value),
-                    line,
+            with shown(value) as on_progress:
+                runs = await run_turns(
+                    partial(levels.config_of, value),
+                    client,
                     estimate,
                     repeats=levels.repeats,
                     stop=stop,
-                    watch=watch,
-                    say=say,
+                    on_progress=on_progress,
+                    notify=notify,
                     is_enough=partial(levels.is_enough, value),
                 )
             if whole := [run for run in runs if not run.is_partial]:
                 points.append(levels.point_of(value, whole))
                 tell(points[-1])
             value = next_level(points)
-    return Series(level=levels.level, points=points, target=levels.target, is_partial=stop.was_called)
+    return SweepResult(level=levels.level, points=points, target=levels.target, is_partial=stop.was_called)
 
 
-def each_of(levels: Sequence[float]) -> NextLevel:
+def fixed_levels(levels: Sequence[float]) -> NextLevel:
     """Return what chooses one level after the other."""
     return lambda points: levels[len(points)] if len(points) < len(levels) else None

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from safelight.bench.errors import BadLoad
-from safelight.bench.media.file_types import KINDS, kind_of
+from safelight.bench.media.file_types import KINDS, file_type_of
 from safelight.core.errors import shorten
 
 MOST_BYTES = 1 << 30
 """All files of a dataset together hold no more."""
 
-Sort = Literal["picture", "video", "address"]
+InputKind = Literal["picture", "video", "address"]
 
 TAKEN = {"image/png", "image/jpeg", "image/webp", "video/mp4", "video/quicktime"}
 ENDINGS = {kind.media_type: kind.ending for kind in KINDS.values()}
@@ -37,7 +37,7 @@ class Input:
     content: bytes = field(default=b"", repr=False)
 
     @property
-    def sort(self) -> Sort:
+    def kind(self) -> InputKind:
         """What it is to an endpoint."""
         if not self.media_type:
             return "address"
@@ -51,14 +51,14 @@ class Input:
     @cached_property
     def url(self) -> str:
         """It as text in JSON: an address as it is, all else as a `data:` URL."""
-        if self.sort == "address":
+        if self.kind == "address":
             return self.name
         return f"data:{self.media_type};base64,{base64.b64encode(self.content).decode()}"
 
 
 def input_of(content: bytes, name: str) -> Input | None:
     """Return the bytes of a file as what they are, or None if that is nothing to start from."""
-    kind = kind_of(content)
+    kind = file_type_of(content)
     if kind is None or kind.media_type not in TAKEN:
         return None
     return Input(name=name, media_type=kind.media_type, content=content)
@@ -69,7 +69,7 @@ class _Unfit(Exception):
 
 
 @dataclass(kw_only=True)
-class Inputs:
+class InputReader:
     """Reads what is named; requests that name the same file share it.
 
     Attributes:
@@ -81,7 +81,7 @@ class Inputs:
     _files: dict[Path, Input] = field(default_factory=dict)
     _held_bytes: int = 0
 
-    def read(self, names: Sequence[str], *, folder: Path, place: str) -> tuple[Input, ...]:
+    def read(self, names: Sequence[str], *, folder: Path, location: str) -> tuple[Input, ...]:
         """Return what is named.
 
         Args:
@@ -92,15 +92,15 @@ class Inputs:
         Raises:
             BadLoad: for what is not there, or is nothing to start from, or if it is too much.
         """
-        return tuple(self._input(name, folder, place) for name in names)
+        return tuple(self._input(name, folder, location) for name in names)
 
-    def _input(self, name: str, folder: Path, place: str) -> Input:
+    def _input(self, name: str, folder: Path, location: str) -> Input:
         found = self._named.get((folder, name))
         if found is None:
             try:
                 found = self._named[folder, name] = self._found(name, folder)
             except _Unfit as why:
-                raise BadLoad(f"{place} names {shorten(name)}, {why}.") from None
+                raise BadLoad(f"{location} names {shorten(name)}, {why}.") from None
         return found
 
     def _found(self, name: str, folder: Path) -> Input:
@@ -140,10 +140,10 @@ class Inputs:
 
 def _path(name: str, folder: Path) -> Path:
     """Return where a file lies, whatever ways there are to name it."""
-    for place in (folder / name, Path(name)):
+    for location in (folder / name, Path(name)):
         try:
-            if place.is_file():
-                return place.resolve()
+            if location.is_file():
+                return location.resolve()
         except (OSError, ValueError):
             continue
     where = "" if Path(name).is_absolute() else f" in {shorten(str(folder.absolute()))} or in the working directory"

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from safelight.bench.failures import Failure
-from safelight.bench.media.saving import Album
-from safelight.bench.media.videos import Decode, Frame, look_at_video
-from safelight.bench.records import Record, Served
+from safelight.bench.media.saving import MediaFolder
+from safelight.bench.media.videos import Decode, Frame, inspect_video
+from safelight.bench.records import GenerationResult, Record
 from safelight.bench.requests import Shape
 from safelight.core.errors import InvalidParameter, shorten
 from safelight.shapes.caption import parse
@@ -35,14 +35,16 @@ THREADS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class PictureInspection:
     """What a picture showed: `digest` tells its pixels from others."""
 
     digest: bytes
     scene_score: float | None = None
 
 
-def look(picture: str | bytes, *, shape: Shape, told_format: str | None, caption: str | None = None) -> Look:
+def inspect_picture(
+    picture: str | bytes, *, shape: Shape, told_format: str | None, caption: str | None = None
+) -> PictureInspection:
     """Open a picture.
 
     Args:
@@ -58,7 +60,7 @@ def look(picture: str | bytes, *, shape: Shape, told_format: str | None, caption
     if all(low == high for low, high in map(_range, pixels.split())):
         raise Failure("blank", "all pixels are alike")
     digest = hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
-    return Look(digest=digest, scene_score=None if caption is None else _score(pixels, caption))
+    return PictureInspection(digest=digest, scene_score=None if caption is None else _score(pixels, caption))
 
 
 def _file(picture: str | bytes) -> bytes:
@@ -111,7 +113,7 @@ def _range(band: Image.Image) -> tuple[object, object]:
 @dataclass(frozen=True)
 class _Waiting:
     record: Record
-    served: Served
+    result_of: GenerationResult
     held_bytes: int
 
 
@@ -134,10 +136,10 @@ class Checker:
         error: the first that looking failed with, which is no fault of the pictures.
     """
 
-    looks: bool = True
+    inspects: bool = True
     decode: Decode | None = None
     scores_scenes: bool = False
-    album: Album | None = None
+    media_folder: MediaFolder | None = None
     waiting: int = 0
     unchecked: int = 0
     was_cut: bool = False
@@ -150,11 +152,11 @@ class Checker:
     _threads: list[threading.Thread] = field(default_factory=list)
 
     @property
-    def troubles(self) -> Sequence[str]:
+    def problems(self) -> Sequence[str]:
         """What went wrong here, in sentences."""
         found = [] if self.error is None else [f"not all pictures could be looked at: {self.error!r}"]
-        if self.album is not None and self.album.trouble:
-            found.append(f"not all pictures were saved: {self.album.trouble}")
+        if self.media_folder is not None and self.media_folder.problem:
+            found.append(f"not all pictures were saved: {self.media_folder.problem}")
         return found
 
     def start(self) -> None:
@@ -163,16 +165,16 @@ class Checker:
         for thread in self._threads:
             thread.start()
 
-    def put(self, record: Record, served: Served) -> None:
+    def put(self, record: Record, result_of: GenerationResult) -> None:
         """Have a request's pictures looked at."""
-        held_bytes = sum(map(len, served.pictures))
+        held_bytes = sum(map(len, result_of.pictures))
         with self._lock:
             if self._waiting_bytes and self._waiting_bytes + held_bytes > MOST_WAITING_BYTES:
                 self.unchecked += 1
                 return
             self.waiting += 1
             self._waiting_bytes += held_bytes
-        self._queue.put(_Waiting(record, served, held_bytes))
+        self._queue.put(_Waiting(record, result_of, held_bytes))
 
     def stop(self) -> None:
         """Leave out all that was not looked at yet."""
@@ -188,18 +190,18 @@ class Checker:
     def _run(self) -> None:
         while (waiting := self._queue.get()) is not None:
             try:
-                self._judge(waiting.record, waiting.served)
+                self._judge(waiting.record, waiting.result_of)
             finally:
                 with self._lock:
                     self.waiting -= 1
                     self._waiting_bytes -= waiting.held_bytes
 
-    def _judge(self, record: Record, served: Served) -> None:
+    def _judge(self, record: Record, result_of: GenerationResult) -> None:
         try:
             self._check_stop()
-            self._save(record, served)
-            if self.looks:
-                self._look(record, served)
+            self._save(record, result_of)
+            if self.inspects:
+                self._look(record, result_of)
         except Failure as failure:
             record.failure, record.message = failure.kind, failure.message
         except _Stopped:
@@ -217,32 +219,32 @@ class Checker:
         if self._is_stopped:
             raise _Stopped
 
-    def _save(self, record: Record, served: Served) -> None:
-        if self.album is None:
+    def _save(self, record: Record, result_of: GenerationResult) -> None:
+        if self.media_folder is None:
             return
-        for number, picture in enumerate(served.pictures[:MOST_PICTURES]):
+        for number, picture in enumerate(result_of.pictures[:MOST_PICTURES]):
             try:
                 file = _file(picture)
             except Failure as failure:
-                self.album.note(f"what came for {record.ask.request_id} is no base64: {failure.message}")
+                self.media_folder.note(f"what came for {record.request.request_id} is no base64: {failure.message}")
             else:
-                self.album.save(record.ask.request_id, number, file)
+                self.media_folder.save(record.request.request_id, number, file)
 
-    def _look(self, record: Record, served: Served) -> None:
-        ask, caption = record.ask, record.ask.prompt if self.scores_scenes else None
-        if (count := len(served.pictures)) > MOST_PICTURES:
+    def _look(self, record: Record, result_of: GenerationResult) -> None:
+        request, caption = record.request, record.request.prompt if self.scores_scenes else None
+        if (count := len(result_of.pictures)) > MOST_PICTURES:
             raise Failure("too_large", f"{count:,} pictures came in place of 1, and at most {MOST_PICTURES} may")
-        for picture in served.pictures:
+        for picture in result_of.pictures:
             self._check_stop()
-            if served.is_video:
+            if result_of.is_video:
                 assert isinstance(picture, bytes)
                 decode = None if self.decode is None else self._frames
-                video = look_at_video(picture, shape=ask.shape, fps=ask.fps, decode=decode)
-                self._check_new(video.digest, ask.prompt)
+                video = inspect_video(picture, shape=request.shape, fps=request.fps, decode=decode)
+                self._check_new(video.digest, request.prompt)
                 record.is_still = video.is_still
             else:
-                found = look(picture, shape=ask.shape, told_format=served.format, caption=caption)
-                self._check_new(found.digest, ask.prompt)
+                found = inspect_picture(picture, shape=request.shape, told_format=result_of.format, caption=caption)
+                self._check_new(found.digest, request.prompt)
                 record.scene_score = found.scene_score
 
     def _frames(self, file: bytes, demuxer: str) -> Iterator[Frame]:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from safelight.bench.media.file_types import kind_of
+from safelight.bench.media.file_types import file_type_of
 
 MOST_NAME_CHARACTERS = 100
 
@@ -16,12 +16,12 @@ _UNFIT = re.compile(r"[^A-Za-z0-9._-]")
 
 def ending_of(file: bytes) -> str:
     """Return how a file's name is to end by what the file begins like; "bin" if that is nothing known."""
-    kind = kind_of(file)
+    kind = file_type_of(file)
     return "bin" if kind is None else kind.ending
 
 
 @dataclass(kw_only=True)
-class Album:
+class MediaFolder:
     """A folder to save to, by several threads.
 
     Attributes:
@@ -29,7 +29,7 @@ class Album:
     """
 
     folder: Path
-    trouble: str = ""
+    problem: str = ""
     _is_over: bool = False
     _taken: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -45,9 +45,9 @@ class Album:
             self._is_over = error.errno != errno.ENAMETOOLONG
             self.note(f"{self.folder}: {error.strerror or error}")
 
-    def note(self, trouble: str) -> None:
+    def note(self, problem: str) -> None:
         """Take note of why something is not saved."""
-        self.trouble = self.trouble or trouble
+        self.problem = self.problem or problem
 
     def _write(self, name: str, ending: str, file: bytes) -> None:
         while True:

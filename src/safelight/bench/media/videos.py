@@ -37,14 +37,14 @@ Decode = Callable[[bytes, str], Iterator[Frame]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class VideoLook:
+class VideoInspection:
     """What a video showed: `digest` tells its frames from others, and a still has several frames that are all alike."""
 
     digest: bytes
     is_still: bool = False
 
 
-def look_at_video(file: bytes, *, shape: Shape, fps: int | None, decode: Decode | None) -> VideoLook:
+def inspect_video(file: bytes, *, shape: Shape, fps: int | None, decode: Decode | None) -> VideoInspection:
     """Open a video.
 
     Args:
@@ -58,7 +58,7 @@ def look_at_video(file: bytes, *, shape: Shape, fps: int | None, decode: Decode 
     """
     demuxer = demuxer_of(file)
     if decode is None:
-        return VideoLook(digest=_digest(file))
+        return VideoInspection(digest=_digest(file))
     seen = _Seen()
     for frame in decode(file, demuxer):
         _check_size(frame, seen, shape)
@@ -73,7 +73,7 @@ def look_at_video(file: bytes, *, shape: Shape, fps: int | None, decode: Decode 
         _check_fps(seen, fps)
     if seen.is_blank:
         raise Failure("blank", f"all pixels of each of {seen.count:,} frames are alike")
-    return VideoLook(digest=seen.digests.digest(), is_still=seen.count > 1 and seen.is_still)
+    return VideoInspection(digest=seen.digests.digest(), is_still=seen.count > 1 and seen.is_still)
 
 
 @dataclass(kw_only=True)

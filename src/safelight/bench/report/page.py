@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from safelight.bench.formatting import seconds
+from safelight.bench.formatting import format_seconds
 from safelight.bench.load.runner import Run
 from safelight.bench.report.plots import breakdown, latency_distribution, timeline
-from safelight.bench.stats.metrics import Figures
+from safelight.bench.stats.metrics import Metrics
 from safelight.traces.analyses.figure_files import write_figure
 from safelight.traces.analyses.result import Result
 from safelight.traces.parquet import write_whole
@@ -21,32 +21,32 @@ TILES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "slo_attainment_rate": ("met their deadlines", lambda value: f"{100 * value:.4g} %"),
     "slo_attainment_rate_since_due": ("met them since due", lambda value: f"{100 * value:.4g} %"),
     "throughput_qps": ("answers per second", lambda value: f"{value:.4g}"),
-    "latency_p50": ("latency p50", seconds),
-    "latency_p95": ("latency p95", seconds),
-    "latency_since_due_p95": ("since due p95", seconds),
+    "latency_p50": ("latency p50", format_seconds),
+    "latency_p95": ("latency p95", format_seconds),
+    "latency_since_due_p95": ("since due p95", format_seconds),
     "failed_requests": ("failed", lambda value: f"{value:,}"),
     "scene_score_mean": ("scene score", lambda value: f"{100 * value:.4g} %"),
-    "send_lag_p99": ("send lag p99", seconds),
+    "send_lag_p99": ("send lag p99", format_seconds),
     "held": ("held by the best estimate", lambda value: f"{value:.4g}"),
     "surely_held": ("held for sure", lambda value: f"{value:.4g}"),
     "surely_missed": ("missed for sure", lambda value: f"{value:.4g}"),
 }
 
 
-def results_of(runs: Sequence[Run], figures: Figures) -> Sequence[Result]:
+def results_of(runs: Sequence[Run], metrics: Metrics) -> Sequence[Result]:
     """Return what runs of one load show."""
-    by_run = {str(number): run for number, run in enumerate(figures["runs"], 1)}
+    by_run = {str(number): run for number, run in enumerate(metrics["runs"], 1)}
     parts = (
         latency_distribution(runs),
         timeline(runs),
         breakdown(by_run if len(by_run) > 1 else {}, by="run", title="By run"),
-        *(breakdown(figures[f"by_{by}"], by=by, title=f"By {by}") for by in ("size", "adapters", "tenant", "service")),
+        *(breakdown(metrics[f"by_{by}"], by=by, title=f"By {by}") for by in ("size", "adapters", "tenant", "service")),
     )
     return [part for part in parts if part is not None]
 
 
 def write_page(
-    path: Path, results: Sequence[Result], *, figures: Figures, url: str, title: str, notes: Sequence[str], command: str
+    path: Path, results: Sequence[Result], *, metrics: Metrics, url: str, title: str, notes: Sequence[str], command: str
 ) -> None:
     """Write a page that loads nothing from anywhere.
 
@@ -64,12 +64,12 @@ def write_page(
     """
     failures = [
         f"{facts['count']:,} failed: {facts['meaning']}. For instance: {facts['samples'][0]}"
-        for facts in figures.get("failures", {}).values()
+        for facts in metrics.get("failures", {}).values()
     ]
     tiles = [
-        Tile(label=words, value=tell(figures[name]))
+        Tile(label=words, value=tell(metrics[name]))
         for name, (words, tell) in TILES.items()
-        if figures.get(name) is not None
+        if metrics.get(name) is not None
     ]
     chapter = Chapter(
         anchor="run", title="Results", tiles=tiles, answers=[_answer(result, command) for result in results]
@@ -77,7 +77,7 @@ def write_page(
     page = Page(
         name=title,
         path=url,
-        summary=f"{figures['completed_requests']:,} answers within {seconds(figures['duration'])} from {url}.",
+        summary=f"{metrics['completed_requests']:,} answers within {format_seconds(metrics['duration'])} from {url}.",
         notes=[*notes, *failures],
         chapters=[chapter],
         kind=KIND,
@@ -98,7 +98,7 @@ def _answer(result: Result, command: str) -> Answer:
     )
 
 
-def write_figures(folder: Path, results: Sequence[Result]) -> None:
+def write_plots(folder: Path, results: Sequence[Result]) -> None:
     """Write each figure as PNG and as PDF, for slides and papers; raises CannotWrite."""
     for result in results:
         if not result.table.is_empty():

@@ -8,11 +8,11 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from safelight.bench.formatting import seconds
+from safelight.bench.formatting import format_seconds
 from safelight.bench.load.runner import Run
 from safelight.bench.records import Record
-from safelight.bench.stats.levels import Point
-from safelight.bench.stats.metrics import Figures
+from safelight.bench.stats.levels import LevelResult
+from safelight.bench.stats.metrics import Metrics
 from safelight.traces.analyses.result import Result
 from safelight.traces.analyses.style import BLUE, ORANGE, SERIES, VERMILLION, in_percent, panel
 
@@ -42,7 +42,7 @@ def latency_distribution(runs: Sequence[Run]) -> Result:
     said = "No answer."
     if len(latencies_s):
         p50, p99 = np.quantile(latencies_s, [0.5, 0.99])
-        said = f"Half of the answers came within {seconds(p50)}, 99 % of them within {seconds(p99)}."
+        said = f"Half of the answers came within {format_seconds(p50)}, 99 % of them within {format_seconds(p99)}."
     return Result(name="latency", title="How soon answers came", table=table, findings=(said,), draw=draw)
 
 
@@ -75,7 +75,7 @@ def timeline(runs: Sequence[Run]) -> Result:
 
     failed = sum(not record.is_success for run in runs for record in run.records)
     late = sum(_outcome(record) == LATE for run in runs for record in run.records)
-    lasted = seconds(sum(run.duration_s for run in runs))
+    lasted = format_seconds(sum(run.duration_s for run in runs))
     said = f"{count:,} requests within {lasted}, of which {failed:,} failed and {late:,} were served too late."
     return Result(name="timeline", title="Latencies over time", table=table, findings=(said,), draw=draw)
 
@@ -83,10 +83,10 @@ def timeline(runs: Sequence[Run]) -> Result:
 def _outcome(record: Record) -> str:
     if not record.is_success:
         return record.failure
-    return SERVED if record.ask.deadline_s is None or record.has_met else LATE
+    return SERVED if record.request.deadline_s is None or record.has_met else LATE
 
 
-def breakdown(groups: Mapping[str, Figures], *, by: str, title: str) -> Result | None:
+def breakdown(groups: Mapping[str, Metrics], *, by: str, title: str) -> Result | None:
     """Return figures of groups; None where there are none, since all requests are alike."""
     if not groups:
         return None
@@ -98,13 +98,17 @@ def breakdown(groups: Mapping[str, Figures], *, by: str, title: str) -> Result |
 
     def draw(figure: Figure) -> None:
         axes = panel(figure, x="", y="seconds")
-        places = np.arange(len(table))
+        positions = np.arange(len(table))
         for shift, key, colour in ((-0.2, "latency_p50", BLUE), (0.2, "latency_p95", ORANGE)):
             axes.bar(
-                places + shift, table[key].fill_null(0.0), width=0.38, color=colour, label=key.removeprefix("latency_")
+                positions + shift,
+                table[key].fill_null(0.0),
+                width=0.38,
+                color=colour,
+                label=key.removeprefix("latency_"),
             )
         axes.set_xticks(
-            places,
+            positions,
             [name[:24] for name in table[by]],
             rotation=30 if len(table) > 4 else 0,
             ha="right" if len(table) > 4 else "center",
@@ -115,11 +119,11 @@ def breakdown(groups: Mapping[str, Figures], *, by: str, title: str) -> Result |
     return Result(name=f"by_{by}", title=title, table=table, findings=(said,), draw=draw)
 
 
-def _slowest(groups: Mapping[str, Figures]) -> str:
+def _slowest(groups: Mapping[str, Metrics]) -> str:
     return max(groups, key=lambda name: groups[name].get("latency_p95") or 0.0)
 
 
-def against_level(points: Sequence[Point], *, level: str, target: float, findings: Sequence[str]) -> Result:
+def against_level(points: Sequence[LevelResult], *, level: str, target: float, findings: Sequence[str]) -> Result:
     """Return attainment and latencies, with their 95 % intervals, against rates or numbers in flight."""
     ordered = sorted(points, key=lambda point: point.level)
     keys = (
@@ -136,7 +140,7 @@ def against_level(points: Sequence[Point], *, level: str, target: float, finding
         "attainment": [point.attainment for point in ordered],
         "attainment_low": [(point.bounds or nothing)[0] for point in ordered],
         "attainment_high": [(point.bounds or nothing)[1] for point in ordered],
-        **{key: [point.figures.get(key) for point in ordered] for key in keys},
+        **{key: [point.metrics.get(key) for point in ordered] for key in keys},
     }
     table = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Float64)).with_columns(
         pl.Series("verdict", [point.verdict(target) for point in ordered], pl.String)
@@ -153,7 +157,7 @@ def against_level(points: Sequence[Point], *, level: str, target: float, finding
             in_percent(axes.yaxis)
         axes = panel(figure, place=(1, 2, 2) if has_attainment else (1, 1, 1), x=_AXES[level], y="seconds")
         for key, colour in (("latency_p50", BLUE), ("latency_p95", ORANGE)):
-            bounds = [point.figures["confidence"].get(key) for point in ordered]
+            bounds = [point.metrics["confidence"].get(key) for point in ordered]
             _line(axes, table[level], table[key], bounds, color=colour, label=key.removeprefix("latency_"))
         axes.set_ylim(bottom=0)
         axes.legend()
@@ -161,16 +165,16 @@ def against_level(points: Sequence[Point], *, level: str, target: float, finding
     return Result(name=level, title=f"Against {_AXES[level]}", table=table, findings=tuple(findings), draw=draw)
 
 
-def distributions(points: Sequence[Point], *, level: str) -> Result:
+def distributions(points: Sequence[LevelResult], *, level: str) -> Result:
     """Return how soon answers came at each rate or number in flight; of many, at some of them."""
-    ordered = sorted((point for point in points if point.figures["latencies_s"]), key=lambda point: point.level)
+    ordered = sorted((point for point in points if point.metrics["latencies_s"]), key=lambda point: point.level)
     shown = ordered[:: max(1, -(-len(ordered) // len(SERIES)))]
     shares = np.linspace(0, 1, SERIES_POINTS)
     table = pl.DataFrame(
         {
             level: [point.level for point in shown for _ in shares],
             "share": [*shares.tolist()] * len(shown),
-            "latency_s": [each for point in shown for each in np.quantile(point.figures["latencies_s"], shares)],
+            "latency_s": [each for point in shown for each in np.quantile(point.metrics["latencies_s"], shares)],
         },
         schema=dict.fromkeys((level, "share", "latency_s"), pl.Float64),
     )
@@ -185,7 +189,7 @@ def distributions(points: Sequence[Point], *, level: str) -> Result:
         axes.legend(title=_AXES[level])
 
     medians = [
-        f"{seconds(float(np.median(point.figures['latencies_s'])))} at {point.level:.4g} {_AXES[level]}"
+        f"{format_seconds(float(np.median(point.metrics['latencies_s'])))} at {point.level:.4g} {_AXES[level]}"
         for point in shown
     ]
     said = f"Half of the answers came within {', '.join(medians)}." if shown else "No answer."
@@ -193,7 +197,13 @@ def distributions(points: Sequence[Point], *, level: str) -> Result:
 
 
 def _line(
-    axes: Axes, x: pl.Series, y: pl.Series, bounds: Sequence[Sequence[float] | None], *, color: str, label: str = ""
+    axes: Axes,
+    x: pl.Series,
+    y: pl.Series,
+    bounds: Sequence[Sequence[float] | None],
+    *,
+    color: str,
+    label: str = "",
 ) -> None:
     """Draw a line whose points have their intervals, where there are some."""
     axes.plot(x, y, "o-", color=color, label=label)

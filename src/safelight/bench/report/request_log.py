@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from safelight.bench.load.generator import CANCELLED, ROOM_MAY_COME
+from safelight.bench.load.generator import CANCELLED, RETRYABLE
 from safelight.bench.load.runner import Run
 from safelight.bench.records import Record
-from safelight.bench.requests import CANONICAL, Task, Use
+from safelight.bench.requests import TRACE_TASK_NAMES, RequestedAdapter, Task
 from safelight.traces.converting import passing
 from safelight.traces.schema import ADAPTERS, SCHEMA
 from safelight.traces.writing import write_trace
@@ -40,18 +40,18 @@ def _series(name: str, dtype: pl.DataType, of: Column | None, records: Sequence[
     return _lists_of_uses(name, values) if dtype == ADAPTERS else pl.Series(name, values, dtype)
 
 
-def _lists_of_uses(name: str, values: Sequence[tuple[Use, ...]]) -> pl.Series:
+def _lists_of_uses(name: str, values: Sequence[tuple[RequestedAdapter, ...]]) -> pl.Series:
     """Return a column of adapters; each different list of them is made once, since polars takes long for each."""
-    places = {uses: place for place, uses in enumerate(dict.fromkeys(values))}
-    lists = [[msgspec.structs.asdict(use) for use in uses] for uses in places]
-    return pl.Series(name, lists, ADAPTERS).gather([places[uses] for uses in values])
+    indices = {uses: index for index, uses in enumerate(dict.fromkeys(values))}
+    lists = [[msgspec.structs.asdict(use) for use in uses] for uses in indices]
+    return pl.Series(name, lists, ADAPTERS).gather([indices[uses] for uses in values])
 
 
 def _columns(run: Run, task: Task) -> Mapping[str, Column]:
     """Return what makes a column of a record."""
     began_s = run.began_at
     times: dict[str, Column] = {
-        "arrival_s": lambda record: began_s + record.freed_s,
+        "arrival_s": lambda record: began_s + record.released_s,
         "duration_s": lambda record: record.latency_s,
         "queue_s": lambda record: record.queue_s,
     }
@@ -62,30 +62,30 @@ def _columns(run: Run, task: Task) -> Mapping[str, Column]:
             "queue_s": lambda record: None if record.queue_s is None else record.wait_s + record.queue_s,
         }
     return times | {
-        "request_id": lambda record: record.ask.request_id,
+        "request_id": lambda record: record.request.request_id,
         "origin": lambda _: "recorded",
-        "service": lambda record: record.ask.service,
-        "tenant": lambda record: record.ask.tenant,
-        "task": lambda _: CANONICAL[task],
-        "base_model": lambda _: run.plan.manner.model,
-        "controlnets": lambda record: record.ask.controlnets,
-        "loras": lambda record: record.ask.loras,
-        "prompt": lambda record: record.ask.prompt,
-        "negative_prompt": lambda record: record.ask.negative_prompt,
-        "inputs": lambda record: [each.name for each in record.ask.inputs] or None,
-        "width": lambda record: record.ask.shape.width,
-        "height": lambda record: record.ask.shape.height,
-        "steps": lambda record: record.ask.shape.steps,
-        "frames": lambda record: record.ask.shape.frames,
-        "fps": lambda record: record.ask.fps,
+        "service": lambda record: record.request.service,
+        "tenant": lambda record: record.request.tenant,
+        "task": lambda _: TRACE_TASK_NAMES[task],
+        "base_model": lambda _: run.config.options.model,
+        "controlnets": lambda record: record.request.controlnets,
+        "loras": lambda record: record.request.loras,
+        "prompt": lambda record: record.request.prompt,
+        "negative_prompt": lambda record: record.request.negative_prompt,
+        "inputs": lambda record: [each.name for each in record.request.inputs] or None,
+        "width": lambda record: record.request.shape.width,
+        "height": lambda record: record.request.shape.height,
+        "steps": lambda record: record.request.shape.steps,
+        "frames": lambda record: record.request.shape.frames,
+        "fps": lambda record: record.request.fps,
         "images": lambda _: 1,
-        "guidance_scale": lambda record: record.ask.guidance_scale,
-        "seed": lambda record: record.ask.seed,
-        "deadline_s": lambda record: record.ask.deadline_s,
+        "guidance_scale": lambda record: record.request.guidance_scale,
+        "seed": lambda record: record.request.seed,
+        "deadline_s": lambda record: record.request.deadline_s,
         "status": _status,
         "reason": lambda record: record.failure or None,
         "compute_s": lambda record: record.compute_s,
-        "retries": lambda record: record.turned_away - (record.failure in ROOM_MAY_COME),
+        "retries": lambda record: record.turned_away - (record.failure in RETRYABLE),
     }
 
 

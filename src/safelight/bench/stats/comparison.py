@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 
 from safelight.bench.errors import BadResult
-from safelight.bench.formatting import seconds
+from safelight.bench.formatting import format_seconds
 from safelight.bench.stats.resampling import (
     QUANTILES,
     TAILS,
@@ -20,7 +20,7 @@ from safelight.bench.stats.resampling import (
     mean_and_quantiles,
     resampled,
 )
-from safelight.bench.stats.result_file import Asked, Result, Seen
+from safelight.bench.stats.result_file import IntervalEstimate, LoadFacts, Result
 from safelight.core.errors import shorten
 
 DRAWS = 1000
@@ -120,13 +120,13 @@ def compare_intervals(a: Result, b: Result) -> Sequence[Difference]:
     ]
 
 
-def _of_shares(name: str, a: Seen, b: Seen) -> Difference:
+def _of_shares(name: str, a: IntervalEstimate, b: IntervalEstimate) -> Difference:
     difference, bounds = b.value - a.value, difference_interval(a.value, b.value, a.bounds, b.bounds)
     chance = _chance(difference, bounds, less_is_better=name in LESS_IS_BETTER)
     return Difference(name=name, of_a=a.value, of_b=b.value, difference=difference, bounds=bounds, chance=chance)
 
 
-def _of_rates(name: str, a: Seen, b: Seen) -> Difference | None:
+def _of_rates(name: str, a: IntervalEstimate, b: IntervalEstimate) -> Difference | None:
     """Return the ratio, as a difference of logarithms; None where a rate may be nothing."""
     if min(a.value, b.value, *a.bounds, *b.bounds) < LEAST_RATE:
         return None
@@ -182,7 +182,7 @@ def cautions(a: Result, b: Result) -> Sequence[str]:
     """Return in sentences why two runs can hardly be compared."""
     found = [
         f"The runs differ in {name}: {shorten(getattr(a, name))} and {shorten(getattr(b, name))}."
-        for name in Asked.__struct_fields__
+        for name in LoadFacts.__struct_fields__
         if getattr(a, name) != getattr(b, name)
     ]
     if (a.has_deadlines or b.has_deadlines) and not have_same_deadlines(a, b):
@@ -210,4 +210,4 @@ def _deadlines(of: Result) -> str:
         return "none"
     if not of.deadlines_s:
         return "some that the file does not tell"
-    return f"{seconds(of.deadlines_s[0])} in the mean ({of.slo_source})"
+    return f"{format_seconds(of.deadlines_s[0])} in the mean ({of.slo_source})"

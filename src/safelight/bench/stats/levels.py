@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from safelight.bench.stats.metrics import Figures
-from safelight.bench.stats.resampling import Bounds, sure_size
+from safelight.bench.stats.metrics import Metrics
+from safelight.bench.stats.resampling import Bounds, requests_for_confidence
 
 MOST_DOUBLINGS = 20
 IDLE_REQUESTS = 0.1
@@ -14,42 +14,42 @@ SINCE_DUE = "slo_attainment_rate_since_due"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class LevelResult:
     """What was measured at one rate, or at one number of requests in flight."""
 
     level: float
-    figures: Figures
+    metrics: Metrics
 
     @property
     def attainment(self) -> float | None:
         """Share of requests that met their deadlines, counted from when they were due; None without deadlines."""
-        return self.figures.get(self._name)
+        return self.metrics.get(self._name)
 
     @property
     def bounds(self) -> Bounds | None:
         """What holds the attainment with 95 % confidence; None without deadlines."""
-        bounds = self.figures.get("confidence", {}).get(self._name)
+        bounds = self.metrics.get("confidence", {}).get(self._name)
         return None if bounds is None else (bounds[0], bounds[1])
 
     @property
     def size(self) -> float:
         """How many independent requests would tell the attainment as well."""
-        return float(self.figures.get("effective_requests", {}).get(self._name, 0.0))
+        return float(self.metrics.get("effective_requests", {}).get(self._name, 0.0))
 
     @property
     def _name(self) -> str:
-        return SINCE_DUE if SINCE_DUE in self.figures else "slo_attainment_rate"
+        return SINCE_DUE if SINCE_DUE in self.metrics else "slo_attainment_rate"
 
     @property
     def was_offered(self) -> bool:
         """Whether the client kept up, so that the rate is what it says."""
-        lag_s, p50_s = self.figures.get("send_lag_p99") or 0.0, self.figures.get("latency_p50") or 0.0
-        return lag_s <= max(0.05, 0.1 * p50_s)
+        send_lag_s, p50_s = self.metrics.get("send_lag_p99") or 0.0, self.metrics.get("latency_p50") or 0.0
+        return send_lag_s <= max(0.05, 0.1 * p50_s)
 
     @property
     def is_idle(self) -> bool:
         """Whether requests hardly overlapped, so that fewer would fare no better."""
-        p99_s = self.figures.get("latency_p99")
+        p99_s = self.metrics.get("latency_p99")
         return p99_s is not None and p99_s * self.level < IDLE_REQUESTS
 
     def holds(self, target: float) -> bool:
@@ -79,7 +79,7 @@ class Point:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Search:
+class CapacitySearch:
     """Looks for the highest rate at which `target` of all requests meet their deadlines.
 
     The rate is doubled until it no longer holds, or halved until it holds or hardly any requests overlap, and the gap
@@ -90,7 +90,7 @@ class Search:
     start: float = 1.0
     precision: float = 0.1
 
-    def __call__(self, points: Sequence[Point]) -> float | None:
+    def __call__(self, points: Sequence[LevelResult]) -> float | None:
         """Return the rate that is to be measured after these; None where the search ends."""
         low = max((point.level for point in points if point.holds(self.target)), default=None)
         high = min((point.level for point in points if not point.holds(self.target)), default=None)
@@ -106,7 +106,7 @@ class Search:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Knee:
+class Capacity:
     """Up to which level a target is attained; None where that was not seen.
 
     Attributes:
@@ -120,7 +120,7 @@ class Knee:
     surely_missed: float | None
 
 
-def knee(points: Sequence[Point], *, target: float) -> Knee:
+def capacity_of(points: Sequence[LevelResult], *, target: float) -> Capacity:
     """Return up to which level points attain a target."""
     held = None
     ordered = sorted(points, key=lambda point: point.level)
@@ -130,14 +130,14 @@ def knee(points: Sequence[Point], *, target: float) -> Knee:
         held = point.level
     missed = next((point.level for point in ordered if point.surely_misses(target)), None)
     sure = [p.level for p in ordered if p.surely_holds(target) and (missed is None or p.level < missed)]
-    return Knee(held=held, surely_held=max(sure, default=None), surely_missed=missed)
+    return Capacity(held=held, surely_held=max(sure, default=None), surely_missed=missed)
 
 
-def lack_of(points: Sequence[Point], *, target: float) -> str:
+def sample_size_note(points: Sequence[LevelResult], *, target: float) -> str:
     """Return in a sentence how many requests a target takes to be held for sure; "" where there were enough."""
     if not 0 < target < 1:
         return "" if target == 0 else "No number of requests makes an attainment of 1 sure."
-    needed, most = sure_size(target), max((point.size for point in points), default=0.0)
+    needed, most = requests_for_confidence(target), max((point.size for point in points), default=0.0)
     if most >= needed:
         return ""
     return (

@@ -9,9 +9,9 @@ from decimal import Decimal
 import msgspec
 
 from safelight.bench.errors import BadRequirement
-from safelight.bench.load.runner import Plan, Run
+from safelight.bench.load.runner import Run, RunConfig
 from safelight.bench.records import Record
-from safelight.bench.stats.metrics import figures_of
+from safelight.bench.stats.metrics import compute_metrics
 from safelight.core.errors import nearest, shorten
 
 SHORT = {
@@ -52,24 +52,24 @@ class Requirement:
     """A condition on one figure."""
 
     text: str
-    figure: str
+    metric: str
     comparison: str
     bound: float
 
-    def check(self, figures: Mapping[str, object]) -> None:
+    def check(self, metrics: Mapping[str, object]) -> None:
         """Raise BadRequirement unless there is such a figure."""
-        if not isinstance(figures.get(self.figure), int | float):
-            known = [name for name, each in figures.items() if isinstance(each, int | float)]
-            why = _LACKS.get(self.figure) or nearest(self.figure, [*SHORT, *known])
-            raise BadRequirement(f"--require {shorten(self.text)}: this run can have no figure {self.figure!r}; {why}")
+        if not isinstance(metrics.get(self.metric), int | float):
+            known = [name for name, each in metrics.items() if isinstance(each, int | float)]
+            why = _LACKS.get(self.metric) or nearest(self.metric, [*SHORT, *known])
+            raise BadRequirement(f"--require {shorten(self.text)}: this run can have no figure {self.metric!r}; {why}")
 
-    def holds(self, figures: Mapping[str, object]) -> bool:
+    def holds(self, metrics: Mapping[str, object]) -> bool:
         """Say whether it is fulfilled; a figure that a run does not tell, for want of successes, fulfils nothing."""
-        value = figures.get(self.figure)
+        value = metrics.get(self.metric)
         return isinstance(value, int | float) and _COMPARISONS[self.comparison](value, self.bound)
 
 
-def check_possible(requirements: Sequence[Requirement], plan: Plan, facts: Mapping[str, object]) -> None:
+def check_possible(requirements: Sequence[Requirement], config: RunConfig, facts: Mapping[str, object]) -> None:
     """Look, before a run, whether it can have the figures that are asked for.
 
     Args:
@@ -81,29 +81,29 @@ def check_possible(requirements: Sequence[Requirement], plan: Plan, facts: Mappi
         BadRequirement: if it cannot.
     """
     if requirements:
-        figures = {**facts, **_best_figures(plan)}
+        metrics = {**facts, **_best_figures(config)}
         for each in requirements:
-            each.check(figures)
+            each.check(metrics)
 
 
-def _best_figures(plan: Plan) -> Mapping[str, object]:
+def _best_figures(config: RunConfig) -> Mapping[str, object]:
     """Return the figures of a made-up run in which the server tells all that servers may tell; only names count."""
-    deadlines_s = [ask.deadline_s for ask in plan.asks if ask.deadline_s is not None]
-    deadline_s = deadlines_s[0] if deadlines_s else None if plan.estimator is None else 1.0
-    due_s = max((ask.due_s for ask in plan.asks), default=0.0)
+    deadlines_s = [request.deadline_s for request in config.requests if request.deadline_s is not None]
+    deadline_s = deadlines_s[0] if deadlines_s else None if config.estimator is None else 1.0
+    due_s = max((request.due_s for request in config.requests), default=0.0)
     record = Record(
-        ask=msgspec.structs.replace(plan.asks[0], deadline_s=deadline_s),
+        request=msgspec.structs.replace(config.requests[0], deadline_s=deadline_s),
         due_s=due_s,
-        freed_s=due_s,
+        released_s=due_s,
         sent_s=due_s,
         done_s=due_s + 1,
         first_preview_s=due_s,
         queue_s=0.0,
         compute_s=0.0,
         peak_memory_mb=0.0,
-        scene_score=1.0 if plan.scores_scenes and plan.checks_pictures else None,
+        scene_score=1.0 if config.scores_scenes and config.checks_pictures else None,
     )
-    return figures_of(Run(plan=plan, records=[record], duration_s=due_s + 1, began_at=0.0))
+    return compute_metrics(Run(config=config, records=[record], duration_s=due_s + 1, began_at=0.0))
 
 
 def parse(text: str) -> Requirement:
@@ -114,7 +114,7 @@ def parse(text: str) -> Requirement:
     name, comparison, bound, unit = match.groups()
     return Requirement(
         text=text,
-        figure=SHORT.get(name, name),
+        metric=SHORT.get(name, name),
         comparison=comparison,
         bound=float(Decimal(bound) * Decimal(_UNITS[unit])),
     )

@@ -132,18 +132,18 @@ def effective_size(runs: Runs) -> float:
         runs: 1.0 for each request that counts, and 0.0 for each other.
     """
     pooled = np.concatenate(runs)
-    count, spread = len(pooled), float(pooled.var())
-    if spread == 0:
+    count, distribution_metrics = len(pooled), float(pooled.var())
+    if distribution_metrics == 0:
         return float(count)
     within = sum(len(run) * float(run.var()) * _time_of(_autocorrelations(run)) for run in runs) / count**2
     between = sum((len(run) * float(run.mean() - pooled.mean())) ** 2 for run in runs) / count**2
     between *= len(runs) / max(1, len(runs) - 1)
-    alone = max(spread / count, within)
+    alone = max(distribution_metrics / count, within)
     if between <= alone:
-        return spread / alone
+        return distribution_metrics / alone
     freedom = min(count - 1, (len(runs) - 1) / (1 - alone / between))
     wider = float(stdtrit(freedom, TAILS[1]) / stdtrit(count - 1, TAILS[1]))
-    return spread / (between * wider**2)
+    return distribution_metrics / (between * wider**2)
 
 
 def share_interval(share: float, size: float) -> Bounds:
@@ -158,7 +158,7 @@ def share_interval(share: float, size: float) -> Bounds:
     return low, high
 
 
-def sure_size(target: float) -> int:
+def requests_for_confidence(target: float) -> int:
     """Return how many independent requests, all of which count, it takes to be sure of a share below 1."""
     return math.ceil(math.log(TAILS[0]) / math.log(target)) if target > 0 else 1
 

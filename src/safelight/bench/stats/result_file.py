@@ -12,7 +12,7 @@ from safelight.bench.stats.resampling import Bounds, Runs
 from safelight.core.errors import shorten
 
 
-class Seen(NamedTuple):
+class IntervalEstimate(NamedTuple):
     """A figure, and the bounds that hold it with 95 % confidence."""
 
     value: float
@@ -31,7 +31,7 @@ class RunPart(msgspec.Struct, kw_only=True):
     completed_requests: Count
 
 
-class Asked(msgspec.Struct, kw_only=True):
+class LoadFacts(msgspec.Struct, kw_only=True):
     """What two loads must have in common for a difference to be the server's."""
 
     endpoint: Any = None
@@ -58,7 +58,7 @@ class Asked(msgspec.Struct, kw_only=True):
     videos_decoded: Any = None
 
 
-class Result(Asked, kw_only=True):
+class Result(LoadFacts, kw_only=True):
     """What is read of a load's file; latencies are those of one run after the other."""
 
     latencies_s: list[Latency]
@@ -89,10 +89,10 @@ class Result(Asked, kw_only=True):
         found = (self.deadline_mean, self.deadline_p50, self.deadline_p99, self.deadline_max)
         return [each for each in found if each is not None]
 
-    def seen(self, name: str) -> "Seen | None":
+    def seen(self, name: str) -> IntervalEstimate | None:
         """Return a rate or share and its bounds; None where the file has not both."""
         value, bounds = getattr(self, name), (self.confidence or {}).get(name)
-        return None if value is None or bounds is None else Seen(value, bounds)
+        return None if value is None or bounds is None else IntervalEstimate(value, bounds)
 
     @property
     def latencies_of_runs(self) -> Runs:

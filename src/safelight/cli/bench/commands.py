@@ -15,8 +15,8 @@ from safelight.cli.errors import FAILURE, INTERRUPTED, Misuse
 from safelight.cli.options import AsJson
 
 if TYPE_CHECKING:
-    from safelight.bench.load.runner import Stop
-    from safelight.bench.load.spec import Course
+    from safelight.bench.load.runner import StopSignal
+    from safelight.bench.load.spec import LoadSpec
     from safelight.bench.stats.requirements import Requirement
     from safelight.cli.bench.outputs import Outputs
 
@@ -63,19 +63,19 @@ def _bench(
     if ctx.invoked_subcommand is not None:
         _check_nothing_is_lost(ctx, ctx.invoked_subcommand)
         return 0
-    from safelight.bench.load.spec import course_of
+    from safelight.bench.load.spec import load_spec_of
     from safelight.bench.stats.requirements import check_possible, parse
-    from safelight.cli.bench.display import say
+    from safelight.cli.bench.display import print_note
     from safelight.cli.bench.interruption import interruption
     from safelight.cli.bench.outputs import Outputs
 
     outputs = Outputs.checked(output_file, log, report, figures_folder, inputs=flags.files)
     with _told_as_misuse():
         requirements = [parse(text) for text in require or ()]
-        course = course_of(flags, say=say)
-        check_possible(requirements, course.timed(), course.facts)
+        spec = load_spec_of(flags, notify=print_note)
+        check_possible(requirements, spec.timed(), spec.facts)
         with interruption() as stop:
-            return _measure(course, outputs, requirements, stop=stop, as_json=as_json)
+            return _measure(spec, outputs, requirements, stop=stop, as_json=as_json)
 
 
 def _check_nothing_is_lost(ctx: typer.Context, command: str) -> None:
@@ -102,33 +102,35 @@ def _told_as_misuse() -> Iterator[None]:
 
 
 def _measure(
-    course: "Course", outputs: "Outputs", requirements: "Sequence[Requirement]", *, stop: "Stop", as_json: bool
+    spec: "LoadSpec", outputs: "Outputs", requirements: "Sequence[Requirement]", *, stop: "StopSignal", as_json: bool
 ) -> int:
     from safelight.bench.load.runner import run_repeatedly
-    from safelight.bench.stats.metrics import figures_of
-    from safelight.cli.bench.display import print_figures, say, shown_progress, warnings_about
+    from safelight.bench.stats.metrics import compute_metrics
+    from safelight.cli.bench.display import print_metrics, print_note, shown_progress, warnings_about
 
-    repeats = course.flags.repeats
-    with shown_progress(is_off=course.flags.disable_tqdm, title=course.flags.dataset, repeats=repeats) as watch:
-        work = run_repeatedly(lambda turn: course.timed(turn=turn), repeats=repeats, stop=stop, watch=watch, say=say)
+    repeats = spec.flags.repeats
+    with shown_progress(is_off=spec.flags.disable_tqdm, title=spec.flags.dataset, repeats=repeats) as on_progress:
+        work = run_repeatedly(
+            lambda turn: spec.timed(turn=turn), repeats=repeats, stop=stop, on_progress=on_progress, notify=print_note
+        )
         runs = looped(work)
-    figures = course.facts | figures_of(*runs)
+    metrics = spec.facts | compute_metrics(*runs)
     if as_json:
-        print(json.dumps(figures))
+        print(json.dumps(metrics))
     else:
-        print_figures(figures, title=f"{course.plan.endpoint.name} at {course.plan.server.public_url}")
-    for sentence in warnings_about(figures):
-        say(sentence)
-    if not outputs.write(figures, runs, course=course, say=say):
+        print_metrics(metrics, title=f"{spec.config.endpoint.name} at {spec.config.server.public_url}")
+    for sentence in warnings_about(metrics):
+        print_note(sentence)
+    if not outputs.write(metrics, runs, spec=spec, notify=print_note):
         return FAILURE
-    if figures["partial"]:
+    if metrics["partial"]:
         return INTERRUPTED
-    unmet = [each for each in requirements if not each.holds(figures)]
+    unmet = [each for each in requirements if not each.holds(metrics)]
     for each in unmet:
-        say(f"not fulfilled: {each.text} ({each.figure} is {figures.get(each.figure, 'not told')})")
+        print_note(f"not fulfilled: {each.text} ({each.metric} is {metrics.get(each.metric, 'not told')})")
     if unmet:
         return UNMET
-    return 0 if figures["completed_requests"] else FAILURE
+    return 0 if metrics["completed_requests"] else FAILURE
 
 
 def looped(work: Coroutine[Any, Any, Given]) -> Given:
@@ -143,7 +145,7 @@ def looped(work: Coroutine[Any, Any, Given]) -> Given:
         raise KeyboardInterrupt from None
 
 
-Series = Annotated[
+SweepOutput = Annotated[
     Path | None,
     typer.Option(
         "--output",
@@ -168,12 +170,12 @@ def sweep(
     rates: Annotated[str | None, typer.Option(metavar="X,Y", help="Requests per second, one run each.")] = None,
     concurrencies: Annotated[str | None, typer.Option(metavar="N,M", help="Requests in flight, one run each.")] = None,
     attainment: Attainment = 0.99,
-    output: Series = None,
+    output: SweepOutput = None,
 ) -> int:
     """Run the same load at several rates, or with several requests in flight."""
-    from safelight.bench.load.spec import course_of
-    from safelight.bench.load.sweep import each_of
-    from safelight.cli.bench.display import say
+    from safelight.bench.load.spec import load_spec_of
+    from safelight.bench.load.sweep import fixed_levels
+    from safelight.cli.bench.display import print_note
     from safelight.cli.bench.interruption import interruption
     from safelight.cli.bench.outputs import check_outputs
     from safelight.cli.bench.sweeps import (
@@ -196,11 +198,11 @@ def sweep(
         raise Misuse("--save-dir keeps pictures by their level, and a level stands twice; use --repeats in its place.")
     check_outputs([output] if output else [], inputs=flags.files)
     with _told_as_misuse():
-        course = course_of(flags, say=say)
-        levels = levels_of(course, level=level, target=attainment)
+        spec = load_spec_of(flags, notify=print_note)
+        levels = levels_of(spec, level=level, target=attainment)
         with interruption() as stop:
-            series = looped(shown_series(levels, each_of(values), stop=stop, is_off=flags.disable_tqdm))
-            return show_series(series, output, course=course)
+            series = looped(shown_series(levels, fixed_levels(values), stop=stop, is_off=flags.disable_tqdm))
+            return show_series(series, output, spec=spec)
 
 
 @bench.command(
@@ -216,12 +218,12 @@ def capacity(
     precision: Annotated[
         float, typer.Option(min=0.01, max=1.0, metavar="X", help="How near to come, as a share of the rate.")
     ] = 0.1,
-    output: Series = None,
+    output: SweepOutput = None,
 ) -> int:
     """Search the highest rate at which enough requests meet their deadlines."""
-    from safelight.bench.load.spec import course_of
-    from safelight.bench.stats.levels import Search
-    from safelight.cli.bench.display import say
+    from safelight.bench.load.spec import load_spec_of
+    from safelight.bench.stats.levels import CapacitySearch
+    from safelight.cli.bench.display import print_note
     from safelight.cli.bench.interruption import interruption
     from safelight.cli.bench.outputs import check_outputs
     from safelight.cli.bench.sweeps import RATE, levels_of, numbers_of, show_series, shown_series
@@ -229,14 +231,14 @@ def capacity(
     numbers_of(str(start_rate), option="--start-rate")
     check_outputs([output] if output else [], inputs=flags.files)
     with _told_as_misuse():
-        course = course_of(flags, say=say)
-        if not flags.slo and any(ask.deadline_s is None for ask in course.plan.asks):
+        spec = load_spec_of(flags, notify=print_note)
+        if not flags.slo and any(request.deadline_s is None for request in spec.config.requests):
             raise Misuse("Some requests have no deadline to meet; give one with --slo-ms, or estimate it with --slo.")
-        levels = levels_of(course, level=RATE, target=attainment, until_sure=True)
-        search = Search(target=attainment, start=start_rate, precision=precision)
+        levels = levels_of(spec, level=RATE, target=attainment, until_sure=True)
+        search = CapacitySearch(target=attainment, start=start_rate, precision=precision)
         with interruption() as stop:
             series = looped(shown_series(levels, search, stop=stop, is_off=flags.disable_tqdm))
-            return show_series(series, output, course=course)
+            return show_series(series, output, spec=spec)
 
 
 @bench.command("compare", epilog="Example:\n\nsafelight bench compare before.json after.json")

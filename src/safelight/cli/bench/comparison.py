@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from safelight.bench.formatting import seconds
+from safelight.bench.formatting import format_seconds
 from safelight.bench.stats.comparison import (
     RATES,
     SHARES,
@@ -55,4 +55,4 @@ def _compared(each: Difference) -> tuple[str, str, str, str]:
 def _of_figure(name: str, value: float) -> str:
     if name in SHARES:
         return f"{100 * value:.4g} %"
-    return f"{value:.4g}/s" if name in RATES else seconds(value)
+    return f"{value:.4g}/s" if name in RATES else format_seconds(value)

@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from safelight.bench.formatting import seconds
-from safelight.bench.load.generator import Load
-from safelight.bench.load.runner import Watch
+from safelight.bench.formatting import format_seconds
+from safelight.bench.load.generator import LoadGenerator
+from safelight.bench.load.runner import OnProgress
 from safelight.cli.console import notes
 
 LATELY = 500
@@ -22,13 +22,13 @@ LAG_WORTH_TELLING_S = 0.01
 MOST_COLUMNS = 200
 
 
-def say(sentence: str) -> None:
+def print_note(sentence: str) -> None:
     """Tell a sentence on standard error."""
     notes.print(escape(sentence), soft_wrap=True)
 
 
 @contextmanager
-def shown_progress(*, is_off: bool, title: str, repeats: int) -> Iterator[Watch]:
+def shown_progress(*, is_off: bool, title: str, repeats: int) -> Iterator[OnProgress]:
     """Show how a load goes, where somebody sees it; yields what is to be told now and then."""
     with Progress(
         TextColumn("{task.description}"),
@@ -43,22 +43,22 @@ def shown_progress(*, is_off: bool, title: str, repeats: int) -> Iterator[Watch]
     ) as bar:
         task = bar.add_task(title, total=None, words="")
 
-        def watch(turn: int, load: Load) -> None:
+        def on_progress(turn: int, load: LoadGenerator) -> None:
             if not bar.disable:
                 name = title if repeats == 1 else f"{title}, run {turn + 1} of {repeats}"
                 done, words = len(load.records), _words(load)
-                bar.update(task, description=name, total=len(load.asks), completed=done, words=words, refresh=True)
+                bar.update(task, description=name, total=len(load.requests), completed=done, words=words, refresh=True)
 
-        yield watch
+        yield on_progress
 
 
-def _words(load: Load) -> str:
+def _words(load: LoadGenerator) -> str:
     lately = load.records[-LATELY:]
     good = [record.latency_s for record in lately if record.is_success]
-    bound = [record for record in lately if record.ask.deadline_s is not None]
+    bound = [record for record in lately if record.request.deadline_s is not None]
     words = [f"{len(load.records) / max(load.now_s, 1e-9):.3g}/s", f"{load.in_flight} in flight"]
     if good:
-        words.append(f"p95 {seconds(float(np.quantile(good, 0.95)))}")
+        words.append(f"p95 {format_seconds(float(np.quantile(good, 0.95)))}")
     if bound:
         words.append(f"attainment {sum(record.has_met for record in bound) / len(bound):.1%}")
     if failed := sum(not record.is_success for record in lately):
@@ -100,23 +100,23 @@ _OF_A_RUN = (
 )
 
 
-def print_figures(figures: dict[str, Any], *, title: str) -> None:
+def print_metrics(metrics: dict[str, Any], *, title: str) -> None:
     """Print the main figures, with intervals where there are, and what failed."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
     table.add_column(style="dim")
     for name, words, unit in _ROWS:
-        if figures.get(name) is not None:
-            bounds = figures["confidence"].get(name)
+        if metrics.get(name) is not None:
+            bounds = metrics["confidence"].get(name)
             sure = f"{_told(bounds[0], unit)} to {_told(bounds[1], unit)}" if bounds else ""
-            table.add_row(words, _told(figures[name], unit), sure)
+            table.add_row(words, _told(metrics[name], unit), sure)
     console = Console(highlight=False)
     console.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
     print_table(table)
-    if len(figures["runs"]) > 1:
-        print_table(_runs(figures["runs"]))
-    for kind, facts in figures["failures"].items():
+    if len(metrics["runs"]) > 1:
+        print_table(_runs(metrics["runs"]))
+    for kind, facts in metrics["failures"].items():
         console.print(f"[red]{facts['count']:,} {escape(kind)}[/red]: {escape(facts['meaning'])}", soft_wrap=True)
         for sample in facts["samples"]:
             console.print(f"    {escape(sample)}", soft_wrap=True, style="dim")
@@ -142,43 +142,43 @@ def _runs(runs: Sequence[dict[str, Any]]) -> Table:
 
 def _told(value: float, unit: str) -> str:
     if unit == "s":
-        return seconds(value)
+        return format_seconds(value)
     if isinstance(value, int):
         return f"{value:,}{unit}"
     return f"{100 * value:.4g} %" if unit == "%" else f"{value:.4g}{unit}"
 
 
-def warnings_about(figures: dict[str, Any]) -> Sequence[str]:
+def warnings_about(metrics: dict[str, Any]) -> Sequence[str]:
     """Return what a reader of the figures must know, in sentences."""
     found = []
-    if figures["partial"]:
-        run = "This run" if figures["repeats"] == 1 else f"Run {len(figures['runs'])} of {figures['repeats']}"
+    if metrics["partial"]:
+        run = "This run" if metrics["repeats"] == 1 else f"Run {len(metrics['runs'])} of {metrics['repeats']}"
         found.append(
-            f"{run} was ended early: {figures['unsent_requests']:,} requests were not sent, "
-            f"{figures['cancelled_requests']:,} not waited for. All figures are partial."
+            f"{run} was ended early: {metrics['unsent_requests']:,} requests were not sent, "
+            f"{metrics['cancelled_requests']:,} not waited for. All figures are partial."
         )
-    if (lag_s := figures.get("send_lag_p99") or 0.0) > LAG_WORTH_TELLING_S:
+    if (send_lag_s := metrics.get("send_lag_p99") or 0.0) > LAG_WORTH_TELLING_S:
         found.append(
-            f"The client itself was late: 1 % of requests were sent {seconds(lag_s)} or more after their time, the "
-            f"last by {seconds(figures['send_lag_max'])}. Latencies have that in them; ask for a lower rate."
+            f"The client itself was late: 1 % of requests were sent {format_seconds(send_lag_s)} or more after their time, the "
+            f"last by {format_seconds(metrics['send_lag_max'])}. Latencies have that in them; ask for a lower rate."
         )
-    wait_s = figures.get("semaphore_wait_max") or 0.0
-    if (hidden := _since_due(figures)) and wait_s > LAG_WORTH_TELLING_S:
+    wait_s = metrics.get("semaphore_wait_max") or 0.0
+    if (hidden := _since_due(metrics)) and wait_s > LAG_WORTH_TELLING_S:
         found.append(
-            f"--max-concurrency held requests back, by up to {seconds(wait_s)}, which is not in their latencies; "
+            f"--max-concurrency held requests back, by up to {format_seconds(wait_s)}, which is not in their latencies; "
             f"counted from when they were due, {' and '.join(hidden)}."
         )
-    if unchecked := figures["unchecked_pictures"]:
+    if unchecked := metrics["unchecked_pictures"]:
         found.append(
             f"What came for {unchecked:,} requests was not looked at, nor all of it saved, and counts as it came: "
             "too much was waiting, looking failed, or the run was ended."
         )
-    if still := figures.get("still_videos"):
+    if still := metrics.get("still_videos"):
         found.append(f"{still:,} videos do not move: all frames of each are alike.")
     return found
 
 
-def _since_due(figures: dict[str, Any]) -> Sequence[str]:
+def _since_due(metrics: dict[str, Any]) -> Sequence[str]:
     """Return what --max-concurrency hides, where it does."""
-    words = {"latency_since_due_p95": seconds, "slo_attainment_rate_since_due": "{:.4g}".format}
-    return [f"{name} is {tell(figures[name])}" for name, tell in words.items() if name in figures]
+    words = {"latency_since_due_p95": format_seconds, "slo_attainment_rate_since_due": "{:.4g}".format}
+    return [f"{name} is {tell(metrics[name])}" for name, tell in words.items() if name in metrics]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from safelight.bench.load.runner import Stop
+from safelight.bench.load.runner import StopSignal
 
 APART_S = 1.0
 """Signals that follow sooner are one wish: a shell and a wrapper may both pass it on."""
@@ -17,9 +17,9 @@ HEEDED = 2
 
 
 @contextmanager
-def interruption() -> Iterator[Stop]:
+def interruption() -> Iterator[StopSignal]:
     """Yield what the signals call, until all results are written; elsewhere than in a main thread nothing is heard."""
-    stop, heard_s = Stop(), list[float]()
+    stop, heard_s = StopSignal(), list[float]()
 
     def hear(_: int, __: FrameType | None) -> None:
         now_s = time.monotonic()

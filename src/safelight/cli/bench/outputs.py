@@ -11,9 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from safelight.bench.formatting import public
+from safelight.bench.formatting import without_credentials
 from safelight.bench.load.runner import Run
-from safelight.bench.load.spec import Course
+from safelight.bench.load.spec import LoadSpec
 from safelight.bench.report.request_log import write_log
 from safelight.bench.requests import Task
 from safelight.cli.bench.display import warnings_about
@@ -31,7 +31,7 @@ SECRET = ("--api-key", "--header")
 class Outputs:
     """Files for the results; None is no file."""
 
-    figures: Path | None
+    metrics: Path | None
     log: Path | None
     log_format: str
     report: Path | None
@@ -40,7 +40,7 @@ class Outputs:
     @classmethod
     def checked(
         cls,
-        figures: Path | None,
+        metrics: Path | None,
         log: Path | None,
         report: Path | None,
         folder: Path | None,
@@ -48,57 +48,57 @@ class Outputs:
         inputs: Sequence[str],
     ) -> "Outputs":
         """Return them once it is sure, before all work, that they can be; raises Misuse."""
-        check_outputs([path for path in (figures, log, report) if path is not None], inputs=inputs)
+        check_outputs([path for path in (metrics, log, report) if path is not None], inputs=inputs)
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         try:
             log_format = "" if log is None else format_of(log)
         except UnknownFormat:
             raise Misuse(f"--log {shorten(str(log))} does not tell its format; end it in .parquet or .jsonl.") from None
-        return cls(figures=figures, log=log, log_format=log_format, report=report, folder=folder)
+        return cls(metrics=metrics, log=log, log_format=log_format, report=report, folder=folder)
 
     def write(
-        self, figures: dict[str, Any], runs: Sequence[Run], *, course: Course, say: Callable[[str], None]
+        self, metrics: dict[str, Any], runs: Sequence[Run], *, spec: LoadSpec, notify: Callable[[str], None]
     ) -> bool:
         """Write the files, each of them whatever becomes of the others; return whether all could be."""
         is_whole = True
-        for work in self._works(figures, runs, course, say):
+        for work in self._works(metrics, runs, spec, notify):
             try:
                 work()
             except CannotWrite as error:
-                say(f"error: {error}")
+                notify(f"error: {error}")
                 is_whole = False
         return is_whole
 
     def _works(
-        self, figures: dict[str, Any], runs: Sequence[Run], course: Course, say: Callable[[str], None]
+        self, metrics: dict[str, Any], runs: Sequence[Run], spec: LoadSpec, notify: Callable[[str], None]
     ) -> Iterator[Callable[[], object]]:
-        if self.figures is not None:
-            yield partial(write_json, figures, self.figures)
+        if self.metrics is not None:
+            yield partial(write_json, metrics, self.metrics)
         if self.log is not None:
-            yield partial(self._log, self.log, runs, course.task, say)
+            yield partial(self._log, self.log, runs, spec.task, notify)
         if self.report is None and self.folder is None:
             return
-        from safelight.bench.report.page import results_of, write_figures, write_page
+        from safelight.bench.report.page import results_of, write_plots, write_page
 
-        results = results_of(runs, figures)
+        results = results_of(runs, metrics)
         if self.report is not None:
             yield partial(
                 write_page,
                 self.report,
                 results,
-                figures=figures,
-                url=course.plan.server.public_url,
-                title=f"{course.flags.dataset} on {course.plan.endpoint.name}",
-                notes=[*course.plan.notes, *warnings_about(figures)],
+                metrics=metrics,
+                url=spec.config.server.public_url,
+                title=f"{spec.flags.dataset} on {spec.config.endpoint.name}",
+                notes=[*spec.config.notes, *warnings_about(metrics)],
                 command=command_line(),
             )
         if self.folder is not None:
-            yield partial(write_figures, self.folder, results)
+            yield partial(write_plots, self.folder, results)
 
-    def _log(self, path: Path, runs: Sequence[Run], task: Task, say: Callable[[str], None]) -> None:
+    def _log(self, path: Path, runs: Sequence[Run], task: Task, notify: Callable[[str], None]) -> None:
         for note in write_log(runs, path, task=task, to_format=self.log_format):
-            say(note)
+            notify(note)
 
 
 def check_outputs(paths: Sequence[Path], *, inputs: Sequence[str]) -> None:
@@ -124,10 +124,10 @@ def command_line() -> str:
     for before, word in pairwise(["", "safelight", *sys.argv[1:]]):
         option = word.partition("=")[0]
         hides_itself = option in SECRET and "=" in word
-        words.append("..." if before in SECRET else f"{option}=..." if hides_itself else public(word))
+        words.append("..." if before in SECRET else f"{option}=..." if hides_itself else without_credentials(word))
     return shlex.join(words)
 
 
-def write_json(figures: dict[str, Any], path: Path) -> None:
+def write_json(metrics: dict[str, Any], path: Path) -> None:
     """Write figures; raises CannotWrite."""
-    write_whole(path, lambda to: to.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8"))
+    write_whole(path, lambda to: to.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8"))
