@@ -43,7 +43,7 @@ import torch
 
 import safelight
 from safelight.adapters.registry import handle_of
-from safelight.cli.workers import control_service_argv, worker_argv
+from safelight.cli.worker_commands import control_service_argv, worker_argv
 from safelight.core.adapter import AdapterSpec, ControlUse
 from safelight.core.frames import decode_event, frame, read_body
 from safelight.core.model import ModelSpec

@@ -7,13 +7,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safelight.core.start import LatentsStart, PictureStart
 
 from safelight.core.adapter import AdapterSpec, AdapterUse, ControlUse
 from safelight.core.frames import decode_command, decode_event, frame, read_body
 from safelight.core.model import AdapterCosts, ModelSpec, StepTime
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.start import LatentsStart, PictureStart
 from safelight.core.work import (
     AdapterAdded,
     AdapterRefused,

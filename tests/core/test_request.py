@@ -2,11 +2,11 @@ import math
 
 import msgspec
 import pytest
+from safelight.core.start import PictureStart
 
 from safelight.core.adapter import NO_ADAPTERS, AdapterUse, ControlUse
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.start import PictureStart
 
 REQUEST = ImageRequest(
     id="one",

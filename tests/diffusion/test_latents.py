@@ -4,13 +4,13 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from safelight.core.start import LatentsStart, PictureStart
 from safetensors.torch import save
 
 from diffusion.families import MADE
 from diffusion.test_parity import MODELS
 from safelight.core.adapter import AdapterUse
 from safelight.core.errors import LatentsFileError
-from safelight.core.start import LatentsStart, PictureStart
 from safelight.core.work import PausedRow
 from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.latents_file import LatentsFile

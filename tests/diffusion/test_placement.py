@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safelight.core.start import PictureStart
 
 from diffusion.families import MADE
 from diffusion.makers import write_controlnet
@@ -12,7 +13,6 @@ from diffusion.test_parity import MODELS
 from safelight.core.adapter import AdapterUse, ControlUse
 from safelight.core.errors import PlacementError
 from safelight.core.pixels import Pixels
-from safelight.core.start import PictureStart
 from safelight.diffusion.engine import DiffusionEngine, _predict, _walk
 from safelight.diffusion.loading import FAMILIES, LoadedModel, load_model
 from safelight.diffusion.paint import paint

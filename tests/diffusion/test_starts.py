@@ -5,11 +5,11 @@ import pytest
 import torch
 from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting
 from PIL import Image
+from safelight.core.start import KEPT, PAINTED, PictureStart
 
 from diffusion.families import DIFFUSION_PEERS, MADE
 from diffusion.test_parity import LARGEST_DIFFERENCE, MODELS, open_pipeline
 from safelight.core.pixels import Pixels
-from safelight.core.start import KEPT, PAINTED, PictureStart
 from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.paint import paint
 

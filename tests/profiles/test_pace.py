@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safelight.profiles.model import LEARNING_RATE, LEAST_PACE, SURPRISE_LIMIT, ModelProfile
 
 from safelight.core.model import ModelSpec, StepTime
 from safelight.core.request import ImageRequest
-from safelight.profiles.model import LEARNING_RATE, LEAST_PACE, SURPRISE_LIMIT, ModelProfile
 
 ROWS = st.integers(1, 40)
 

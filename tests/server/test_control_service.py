@@ -15,7 +15,7 @@ from PIL import Image
 
 import safelight
 from fakes.live_server import LiveServer, eventually, null_worker_argv, web
-from safelight.cli.workers import control_service_argv, worker_argv
+from safelight.cli.worker_commands import control_service_argv, worker_argv
 from safelight.server.errors import WorkersCannotStart
 from safelight.server.run import serve
 from safelight.server.settings import ServerSettings
