@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from safelight.core.adapter import AdapterUse
-from safelight.server.fields import (
+from safelight.server.wire.fields import (
     MAX_CONTROLS,
     MAX_LORAS,
     MAX_PICTURES,
