@@ -25,8 +25,9 @@ from safelight.server.routes import adapters, chat, edits, generations, health, 
 from safelight.server.schema import describe_api
 from safelight.server.service import Service, TheService
 from safelight.server.settings import ServerSettings
+from safelight.server.wire.adapters import AdapterRequest
 from safelight.server.wire.chat import ChatRequest
-from safelight.server.wire.images import AdapterRequest, EditRequest, GenerationRequest
+from safelight.server.wire.images import EditRequest, GenerationRequest
 from safelight.server.wire.validation_errors import describe
 
 _ROUTE_MODULES = (generations, edits, chat, models, adapters, queue, health, page)

@@ -12,7 +12,7 @@ from safelight.core.errors import InvalidParameter, UnknownModel, UnknownSampler
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 from safelight.server.wire.fields import MAX_STEPS
-from safelight.server.wire.images import PaintOptions
+from safelight.server.wire.options import PaintOptions
 from safelight.server.wire.pictures import Source, fit
 
 PREVIEWS = 8

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from safelight.server.routes.openapi_responses import errors
 from safelight.server.service import TheService
-from safelight.server.wire.images import Health
+from safelight.server.wire.health import Health
 
 router = APIRouter(tags=["health"])
 

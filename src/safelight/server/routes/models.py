@@ -6,7 +6,7 @@ from safelight.core.model import ModelSpec
 from safelight.server.orders import find_model
 from safelight.server.routes.openapi_responses import errors
 from safelight.server.service import TheService
-from safelight.server.wire.images import ModelAbilities, ModelCard, ModelList
+from safelight.server.wire.models import ModelAbilities, ModelCard, ModelList
 
 router = APIRouter(tags=["models"])
 

@@ -7,7 +7,7 @@ from safelight.server.picture_encoder import png_data_url
 from safelight.server.queue_view import view_queue
 from safelight.server.routes.openapi_responses import errors
 from safelight.server.service import TheService
-from safelight.server.wire.images import Cancellation, QueueView
+from safelight.server.wire.queue import Cancellation, QueueView
 
 router = APIRouter(tags=["queue"])
 
