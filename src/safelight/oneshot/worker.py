@@ -29,11 +29,11 @@ from safelight.core.work import (
     WorkerEvent,
 )
 from safelight.oneshot.picture import Body, Painted, Progress
-from safelight.server.complaints import describe
-from safelight.server.images import encode
-from safelight.server.order_desk import requests_of
 from safelight.server.orders import find_model
-from safelight.server.wire import EditRequest, GenerationRequest
+from safelight.server.picture_encoder import encode
+from safelight.server.routes.paint_flow import requests_of
+from safelight.server.wire.images import EditRequest, GenerationRequest
+from safelight.server.wire.validation_errors import describe
 
 FIRST = 1
 """The generation of all adapters of a worker that paints one picture."""

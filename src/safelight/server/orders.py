@@ -11,9 +11,9 @@ from safelight.core.adapter import ControlUse
 from safelight.core.errors import InvalidParameter, UnknownModel, UnknownSampler
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
-from safelight.server.fields import MAX_STEPS
-from safelight.server.reading import Source, fit
-from safelight.server.wire import PaintOptions
+from safelight.server.wire.fields import MAX_STEPS
+from safelight.server.wire.options import PaintOptions
+from safelight.server.wire.pictures import Source, fit
 
 PREVIEWS = 8
 """About how many previews a picture gets on its way; streams and the queue show some of them."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from safelight.control.fleet import Running
 from safelight.core.request import ImageRequest
 from safelight.server.hub import Hub
-from safelight.server.wire import QueueEntry, QueueView, WorkerEntry
+from safelight.server.wire.queue import QueueEntry, QueueView, WorkerEntry
 from safelight.server.workers import Crew
 
 

@@ -11,12 +11,12 @@ from safelight.server.clock import MonotonicClock
 from safelight.server.control_service import ControlService
 from safelight.server.hub import Hub, HubParts
 from safelight.server.idempotency import AnswerStore
-from safelight.server.images import PictureEncoder
 from safelight.server.logs import Log
 from safelight.server.metrics import Metrics
 from safelight.server.outcomes import OutcomeLog
-from safelight.server.painting import Painter
-from safelight.server.pictures import PictureStore
+from safelight.server.painter import Painter
+from safelight.server.picture_encoder import PictureEncoder
+from safelight.server.picture_store import PictureStore
 from safelight.server.settings import ServerSettings
 from safelight.server.workers import Crew
 

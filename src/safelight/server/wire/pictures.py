@@ -12,7 +12,7 @@ from safelight.core.adapter import ControlUse
 from safelight.core.errors import InvalidParameter, shorten
 from safelight.core.pixels import Pixels
 from safelight.core.start import KEPT, PAINTED, PictureStart
-from safelight.server.wire import ControlChoice
+from safelight.server.wire.options import ControlChoice
 
 READ_FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_PIXELS = 4_194_304

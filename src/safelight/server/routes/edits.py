@@ -3,12 +3,12 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from safelight.server.forms import FORM, JSON, read_body
-from safelight.server.order_desk import paint_order
-from safelight.server.replies import IdempotencyKey
-from safelight.server.responses import json_or_stream
+from safelight.server.routes.openapi_responses import json_or_stream
+from safelight.server.routes.paint_flow import paint_order
+from safelight.server.routes.replies import IdempotencyKey
 from safelight.server.service import TheService
-from safelight.server.wire import EditRequest, ImagesResponse
+from safelight.server.wire.forms import FORM, JSON, read_body
+from safelight.server.wire.images import EditRequest, ImagesResponse
 
 router = APIRouter()
 

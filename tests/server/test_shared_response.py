@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from safelight.server.answers import Answer
+from safelight.server.shared_response import Answer
 
 CHUNKS = [b"a", b"b", b"c"]
 

@@ -4,9 +4,9 @@ from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from safelight.server.responses import errors
+from safelight.server.routes.openapi_responses import errors
 from safelight.server.service import TheService
-from safelight.server.wire import Health
+from safelight.server.wire.health import Health
 
 router = APIRouter(tags=["health"])
 

@@ -8,13 +8,13 @@ from starlette.responses import Response
 from safelight.core.errors import InvalidParameter
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
-from safelight.server.fields import MAX_PICTURES
-from safelight.server.generation_job import PLAIN_QUALITY, GenerationJob
 from safelight.server.orders import Order, find_model, specify
-from safelight.server.reading import read_controls, read_sources
-from safelight.server.replies import make_answer, repeatable, reply
+from safelight.server.routes.image_response import PLAIN_QUALITY, GenerationJob
+from safelight.server.routes.replies import make_answer, repeatable, reply
 from safelight.server.service import Service
-from safelight.server.wire import EditRequest, GenerationRequest
+from safelight.server.wire.fields import MAX_PICTURES
+from safelight.server.wire.images import EditRequest, GenerationRequest
+from safelight.server.wire.pictures import read_controls, read_sources
 
 
 async def paint_order(

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from safelight.core.errors import SafelightError
 from safelight.core.model import ModelSpec
 from safelight.server.errors import problem_of
-from safelight.server.events import KEEP_ALIVE, server_sent
-from safelight.server.fields import OutputFormat
-from safelight.server.images import FULL_QUALITY
-from safelight.server.painting import Painted, base64_text, provenance_of, unix_now, usage_of
-from safelight.server.pictures import StoredPicture
+from safelight.server.painter import Painted, base64_text, provenance_of, unix_now, usage_of
+from safelight.server.picture_encoder import FULL_QUALITY
+from safelight.server.picture_store import StoredPicture
 from safelight.server.service import Service
 from safelight.server.tickets import Preview, Ticket
-from safelight.server.wire import (
+from safelight.server.wire.fields import OutputFormat
+from safelight.server.wire.images import (
     CompletedEvent,
     EditRequest,
     GenerationRequest,
@@ -22,6 +21,7 @@ from safelight.server.wire import (
     PartialImageEvent,
     PlainQuality,
 )
+from safelight.server.wire.server_sent_events import KEEP_ALIVE, server_sent
 
 PLAIN_QUALITY: dict[str | None, PlainQuality] = {
     None: "medium",

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import get_args
 
 from safelight.core.errors import nearest, shorten
-from safelight.server.chat_wire import OtherRole
 from safelight.server.errors import Problem
+from safelight.server.wire.chat import OtherRole
 
 MAX_COMPLAINTS = 3
 

@@ -15,7 +15,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from safelight.core.errors import RequestError
-from safelight.server.fields import MAX_PICTURE_CHARACTERS, MAX_PICTURES
+from safelight.server.wire.fields import MAX_PICTURE_CHARACTERS, MAX_PICTURES
 
 JSON: Final = "application/json"
 FORM: Final = "multipart/form-data"

@@ -4,9 +4,9 @@ from fastapi import APIRouter
 
 from safelight.core.model import ModelSpec
 from safelight.server.orders import find_model
-from safelight.server.responses import errors
+from safelight.server.routes.openapi_responses import errors
 from safelight.server.service import TheService
-from safelight.server.wire import ModelAbilities, ModelCard, ModelList
+from safelight.server.wire.models import ModelAbilities, ModelCard, ModelList
 
 router = APIRouter(tags=["models"])
 

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from PIL import Image
 
 from safelight.core.pixels import Pixels
-from safelight.server.reading import image_of
+from safelight.server.wire.pictures import image_of
 
 ENCODER_THREADS = 2
 PNG_COMPRESSION = 1

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 from safelight.server.hub import Hub
-from safelight.server.images import FULL_QUALITY, OutputFormat, PictureEncoder
+from safelight.server.picture_encoder import FULL_QUALITY, OutputFormat, PictureEncoder
 from safelight.server.tickets import Delivery, Preview, Ticket
-from safelight.server.wire import ControlUsed, InputTokensDetails, LoraChoice, PictureProvenance, Provenance, Usage
+from safelight.server.wire.options import LoraChoice
+from safelight.server.wire.provenance import ControlUsed, InputTokensDetails, PictureProvenance, Provenance, Usage
 
 QUIET_S = 15.0
 """How long a stream may be silent."""

@@ -1,6 +1,6 @@
 """Kept pictures are bounded by number and by bytes."""
 
-from safelight.server.pictures import PictureStore, StoredPicture
+from safelight.server.picture_store import PictureStore, StoredPicture
 
 
 def stored(*sizes, max_pictures=10, max_bytes=100):

@@ -10,9 +10,9 @@ from fastapi import Header, Request
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
-from safelight.server.answers import Answer
-from safelight.server.auth import caller_of
 from safelight.server.idempotency import AnswerStore, Repeatable
+from safelight.server.middleware.auth import caller_of
+from safelight.server.shared_response import Answer
 from safelight.server.tickets import Ticket
 
 REPLAYED = {"idempotent-replayed": "true"}

@@ -4,8 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from safelight.server.fields import Name, PictureData, Pictures, Prompt, Side, Strength
-from safelight.server.wire import STRENGTH, PaintOptions, Provenance
+from safelight.server.wire.fields import Name, PictureData, Pictures, Prompt, Side, Strength
+from safelight.server.wire.images import STRENGTH
+from safelight.server.wire.options import PaintOptions
+from safelight.server.wire.provenance import Provenance
 
 MAX_MESSAGES = 100
 MAX_PARTS = 100

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from safelight.server.wire import ErrorAnswer
+from safelight.server.wire.errors import ErrorAnswer
 
 Responses = dict[int | str, dict[str, Any]]
 

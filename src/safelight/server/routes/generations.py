@@ -4,11 +4,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from safelight.server.errors import not_found
-from safelight.server.order_desk import paint_order
-from safelight.server.replies import IdempotencyKey
-from safelight.server.responses import errors, json_or_stream
+from safelight.server.routes.openapi_responses import errors, json_or_stream
+from safelight.server.routes.paint_flow import paint_order
+from safelight.server.routes.replies import IdempotencyKey
 from safelight.server.service import TheService
-from safelight.server.wire import GenerationRequest, ImagesResponse
+from safelight.server.wire.images import GenerationRequest, ImagesResponse
 
 router = APIRouter()
 

@@ -9,7 +9,14 @@ from starlette.responses import Response
 from safelight.core.errors import RequestError
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
-from safelight.server.chat_wire import (
+from safelight.server.orders import Order, find_model, specify
+from safelight.server.painter import Painted, Painter, provenance_of, unix_now, usage_of
+from safelight.server.picture_encoder import png_data_url
+from safelight.server.routes.openapi_responses import PAINTING, errors
+from safelight.server.routes.replies import IdempotencyKey, make_answer, repeatable, reply
+from safelight.server.service import TheService
+from safelight.server.tickets import Ticket
+from safelight.server.wire.chat import (
     ChatAnswer,
     ChatMetrics,
     ChatOptions,
@@ -21,15 +28,8 @@ from safelight.server.chat_wire import (
     ImageUrl,
     StageDurations,
 )
-from safelight.server.fields import MAX_PROMPT_CHARACTERS
-from safelight.server.images import png_data_url
-from safelight.server.orders import Order, find_model, specify
-from safelight.server.painting import Painted, Painter, provenance_of, unix_now, usage_of
-from safelight.server.reading import read_controls, read_sources
-from safelight.server.replies import IdempotencyKey, make_answer, repeatable, reply
-from safelight.server.responses import PAINTING, errors
-from safelight.server.service import TheService
-from safelight.server.tickets import Ticket
+from safelight.server.wire.fields import MAX_PROMPT_CHARACTERS
+from safelight.server.wire.pictures import read_controls, read_sources
 
 router = APIRouter()
 

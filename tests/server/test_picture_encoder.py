@@ -6,7 +6,7 @@ import random
 from PIL import Image
 
 from safelight.core.pixels import Pixels
-from safelight.server.images import encode, encode_enlarged
+from safelight.server.picture_encoder import encode, encode_enlarged
 
 NOISE = Pixels(width=32, height=16, rgb=random.Random(0).randbytes(32 * 16 * 3))
 

@@ -3,11 +3,11 @@
 from fastapi import APIRouter
 
 from safelight.server.errors import not_found
-from safelight.server.images import png_data_url
+from safelight.server.picture_encoder import png_data_url
 from safelight.server.queue_view import view_queue
-from safelight.server.responses import errors
+from safelight.server.routes.openapi_responses import errors
 from safelight.server.service import TheService
-from safelight.server.wire import Cancellation, QueueView
+from safelight.server.wire.queue import Cancellation, QueueView
 
 router = APIRouter(tags=["queue"])
 

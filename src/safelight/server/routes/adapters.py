@@ -8,9 +8,9 @@ from safelight.adapters.registry import Registered
 from safelight.core.errors import UnknownAdapter
 from safelight.server.adapter_folder import find_adapters
 from safelight.server.errors import still_reading
-from safelight.server.responses import errors
+from safelight.server.routes.openapi_responses import errors
 from safelight.server.service import Service, TheService
-from safelight.server.wire import AdapterCard, AdapterList, AdapterRemoval, AdapterRequest
+from safelight.server.wire.adapters import AdapterCard, AdapterList, AdapterRemoval, AdapterRequest
 
 router = APIRouter(tags=["adapters"])
 
