@@ -14,12 +14,13 @@ from rich.table import Table
 from safelight.adapters.registry import NAME, NAME_RULE
 from safelight.cli.console import progress_bar
 from safelight.cli.errors import Misuse, NotTaken
+from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import ApiKey, AsJson, Models, ServerToTell
 from safelight.cli.server_lookup import address_of, is_served
 from safelight.cli.shipped import SHIPPED_ADAPTERS, adapter_folders, model_folders, own_adapters
-from safelight.cli.worker_commands import need_serve_extra, one_picture_argv
 from safelight.core.adapter import AdapterSpec
 from safelight.core.errors import AdapterExists, AdapterFileError, InvalidParameter, UnknownAdapter, shorten
+from safelight.local.launch import one_picture_argv
 from safelight.oneshot.server import ServerError, announce_adapter, withdraw_adapter
 from safelight.server.adapter_folder import copy_adapter, delete_adapter, files_of, find_adapters
 

@@ -9,11 +9,12 @@ import typer
 
 from safelight.cli.console import progress_bar
 from safelight.cli.errors import Misuse
+from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import ApiKey, AsJson, Device, Dtype, Threads
 from safelight.cli.picture_options import control_of, data_url, format_of, scaled
 from safelight.cli.server_lookup import DEFAULT_SERVER, address_of, is_served
 from safelight.cli.shipped import adapter_folders, model_folders, shipped_models
-from safelight.cli.worker_commands import need_serve_extra, one_picture_argv
+from safelight.local.launch import one_picture_argv
 from safelight.oneshot.picture import Body, Painted
 from safelight.oneshot.picture import Progress as Note
 from safelight.oneshot.server import paint_there

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from safelight.adapters.modes import ADAPTER_MODE_NAMES, DEFAULT_ADAPTER_MODE, adapter_mode_named
+from safelight.adapters.modes import ADAPTER_MODE_NAMES
 from safelight.cli.console import notes
+from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
 from safelight.cli.shipped import adapter_folders, model_folders
-from safelight.cli.worker_commands import control_service_argv, need_serve_extra, worker_argv
+from safelight.control.policies import describe_policies, policies_from
 
 serving = typer.Typer()
 
@@ -18,7 +19,8 @@ serving = typer.Typer()
     epilog="Examples:\n\nsafelight serve\n\nsafelight serve --workers 2 --port 9000\n\n"
     "safelight serve --model shapes-small --model path/to/a/diffusers/folder\n\n"
     "safelight serve --adapters path/to/a/folder/of/adapters\n\n"
-    "safelight serve --workers 2 --control-service\n\n"
+    "safelight serve --workers 2 --controlnet-service\n\n"
+    "safelight serve --policy throughput --policy routing=affinity\n\n"
     "SAFELIGHT_API_KEY=secret safelight serve --host 0.0.0.0"
 )
 def serve(
@@ -34,15 +36,26 @@ def serve(
     device: Device = "auto",
     dtype: Dtype = "auto",
     threads: Threads = 1,
-    adapter_mode: Annotated[
-        str,
+    policy: Annotated[
+        list[str] | None,
         typer.Option(
-            metavar="POLICY",
-            help=f"When LoRAs are folded into the weights: {', '.join(ADAPTER_MODE_NAMES)}.",
+            metavar="FAMILY=NAME",
+            help="How requests are ordered, admitted, routed, batched and served, or a preset; repeatable. "
+            "`--policy help` lists all.",
         ),
-    ] = DEFAULT_ADAPTER_MODE.name,
-    control_service: Annotated[
-        bool, typer.Option("--control-service", help="Keep ControlNets once, in a process for all workers.")
+    ] = None,
+    adapter_mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Short for --policy adapter-mode=NAME: {', '.join(ADAPTER_MODE_NAMES)}.",
+        ),
+    ] = None,
+    controlnet_service: Annotated[
+        bool,
+        typer.Option(
+            "--controlnet-service", "--control-service", help="Keep ControlNets once, in a process for all workers."
+        ),
     ] = False,
     host: Annotated[str, typer.Option(help="Address to listen at; beyond loopback it needs a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 picks a free one.")] = 8000,
@@ -58,23 +71,28 @@ def serve(
     ] = None,
 ) -> int:
     """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
+    if policy and "help" in policy:
+        print(describe_policies())
+        return 0
+    policies = policies_from([*(policy or ()), *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())])
     need_serve_extra()
+    from safelight.local.launch import controlnet_service_argv, worker_argv
     from safelight.server.run import serve as run_server
     from safelight.server.settings import ServerSettings
 
-    adapter_mode_named(adapter_mode)
     folders = model_folders(model)
     limits = ("--device", device, "--dtype", dtype, "--threads", str(threads))
     settings = ServerSettings(
-        worker_argv=worker_argv(folders, *limits, "--adapter-mode", adapter_mode),
+        worker_argv=worker_argv(folders, *limits, *policies.worker_options),
         workers=workers,
-        control_argv=control_service_argv(*limits) if control_service else (),
+        controlnet_argv=controlnet_service_argv(*limits) if controlnet_service else (),
         adapters=adapter_folders(adapters or ()),
         host=host,
         port=port,
         api_key=api_key or None,
         drain_s=drain_s,
         max_waiting=max_waiting,
+        policies=policies,
         outcomes=outcomes,
         allowed_hosts=tuple(allowed_host or ()),
     )

@@ -13,14 +13,12 @@ from starlette.routing import Route
 from safelight import __version__
 from safelight.core.adapter import AdapterKind
 from safelight.core.errors import SafelightError
-from safelight.server.clock import MonotonicClock
 from safelight.server.errors import Problem, problem_of
 from safelight.server.logs import Log, make_log
 from safelight.server.middleware.auth import KeyGuard, check_bind
 from safelight.server.middleware.browser import BrowserGuard
 from safelight.server.middleware.envelope import Envelope
 from safelight.server.middleware.limits import BodyLimit
-from safelight.server.outcomes import OutcomeLog
 from safelight.server.routes import adapters, chat, edits, generations, health, models, page, queue
 from safelight.server.schema import describe_api
 from safelight.server.service import Service, TheService
@@ -29,6 +27,8 @@ from safelight.server.wire.adapters import AdapterRequest
 from safelight.server.wire.chat import ChatRequest
 from safelight.server.wire.images import EditRequest, GenerationRequest
 from safelight.server.wire.validation_errors import describe
+from safelight.service.clock import MonotonicClock
+from safelight.service.outcome_log import OutcomeLog
 
 _ROUTE_MODULES = (generations, edits, chat, models, adapters, queue, health, page)
 _KNOWN_FIELDS = {
@@ -65,7 +65,8 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(service: TheService) -> Response:
-        loras, controls = (service.hub.adapters.names(kind) for kind in get_args(AdapterKind))
+        named = [adapter.spec for adapter in service.hub.controller.adapters]
+        loras, controls = ([spec.name for spec in named if spec.kind == kind] for kind in get_args(AdapterKind))
         return JSONResponse(describe_api(app, service.hub.models, loras=loras, controls=controls))
 
     app.add_exception_handler(SafelightError, _tell)

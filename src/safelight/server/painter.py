@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
-from safelight.server.hub import Hub
 from safelight.server.picture_encoder import FULL_QUALITY, OutputFormat, PictureEncoder
-from safelight.server.tickets import Delivery, Preview, Ticket
 from safelight.server.wire.options import LoraChoice
 from safelight.server.wire.provenance import ControlUsed, InputTokensDetails, PictureProvenance, Provenance, Usage
+from safelight.service.pending import Delivery, PendingPicture, Preview
+from safelight.service.service import Service
 
 QUIET_S = 15.0
 """How long a stream may be silent."""
@@ -30,11 +30,11 @@ class Painted:
 class Painter:
     """Turns tickets into picture files; whoever stops listening early withdraws what is still to come."""
 
-    hub: Hub
+    hub: Service
     encoder: PictureEncoder
 
     async def paint(
-        self, tickets: Sequence[Ticket], output_format: OutputFormat, quality: int = FULL_QUALITY
+        self, tickets: Sequence[PendingPicture], output_format: OutputFormat, quality: int = FULL_QUALITY
     ) -> list[Painted]:
         """Wait for all pictures; raises what became of the first that failed."""
         try:
@@ -43,7 +43,7 @@ class Painter:
             for ticket in tickets:
                 self.hub.withdraw(ticket.request.id)
 
-    async def partials(self, ticket: Ticket) -> AsyncIterator[tuple[int, Preview] | None]:
+    async def partials(self, ticket: PendingPicture) -> AsyncIterator[tuple[int, Preview] | None]:
         """Yield partial images with their numbers until the picture has ended; None now and then while it goes on."""
         shown = 0
         while shown < len(ticket.partials) or not ticket.delivery.done():
@@ -57,7 +57,7 @@ class Painter:
             except TimeoutError:
                 yield None
 
-    async def _paint(self, ticket: Ticket, output_format: OutputFormat, quality: int) -> Painted:
+    async def _paint(self, ticket: PendingPicture, output_format: OutputFormat, quality: int) -> Painted:
         delivery = await asyncio.shield(ticket.delivery)
         content = await self.encoder.encode(delivery.finished.picture, output_format, quality)
         return Painted(delivery=delivery, content=content)
@@ -77,7 +77,7 @@ def usage_of(deliveries: Sequence[Delivery], model: ModelSpec) -> Usage:
     """Count tokens: the prompt once, since it is one prompt; a picture, in or out, one for each smallest square."""
     text = deliveries[0].finished.prompt_tokens
     painted = sum(_squares(delivery.request, model) for delivery in deliveries)
-    read = sum(_squares(delivery.request, model) for delivery in deliveries if delivery.request.start is not None)
+    read = sum(_squares(delivery.request, model) for delivery in deliveries if delivery.request.source is not None)
     return Usage(
         input_tokens=text + read,
         input_tokens_details=InputTokensDetails(image_tokens=read, text_tokens=text),
@@ -92,17 +92,17 @@ def _squares(request: ImageRequest, model: ModelSpec) -> int:
 
 def provenance_of(deliveries: Sequence[Delivery]) -> Provenance:
     """Return where pictures of one order came from."""
-    request = deliveries[0].request
+    request, level = deliveries[0].request, deliveries[0].outcome.level
     outcomes = [delivery.outcome for delivery in deliveries]
     return Provenance(
-        model=request.model,
-        steps=request.steps,
-        steps_run=request.steps_to_run,
+        model=level.model,
+        steps=level.steps,
+        steps_run=level.steps_to_run,
         seed=request.seed,
-        sampler=request.sampler,
-        guidance_scale=request.guidance_scale,
+        sampler=level.sampler,
+        guidance_scale=level.guidance_scale,
         loras=[LoraChoice(name=use.name, scale=use.scale) for use in request.loras],
-        controls=[ControlUsed(name=use.name, scale=use.scale) for use in request.controls],
+        controls=[ControlUsed(name=use.name, scale=use.scale) for use in request.controlnets],
         queue_s=max(outcome.queue_s for outcome in outcomes),
         compute_s=sum(outcome.compute_s for outcome in outcomes),
         retries=sum(outcome.retries for outcome in outcomes),

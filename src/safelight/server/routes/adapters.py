@@ -21,7 +21,7 @@ READ_WITHIN_S = 60.0
 @router.get("/v1/adapters", responses=errors(), operation_id="list_adapters")
 async def list_adapters(service: TheService) -> AdapterList:
     """Return the adapters that requests may name."""
-    return AdapterList(data=[_card(service, adapter) for adapter in service.hub.adapters.registered])
+    return AdapterList(data=[_card(service, adapter) for adapter in service.hub.controller.adapters])
 
 
 @router.get("/v1/adapters/{name}", responses=errors(404), operation_id="get_adapter")
@@ -37,7 +37,7 @@ async def add_adapter(body: AdapterRequest, service: TheService) -> AdapterCard:
     found = find_adapters(service.settings.adapters)
     if body.name not in found:
         raise UnknownAdapter(body.name, sorted(found), param="name")
-    verdict = service.hub.adapters.offer(body.name, found[body.name])
+    verdict = service.hub.offer_adapter(body.name, found[body.name])
     try:
         async with asyncio.timeout(READ_WITHIN_S):
             await asyncio.shield(verdict)
@@ -49,12 +49,12 @@ async def add_adapter(body: AdapterRequest, service: TheService) -> AdapterCard:
 @router.delete("/v1/adapters/{name}", responses=errors(404), operation_id="remove_adapter")
 async def remove_adapter(name: str, service: TheService) -> AdapterRemoval:
     """Let no further request name an adapter; its files stay where they are."""
-    service.hub.adapters.remove(name)
+    service.hub.remove_adapter(name)
     return AdapterRemoval(id=name)
 
 
 def _find(service: Service, name: str) -> Registered:
-    registered = {adapter.spec.name: adapter for adapter in service.hub.adapters.registered}
+    registered = {adapter.spec.name: adapter for adapter in service.hub.controller.adapters}
     if name not in registered:
         raise UnknownAdapter(name, sorted(registered), param="name")
     return registered[name]
@@ -69,5 +69,5 @@ def _card(service: Service, adapter: Registered) -> AdapterCard:
         ranks=list(spec.ranks),
         parts=list(spec.parts),
         weights_bytes=spec.weights_bytes,
-        pictures=service.hub.adapters.rows(adapter),
+        pictures=service.hub.controller.requests_with(adapter.handle),
     )

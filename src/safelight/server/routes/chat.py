@@ -6,16 +6,15 @@ from collections.abc import AsyncIterator, Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from safelight.control.levels import find_model
 from safelight.core.errors import RequestError
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
-from safelight.server.orders import Order, find_model, specify
 from safelight.server.painter import Painted, Painter, provenance_of, unix_now, usage_of
 from safelight.server.picture_encoder import png_data_url
 from safelight.server.routes.openapi_responses import PAINTING, errors
 from safelight.server.routes.replies import IdempotencyKey, make_answer, repeatable, reply
 from safelight.server.service import TheService
-from safelight.server.tickets import Ticket
 from safelight.server.wire.chat import (
     ChatAnswer,
     ChatMetrics,
@@ -29,7 +28,9 @@ from safelight.server.wire.chat import (
     StageDurations,
 )
 from safelight.server.wire.fields import MAX_PROMPT_CHARACTERS
+from safelight.server.wire.paint_request import PaintRequest, image_requests
 from safelight.server.wire.pictures import read_controls, read_sources
+from safelight.service.pending import PendingPicture
 
 router = APIRouter()
 
@@ -54,18 +55,18 @@ async def complete_chat(
     arrived_s = service.hub.now_s
 
     def requests_of() -> tuple[ImageRequest, ...]:
-        order = Order(
+        paint = PaintRequest(
             prompt=prompt,
             options=options,
             model=body.model,
             pictures=body.n or 1,
             width=options.width,
             height=options.height,
-            controls=read_controls(options.controls or ()),
+            controlnets=read_controls(options.controls or ()),
             sources=read_sources(pictures, None, param="image_url"),
             strength=options.strength,
         )
-        return specify(order, model, arrived_s=arrived_s)
+        return image_requests(paint, model, arrived_s=arrived_s)
 
     requests = await service.encoder.run(requests_of)
     # Others may have asked meanwhile; from here to the answer in the making nothing waits.
@@ -125,7 +126,7 @@ def _pictures(body: ChatRequest) -> tuple[str, ...]:
     return pictures
 
 
-async def _document(painter: Painter, tickets: Sequence[Ticket], model: ModelSpec) -> AsyncIterator[bytes]:
+async def _document(painter: Painter, tickets: Sequence[PendingPicture], model: ModelSpec) -> AsyncIterator[bytes]:
     painted = await painter.paint(tickets, "png")
     deliveries = [picture.delivery for picture in painted]
     usage = usage_of(deliveries, model)

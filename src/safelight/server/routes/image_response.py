@@ -10,7 +10,6 @@ from safelight.server.painter import Painted, base64_text, provenance_of, unix_n
 from safelight.server.picture_encoder import FULL_QUALITY
 from safelight.server.picture_store import StoredPicture
 from safelight.server.service import Service
-from safelight.server.tickets import Preview, Ticket
 from safelight.server.wire.fields import OutputFormat
 from safelight.server.wire.images import (
     CompletedEvent,
@@ -22,6 +21,7 @@ from safelight.server.wire.images import (
     PlainQuality,
 )
 from safelight.server.wire.server_sent_events import KEEP_ALIVE, server_sent
+from safelight.service.pending import PendingPicture, Preview
 
 PLAIN_QUALITY: dict[str | None, PlainQuality] = {
     None: "medium",
@@ -43,7 +43,7 @@ class GenerationJob:
     service: Service
     body: GenerationRequest
     model: ModelSpec
-    tickets: Sequence[Ticket]
+    tickets: Sequence[PendingPicture]
     base_url: str
 
     async def document(self) -> AsyncIterator[bytes]:

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
+from safelight.control.levels import find_model
 from safelight.core.model import ModelSpec
-from safelight.server.orders import find_model
 from safelight.server.routes.openapi_responses import errors
 from safelight.server.service import TheService
 from safelight.server.wire.models import ModelAbilities, ModelCard, ModelList

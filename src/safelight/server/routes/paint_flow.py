@@ -5,15 +5,16 @@ from functools import partial
 from fastapi import Request
 from starlette.responses import Response
 
+from safelight.control.levels import find_model
 from safelight.core.errors import InvalidParameter
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
-from safelight.server.orders import Order, find_model, specify
 from safelight.server.routes.image_response import PLAIN_QUALITY, GenerationJob
 from safelight.server.routes.replies import make_answer, repeatable, reply
 from safelight.server.service import Service
 from safelight.server.wire.fields import MAX_PICTURES
 from safelight.server.wire.images import EditRequest, GenerationRequest
+from safelight.server.wire.paint_request import PaintRequest, image_requests
 from safelight.server.wire.pictures import read_controls, read_sources
 
 
@@ -52,7 +53,7 @@ def requests_of(body: GenerationRequest, model: ModelSpec, *, arrived_s: float) 
     """
     width, _, height = (body.size or "auto").replace("auto", "").partition("x")
     edit = body if isinstance(body, EditRequest) else None
-    order = Order(
+    paint = PaintRequest(
         prompt=body.prompt,
         options=body,
         model=body.model,
@@ -60,11 +61,11 @@ def requests_of(body: GenerationRequest, model: ModelSpec, *, arrived_s: float) 
         width=int(width) if width else None,
         height=int(height) if height else None,
         quality=PLAIN_QUALITY[body.quality],
-        controls=read_controls(body.controls or ()),
+        controlnets=read_controls(body.controls or ()),
         sources=() if edit is None else read_sources(edit.image, edit.mask, param="image"),
         strength=None if edit is None else edit.strength,
     )
-    return specify(order, model, arrived_s=arrived_s)
+    return image_requests(paint, model, arrived_s=arrived_s)
 
 
 def _check_count(body: GenerationRequest, *, is_stream: bool) -> None:

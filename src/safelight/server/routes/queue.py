@@ -15,7 +15,7 @@ router = APIRouter(tags=["queue"])
 @router.get("/v1/queue", responses=errors(), operation_id="get_queue")
 async def get_queue(service: TheService) -> QueueView:
     """Return every picture that waits or runs, the workers, and how fast pictures come out."""
-    view = view_queue(service.hub, service.crew)
+    view = view_queue(service.hub)
     previews = {entry.id: preview for entry in view.requests if (preview := service.hub.preview(entry.id))}
     files = await service.encoder.encode_all([preview.pixels for preview in previews.values()])
     urls = dict(zip(previews, map(png_data_url, files), strict=True))

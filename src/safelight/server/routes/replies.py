@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from safelight.server.idempotency import AnswerStore, Repeatable
 from safelight.server.middleware.auth import caller_of
 from safelight.server.shared_response import Answer
-from safelight.server.tickets import Ticket
+from safelight.service.pending import PendingPicture
 
 REPLAYED = {"idempotent-replayed": "true"}
 PICTURE_IDS_HEADER = "x-safelight-picture-ids"
@@ -44,7 +44,7 @@ def repeatable(request: Request, key: str | None, body: BaseModel) -> Repeatable
 def make_answer(
     chunks: AsyncIterator[bytes],
     *,
-    tickets: Sequence[Ticket],
+    tickets: Sequence[PendingPicture],
     store: AnswerStore,
     name: Repeatable | None,
     outlives_readers: bool,

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from safelight.adapters.registry import MAX_PER_PICTURE
+from safelight.core.level import MAX_STEPS
 
 MAX_PROMPT_CHARACTERS = 4000
 MAX_PICTURES = 10
-MAX_STEPS = 200
 MAX_GUIDANCE = 20.0
 MAX_SEED = 2**53 - 1 - MAX_PICTURES
 """Every JSON reader keeps this number exact, and those of the further pictures of one request."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from safelight.core.adapter import AdapterUse
+from safelight.core.adapter import LoraUse
 from safelight.server.wire.fields import (
     MAX_CONTROLS,
     MAX_LORAS,
@@ -91,7 +91,7 @@ class PaintOptions(BaseModel):
     )
 
     @property
-    def uses(self) -> tuple[AdapterUse, ...]:
+    def uses(self) -> tuple[LoraUse, ...]:
         """All LoRAs asked for."""
         asked = [*(self.loras or ()), *([self.lora] if self.lora else ())]
-        return tuple(AdapterUse(name=choice.name, scale=choice.scale) for choice in asked)
+        return tuple(LoraUse(name=choice.name, scale=choice.scale) for choice in asked)

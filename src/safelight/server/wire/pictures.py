@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import ExifTags, Image
 
-from safelight.core.adapter import ControlUse
+from safelight.core.adapter import ControlNetUse
 from safelight.core.errors import InvalidParameter, shorten
 from safelight.core.pixels import Pixels
-from safelight.core.start import KEPT, PAINTED, PictureStart
+from safelight.core.source import KEPT, PAINTED
 from safelight.server.wire.options import ControlChoice
 
 READ_FORMATS = ("PNG", "JPEG", "WEBP")
@@ -41,21 +41,23 @@ class Source:
         """Width and height of the picture."""
         return self.picture.width, self.picture.height
 
-    def fitted(self, size: tuple[int, int]) -> PictureStart:
-        """Return it in `size` (width, height)."""
+    def fitted(self, size: tuple[int, int]) -> tuple[Pixels, bytes | None]:
+        """Return the picture and the mask, one byte a pixel, in `size` (width, height)."""
         mask = None if self.mask is None else self.mask.resize(size, Image.Resampling.NEAREST).tobytes()
-        return PictureStart(image=fit(self.picture, size), mask=mask)
+        return fit(self.picture, size), mask
 
 
-def read_controls(choices: Sequence[ControlChoice]) -> tuple[ControlUse, ...]:
+def read_controls(choices: Sequence[ControlChoice]) -> tuple[ControlNetUse, ...]:
     """Return ControlNets with their pictures as pixels.
 
     Raises:
         InvalidParameter: when one is no picture, or too large.
     """
     return tuple(
-        ControlUse(name=choice.name, scale=choice.scale, image=_read(choice.image, param=f"controls[{place}].image"))
-        for place, choice in enumerate(choices)
+        ControlNetUse(
+            name=choice.name, scale=choice.scale, image=_read(choice.image, param=f"controls[{number}].image")
+        )
+        for number, choice in enumerate(choices)
     )
 
 
@@ -65,13 +67,13 @@ def read_sources(pictures: Sequence[str], mask: str | None, *, param: str) -> tu
     Raises:
         InvalidParameter: when one is no picture, or too large, or the mask keeps everything.
     """
-    places = None if mask is None else _open(mask, param="mask", use=_painted_places)
-    if places is not None and not any(places.histogram()[PAINTED:]):
+    painted = None if mask is None else _open(mask, param="mask", use=_painted_places)
+    if painted is not None and not any(painted.histogram()[PAINTED:]):
         rule = "it keeps everything; make it transparent, or white, where to paint"
         raise InvalidParameter("mask", shorten(mask), rule)
-    names = [param] if len(pictures) == 1 else [f"{param}[{place}]" for place in range(len(pictures))]
+    names = [param] if len(pictures) == 1 else [f"{param}[{number}]" for number in range(len(pictures))]
     return tuple(
-        Source(picture=_read(picture, param=name), mask=places) for picture, name in zip(pictures, names, strict=True)
+        Source(picture=_read(picture, param=name), mask=painted) for picture, name in zip(pictures, names, strict=True)
     )
 
 
