@@ -7,29 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import msgspec
 from pydantic import ValidationError
 
-from safelight.adapters.registry import handle_of
-from safelight.core.adapter import AdapterSpec
+from safelight.control.levels import AsAsked, find_model
+from safelight.core.adapter import AdapterHandle, AdapterSpec
 from safelight.core.errors import AdapterFileError, RequestError, UnknownAdapter, WorkFailed
 from safelight.core.frames import decode_event, frame, read_body
-from safelight.core.request import ImageRequest
+from safelight.core.job import Job
 from safelight.core.work import (
     AdapterAdded,
     AdapterRefused,
     AddAdapter,
     Failed,
     Finished,
-    Job,
     Ready,
     Run,
-    Stepped,
+    Ticked,
     WorkerCommand,
     WorkerEvent,
 )
 from safelight.oneshot.picture import Body, Painted, Progress
-from safelight.server.orders import find_model
 from safelight.server.picture_encoder import encode
 from safelight.server.routes.paint_flow import requests_of
 from safelight.server.wire.images import EditRequest, GenerationRequest
@@ -47,7 +44,7 @@ class _Worker:
         self._output = cast(BinaryIO, process.stdout)
         self._log = log
 
-    def tell(self, command: WorkerCommand) -> None:
+    def send(self, command: WorkerCommand) -> None:
         self._input.write(frame(command))
         self._input.flush()
 
@@ -77,19 +74,30 @@ def paint_here(body: Body, *, argv: Sequence[str], adapters: Mapping[str, Path],
     paths = {name: _path_of(name, adapters) for name in names}
     with _started(argv) as worker:
         events = worker.events()
-        model = find_model(wanted.model, {spec.name: spec for spec in _ready(events).models})
-        (request,) = requests_of(wanted, model, arrived_s=0.0)
+        models = {spec.name: spec for spec in _ready(events).models}
+        (request,) = requests_of(wanted, find_model(wanted.model, models), arrived_s=0.0)
+        route = AsAsked().route(request, models)
         for name, path in paths.items():
             _add(worker, events, name, path)
-        worker.tell(Run(job=Job(request=_bound(request))))
-        for event in events:
-            match event:
-                case Stepped(step=step, steps=steps):
-                    progress(step, steps)
-                case Failed(message=message):
-                    raise WorkFailed(message, reason="failed")
-                case Finished():
-                    return _painted(request, event, wanted)
+        handles = tuple(AdapterHandle(name=name, generation=FIRST) for name in paths)
+        job = Job(request=request, level=route.levels[0], adapters=handles)
+        worker.send(Run(job=job))
+        finished = _finished(events, job, progress)
+    return _painted(job, finished, wanted)
+
+
+def _finished(events: Iterator[WorkerEvent], job: Job, progress: Progress) -> Finished:
+    """Return the picture of the only job; raises WorkFailed if there is none."""
+    step = 0
+    for event in events:
+        match event:
+            case Ticked():
+                step += 1
+                progress(step, job.level.steps_to_run)
+            case Failed(message=message):
+                raise WorkFailed(message, reason="failed")
+            case Finished():
+                return event
     raise AssertionError("events end with an error")
 
 
@@ -106,19 +114,12 @@ def look_at_adapter(name: str, path: Path, *, argv: Sequence[str]) -> AdapterSpe
         return _add(worker, events, name, path)
 
 
-def _bound(request: ImageRequest) -> ImageRequest:
-    """Return the request with handles in the place of names."""
-    loras = (msgspec.structs.replace(use, name=handle_of(use.name, FIRST)) for use in request.composition.uses)
-    controls = (msgspec.structs.replace(use, name=handle_of(use.name, FIRST)) for use in request.controls)
-    return msgspec.structs.replace(request, loras=tuple(loras), controls=tuple(controls))
-
-
 def _ready(events: Iterator[WorkerEvent]) -> Ready:
     return next(event for event in events if isinstance(event, Ready))
 
 
 def _add(worker: _Worker, events: Iterator[WorkerEvent], name: str, path: Path) -> AdapterSpec:
-    worker.tell(AddAdapter(handle=handle_of(name, FIRST), name=name, path=str(path)))
+    worker.send(AddAdapter(handle=AdapterHandle(name=name, generation=FIRST), path=str(path)))
     verdict = next(event for event in events if isinstance(event, AdapterAdded | AdapterRefused))
     if isinstance(verdict, AdapterRefused):
         raise AdapterFileError(verdict.message)
@@ -153,15 +154,16 @@ def _started(argv: Sequence[str]) -> Iterator[_Worker]:
             process.communicate()
 
 
-def _painted(request: ImageRequest, finished: Finished, wanted: GenerationRequest) -> Painted:
+def _painted(job: Job, finished: Finished, wanted: GenerationRequest) -> Painted:
+    level = job.level
     return Painted(
         content=encode(finished.picture, wanted.output_format or "png"),
         by="this machine",
-        model=request.model,
-        steps=request.steps,
-        steps_run=request.steps_to_run,
+        model=level.model,
+        steps=level.steps,
+        steps_run=level.steps_to_run,
         steps_without_loras=finished.steps_without_loras,
-        seed=request.seed,
-        sampler=request.sampler,
+        seed=job.request.seed,
+        sampler=level.sampler,
         seconds=finished.compute_s,
     )
