@@ -4,6 +4,7 @@ import base64
 from pathlib import Path
 
 from safelight.cli.errors import Misuse
+from safelight.cli.output_files import check_output_files
 from safelight.core.errors import shorten
 
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
@@ -13,8 +14,7 @@ def format_of(output: Path) -> str:
     """Return the format that a file's name asks for, once it is sure that the file can be written."""
     if output.suffix.lower() not in FORMATS:
         raise Misuse(f"{shorten(str(output))} ends in {output.suffix!r}; pictures end in {', '.join(FORMATS)}.")
-    if not output.parent.is_dir():
-        raise Misuse(f"There is no folder {shorten(str(output.parent))} to put {output.name} in; make it first.")
+    check_output_files([output])
     return FORMATS[output.suffix.lower()]
 
 

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from bench.makers import FPS, VIDEO_SHAPE, make_frames, make_requests, make_video, null_server, ran
 from fakes.odd_server import giving_video, odd_server
-from safelight.bench.media import decoding
 from safelight.bench.endpoints.videos import Videos
 from safelight.bench.failures import Failure
+from safelight.bench.media import decoding
 from safelight.bench.media.containers import MOST_PARTS, MOST_SAMPLES, MOST_TABLE_BYTES
 from safelight.bench.media.decoding import frames_of
 from safelight.bench.media.quicktime import movie_of
+from safelight.bench.media.shape import Shape
 from safelight.bench.media.videos import NOT_DECODED, inspect_video
 from safelight.bench.null_server import png_of, video_of
-from safelight.bench.requests import Shape
 from safelight.bench.stats.metrics import compute_metrics
 
 FORMS = {

@@ -49,8 +49,8 @@ def frames_of(file: bytes, demuxer: str) -> Iterator[Frame]:
         ) as container:
             yield from _frames(container)
     except (av.FFmpegError, ValueError, OSError, MemoryError) as error:
-        said = error.strerror if isinstance(error, av.FFmpegError) else error
-        raise Failure("damaged", f"{len(file):,} bytes that cannot be decoded: {said}") from None
+        reason = error.strerror if isinstance(error, av.FFmpegError) else error
+        raise Failure("damaged", f"{len(file):,} bytes that cannot be decoded: {reason}") from None
 
 
 def _open_no_more(*_: object) -> NoReturn:

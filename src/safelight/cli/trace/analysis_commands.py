@@ -7,7 +7,9 @@ import typer
 
 from safelight.cli.console import progress_bar
 from safelight.cli.errors import Misuse
+from safelight.cli.number_lists import BadNumberList, NumberList
 from safelight.cli.options import AsJson
+from safelight.cli.output_files import check_output_files
 from safelight.cli.trace.results import Csv, FigureFile, show
 from safelight.cli.trace.trace_files import Lenient, Service, TraceFile, opened
 from safelight.core.errors import nearest, shorten
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 questions = typer.Typer()
 
 MOST_INSTANCES = 100_000
+INSTANCES = NumberList(low=1, high=MOST_INSTANCES, is_whole=True)
 
 ABOUT = {
     "arrivals": "Tell how many requests arrive over time, and by hour of the day.",
@@ -151,8 +154,7 @@ def report(
     from safelight.traces.errors import NoSuchService
     from safelight.traces.report.report import write_report
 
-    if not output.parent.is_dir():
-        raise Misuse(f"There is no folder {str(output.parent)!r} to write {output.name!r} into.")
+    check_output_files([output], inputs=[trace_file])
     trace = opened(trace_file, lenient=lenient)
     try:
         with progress_bar("asking") as note:
@@ -177,8 +179,10 @@ def _answered(path: Path, ask: "Question", service: str | None, *, lenient: bool
 
 
 def _counts(text: str) -> list[int]:
-    """Read numbers of instances such as 40,20,10."""
-    counts = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
-    if not all(1 <= count <= MOST_INSTANCES for count in counts):
-        raise Misuse(f"--instances is {shorten(text)}; give numbers from 1 to {MOST_INSTANCES:,}, such as 40,20,10.")
-    return sorted(set(counts), reverse=True)
+    """Parse numbers of instances such as 40,20,10; raises Misuse."""
+    try:
+        return sorted({int(number) for number in INSTANCES.parse(text)}, reverse=True)
+    except BadNumberList:
+        raise Misuse(
+            f"--instances is {shorten(text)}; give numbers from 1 to {MOST_INSTANCES:,}, such as 40,20,10."
+        ) from None

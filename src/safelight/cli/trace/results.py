@@ -11,6 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from safelight.cli.errors import Misuse
+from safelight.cli.output_files import check_output_files
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -26,14 +29,24 @@ MANY = 1000
 WIDEST = 16
 
 
-def _is_in_a_folder(path: Path | None) -> Path | None:
-    """Refuse a file that cannot come to be, before any work is done for it."""
-    if path is not None and not path.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {str(path.parent)!r}.")
+def _is_writable(ctx: typer.Context, path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written, before any work is done for it."""
+    if path is not None:
+        try:
+            check_output_files([path], inputs=_other_files(ctx))
+        except Misuse as error:
+            reason = str(error)
+            raise typer.BadParameter(reason[0].lower() + reason[1:]) from None
     return path
 
 
-def _is_figure(path: Path | None) -> Path | None:
+def _other_files(ctx: typer.Context) -> list[Path]:
+    """Return the trace, and what other options write."""
+    found = (ctx.params.get(name) for name in ("trace_file", "csv", "figure"))
+    return [path for path in found if path is not None]
+
+
+def _is_figure(ctx: typer.Context, path: Path | None) -> Path | None:
     if path is not None:
         from safelight.traces.analyses.figure_files import format_of
 
@@ -41,12 +54,12 @@ def _is_figure(path: Path | None) -> Path | None:
             format_of(path)
         except ValueError as error:
             raise typer.BadParameter(f"{error}.") from None
-    return _is_in_a_folder(path)
+    return _is_writable(ctx, path)
 
 
 Csv = Annotated[
     Path | None,
-    typer.Option("--csv", metavar="FILE", callback=_is_in_a_folder, help="Write the whole table to this file as CSV."),
+    typer.Option("--csv", metavar="FILE", callback=_is_writable, help="Write the whole table to this file as CSV."),
 ]
 FigureFile = Annotated[
     Path | None,

@@ -8,13 +8,27 @@ import typer
 from rich.markup import escape
 
 from safelight.cli.console import notes
+from safelight.cli.output_files import check_output_files
 
 if TYPE_CHECKING:
     from safelight.traces.reading import Trace
 
+
+def _is_kept(ctx: typer.Context, path: Path) -> Path:
+    """Refuse output files that would overwrite the trace; options after it are checked when they are parsed."""
+    outputs = (ctx.params.get(name) for name in ("csv", "figure"))
+    check_output_files([output for output in outputs if output is not None], inputs=[path])
+    return path
+
+
 TraceFile = Annotated[
     Path,
-    typer.Argument(metavar="TRACE", help="Parquet, or text in any known format, packed or not.", show_default=False),
+    typer.Argument(
+        metavar="TRACE",
+        callback=_is_kept,
+        help="Parquet, or text in any known format, packed or not.",
+        show_default=False,
+    ),
 ]
 Lenient = Annotated[
     bool, typer.Option("--lenient", help="Leave out requests that cannot be read, and tell how many they were.")
