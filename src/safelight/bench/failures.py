@@ -96,7 +96,7 @@ def internal_failure(error: Exception) -> Failure:
 
 
 def _kind_of(error: Exception, timeout_s: float) -> tuple[str, str]:
-    said = str(error) or type(error).__name__
+    message = str(error) or type(error).__name__
     match error:
         case aiohttp.ClientConnectorDNSError():
             kind = "unresolved"
@@ -112,7 +112,7 @@ def _kind_of(error: Exception, timeout_s: float) -> tuple[str, str]:
             kind = _kind_of_os_error(number)
         case _:
             kind = "not_http"
-    return kind, f"no answer in HTTP: {shorten(said, limit=200)}" if kind == "not_http" else said
+    return kind, f"no answer in HTTP: {shorten(message, limit=200)}" if kind == "not_http" else message
 
 
 def _kind_of_os_error(number: int | None) -> str:

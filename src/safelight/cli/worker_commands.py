@@ -1,4 +1,4 @@
-"""What starts a worker process, and what has to be installed for it."""
+"""Command lines of worker processes, and the packages that they need."""
 
 import importlib.util
 import socket

@@ -86,10 +86,10 @@ def _checker(options: DatasetOptions) -> Callable[[Path, str], None]:
     return check
 
 
-def _paths(words: str) -> list[Path]:
+def _paths(names: str) -> list[Path]:
     """Return the files of a comma-separated list, whose elements may have wildcards."""
     found = list[Path]()
-    for part in words.split(","):
+    for part in names.split(","):
         matches = sorted(glob.glob(part)) if glob.has_magic(part) else [part]  # noqa: PTH207 - any path, not one below a folder
         if not matches:
             raise BadLoad(f"No file matches {shorten(part)}.")

@@ -20,9 +20,9 @@ _RULES = (
 
 def problem_of(row: TraceRow) -> str:
     """Return why a row cannot be sent, with the value; "" if it can."""
-    for name, (words, is_fit) in _RULES:
+    for name, (rule, is_fit) in _RULES:
         if row[name] is not None and not is_fit(row[name]):
-            return f"{name} is {row[name]}, but it must be {words}"
+            return f"{name} is {row[name]}, but it must be {rule}"
     bad = next((scale for scale in _scales(row) if not math.isfinite(scale)), None)
     return "" if bad is None else f"an adapter's scale is {bad}, but it must be finite"
 

@@ -122,8 +122,8 @@ async def run_sweep(
                     notify=notify,
                     is_enough=partial(config.is_enough, value),
                 )
-            if whole := [run for run in runs if not run.is_partial]:
-                points.append(config.result_at(value, whole))
+            if complete := [run for run in runs if not run.is_partial]:
+                points.append(config.result_at(value, complete))
                 on_result(points[-1])
             value = next_level(points)
     return SweepResult(level=config.level, points=points, target=config.target, is_partial=stop.was_called)

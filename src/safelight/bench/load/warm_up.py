@@ -44,11 +44,11 @@ def check_served(records: Sequence[Record], url: str) -> list[Record]:
     good = [record for record in records if record.is_success]
     if records and not good:
         worst, count = Counter(record.failure for record in records).most_common(1)[0]
-        said = next(record.message for record in records if record.failure == worst)
+        message = next(record.message for record in records if record.failure == worst)
         has_adapters = any(record.request.loras or record.request.controlnets for record in records)
         hint = " Adapters that the server does not have are left out with --no-adapters." if has_adapters else ""
         raise ServerUnusable(
             f"None of {len(records)} warm-ups was served by {url}; {count} ended so: "
-            f"{KINDS.get(worst, worst)}. It was: {said}{hint}"
+            f"{KINDS.get(worst, worst)}. It was: {message}{hint}"
         )
     return good

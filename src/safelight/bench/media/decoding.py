@@ -37,11 +37,11 @@ def frames_of(file: bytes, demuxer: str) -> Iterator[Frame]:
     """Yield a video's frames, one after the other.
 
     Args:
-        file: whole.
-        demuxer: FFmpeg's name of what reads the file.
+        file: the bytes of a complete file.
+        demuxer: FFmpeg's name of the demuxer.
 
     Raises:
-        Failure: if it cannot be decoded to its end, or is too large.
+        Failure: if the video cannot be decoded to its end, or is too large.
     """
     try:
         with av.open(

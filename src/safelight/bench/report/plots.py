@@ -207,9 +207,9 @@ def _line(
 ) -> None:
     """Draw a line through points, with their intervals if they have some."""
     axes.plot(x, y, "o-", color=color, label=label)
-    for place, found in zip(x, bounds, strict=True):
+    for position, found in zip(x, bounds, strict=True):
         if found is not None:
-            axes.vlines(place, found[0], found[1], colors=color, linewidth=1.2, alpha=0.7)
+            axes.vlines(position, found[0], found[1], colors=color, linewidth=1.2, alpha=0.7)
 
 
 _AXES = {"request_rate": "requests per second", "max_concurrency": "requests in flight"}

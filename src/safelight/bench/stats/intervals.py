@@ -93,8 +93,8 @@ def _drawn(runs: Iterable[Values], statistic: Statistic, names: Sequence[str]) -
 def _of_attainment(runs: Sequence[Run], name: str, time_s: Times) -> Intervals:
     """Return the interval of the share of requests that met their deadlines.
 
-    Requests that were close to their deadlines tell as well which ones share their fate, so that a run without a miss
-    is not taken for more than it is: those that used more than half of the time that the median request left.
+    Near misses, which used more than half of the slack of the median request, also show how requests cluster. They
+    count in the effective sample size, so that a run without a miss is not overrated.
     """
     used = [_used(run, time_s) for run in runs]
     used = [run for run in used if len(run)]

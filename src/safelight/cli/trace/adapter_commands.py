@@ -1,4 +1,4 @@
-"""Questions of `safelight trace` about adapters: which are asked for, and what caches make of it."""
+"""Commands of `safelight trace` about adapters: their popularity, and caches for them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -223,7 +223,7 @@ def published(
 
 
 def _usages(path: Path, service: str | None, *, lenient: bool) -> "Sequence[Usage]":
-    """Return what the services of a trace use; raises Misuse where there is nothing to ask about."""
+    """Return the adapter uses of each service of a trace; raises Misuse if there are no requests."""
     from safelight.traces.errors import NoSuchService, told_as_bad_trace
     from safelight.traces.usage import usages
 
@@ -240,7 +240,7 @@ def _usages(path: Path, service: str | None, *, lenient: bool) -> "Sequence[Usag
 
 
 def _policies(names: str, *, in_bytes: bool) -> "Sequence[Policy]":
-    """Return policies by their names; libcachesim is an extra, so it is only needed where a name asks for it."""
+    """Return policies by their names; libcachesim is an extra, so it is only needed for its own policies."""
     from safelight.traces.caches.policy import LIBRARY_NAMES, OWN, CountsOnly
 
     known: list[Policy] = list(OWN)
@@ -268,7 +268,7 @@ def _library() -> "Sequence[Policy]":
 def _bytes_of(
     kind: "AdapterColumn", path: Path | None, seed: int | None, *, in_bytes: bool
 ) -> "Callable[[Sequence[Name]], Integers] | None":
-    """Return what tells the bytes of adapters, where they are asked for."""
+    """Return a function that gives the bytes of adapters; None if no capacity is in bytes."""
     from safelight.traces.caches.sizes import drawn_bytes, given_bytes
 
     if in_bytes != ((path is None) != (seed is None)):

@@ -1,4 +1,4 @@
-"""Questions of `safelight trace` about when requests come, what they share, and where they are sent; and its report."""
+"""Commands of `safelight trace` about arrivals, shared adapters and routing; and its report."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,11 +30,11 @@ ABOUT = {
     "cooccurrence": "Tell which adapters are asked for together, and how much more often than by chance.",
     "reuse": "Tell how long it takes until an adapter is used again, on any instance and on the same.",
 }
-"""Questions that need no more than a trace, with what they are about."""
+"""Analyses that need only a trace, with their help texts."""
 
 
 def _add(name: str, about: str) -> None:
-    """Add a command that asks one question."""
+    """Add the command of one analysis."""
 
     @questions.command(
         name,
@@ -165,7 +165,7 @@ def report(
 
 
 def _answered(path: Path, ask: "Question", service: str | None, *, lenient: bool) -> "Result":
-    """Ask about one service, or about each."""
+    """Run an analysis for one service, or for each."""
     from safelight.traces.analyses.by_service import by_service
     from safelight.traces.errors import NoSuchService, told_as_bad_trace
 

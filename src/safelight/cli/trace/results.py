@@ -1,4 +1,4 @@
-"""How every question about a trace is told: a table and findings as text, or as JSON, CSV and a figure."""
+"""Outputs of every trace analysis: a table and findings as text, JSON, CSV, and a plot."""
 
 import json
 import math
@@ -91,7 +91,7 @@ def write_files(result: "Result", *, csv: Path | None, figure: Path | None) -> N
 
 
 def rows_of(table: "pl.DataFrame") -> list[dict[str, object]]:
-    """Return a table's rows for JSON, which has no word for what is not a finite number."""
+    """Return a table's rows for JSON, with None for numbers that are not finite."""
     return [{name: _finite(value) for name, value in row.items()} for row in table.iter_rows(named=True)]
 
 
@@ -100,7 +100,7 @@ def _finite(value: object) -> object:
 
 
 def _print(result: "Result") -> None:
-    """Print a result; columns in which all rows agree are told once."""
+    """Print a result; columns in which all rows agree are printed once, above the table."""
     console = Console(highlight=False, soft_wrap=True)
     table = result.table
     common = [name for name in table.columns if len(table) > 1 and table[name].n_unique() == 1]
@@ -123,7 +123,7 @@ def _print(result: "Result") -> None:
 
 
 def _width(column: "pl.Series") -> int:
-    """Return how wide a column must be for its numbers and the words over it; longer names are folded."""
+    """Return the width of a column for its numbers and the words of its heading; longer names are wrapped."""
     return min(WIDEST, max(map(len, [*_heading(column.name).split(), *map(_cell, column)])))
 
 
