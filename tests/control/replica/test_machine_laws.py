@@ -1,4 +1,4 @@
-"""What holds for a replica whatever it is sent and whatever goes wrong: a worker that obeys it, and checks each effect."""
+"""What holds for a replica whatever it is sent and whatever goes wrong: a worker obeys it, and checks each effect."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -209,6 +209,7 @@ class ReplicaUnderFire(RuleBasedStateMachine):
             case ForgetAdapter():
                 assert handle not in self.device
                 self.host.discard(handle)
+        return None
 
     def used(self):
         return {handle for row in self.rows.values() for handle in row.job.handles if not row.is_done}
@@ -259,6 +260,7 @@ class ReplicaUnderFire(RuleBasedStateMachine):
                     row.is_done = True
                     self.decoded.add(request_id)
                 return Decoded(request_ids=ids, seconds=0.01, prompt_tokens=(3,) * len(ids))
+        return None
 
     def step(self, step):
         rows = [self.rows[request_id] for request_id in step.request_ids]
@@ -302,6 +304,7 @@ class ReplicaUnderFire(RuleBasedStateMachine):
                 row = self.rows.pop(request_id)
                 assert effect.steps_without_loras == row.bare_steps
                 self.end(request_id)
+        return None
 
     def keep(self, effect):
         match effect:
@@ -314,6 +317,7 @@ class ReplicaUnderFire(RuleBasedStateMachine):
                 assert effect.handle in self.latents
             case ForgetLatents():
                 self.latents.remove(effect.handle)
+        return None
 
     def note(self, event):
         match event:
