@@ -58,7 +58,7 @@ from safelight.diffusion.stable_diffusion_3 import StableDiffusion3
 from safelight.shapes.caption import tell
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
-from safelight.worker.control_service.messages import (
+from safelight.worker.controlnet_service.messages import (
     Steer,
     Steered,
     decode_answer,
