@@ -28,6 +28,7 @@ def end_with_input():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     threading.Thread(target=end_with_input, daemon=True).start()
     server = litserve.LitServer(Picture(), accelerator="cpu", workers_per_device=1)
     server.run(
