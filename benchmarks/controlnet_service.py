@@ -12,11 +12,6 @@ requests being there from the start. Each process has one torch thread. The two 
   it takes `copies_100_mb_ms`.
 """
 
-import sys
-
-# This folder's http.py must not stand in for Python's own `http`, which the libraries below import.
-sys.path = [entry for entry in sys.path if not entry.endswith("benchmarks")]
-
 import argparse
 import json
 import logging
@@ -25,6 +20,7 @@ import re
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
