@@ -29,9 +29,9 @@ from safelight.core.work import (
     WorkerEvent,
 )
 from safelight.once.picture import Body, Painted, Progress
+from safelight.server.image_requests import requests_of_images
 from safelight.server.orders import find_model
 from safelight.server.picture_encoder import encode
-from safelight.server.routes.paint_flow import requests_of
 from safelight.server.wire.images import EditRequest, GenerationRequest
 from safelight.server.wire.validation_errors import describe
 
@@ -78,7 +78,7 @@ def paint_here(body: Body, *, argv: Sequence[str], adapters: Mapping[str, Path],
     with _started(argv) as worker:
         events = worker.events()
         model = find_model(wanted.model, {spec.name: spec for spec in _ready(events).models})
-        (request,) = requests_of(wanted, model, arrived_s=0.0)
+        (request,) = requests_of_images(wanted, model, arrived_s=0.0)
         for name, path in paths.items():
             _add(worker, events, name, path)
         worker.tell(Run(job=Job(request=_bound(request))))

@@ -10,7 +10,7 @@ from safelight.server.adapter_folder import find_adapters
 from safelight.server.clock import MonotonicClock
 from safelight.server.control_service import ControlService
 from safelight.server.hub import Hub, HubParts
-from safelight.server.idempotency import AnswerStore
+from safelight.server.idempotency import ResponseStore
 from safelight.server.logs import Log
 from safelight.server.metrics import Metrics
 from safelight.server.outcomes import OutcomeLog
@@ -46,7 +46,7 @@ class Service:
         self.encoder = PictureEncoder()
         self.painter = Painter(hub=self.hub, encoder=self.encoder)
         self.pictures = PictureStore(max_pictures=settings.max_stored, max_bytes=settings.max_stored_bytes)
-        self.answers = AnswerStore(max_answers=settings.max_stored, max_bytes=settings.max_stored_bytes)
+        self.responses = ResponseStore(max_responses=settings.max_stored, max_bytes=settings.max_stored_bytes)
         self.metrics.watch(
             waiting=lambda: self.hub.waiting_count,
             running=lambda: self.hub.running_count,
@@ -72,9 +72,14 @@ class Service:
         self.outcomes.close()
 
 
-async def _service_of(request: Request) -> Service:
+def service_of(request: Request) -> Service:
+    """Return the service of the application that received `request`."""
     service: Service = request.app.state.service
     return service
 
 
-TheService = Annotated[Service, Depends(_service_of)]
+async def _depended_on(request: Request) -> Service:
+    return service_of(request)
+
+
+TheService = Annotated[Service, Depends(_depended_on)]
