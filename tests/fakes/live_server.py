@@ -67,14 +67,14 @@ class LiveServer:
 
     @property
     def waiting_and_running(self):
-        return self.service.hub.waiting_count + self.service.hub.running_count
+        return self.service.hub.controller.waiting_count + self.service.hub.controller.running_count
 
     def __enter__(self) -> Self:
         self._url = self.url
         self._thread.start()
         eventually(lambda: self._server.started)
         if self._is_awaited:
-            eventually(lambda: self.service.crew.ready_count == self.settings.workers)
+            eventually(lambda: self.service.hub.pool.ready_count == self.settings.workers)
             eventually(self.service.hub.first_ready.is_set)
         return self
 

@@ -16,14 +16,14 @@ from PIL import Image
 import safelight
 from fakes.live_server import LiveServer, eventually, null_worker_argv, web
 from safelight.local.launch import controlnet_service_argv, worker_argv
-from safelight.server.errors import WorkersCannotStart
+from safelight.local.pool import WorkersCannotStart
 from safelight.server.run import serve
 from safelight.server.settings import ServerSettings
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
 
 MODELS = Path(safelight.__file__).parent / "models"
-NULL_CONTROL = (sys.executable, str(Path(__file__).parents[1] / "fakes" / "null_controlnet.py"))
+NULL_CONTROLNETS = (sys.executable, str(Path(__file__).parents[1] / "fakes" / "null_controlnet.py"))
 SLEEPER = (sys.executable, "-c", "import sys; sys.stdin.read()")
 ROUTE = "/v1/images/generations"
 STEPS = 30
@@ -33,27 +33,27 @@ def readiness(server):
     return web.get(f"{server.url}/health/ready").status_code
 
 
-def test_a_server_is_not_ready_before_its_control_service_is_but_paints():
+def test_a_server_is_not_ready_before_its_controlnet_service_is_but_paints():
     with LiveServer(controlnet_argv=SLEEPER, is_awaited=False) as server:
-        eventually(lambda: server.service.crew.ready_count)
+        eventually(lambda: server.service.hub.pool.ready_count)
         answer = web.get(f"{server.url}/health/ready")
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_ready")
-        assert "control service" in answer.json()["error"]["message"]
+        assert "ControlNet service" in answer.json()["error"]["message"]
         assert web.post(server.url + ROUTE, json={"prompt": "x"}).status_code == 200
         assert not server.service.hub.first_ready.is_set()
 
 
 @pytest.fixture(scope="module")
 def server():
-    with LiveServer(controlnet_argv=NULL_CONTROL) as server:
+    with LiveServer(controlnet_argv=NULL_CONTROLNETS) as server:
         yield server
 
 
 def socket_of(server):
     """Return the address that the command line of a worker names."""
-    worker = server.service.crew.members[0]
+    worker = server.service.hub.pool.members[0]
     words = Path(f"/proc/{worker.pid}/cmdline").read_bytes().decode().split("\0")
-    return Path(words[words.index("--control-service") + 1])
+    return Path(words[words.index("--controlnet-service") + 1])
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="only Linux tells the command lines of processes")
@@ -63,37 +63,37 @@ def test_the_socket_is_in_a_folder_for_this_user_alone(server):
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="only Linux tells the command lines of processes")
 def test_the_folder_goes_with_the_server():
-    with LiveServer(controlnet_argv=NULL_CONTROL) as server:
+    with LiveServer(controlnet_argv=NULL_CONTROLNETS) as server:
         folder = socket_of(server).parent
         assert folder.exists()
     assert not folder.exists()
 
 
-def test_a_control_service_that_dies_is_started_again(server):
-    pid = server.service.control.pid
+def test_a_controlnet_service_that_dies_is_started_again(server):
+    pid = server.service.controlnets.pid
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: readiness(server) == 503)
     eventually(lambda: readiness(server) == 200)
-    assert server.service.control.pid != pid
-    assert '"worker":"control-0.2"' in server.log
-    assert "control service lost" in server.log
+    assert server.service.controlnets.pid != pid
+    assert '"worker":"controlnets-0.2"' in server.log
+    assert "ControlNet service lost" in server.log
 
 
-def test_a_control_service_that_cannot_start_ends_the_server_with_its_last_words():
+def test_a_controlnet_service_that_cannot_start_ends_the_server_with_its_last_words():
     words = "import sys; sys.exit('error: There is no room.')"
     settings = ServerSettings(worker_argv=null_worker_argv(), controlnet_argv=(sys.executable, "-c", words), port=0)
     with pytest.raises(WorkersCannotStart, match=r"^There is no room\.$"):
         serve(settings)
 
 
-def test_a_control_service_that_no_longer_starts_leaves_pictures_without_controlnets_to_the_server(tmp_path):
+def test_a_controlnet_service_that_no_longer_starts_leaves_pictures_without_controlnets_to_the_server(tmp_path):
     obstacle = tmp_path / "obstacle"
     refusal = f"import os, sys; os.path.exists({str(obstacle)!r}) and sys.exit('error: There is no room.'); "
-    program = refusal + f"import runpy; runpy.run_path({NULL_CONTROL[1]!r}, run_name='__main__')"
+    program = refusal + f"import runpy; runpy.run_path({NULL_CONTROLNETS[1]!r}, run_name='__main__')"
     with LiveServer(controlnet_argv=(sys.executable, "-c", program)) as server:
         obstacle.touch()
-        os.kill(server.service.control.pid, signal.SIGKILL)
-        eventually(lambda: '"worker":"control-0.4"' in server.log)
+        os.kill(server.service.controlnets.pid, signal.SIGKILL)
+        eventually(lambda: '"worker":"controlnets-0.4"' in server.log)
         assert readiness(server) == 503
         assert not server.service.hub.collapse.done()
         assert web.post(server.url + ROUTE, json={"prompt": "x"}).status_code == 200
@@ -111,7 +111,7 @@ def drawing():
 
 @pytest.fixture(scope="module")
 def real():
-    """A worker with a model, and its control service."""
+    """A worker with a model, and its ControlNet service."""
     with LiveServer(
         worker_argv=worker_argv([MODELS / "shapes-large"]),
         controlnet_argv=controlnet_service_argv("--threads", "1"),
@@ -127,13 +127,13 @@ def paint(server, *controls, seed=1):
     return web.post(server.url + ROUTE, json=body, timeout=100)
 
 
-def test_pictures_arrive_whose_control_service_is_killed_meanwhile(real, drawing):
+def test_pictures_arrive_whose_controlnet_service_is_killed_meanwhile(real, drawing):
     edges = {"name": "edges", "image": drawing}
     with ThreadPoolExecutor() as clients:
         wanted = [clients.submit(paint, real, edges, seed=seed) for seed in range(4)]
         plain = clients.submit(paint, real)
         eventually(lambda: any(running.step > 1 for running in real.service.hub.controller.running))
-        os.kill(real.service.control.pid, signal.SIGKILL)
+        os.kill(real.service.controlnets.pid, signal.SIGKILL)
         assert plain.result().status_code == 200
         answers = [each.result() for each in wanted]
     assert [answer.status_code for answer in answers] == [200] * 4
