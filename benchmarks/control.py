@@ -1,8 +1,8 @@
 """What the fleet's controller costs: events per second in the mix of a served load, by waiting requests and workers.
 
-One event is one call of `FleetController.handle`: a request arrives, is started, takes part in 25 ticks and is finished;
-its assignment is a command that one of these calls returns. The fleet is kept full and the queue at its length: whenever
-a request ends, another one arrives. Half of the requests have deadlines, a few carry LoRAs.
+One event is one call of `FleetController.handle`: a request arrives, is started, takes part in 25 ticks and is
+finished; its assignment is a command that one of these calls returns. The fleet is kept full and the queue at its
+length: whenever a request ends, another one arrives. Half of the requests have deadlines, a few carry LoRAs.
 
 - `events_per_s`: with 1,000 workers and 1,000 waiting requests.
 - `growth`: of the time per event from 100 to 100,000 waiting requests, with 16 workers.

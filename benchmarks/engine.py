@@ -27,12 +27,14 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusion3Pipeline
 from torch import nn
 
 import safelight
+from safelight.control.replica.config import ReplicaConfig
+from safelight.control.replica.machine import ReplicaMachine
 from safelight.core.frames import frame
-from safelight.core.work import Finished, Job, Run, Stop, WorkerEvent
+from safelight.core.work import Finished, Run, Stop, WorkerEvent
 from safelight.diffusion.engine import LORA_RANKS, DiffusionEngine
 from safelight.diffusion.joint_attention import CountedJointAttention
 from safelight.diffusion.loading import load_model
-from safelight.diffusion.paint import make_request
+from safelight.diffusion.paint import make_job
 from safelight.diffusion.stable_diffusion_3 import T5_TOKENS
 from safelight.worker.loop import Inbox, WorkerLoop
 
@@ -72,9 +74,9 @@ def paint_here(engine: DiffusionEngine, count: int, seed: int) -> None:
             inbox.put(Stop())
 
     for number in range(count):
-        request = make_request(engine.models, PROMPT, model=MODEL.name, seed=seed + number)
-        inbox.put(Run(job=Job(request=request)))
-    WorkerLoop(engine, inbox=inbox, send=send, max_denoiser_rows=2 * MANY).run()
+        inbox.put(Run(job=make_job(engine.models, PROMPT, model=MODEL.name, seed=seed + number)))
+    replica = ReplicaMachine.serving(engine.models, config=ReplicaConfig(max_denoiser_rows=2 * MANY))
+    WorkerLoop(engine, replica, inbox=inbox, send=send).run()
 
 
 def paint_there(pipeline: StableDiffusion3Pipeline, settings: dict[str, Any], seeds: list[int]) -> None:

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from adapters.makers import controlnet, lora, registered
+from safelight.adapters.capacity import AdapterCapacity
 from safelight.adapters.moves import EvictFromDevice, EvictFromHost, LoadToDevice, LoadToHost
 from safelight.adapters.residency import Residency
-from safelight.adapters.capacity import AdapterCapacity
 from safelight.adapters.weights import Stage
 from safelight.core.errors import RequestError
 
@@ -142,9 +142,7 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         del self.host[handle]
         moves = self.residency.lost(handle)
         evictions = [EvictFromDevice, EvictFromHost] if was_on_device else [EvictFromHost]
-        assert [(type(move), move.handle) for move in moves[: len(evictions)]] == [
-            (kind, handle) for kind in evictions
-        ]
+        assert [(type(move), move.handle) for move in moves[: len(evictions)]] == [(kind, handle) for kind in evictions]
         self.obey(moves[len(evictions) :])
 
     @rule(place=places)

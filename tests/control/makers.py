@@ -2,14 +2,21 @@
 
 from hypothesis import strategies as st
 
+from safelight.control.order_policies import DeadlineOrder
+from safelight.control.request_state import RequestState
+from safelight.core.adapter import AdapterHandle, AdapterSpec, AdapterUse, ControlNetUse, LoraUse
+from safelight.core.job import Job
+from safelight.core.level import Level, Route
 from safelight.core.model import ModelSpec, StepTime
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.work import Finished, Job, Ready
-from safelight.profiles.model import ModelProfile
+from safelight.core.work import Finished, Ready, Ticked
+from safelight.profiles.pace import PaceEstimate
+from safelight.profiles.profile import Profile
 
 LARGE, SMALL = "shapes-large", "shapes-small"
 OWN_SIDE = 64
+DOT = Pixels(width=1, height=1, rgb=b"\0\0\0")
 
 
 def spec(name=LARGE, *, tick_s=0.02, row_s=0.01, encode_s=0.0, decode_s=0.0, adapter_costs=None):
@@ -31,12 +38,17 @@ def spec(name=LARGE, *, tick_s=0.02, row_s=0.01, encode_s=0.0, decode_s=0.0, ada
     )
 
 
-def profiles(*specs):
-    return {model.name: ModelProfile.from_spec(model) for model in specs or (spec(LARGE), spec(SMALL))}
+def paces(*specs):
+    return {model.name: PaceEstimate(Profile.from_spec(model)) for model in specs or (spec(LARGE), spec(SMALL))}
 
 
 def ready(*specs, max_denoiser_rows=8):
     return Ready(models=specs or (spec(LARGE), spec(SMALL)), max_denoiser_rows=max_denoiser_rows)
+
+
+def use(name, scale=1.0, generation=1):
+    """A LoRA in use."""
+    return AdapterUse(handle=AdapterHandle(name=name, generation=generation), scale=scale)
 
 
 def request(
@@ -49,9 +61,12 @@ def request(
     arrived_s=0.0,
     deadline_s=None,
     loras=(),
+    controlnets=(),
     grace_steps=0,
-    start=None,
+    source=None,
+    previews=0,
 ):
+    """What is asked for; `loras` are uses, and `controlnets` are handles."""
     return ImageRequest(
         id=name,
         model=model,
@@ -64,19 +79,70 @@ def request(
         seed=7,
         arrived_s=arrived_s,
         deadline_s=deadline_s,
-        loras=loras,
+        loras=tuple(LoraUse(name=each.handle.name, scale=each.scale) for each in loras),
+        controlnets=tuple(ControlNetUse(name=each.name, scale=1.0, image=DOT) for each in controlnets),
         grace_steps=grace_steps,
-        start=start,
+        source=source,
+        previews=previews,
     )
 
 
-def job(name="one", **fields):
-    return Job(request=request(name, **fields))
+def job(name="one", *, model=LARGE, steps=4, is_guided=False, paused=None, start=None, captures=(), **fields):
+    """What a worker gets for such a request."""
+    asked = request(name, model=model, steps=steps, is_guided=is_guided, **fields)
+    uses, controlnets = fields.get("loras", ()), fields.get("controlnets", ())
+    level = Level(
+        model=model,
+        steps=steps,
+        guidance_scale=asked.guidance_scale,
+        sampler="euler",
+        start=start,
+        captures=captures,
+    )
+    return Job(request=asked, level=level, adapters=(*controlnets, *(each.handle for each in uses)), paused=paused)
 
 
-def finished(name="one", *, compute_s=0.5):
-    picture = Pixels(width=1, height=1, rgb=b"\0\0\0")
-    return Finished(request_id=name, picture=picture, compute_s=compute_s, prompt_tokens=3)
+def state(asked, *, number=0, work_s=0.0, is_suspect=False, weights_bytes=None):
+    """An accepted request that waits."""
+    level = job(asked.id, model=asked.model, steps=asked.steps, is_guided=asked.guidance_scale > 1).level
+    made = RequestState.admitted(
+        asked,
+        Route(levels=(level,)),
+        weights_bytes or {},
+        sequence=number,
+        place=DeadlineOrder().place(asked, number),
+    )
+    made.work_s, made.is_suspect = work_s, is_suspect
+    return made
+
+
+def adapter(name, *, kind="lora", model=LARGE, weights_bytes=1000):
+    return AdapterSpec(name=name, kind=kind, model=model, weights_bytes=weights_bytes, ranks=(4,) * (kind == "lora"))
+
+
+def finished(name="one", *, compute_s=0.5, score=None, steps_without_loras=0):
+    return Finished(
+        request_id=name,
+        picture=DOT,
+        compute_s=compute_s,
+        prompt_tokens=3,
+        score=score,
+        steps_without_loras=steps_without_loras,
+    )
+
+
+def ticked(*names, model=LARGE, side=OWN_SIDE, denoiser_rows=1, seconds=0.03, **fields):
+    """A denoiser call, by default as long as one over one row of `spec` takes."""
+    return Ticked(
+        model=model,
+        width=side,
+        height=side,
+        denoiser_rows=denoiser_rows,
+        seconds=seconds,
+        plain_s=seconds,
+        request_ids=names,
+        **fields,
+    )
 
 
 REQUEST_FIELDS = st.fixed_dictionaries(
@@ -92,6 +158,6 @@ REQUEST_FIELDS = st.fixed_dictionaries(
 
 @st.composite
 def crowds(draw, *, max_size=12, fields=REQUEST_FIELDS):
-    """Some requests that have arrived one after another before now, which is 0."""
+    """Some jobs whose requests have arrived one after another before now, which is 0."""
     drawn = draw(st.lists(fields, min_size=1, max_size=max_size))
-    return [request(f"r{index}", arrived_s=(index - len(drawn)) / 8, **each) for index, each in enumerate(drawn)]
+    return [job(f"r{index}", arrived_s=(index - len(drawn)) / 8, **each) for index, each in enumerate(drawn)]

@@ -21,6 +21,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from diffusion.families import MADE
+from diffusion.jobs import handle
 from diffusion.makers import CONTROLNETS, shout, write_controlnet
 from diffusion.test_parity import LARGEST_DIFFERENCE, MODELS, open_pipeline
 from safelight.core.errors import AdapterFileError
@@ -105,7 +106,7 @@ class Model:
         return write_controlnet(folder, self.folder, **(self.case.config | config))
 
     def control(self, name, scale=1.0, seed=1):
-        return Control(name=name, scale=scale, hint=self.family.control_hint(picture(seed)))
+        return Control(handle=handle(name), scale=scale, hint=self.family.control_hint(picture(seed)))
 
     def noise(self, rows=1, seed=5):
         shape = self.family.latent_shape(WIDTH, HEIGHT)
@@ -118,8 +119,12 @@ class Model:
             "conditionings": encoded(self.family, *prompts),
             "guidance": torch.full((len(prompts),), STRENGTH),
         }
-        residuals = control_residuals(nets or self.nets, self.family.control_base, uses=uses, **call)
+        residuals = control_residuals(by_handle(nets or self.nets), self.family.control_base, uses=uses, **call)
         return self.family.denoise(**call, residuals=residuals)
+
+
+def by_handle(nets):
+    return {handle(name): net for name, net in nets.items()}
 
 
 @cache
@@ -335,8 +340,8 @@ def test_one_as_training_writes_it_steers_as_it_does_in_diffusers(trained):
         "conditionings": family.encode([PROMPT]),
         "guidance": torch.ones(1),
     }
-    control = Control(name="edges", scale=0.9, hint=family.control_hint(picture(1, 64, 64)))
-    residuals = control_residuals({"edges": net}, family.control_base, uses=[[control]], **call)
+    control = Control(handle=handle("edges"), scale=0.9, hint=family.control_hint(picture(1, 64, 64)))
+    residuals = control_residuals(by_handle({"edges": net}), family.control_base, uses=[[control]], **call)
     mine = family.denoise(**call, residuals=residuals)
     assert largest_difference(mine, predict_in_diffusers(trained, call["latents"], 0.9)) <= LARGEST_DIFFERENCE
 

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
 import safelight
-from safelight.core.adapter import AdapterUse, ControlUse
+from diffusion.jobs import but, handle
+from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.pixels import Pixels
 from safelight.diffusion.engine import DiffusionEngine
-from safelight.diffusion.paint import make_request, paint
+from safelight.diffusion.paint import make_job, paint
 from safelight.shapes.caption import tell
 from safelight.shapes.controls import CONTROLS, centre_distance
 from safelight.shapes.sampling import draw_scene
@@ -30,7 +30,7 @@ def as_array(picture):
 
 def control(name, picture, scale=1.0):
     height, width, _ = picture.shape
-    return ControlUse(name=name, scale=scale, image=Pixels(width=width, height=height, rgb=picture.tobytes()))
+    return ControlNetUse(name=name, scale=scale, image=Pixels(width=width, height=height, rgb=picture.tobytes()))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def painter():
     """The large model with its ControlNets and one LoRA beside it."""
     engine = DiffusionEngine.load([MODELS / "shapes-large"], max_denoiser_rows=1)
     for name in (*CONTROLS, "rose"):
-        engine.load_adapter(name, engine.read_adapter(name, MODELS / "adapters" / name)[1])
+        engine.load_adapter(handle(name), engine.read_adapter(name, MODELS / "adapters" / name)[1])
     return engine
 
 
@@ -49,12 +49,12 @@ def scenes():
 
 
 def wishes(engine, scenes, **fields):
-    """Return a request for each scene's caption; fields are functions of the scene."""
+    """Return a job for each scene's caption; fields are functions of the scene."""
     made = []
     for number, scene in enumerate(scenes):
-        request = make_request(engine.models, tell(scene.wish), model="shapes-large", seed=number)
+        job = make_job(engine.models, tell(scene.wish), model="shapes-large", seed=number)
         told = {name: field(scene) for name, field in fields.items()}
-        made.append(msgspec.structs.replace(request, id=f"row-{number}", steps=STEPS, **told))
+        made.append(but(job, id=f"row-{number}", steps=STEPS, **told))
     return made
 
 
@@ -65,7 +65,7 @@ def misplaced(kind, scenes, pictures):
 
 @pytest.mark.parametrize("kind", sorted(CONTROLS))
 def test_objects_land_where_the_control_picture_has_them(painter, scenes, kind):
-    steered = paint(painter, wishes(painter, scenes, controls=lambda scene: (control(kind, CONTROLS[kind](scene)),)))
+    steered = paint(painter, wishes(painter, scenes, controlnets=lambda scene: (control(kind, CONTROLS[kind](scene)),)))
     assert misplaced(kind, scenes, steered) <= FARTHEST
     assert misplaced(kind, scenes, paint(painter, wishes(painter, scenes))) > FARTHEST
 
@@ -74,8 +74,8 @@ def test_a_row_is_painted_alike_alone_and_among_others_with_other_adapters(paint
     both = tuple(control(kind, CONTROLS[kind](scenes[0])) for kind in sorted(CONTROLS))
     mask = (control("mask", CONTROLS["mask"](scenes[2]), 0.5),)
     plain = wishes(painter, scenes[:4])
-    changes = ({"controls": both}, {}, {"controls": mask}, {"loras": (AdapterUse(name="rose", scale=1.0),)})
-    crowd = [msgspec.structs.replace(row, **change) for row, change in zip(plain, changes, strict=True)]
+    changes = ({"controlnets": both}, {}, {"controlnets": mask}, {"loras": (LoraUse(name="rose", scale=1.0),)})
+    crowd = [but(row, **change) for row, change in zip(plain, changes, strict=True)]
     mine = crowd[0]
     alone = as_array(paint(painter, [mine])[0]).astype(int)
     among = as_array(paint(painter, crowd)[0]).astype(int)
@@ -84,7 +84,7 @@ def test_a_row_is_painted_alike_alone_and_among_others_with_other_adapters(paint
 
 def test_a_scale_of_nothing_changes_nothing(painter, scenes):
     plain = paint(painter, wishes(painter, scenes[:1]))[0]
-    unmoved = wishes(painter, scenes[:1], controls=lambda scene: (control("edges", CONTROLS["edges"](scene), 0.0),))
+    unmoved = wishes(painter, scenes[:1], controlnets=lambda scene: (control("edges", CONTROLS["edges"](scene), 0.0),))
     assert np.abs(as_array(plain).astype(int) - as_array(paint(painter, unmoved)[0]).astype(int)).max() <= ONE_BYTE
 
 

@@ -26,19 +26,19 @@ def open_pipeline(folder: Path) -> DiffusionPipeline:
     return loaded
 
 
-def largest_difference(pipeline, engine, request) -> float:
-    """Return how far the engine's picture of `request` is from the pipeline's, on [0, 1]."""
+def largest_difference(pipeline, engine, job) -> float:
+    """Return how far the engine's picture of `job` is from the pipeline's, on [0, 1]."""
     wanted = pipeline(
-        request.prompt,
-        negative_prompt=request.negative_prompt or None,
-        width=request.width,
-        height=request.height,
-        num_inference_steps=request.steps,
-        guidance_scale=request.guidance_scale,
-        generator=torch.Generator().manual_seed(request.seed),
+        job.request.prompt,
+        negative_prompt=job.request.negative_prompt or None,
+        width=job.request.width,
+        height=job.request.height,
+        num_inference_steps=job.level.steps,
+        guidance_scale=job.level.guidance_scale,
+        generator=torch.Generator().manual_seed(job.request.seed),
         output_type="np",
     ).images[0]
-    picture = paint(engine, [request])[0]
+    picture = paint(engine, [job])[0]
     ours = np.frombuffer(picture.rgb, np.uint8).reshape(picture.height, picture.width, 3) / 255
     return float(np.abs(ours - wanted).max())
 
@@ -54,7 +54,7 @@ def shipped(request):
 def test_a_shipped_model_paints_what_it_paints_in_diffusers(engine, ask, shipped, sampler, steps, guidance_scale):
     name, pipeline = shipped
     pipeline.scheduler = FLOW_PEERS[sampler](pipeline.scheduler.config | {"shift": 1.0})
-    request = ask(
+    job = ask(
         "row",
         model=name,
         prompt="a large red circle left of a small blue star",
@@ -64,14 +64,14 @@ def test_a_shipped_model_paints_what_it_paints_in_diffusers(engine, ask, shipped
         sampler=sampler,
         seed=11,
     )
-    assert largest_difference(pipeline, engine, request) <= LARGEST_DIFFERENCE
+    assert largest_difference(pipeline, engine, job) <= LARGEST_DIFFERENCE
 
 
 def test_so_it_does_at_another_size(engine, ask, shipped):
     name, pipeline = shipped
     pipeline.scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0)
-    request = ask("row", model=name, width=96, height=80, steps=4, sampler="euler")
-    assert largest_difference(pipeline, engine, request) <= LARGEST_DIFFERENCE
+    job = ask("row", model=name, width=96, height=80, steps=4, sampler="euler")
+    assert largest_difference(pipeline, engine, job) <= LARGEST_DIFFERENCE
 
 
 def test_a_stock_pipeline_paints_free_text(shipped):
@@ -98,7 +98,7 @@ def stable_diffusion(request, tmp_path_factory):
 def test_stable_diffusion_matches_whatever_the_spacing_and_prediction(stable_diffusion, ask, sampler):
     pipeline = open_pipeline(stable_diffusion)
     pipeline.scheduler = DIFFUSION_PEERS[sampler](pipeline.scheduler.config)
-    request = ask(
+    job = ask(
         "row",
         model="random",
         prompt="a red circle",
@@ -109,4 +109,4 @@ def test_stable_diffusion_matches_whatever_the_spacing_and_prediction(stable_dif
         sampler=sampler,
         seed=3,
     )
-    assert largest_difference(pipeline, DiffusionEngine.load([stable_diffusion]), request) <= LARGEST_DIFFERENCE
+    assert largest_difference(pipeline, DiffusionEngine.load([stable_diffusion]), job) <= LARGEST_DIFFERENCE

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 import safelight
 from safelight.diffusion.adapter_quality import score_adapters
-from safelight.diffusion.paint import make_request, paint_all
+from safelight.diffusion.paint import make_job, paint_all
 from safelight.diffusion.training.adapter_recipe import LORAS, AdapterRecipe
 from safelight.shapes.caption import parse
 from safelight.shapes.looking import look
@@ -59,10 +59,8 @@ def test_every_weight_is_finite():
 @pytest.mark.parametrize("model", ["shapes-large", "shapes-small"])
 def test_backgrounds_are_those_of_the_captions(engine, model):
     captions = [f"a medium red circle on a {background} background" for background in BACKGROUNDS]
-    requests = [make_request(engine.models, caption, model=model, seed=5) for caption in captions]
-    pictures = [
-        np.frombuffer(one.rgb, np.uint8).reshape(one.height, one.width, 3) for one in paint_all(engine, requests)
-    ]
+    jobs = [make_job(engine.models, caption, model=model, seed=5) for caption in captions]
+    pictures = [np.frombuffer(one.rgb, np.uint8).reshape(one.height, one.width, 3) for one in paint_all(engine, jobs)]
     assert [look(picture).background for picture in pictures] == [parse(caption).background for caption in captions]
 
 

@@ -4,57 +4,78 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from safelight.core.adapter import NO_ADAPTERS, AdapterSpec, Composition
-from safelight.core.errors import AdapterFileError
+from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, AdapterSpec, Composition
+from safelight.core.errors import AdapterFileError, LatentsFileError
+from safelight.core.job import Job, PausedRow
 from safelight.core.model import ModelSpec, StepTime
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.start import PAINTED, PictureStart
-from safelight.core.work import Captured, PausedRow
+from safelight.core.source import PAINTED, LatentsHandle
+from safelight.core.work import Captured
 
 GREY = 128
+LATENTS_BYTES = 1000
 
 
 class NullEngine:
     """Gives flat grey pictures; each step sleeps for `step_s` whatever the batch.
 
-    A picture to start from is given back, grey where its mask wants something painted.
-    Noise falls evenly from 1. It takes any file for a LoRA that is not called broken: for its last model if the name
-    begins with "small", else for its first. As long as there is a file beside it that ends in `.lock`, it reads on, and
-    makes one that ends in `.reading`.
+    A picture to start from is given back, grey where its mask wants something painted. Noise falls evenly from 1, and
+    what is captured counts as `LATENTS_BYTES`. It takes any file for a LoRA that is not called broken, or for a
+    ControlNet if the name begins with "control": for its last model if it begins with "small", else for its first. As
+    long as there is a file beside it that ends in `.lock`, it reads on, and makes one that ends in `.reading`.
     """
 
     def __init__(self, *, step_s: float = 0.0, names: Sequence[str] = ("null-large", "null-small")) -> None:
         self._step_s = step_s
-        self._requests: dict[str, ImageRequest] = {}
+        self._jobs: dict[str, Job] = {}
         self._steps_run: dict[str, int] = {}
-        self.resident: set[str] = set()
+        self.resident: set[AdapterHandle] = set()
+        self.kept: dict[LatentsHandle, bytes] = {}
         self.folded = NO_ADAPTERS
         self.models = tuple(_spec(name, step_s) for name in names)
 
-    def begin(self, requests: Sequence[ImageRequest]) -> None:
-        assert all(self.resident.issuperset(request.adapters) for request in requests)
-        self._requests |= {request.id: request for request in requests}
-        self._steps_run |= {request.id: 0 for request in requests}
+    def begin(self, jobs: Sequence[Job]) -> None:
+        assert all(self.resident.issuperset(job.handles) for job in jobs)
+        missing = [job.level.start for job in jobs if job.level.start and job.level.start not in self.kept]
+        if missing:
+            raise LatentsFileError(f"{missing[0].id!r} is not here")
+        self._jobs |= {job.id: job for job in jobs}
+        self._steps_run |= {job.id: 0 for job in jobs}
 
-    def resume(self, request: ImageRequest, paused: PausedRow) -> None:
-        assert paused.file == request.prompt.encode()
-        self.begin([request])
-        self._steps_run[request.id] = paused.steps_run
+    def resume(self, job: Job) -> None:
+        assert job.paused.file == job.request.prompt.encode()
+        self.begin([job])
+        self._steps_run[job.id] = job.paused.steps_run
 
     def pause(self, request_id: str) -> PausedRow:
-        request = self._requests.pop(request_id)
-        return PausedRow(steps_run=self._steps_run[request_id], file=request.prompt.encode())
+        job = self._jobs.pop(request_id)
+        return PausedRow(steps_run=self._steps_run[request_id], file=job.request.prompt.encode())
 
     def captured(self, request_id: str) -> Captured | None:
-        request = self._requests[request_id]
-        noise = 1 - (self._steps_run[request_id] - 1) / request.steps
-        return Captured(request_id=request_id, noise=noise, file=b"") if noise in request.captures else None
+        level = self._jobs[request_id].level
+        noise = 1 - (self._steps_run[request_id] - 1) / level.steps
+        if noise not in level.captures:
+            return None
+        handle = LatentsHandle(id=f"{request_id}:{noise}")
+        self.kept[handle] = request_id.encode()
+        return Captured(request_id=request_id, handle=handle, noise=noise, latents_bytes=LATENTS_BYTES)
 
-    def equip(self, requests: Sequence[ImageRequest]) -> None:
-        assert all(self.resident.issuperset(request.adapters) for request in requests)
-        assert all(not self._requests[request.id].loras for request in requests), "they have their LoRAs"
-        self._requests |= {request.id: request for request in requests}
+    def latents(self, handle: LatentsHandle) -> bytes:
+        return self.kept[handle]
+
+    def put_latents(self, handle: LatentsHandle, file: bytes) -> None:
+        if file.startswith(b"broken"):
+            raise LatentsFileError("it is broken")
+        self.kept[handle] = file
+
+    def drop_latents(self, handle: LatentsHandle) -> None:
+        del self.kept[handle]
+
+    def equip(self, jobs: Sequence[Job]) -> None:
+        assert all(self.resident.issuperset(job.handles) for job in jobs)
+        assert all(not self._jobs[job.id].request.loras for job in jobs), "they have their LoRAs"
+        self._jobs |= {job.id: job for job in jobs}
 
     def step(self, request_ids: Sequence[str]) -> tuple[str, ...]:
         if self._step_s:
@@ -67,14 +88,14 @@ class NullEngine:
         return _grey(8, 8)
 
     def prompt_tokens(self, request_id: str) -> int:
-        return len(self._requests[request_id].prompt.split())
+        return len(self._jobs[request_id].request.prompt.split())
 
     def finish(self, request_ids: Sequence[str]) -> list[Pixels]:
-        requests = [self._requests.pop(request_id) for request_id in request_ids]
-        return [_painted(request) for request in requests]
+        jobs = [self._jobs.pop(request_id) for request_id in request_ids]
+        return [_painted(job.request) for job in jobs]
 
     def drop(self, request_id: str) -> None:
-        self._requests.pop(request_id, None)
+        self._jobs.pop(request_id, None)
 
     def is_remote(self, path: Path) -> bool:
         return False
@@ -96,18 +117,18 @@ class NullEngine:
         )
         return spec, name.encode()
 
-    def load_adapter(self, handle: str, weights: bytes) -> None:
-        assert weights.decode() == handle.rpartition("@")[0]
+    def load_adapter(self, handle: AdapterHandle, weights: bytes) -> None:
+        assert weights.decode() == handle.name
         self.resident.add(handle)
 
-    def evict_adapter(self, handle: str) -> None:
-        assert all(handle not in request.composition.names for request in self._requests.values())
+    def evict_adapter(self, handle: AdapterHandle) -> None:
+        assert all(handle not in job.composition.handles for job in self._jobs.values())
         self.resident.remove(handle)
-        if handle in self.folded.names:
+        if handle in self.folded.handles:
             self.folded = NO_ADAPTERS
 
     def fold(self, model: str, composition: Composition) -> None:
-        assert self.resident.issuperset(composition.names)
+        assert self.resident.issuperset(composition.handles)
         self.folded = composition
 
 
@@ -130,9 +151,9 @@ def _spec(name: str, step_s: float) -> ModelSpec:
 
 
 def _painted(request: ImageRequest) -> Pixels:
-    if not isinstance(request.start, PictureStart):
+    if request.source is None:
         return _grey(request.width, request.height)
-    image, mask = request.start.image, request.start.mask
+    image, mask = request.source.image, request.source.mask
     levels = bytearray(image.rgb)
     for place, level in enumerate(mask or b""):
         if level == PAINTED:

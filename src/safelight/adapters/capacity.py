@@ -16,8 +16,8 @@ class AdapterCapacity:
     """Capacity of host memory and of the device.
 
     Attributes:
-        host_bytes: for all adapters that are in host memory, among them those on the device. ControlNets that a ControlNet
-            service has count as if they were here, since nothing else bounds what it has to hold.
+        host_bytes: for all adapters that are in host memory, among them those on the device. ControlNets that the
+            ControlNet service has count as if they were here, since nothing else bounds what it has to hold.
         device_ranks: pages of the LoRA bank; a LoRA takes as many as its largest rank, any of them.
         device_controlnets: how many ControlNets the device holds beside the bank.
     """

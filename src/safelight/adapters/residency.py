@@ -28,7 +28,7 @@ class _Row:
 class Residency:
     """Brings the adapters of rows to the device, within a capacity.
 
-    Rows are granted capacity for all of their adapters at once, strictly in the order of `hold`. The first row that does
+    Rows are granted memory for all of their adapters at once, strictly in the order of `hold`. The first row that does
     not fit beside those before it holds up the later ones, so that no two rows wait for each other and none waits for
     ever; the adapters of rows that wait are read into host memory meanwhile, as far as it goes. A granted row keeps its
     adapters until it is released. Afterwards they stay where they are until their memory is needed: least recently used

@@ -26,14 +26,20 @@ def refusal(fleet: FleetState) -> Rejected | None:
     if fleet.is_draining:
         return Draining(retry_after_s=DRAIN_RETRY_S)
     if not len(fleet.workers) or fleet.adapters.are_awaited:
-        return NotReady("No worker is ready; models are being loaded.", retry_after_s=NOT_READY_RETRY_S)
+        return _no_worker_yet()
     return None
+
+
+def _no_worker_yet() -> NotReady:
+    return NotReady("No worker is ready; models are being loaded.", retry_after_s=NOT_READY_RETRY_S)
 
 
 def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> list[Command]:
     """Take all requests or none."""
     if fleet.is_draining:
         return _reject(fleet, requests, Draining(retry_after_s=DRAIN_RETRY_S), now)
+    if not fleet.models:
+        return _reject(fleet, requests, _no_worker_yet(), now)
     admitted: list[RequestState] = []
     commands: list[Command] = []
     try:

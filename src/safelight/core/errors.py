@@ -19,8 +19,8 @@ SafelightError
 ├── Cancelled                 accepted, but cancelled before it was ready
 │   └── ShutDown              the server ends
 ├── CannotServe               there is nothing to serve with; it needs an operator
-├── ControlServiceLost        the process that has the ControlNets is gone, or does not answer
-├── ControlServiceEnded       loading a ControlNet ends that process, again and again
+├── ControlNetServiceLost     the process that has the ControlNets is gone, or does not answer
+├── ControlNetServiceEnded    loading a ControlNet ends that process, again and again
 ├── AdapterLost               an adapter that rows use no longer computes; it can be brought again
 ├── ModelFolderError          a model on disk cannot be served
 ├── PlacementError            there is no such device, or it cannot compute in such a precision
@@ -203,6 +203,8 @@ class WorkFailed(SafelightError):
 class Cancelled(SafelightError):
     """A picture that was cancelled before it was ready."""
 
+    reason = "cancelled"
+
     def __init__(self, message: str = "The picture was cancelled before it was ready.") -> None:
         super().__init__(message)
 
@@ -210,19 +212,21 @@ class Cancelled(SafelightError):
 class ShutDown(Cancelled):
     """A picture that is lost since the server ends."""
 
+    reason = "shut_down"
+
     def __init__(self) -> None:
-        super().__init__("The server shut down before the picture was ready.")
+        super().__init__("The server was shut down before the picture was ready; try another replica.")
 
 
 class CannotServe(SafelightError):
     """Nothing can be served, and waiting does not help."""
 
 
-class ControlServiceLost(SafelightError):
+class ControlNetServiceLost(SafelightError):
     """The process that has the ControlNets is gone, or does not answer, or could not compute; it may later."""
 
 
-class ControlServiceEnded(SafelightError):
+class ControlNetServiceEnded(SafelightError):
     """The process that was to have a ControlNet has ended each time that it loaded it."""
 
 

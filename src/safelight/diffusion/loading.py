@@ -5,13 +5,19 @@ from pathlib import Path
 
 import msgspec
 
+from safelight.core.adapter import AdapterHandle
 from safelight.core.errors import ModelFolderError
 from safelight.core.model import ModelSpec
 from safelight.diffusion.controlnets.steering import SteeringNet
 from safelight.diffusion.family import Conditioning, Family
 from safelight.diffusion.flux import Flux
 from safelight.diffusion.folder import INDEX, SETTINGS, fingerprint, read_index, read_json
-from safelight.diffusion.measuring import measure_decode_s, measure_encode_s, measure_step_times
+from safelight.diffusion.measuring import (
+    measure_decode_s,
+    measure_encode_picture_s,
+    measure_encode_s,
+    measure_step_times,
+)
 from safelight.diffusion.measuring_loras import measure_adapter_costs
 from safelight.diffusion.model_loras import ModelLoras
 from safelight.diffusion.placement import ON_CPU, Placement
@@ -43,7 +49,7 @@ class LoadedModel:
     preview: PreviewMap
     unprompted: Conditioning
     loras: ModelLoras
-    controlnets: dict[str, SteeringNet] = field(default_factory=dict)
+    controlnets: dict[AdapterHandle, SteeringNet] = field(default_factory=dict)
 
 
 def load_model(folder: Path, *, placement: Placement = ON_CPU, max_denoiser_rows: int, lora_ranks: int) -> LoadedModel:
@@ -71,6 +77,7 @@ def load_model(folder: Path, *, placement: Placement = ON_CPU, max_denoiser_rows
         step_times=measure_step_times(family, placement, max_denoiser_rows=max_denoiser_rows),
         encode_s=measure_encode_s(family, placement),
         decode_s=measure_decode_s(family, placement),
+        encode_picture_s=measure_encode_picture_s(family, placement),
         guidance=family.guidance,
         adapter_costs=measure_adapter_costs(family, loras, placement, max_denoiser_rows=max_denoiser_rows)
         if lora_ranks

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from safelight.core.adapter import NO_ADAPTERS, AdapterSpec, Composition, composition_of
+from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, AdapterSpec, Composition, composition_of
 from safelight.diffusion.lora.bank import LoraBank
 from safelight.diffusion.lora.merging import Merger
 from safelight.diffusion.lora.reading import read_lora
@@ -31,8 +31,8 @@ class ModelLoras:
         self.denoiser = next(iter(networks))
         self._bank = LoraBank(networks, pages=pages)
         self._merger = Merger({self.denoiser: networks[self.denoiser]})
-        self._on_denoiser: dict[str, LoraWeights] = {}
-        self._touching_text: set[str] = set()
+        self._on_denoiser: dict[AdapterHandle, LoraWeights] = {}
+        self._touching_text: set[AdapterHandle] = set()
         self._terms = lru_cache(maxsize=TERMS_KEPT)(self._bank.terms)
         self.folded = NO_ADAPTERS
 
@@ -58,7 +58,7 @@ class ModelLoras:
         )
         return spec, weights
 
-    def load(self, handle: str, weights: LoraWeights) -> None:
+    def load(self, handle: AdapterHandle, weights: LoraWeights) -> None:
         """Put a LoRA into the bank."""
         self._bank.load(handle, weights)
         self._on_denoiser[handle] = LoraWeights(parts={self.denoiser: weights.parts.get(self.denoiser, {})})
@@ -66,9 +66,9 @@ class ModelLoras:
             self._touching_text.add(handle)
         self._terms.cache_clear()
 
-    def evict(self, handle: str) -> None:
+    def evict(self, handle: AdapterHandle) -> None:
         """Take a LoRA out of the bank, and out of the weights if it is folded in."""
-        if handle in self.folded.names:
+        if handle in self.folded.handles:
             self.fold(NO_ADAPTERS)
         self._bank.evict(handle)
         del self._on_denoiser[handle]
@@ -84,7 +84,7 @@ class ModelLoras:
 
     def on_text(self, composition: Composition) -> Composition:
         """Return the part of `composition` that changes how prompts are encoded."""
-        return composition_of(use for use in composition.uses if use.name in self._touching_text)
+        return composition_of(use for use in composition.uses if use.handle in self._touching_text)
 
     @contextmanager
     def denoising(self, compositions: Sequence[Composition]) -> Iterator[None]:

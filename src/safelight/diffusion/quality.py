@@ -8,9 +8,8 @@ import msgspec
 import numpy as np
 
 from safelight.core.pixels import Pixels
-from safelight.core.request import ImageRequest
 from safelight.diffusion.engine import DiffusionEngine
-from safelight.diffusion.paint import make_request, paint, paint_all
+from safelight.diffusion.paint import make_job, paint, paint_all
 from safelight.shapes.caption import parse
 from safelight.shapes.sampling import held_out_captions
 from safelight.shapes.score import score
@@ -45,12 +44,11 @@ def score_model(engine: DiffusionEngine, model: str, *, prompts: int = PROMPTS, 
     results = []
     for objects in (1, 2):
         captions = held_out_captions(rng, objects=objects, count=prompts // 2)
-        requests = [
-            make_request(engine.models, caption, model=model, seed=SEED + number)
-            for number, caption in enumerate(captions)
+        jobs = [
+            make_job(engine.models, caption, model=model, seed=SEED + number) for number, caption in enumerate(captions)
         ]
         judged = []
-        for number, picture in enumerate(paint_all(engine, requests)):
+        for number, picture in enumerate(paint_all(engine, jobs)):
             judgement = score(_as_array(picture), parse(captions[number]))
             judged.append((judgement.share, judgement.all_hold))
             on_picture((objects - 1) * (prompts // 2) + number + 1, prompts)
@@ -64,19 +62,19 @@ def cost_ratio(engine: DiffusionEngine, *, small: str, large: str) -> float:
     seconds: dict[str, list[float]] = {small: [], large: []}
     for repeat in range(COST_REPEATS + 1):
         for model, taken in seconds.items():
-            request = make_request(engine.models, "a large red circle on a white background", model=model, seed=repeat)
+            job = make_job(engine.models, "a large red circle on a white background", model=model, seed=repeat)
             started_s = time.perf_counter()
-            paint(engine, [request])
+            paint(engine, [job])
             taken.append(time.perf_counter() - started_s)
     return median(seconds[small][1:]) / median(seconds[large][1:])
 
 
 def sample_sheet(engine: DiffusionEngine, model: str, captions: Sequence[str], *, seed: int, columns: int) -> Pixels:
     """Return the pictures of `captions` side by side, `columns` in a row."""
-    requests: list[ImageRequest] = [
-        make_request(engine.models, caption, model=model, seed=seed + number) for number, caption in enumerate(captions)
+    jobs = [
+        make_job(engine.models, caption, model=model, seed=seed + number) for number, caption in enumerate(captions)
     ]
-    pictures = [_as_array(picture) for picture in paint_all(engine, requests)]
+    pictures = [_as_array(picture) for picture in paint_all(engine, jobs)]
     rows = [np.concatenate(pictures[start : start + columns], axis=1) for start in range(0, len(pictures), columns)]
     sheet = np.concatenate(rows, axis=0)
     return Pixels(width=sheet.shape[1], height=sheet.shape[0], rgb=sheet.tobytes())

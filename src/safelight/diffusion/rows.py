@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from safelight.core.adapter import NO_ADAPTERS, Composition
-from safelight.core.request import ImageRequest
+from safelight.core.job import Job
 from safelight.diffusion.controlnets.batch import Control
 from safelight.diffusion.family import Conditioning
 from safelight.diffusion.samplers import Before, Levels
@@ -22,7 +22,7 @@ class Row:
     `steps_done` counts from the schedule's beginning, also where a row starts later.
     """
 
-    request: ImageRequest
+    job: Job
     schedule: Schedule
     wanted: Conditioning
     unwanted: Conditioning | None
@@ -46,9 +46,9 @@ class Row:
 
     @property
     def is_captured(self) -> bool:
-        """Whether the estimate of its last step is one that the request hands out."""
+        """Whether the estimate of its last step is one that its level captures."""
         step = self.steps_done - 1
-        return any(self.schedule.step_at(noise) == step for noise in self.request.captures)
+        return any(self.schedule.step_at(noise) == step for noise in self.job.level.captures)
 
 
 def levels_now(rows: Sequence[Row]) -> Levels:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from safelight.core.adapter import AdapterSpec, Composition
+from safelight.core.adapter import AdapterHandle, AdapterSpec, Composition
+from safelight.core.job import Job, PausedRow
 from safelight.core.model import ModelSpec
 from safelight.core.pixels import Pixels
-from safelight.core.request import ImageRequest
-from safelight.core.work import Captured, PausedRow
+from safelight.core.source import LatentsHandle
+from safelight.core.work import Captured
 
 
 class Engine(Protocol):
@@ -19,20 +20,24 @@ class Engine(Protocol):
         """The models that are loaded."""
         ...
 
-    def begin(self, requests: Sequence[ImageRequest]) -> None:
-        """Encode the prompts of `requests`, all of one model, and give each a row of what it starts from."""
+    def begin(self, jobs: Sequence[Job]) -> None:
+        """Encode the prompts of `jobs`, all of one model, and give each a row of what it starts from.
+
+        Raises:
+            LatentsFileError: if a job starts from latents that are not here.
+        """
         ...
 
-    def resume(self, request: ImageRequest, paused: PausedRow) -> None:
-        """Begin a row where a row of the same request was paused."""
+    def resume(self, job: Job) -> None:
+        """Begin a row where a row of the same job was paused."""
         ...
 
     def pause(self, request_id: str) -> PausedRow:
         """Free a row, and return all that it needs to go on elsewhere."""
         ...
 
-    def equip(self, requests: Sequence[ImageRequest]) -> None:
-        """Give rows of one model that began without LoRAs those of `requests`, from the next step on.
+    def equip(self, jobs: Sequence[Job]) -> None:
+        """Give rows of one model that began without LoRAs those of `jobs`, from the next step on.
 
         Prompts are encoded anew where the LoRAs change how.
         """
@@ -53,7 +58,26 @@ class Engine(Protocol):
         ...
 
     def captured(self, request_id: str) -> Captured | None:
-        """Return the row's estimate, if its last step was the first at one of the levels that its request captures."""
+        """Keep the row's estimate if its last step was the first at one of the noise levels that its level captures.
+
+        It stays when the row is gone, until `drop_latents`.
+        """
+        ...
+
+    def latents(self, handle: LatentsHandle) -> bytes:
+        """Return captured latents as a latents file; they stay."""
+        ...
+
+    def put_latents(self, handle: LatentsHandle, file: bytes) -> None:
+        """Keep latents that were captured elsewhere.
+
+        Raises:
+            LatentsFileError: if the file cannot be used.
+        """
+        ...
+
+    def drop_latents(self, handle: LatentsHandle) -> None:
+        """Let go of captured latents."""
         ...
 
     def prompt_tokens(self, request_id: str) -> int:
@@ -77,16 +101,16 @@ class Engine(Protocol):
 
         Raises:
             AdapterFileError: if it cannot be used with any of them.
-            ControlServiceLost: if the process that is to read it does not answer; it may later.
-            ControlServiceEnded: if that process ends each time that it reads it.
+            ControlNetServiceLost: if the process that is to read it does not answer; it may later.
+            ControlNetServiceEnded: if that process ends each time that it reads it.
         """
         ...
 
-    def load_adapter(self, handle: str, weights: Any) -> None:  # noqa: ANN401 - the engine's own
+    def load_adapter(self, handle: AdapterHandle, weights: Any) -> None:  # noqa: ANN401 - the engine's own
         """Put weights that `read_adapter` gave beside their model; rows call them `handle`."""
         ...
 
-    def evict_adapter(self, handle: str) -> None:
+    def evict_adapter(self, handle: AdapterHandle) -> None:
         """Let go of weights that no row uses; if they are folded in, nothing is from now on."""
         ...
 

@@ -10,7 +10,8 @@ from operator import add
 import torch
 from torch import Tensor
 
-from safelight.core.errors import AdapterLost, ControlServiceLost
+from safelight.core.adapter import AdapterHandle
+from safelight.core.errors import AdapterLost, ControlNetServiceLost
 from safelight.diffusion.controlnets.kind import ControlInputs
 from safelight.diffusion.controlnets.kinds import control_kind
 from safelight.diffusion.controlnets.steering import SteeringNet
@@ -23,13 +24,13 @@ from safelight.diffusion.residuals import Residuals
 class Control:
     """One use of a ControlNet by a row; `hint` is what the family made of the control picture."""
 
-    name: str
+    handle: AdapterHandle
     scale: float
     hint: Tensor
 
 
 def control_residuals(
-    nets: Mapping[str, SteeringNet],
+    nets: Mapping[AdapterHandle, SteeringNet],
     base: ControlBase,
     *,
     latents: Tensor,
@@ -48,8 +49,8 @@ def control_residuals(
         AdapterLost: if one is in another process that does not answer.
     """
 
-    def ask(name: str) -> Callable[[], Residuals]:
-        mine = [(row, control) for row, controls in enumerate(uses) for control in controls if control.name == name]
+    def ask(handle: AdapterHandle) -> Callable[[], Residuals]:
+        mine = [(row, control) for row, controls in enumerate(uses) for control in controls if control.handle == handle]
         rows = [row for row, _ in mine]
         pooled = [one for row in rows if (one := conditionings[row].pooled) is not None]
         inputs = ControlInputs(
@@ -61,17 +62,17 @@ def control_residuals(
             hints=torch.stack([control.hint for _, control in mine]).to(latents),
             scales=latents.new_tensor([control.scale for _, control in mine]),
         )
-        with _naming(name):
-            wait = nets[name].start(inputs)
+        with _naming(handle):
+            wait = nets[handle].start(inputs)
 
         def answer() -> Residuals:
-            with _naming(name):
+            with _naming(handle):
                 return wait().scattered(rows, len(latents))
 
         return answer
 
     by_depth: dict[tuple[int, int], Residuals] = {}
-    for answer in [ask(name) for name in _names_in_order(uses)]:
+    for answer in [ask(handle) for handle in _in_order(uses)]:
         added = answer()
         by_depth[added.depth] = by_depth[added.depth] + added if added.depth in by_depth else added
     if len(by_depth) > 1:
@@ -80,14 +81,14 @@ def control_residuals(
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
+def _naming(handle: AdapterHandle) -> Iterator[None]:
     try:
         yield
-    except ControlServiceLost as error:
-        raise AdapterLost(name, str(error)) from error
+    except ControlNetServiceLost as error:
+        raise AdapterLost(handle, str(error)) from error
 
 
-def _names_in_order(uses: Sequence[Sequence[Control]]) -> list[str]:
-    """Return each name once, those that rows name first before those that they name second."""
+def _in_order(uses: Sequence[Sequence[Control]]) -> list[AdapterHandle]:
+    """Return each handle once, those that rows name first before those that they name second."""
     by_place = zip_longest(*uses)
-    return list(dict.fromkeys(control.name for place in by_place for control in place if control is not None))
+    return list(dict.fromkeys(control.handle for place in by_place for control in place if control is not None))
