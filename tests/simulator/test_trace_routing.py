@@ -20,7 +20,7 @@ from safelight.simulator.errors import RequestNotRouted
 from safelight.simulator.trace_routing.analysis import replayed_policies, routing
 from safelight.simulator.trace_routing.queueing import waits_of
 from safelight.simulator.trace_routing.replay import replay
-from safelight.simulator.trace_routing.report_entry import WITH_ROUTING
+from safelight.simulator.trace_routing.report_section import WITH_ROUTING
 from safelight.simulator.trace_routing.traffic import Traffic, traffic_of
 from safelight.simulator.trace_routing.what_if import WhatIf
 from safelight.traces.parquet import write_parquet

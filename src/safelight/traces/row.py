@@ -19,7 +19,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     scale: float | None = None
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class TraceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A row of the canonical table; `safelight.traces.schema` says what each field means."""
 
     request_id: str | None = None
@@ -56,7 +56,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_
     steps_without_loras: Int32 | None = None
 
 
-def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s: float = 0.0) -> Row:
+def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s: float = 0.0) -> TraceRow:
     """Return the row of a request that ended; its columns are of the level of its last stage, and sums over all stages.
 
     Args:
@@ -66,7 +66,7 @@ def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s:
     """
     request, level = outcome.request, outcome.level
     starts_from_noise = request.source is None and level.start is None
-    return Row(
+    return TraceRow(
         request_id=request.id,
         origin=origin,
         arrival_s=epoch_s + request.arrived_s,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from safelight.traces.caches.lru import Integers
-    from safelight.traces.caches.policy import Policy
+    from safelight.traces.caches.policy import CachePolicy
     from safelight.traces.schema import AdapterColumn
     from safelight.traces.usage import Name, Usage
 
@@ -239,11 +239,11 @@ def _usages(path: Path, service: str | None, *, lenient: bool) -> "Sequence[Usag
     return found
 
 
-def _policies(names: str, *, in_bytes: bool) -> "Sequence[Policy]":
+def _policies(names: str, *, in_bytes: bool) -> "Sequence[CachePolicy]":
     """Return policies by their names; libcachesim is an extra, so it is only needed for its own policies."""
     from safelight.traces.caches.policy import LIBRARY_NAMES, OWN, CountsOnly
 
-    known: list[Policy] = list(OWN)
+    known: list[CachePolicy] = list(OWN)
     wanted = [name.strip().upper().replace("-", "") for name in names.split(",")]
     for name in wanted:
         if name not in (all_names := [*(policy.name for policy in OWN), *LIBRARY_NAMES]):
@@ -257,7 +257,7 @@ def _policies(names: str, *, in_bytes: bool) -> "Sequence[Policy]":
     return chosen
 
 
-def _library() -> "Sequence[Policy]":
+def _library() -> "Sequence[CachePolicy]":
     try:
         from safelight.traces.caches.library import LIBRARY
     except ModuleNotFoundError as error:

@@ -151,7 +151,7 @@ def report(
     lenient: Lenient = False,
 ) -> None:
     """Ask everything, and write the answers as one page of HTML that loads nothing from anywhere."""
-    from safelight.simulator.trace_routing.report_entry import WITH_ROUTING
+    from safelight.simulator.trace_routing.report_section import WITH_ROUTING
     from safelight.traces.errors import NoSuchService
     from safelight.traces.report.report import write_report
 

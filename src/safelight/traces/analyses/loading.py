@@ -15,7 +15,7 @@ from safelight.traces.analyses.service_panels import service_panels
 from safelight.traces.analyses.unnamed_adapters import unnamed_adapter_notes
 from safelight.traces.analyses.uses import KINDS
 from safelight.traces.caches.lockstep import Hits
-from safelight.traces.caches.policy import Capacities, Policy, hits_of
+from safelight.traces.caches.policy import CachePolicy, Capacities, hits_of
 from safelight.traces.caches.stream import Stream, joined, stream_of
 from safelight.traces.usage import Usage
 
@@ -24,7 +24,7 @@ MOST_TOGETHER = 10_000_000
 
 
 def loading(
-    services: Sequence[Usage], *, policy: Policy, sizes: Sequence[int], most_together: int = MOST_TOGETHER
+    services: Sequence[Usage], *, policy: CachePolicy, sizes: Sequence[int], most_together: int = MOST_TOGETHER
 ) -> Result:
     """Count the loads of each service's instances, each of which has one cache for ControlNets and one for LoRAs.
 
@@ -53,7 +53,7 @@ def loading(
 
 
 def _replayed(
-    services: Sequence[Usage], policy: Policy, sizes: Sequence[int], most_together: int
+    services: Sequence[Usage], policy: CachePolicy, sizes: Sequence[int], most_together: int
 ) -> Iterator[tuple[Stream, Hits]]:
     """Give what misses, (sizes, accesses), for each service's ControlNets and then its LoRAs."""
     streams = (stream_of(usage, kind) for usage in services for kind in KINDS)
@@ -67,7 +67,9 @@ def _replayed(
     yield from zip(together, np.split(missed, ends[:-1], axis=1), strict=True)
 
 
-def _rows(usage: Usage, policy: Policy, sizes: Sequence[int], replayed: Iterator[tuple[Stream, Hits]]) -> pl.DataFrame:
+def _rows(
+    usage: Usage, policy: CachePolicy, sizes: Sequence[int], replayed: Iterator[tuple[Stream, Hits]]
+) -> pl.DataFrame:
     loads = []
     needs_load = np.zeros((len(sizes), usage.requests), np.bool_)
     for stream, missed in itertools.islice(replayed, len(KINDS)):

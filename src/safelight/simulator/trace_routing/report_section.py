@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from safelight.reports.page import Tile
 from safelight.reports.result import Result
 from safelight.simulator.trace_routing.analysis import NAME, RECORDED, routing
-from safelight.traces.report.contents import CONTENTS, Entry
+from safelight.traces.report.contents import CONTENTS, ReportSection
 
 
 def _tiles(result: Result) -> Sequence[Tile]:
@@ -19,8 +19,8 @@ def _tiles(result: Result) -> Sequence[Tile]:
     ]
 
 
-WITH_ROUTING: Sequence[Entry] = (
+WITH_ROUTING: Sequence[ReportSection] = (
     *CONTENTS,
-    Entry(ask=lambda frame, _: routing(frame), command=(NAME,), tiles=_tiles),
+    ReportSection(ask=lambda frame, _: routing(frame), command=(NAME,), tiles=_tiles),
 )
 """All sections of a report that the command line writes."""
