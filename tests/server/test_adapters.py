@@ -350,4 +350,3 @@ def test_before_the_first_worker_nothing_can_be_added(folder):
     with LiveServer(adapters=(folder,), worker_argv=never_ready, is_awaited=False) as server:
         assert names(server) == []
         assert add(server, "outline").status_code == 503
-

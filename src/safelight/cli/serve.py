@@ -14,6 +14,24 @@ from safelight.control.policies import describe_policies, policies_from
 
 serving = typer.Typer()
 
+PolicyChoices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy",
+        metavar="FAMILY=NAME",
+        help="How requests are ordered, admitted, routed, batched and served, or a preset; repeatable. "
+        "`--policy help` lists all.",
+    ),
+]
+AdapterModeName = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help=f"Short for --policy adapter-mode=NAME: {', '.join(ADAPTER_MODE_NAMES)}."),
+]
+SharedControlNets = Annotated[
+    bool,
+    typer.Option("--controlnet-service", "--control-service", help="Keep ControlNets once, for all worker processes."),
+]
+
 
 @serving.command(
     epilog="Examples:\n\nsafelight serve\n\nsafelight serve --workers 2 --port 9000\n\n"
@@ -36,27 +54,9 @@ def serve(
     device: Device = "auto",
     dtype: Dtype = "auto",
     threads: Threads = 1,
-    policy: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FAMILY=NAME",
-            help="How requests are ordered, admitted, routed, batched and served, or a preset; repeatable. "
-            "`--policy help` lists all.",
-        ),
-    ] = None,
-    adapter_mode: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help=f"Short for --policy adapter-mode=NAME: {', '.join(ADAPTER_MODE_NAMES)}.",
-        ),
-    ] = None,
-    controlnet_service: Annotated[
-        bool,
-        typer.Option(
-            "--controlnet-service", "--control-service", help="Keep ControlNets once, in a process for all workers."
-        ),
-    ] = False,
+    policy: PolicyChoices = None,
+    adapter_mode: AdapterModeName = None,
+    controlnet_service: SharedControlNets = False,
     host: Annotated[str, typer.Option(help="Address to listen at; beyond loopback it needs a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 picks a free one.")] = 8000,
     api_key: ApiKey = None,

@@ -58,7 +58,7 @@ def _admit(fleet: FleetState, request: ImageRequest, now: float) -> RequestState
     """Put a request into the queue; raises Rejected or RequestError."""
     assert request.id not in fleet.requests, f"{request.id} has arrived before"
     route = fleet.policies.level.route(request, fleet.models)
-    if _is_full_for(fleet, request) and not fleet.workers.open(route.levels[0].model):
+    if _is_full_for(fleet, request) and not fleet.workers.with_space(route.levels[0].model):
         raise _queue_full(fleet, route.levels[0].model)
     sequence = fleet.next_sequence()
     state = RequestState.admitted(
