@@ -12,6 +12,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from safelight.adapters.registry import NAME, NAME_RULE
+from safelight.api.errors import ServerError
 from safelight.cli.errors import Misuse, NotTaken
 from safelight.cli.options import ApiKey, AsJson, Models, ServerToTell
 from safelight.cli.running import address_of, is_served
@@ -20,7 +21,7 @@ from safelight.cli.telling import progress_bar
 from safelight.cli.workers import need_serve_extra, one_picture_argv
 from safelight.core.adapter import AdapterSpec
 from safelight.core.errors import AdapterExists, AdapterFileError, InvalidParameter, UnknownAdapter, shorten
-from safelight.once.server import ServerError, announce_adapter, withdraw_adapter
+from safelight.once.server import announce_adapter, withdraw_adapter
 from safelight.server.adapter_folder import copy_adapter, delete_adapter, files_of, find_adapters
 
 adapters = typer.Typer(help="Keep LoRAs and ControlNets that pictures can name.", no_args_is_help=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from safelight import __version__
 from safelight.bench.asks import TASKS, Ask, Shape, Task, facts_of
 from safelight.bench.datasets.choosing import read
 from safelight.bench.datasets.json_text import read_json
@@ -28,6 +27,7 @@ from safelight.cli.bench_flags import LoadFlags
 from safelight.cli.bench_manner import manner_of
 from safelight.cli.errors import Misuse
 from safelight.core.errors import nearest, shorten
+from safelight.core.version import __version__
 
 AT_ONCE = "at once"
 OPTIONS = ("lora_dir", "send_deadlines", "return_stage_metrics", "video_json")

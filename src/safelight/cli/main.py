@@ -8,7 +8,6 @@ import typer
 from rich.markup import escape
 from typer.exceptions import TyperException
 
-from safelight import __version__
 from safelight.cli.adapters import adapters
 from safelight.cli.bench import bench
 from safelight.cli.errors import INTERRUPTED, status_of, words_of
@@ -18,6 +17,7 @@ from safelight.cli.telling import notes
 from safelight.cli.traces import trace
 from safelight.cli.training import score, train
 from safelight.core.errors import SafelightError
+from safelight.core.version import __version__
 
 app = typer.Typer(
     help="Serve text-to-image diffusion models under deadlines.",

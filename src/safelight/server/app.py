@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from safelight import __version__
 from safelight.core.adapter import AdapterKind
 from safelight.core.errors import SafelightError
+from safelight.core.version import __version__
 from safelight.server import adapter_routes, chat, edits, generations, health, models, page_route, queue
 from safelight.server.auth import KeyGuard, check_bind
 from safelight.server.browser import BrowserGuard
