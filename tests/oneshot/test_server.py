@@ -6,11 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from safelight.api.errors import NotSafelight, RequestRefused, ServerUnreachable
 from safelight.core.errors import WorkFailed
 from safelight.oneshot.server import (
-    NotSafelight,
-    Refused,
-    ServerSilent,
     announce_adapter,
     greet,
     paint_there,
@@ -23,8 +21,10 @@ ORIGIN = {
     "steps_run": 4,
     "seed": 7,
     "sampler": "euler",
+    "guidance_scale": 3.0,
     "queue_s": 0.5,
     "compute_s": 1.5,
+    "images": [{"id": "p", "seed": 7, "queue_s": 0.5, "compute_s": 1.5, "total_s": 2.0}],
     "more": None,
 }
 PARTIAL = {"type": "image_generation.partial_image", "partial_image_index": 0, "b64_json": ""}
@@ -33,7 +33,17 @@ COMPLETED = {
     "b64_json": base64.b64encode(b"a file").decode(),
     "safelight": ORIGIN,
 }
-MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "safelight": {"steps": 4}}]}
+ABILITIES = {
+    "family": "sd3",
+    "size": "64x64",
+    "size_multiple": 16,
+    "max_side": 128,
+    "steps": 4,
+    "guidance_scale": 3.0,
+    "sampler": "euler",
+    "samplers": ["euler"],
+}
+MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "safelight": ABILITIES}]}
 
 
 class CannedServer:
@@ -103,19 +113,19 @@ def test_a_port_where_nobody_listens_is_named():
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}"
-        with pytest.raises(ServerSilent, match=url):
+        with pytest.raises(ServerUnreachable, match=url):
             greet(url, api_key=None)
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://[", "http://127.0.0.1:99999"])
 def test_an_address_that_is_none_is_named(url):
-    with pytest.raises(ServerSilent, match="No server answers at"):
+    with pytest.raises(ServerUnreachable, match="No server answers at"):
         greet(url, api_key=None)
 
 
 def test_a_server_that_wants_a_key_is_quoted():
     said = as_json({"error": {"message": "Show a key."}})
-    with CannedServer(said, status=401) as server, pytest.raises(Refused, match=r"^Show a key\.$"):
+    with CannedServer(said, status=401) as server, pytest.raises(RequestRefused, match=r"^Show a key\.$"):
         greet(server.url, api_key=None)
 
 
@@ -150,13 +160,16 @@ def test_what_is_asked_for_reaches_the_server_with_a_wish_for_previews():
 @pytest.mark.parametrize(("status", "is_misuse"), [(400, True), (404, True), (429, False), (500, False)])
 def test_a_refusal_is_quoted_and_says_whose_fault_it_is(status, is_misuse):
     said = as_json({"error": {"message": "No.", "code": None}})
-    with CannedServer(said, status=status) as server, pytest.raises(Refused, match=r"^No\.$") as refused:
+    with CannedServer(said, status=status) as server, pytest.raises(RequestRefused, match=r"^No\.$") as refused:
         paint(server)
     assert refused.value.is_misuse is is_misuse
 
 
 def test_a_refusal_without_words_is_still_a_refusal():
-    with CannedServer(b"<h1>Bad gateway</h1>", status=502) as server, pytest.raises(Refused, match="does not say why"):
+    with (
+        CannedServer(b"<h1>Bad gateway</h1>", status=502) as server,
+        pytest.raises(RequestRefused, match="does not say why"),
+    ):
         paint(server)
 
 
@@ -179,7 +192,7 @@ def test_an_adapter_is_announced_by_its_name():
 
 def test_a_server_that_will_not_have_an_adapter_is_quoted():
     said = as_json({"error": {"message": "It fits no model."}})
-    with CannedServer(said, status=400) as server, pytest.raises(Refused, match=r"^It fits no model\.$"):
+    with CannedServer(said, status=400) as server, pytest.raises(RequestRefused, match=r"^It fits no model\.$"):
         announce_adapter("glow", url=server.url, api_key=None)
 
 
@@ -197,7 +210,7 @@ def test_an_adapter_that_a_server_does_not_know_is_as_good_as_withdrawn():
 
 def test_a_server_that_keeps_an_adapter_is_quoted():
     said = as_json({"error": {"message": "Show a key."}})
-    with CannedServer(said, status=401) as server, pytest.raises(Refused, match=r"^Show a key\.$"):
+    with CannedServer(said, status=401) as server, pytest.raises(RequestRefused, match=r"^Show a key\.$"):
         withdraw_adapter("glow", url=server.url, api_key=None)
 
 

@@ -12,6 +12,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from safelight.adapters.registry import NAME, NAME_RULE
+from safelight.api.errors import ServerError
 from safelight.cli.console import progress_bar
 from safelight.cli.errors import Misuse, NotTaken
 from safelight.cli.extras import need_serve_extra
@@ -21,7 +22,7 @@ from safelight.cli.shipped import SHIPPED_ADAPTERS, adapter_folders, model_folde
 from safelight.core.adapter import AdapterSpec
 from safelight.core.errors import AdapterExists, AdapterFileError, InvalidParameter, UnknownAdapter, shorten
 from safelight.local.launch import one_picture_argv
-from safelight.oneshot.server import ServerError, announce_adapter, withdraw_adapter
+from safelight.oneshot.server import announce_adapter, withdraw_adapter
 from safelight.server.adapter_folder import copy_adapter, delete_adapter, files_of, find_adapters
 
 adapters = typer.Typer(help="Keep LoRAs and ControlNets that pictures can name.", no_args_is_help=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from typer.exceptions import TyperException
 
+from safelight.api.errors import RequestRefused
 from safelight.core.errors import RequestError, SafelightError
-from safelight.oneshot.server import Refused
 
 FAILURE = 1
 MISUSE = 2
@@ -53,6 +53,6 @@ def status_of(error: Exception) -> int:
     match error:
         case TyperException():
             return error.exit_code
-        case Misuse() | RequestError() | Refused(is_misuse=True):
+        case Misuse() | RequestError() | RequestRefused(is_misuse=True):
             return MISUSE
     return FAILURE

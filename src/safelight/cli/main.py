@@ -8,7 +8,6 @@ import typer
 from rich.markup import escape
 from typer.exceptions import TyperException
 
-from safelight import __version__
 from safelight.cli.adapters import adapters
 from safelight.cli.bench.commands import bench
 from safelight.cli.console import notes
@@ -18,6 +17,7 @@ from safelight.cli.serve import serving
 from safelight.cli.trace.commands import trace
 from safelight.cli.training import score, train
 from safelight.core.errors import SafelightError
+from safelight.core.version import __version__
 
 app = typer.Typer(
     help="Serve text-to-image diffusion models under deadlines.",

@@ -1,6 +1,7 @@
 """Finds the server that a command uses."""
 
-from safelight.oneshot.server import NotSafelight, ServerSilent, greet
+from safelight.api.errors import NoAnswer, NotSafelight
+from safelight.oneshot.server import greet
 
 DEFAULT_SERVER = "http://127.0.0.1:8000"
 
@@ -18,7 +19,7 @@ def is_served(server: str | None, *, api_key: str | None) -> bool:
     """
     try:
         greet(address_of(server), api_key=api_key)
-    except (ServerSilent, NotSafelight):
+    except (NoAnswer, NotSafelight):
         if server is not None:
             raise
         return False

@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from safelight import __version__
 from safelight.bench.client.http_client import ServerConfig
 from safelight.bench.datasets.dataset import DatasetOptions, LoadedRequests
 from safelight.bench.datasets.json_text import read_json
@@ -29,6 +28,7 @@ from safelight.bench.media.videos import Decode
 from safelight.bench.requests import TASKS, LoadRequest, Task, load_facts_of
 from safelight.bench.run import RunConfig
 from safelight.core.errors import nearest, shorten
+from safelight.core.version import __version__
 
 AT_ONCE = "at once"
 OPTIONS = ("lora_dir", "send_deadlines", "return_stage_metrics", "video_json")
