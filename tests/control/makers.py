@@ -2,8 +2,12 @@
 
 from hypothesis import strategies as st
 
+from safelight.adapters.modes import DEFAULT_ADAPTER_MODE
+from safelight.control.batching_policies import DeadlineBatching
 from safelight.control.order_policies import DeadlineOrder
 from safelight.control.request_state import RequestState
+from safelight.control.worker_state import WorkerPolicies, WorkerState
+from safelight.control.workers import Workers
 from safelight.core.adapter import AdapterHandle, AdapterSpec, AdapterUse, ControlNetUse, LoraUse
 from safelight.core.job import Job
 from safelight.core.level import Level, Route
@@ -19,7 +23,9 @@ OWN_SIDE = 64
 DOT = Pixels(width=1, height=1, rgb=b"\0\0\0")
 
 
-def spec(name=LARGE, *, tick_s=0.02, row_s=0.01, encode_s=0.0, decode_s=0.0, adapter_costs=None):
+def spec(
+    name=LARGE, *, tick_s=0.02, row_s=0.01, encode_s=0.0, decode_s=0.0, encode_picture_s=0.0, adapter_costs=None
+):
     return ModelSpec(
         name=name,
         family="sd3",
@@ -34,6 +40,7 @@ def spec(name=LARGE, *, tick_s=0.02, row_s=0.01, encode_s=0.0, decode_s=0.0, ada
         step_times=tuple(StepTime(denoiser_rows=rows, seconds=tick_s + row_s * rows) for rows in (1, 2, 4, 8, 16, 32)),
         encode_s=encode_s,
         decode_s=decode_s,
+        encode_picture_s=encode_picture_s,
         adapter_costs=adapter_costs,
     )
 
@@ -114,6 +121,22 @@ def state(asked, *, number=0, work_s=0.0, is_suspect=False, weights_bytes=None):
     )
     made.work_s, made.is_suspect = work_s, is_suspect
     return made
+
+
+def worker(name="w", *specs, most=4, lookahead=0):
+    """A worker that has just joined."""
+    policies = WorkerPolicies(batching=DeadlineBatching(), make_adapter_mode=DEFAULT_ADAPTER_MODE.start)
+    return WorkerState(name, ready(*specs, max_denoiser_rows=most), lookahead_rows=lookahead, policies=policies)
+
+
+def workers(held):
+    """A fleet: `held` says which requests each worker has."""
+    fleet = Workers()
+    for each, requests in held.items():
+        fleet.add(each)
+        for asked in requests:
+            fleet.take(each, asked)
+    return fleet
 
 
 def adapter(name, *, kind="lora", model=LARGE, weights_bytes=1000):

@@ -1,117 +1,166 @@
+"""Whether a request is taken: what holds for every policy, and today's rule."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safelight.control.admission import (
+
+from control.driven_fleet import DrivenFleet
+from control.makers import LARGE, SMALL, request, spec, state, ticked, worker, workers
+from safelight.control.admission_policies import (
+    ADMISSION_POLICIES,
     LEAST_RETRY_S,
     MOST_RETRY_S,
-    UNSERVED_RETRY_S,
-    lateness,
-    predicted_finish_s,
-    queue_full,
+    DeadlineAdmission,
+    OpenAdmission,
     retry_in,
 )
-from safelight.control.station import Station
-from safelight.control.ticket import Ticket
+from safelight.control.arrivals import UNSERVED_RETRY_S
+from safelight.control.policies import Policies
+from safelight.control.prediction import Prediction
+from safelight.control.waiting import WaitingQueue
 
-from control.makers import LARGE, SMALL, ready, request, spec
-from safelight.core.work import Ticked
-
-
-def station(*held, most=2, model=None):
-    made = Station("w", ready(model or spec(LARGE), max_denoiser_rows=most), lookahead_rows=0)
-    for ticket in tickets(*held):
-        made.take(ticket)
-    return made
+every_policy = pytest.mark.parametrize("policy", ADMISSION_POLICIES, ids=lambda policy: policy.name)
+HELD = st.lists(st.fixed_dictionaries({"steps": st.integers(1, 50), "is_guided": st.booleans()}), max_size=6)
 
 
-def tickets(*requests):
-    return [Ticket(request=each, sequence=number) for number, each in enumerate(requests)]
+def states(*requests):
+    return [state(each, number=number) for number, each in enumerate(requests)]
 
 
 def newcomer(**fields):
-    return Ticket(request=request("new", **fields), sequence=100)
+    return state(request("new", **fields), number=100)
 
 
-def late(ticket, *stations, waiting=()):
-    return lateness(ticket, stations=stations, waiting=waiting, now=0.0)
+def one(most=2):
+    return worker("w", spec(LARGE), most=most)
 
 
-def finish_s(ticket, *stations, waiting=()):
-    return predicted_finish_s(ticket, stations=stations, waiting=waiting, now=0.0)
+class Setting:
+    """Some workers, what they have, and what waits."""
+
+    def __init__(self, held, waiting=()):
+        queue = WaitingQueue()
+        self.prediction = Prediction(fleet := workers({each: () for each in held}), queue)
+        for each, requests in held.items():
+            for asked in requests:
+                self.prediction.weigh(asked, 0.0)
+                fleet.take(each, asked)
+        for asked in waiting:
+            self.prediction.weigh(asked, 0.0)
+            queue.add(asked)
+
+    def refusal(self, asked, *, policy=None):
+        self.prediction.weigh(asked, 0.0)
+        return (policy or DeadlineAdmission()).refusal(asked, self.prediction, 0.0)
+
+    def finish_s(self, asked):
+        self.prediction.weigh(asked, 0.0)
+        return self.prediction.finish_s(asked, 0.0)
 
 
-def test_a_request_without_a_deadline_is_never_late():
-    assert late(newcomer(steps=10_000), station()) is None
+@every_policy
+@given(held=HELD, steps=st.integers(1, 1000))
+def test_a_request_without_a_deadline_is_taken_whatever_the_load(policy, held, steps):
+    busy = states(*(request(f"r{number}", **fields) for number, fields in enumerate(held)))
+    assert Setting({one(most=12): busy}).refusal(newcomer(steps=steps), policy=policy) is None
+
+
+@every_policy
+@given(deadline_s=st.floats(0.001, 1000))
+def test_no_deadline_is_judged_while_nobody_serves_the_model(policy, deadline_s):
+    asked = newcomer(model=SMALL, deadline_s=deadline_s)
+    assert Setting({one(): ()}).refusal(asked, policy=policy) is None
+
+
+@every_policy
+@given(held=HELD, deadline_s=st.floats(0.001, 10))
+def test_a_refusal_says_when_to_try_again(policy, held, deadline_s):
+    busy = states(*(request(f"r{number}", **fields) for number, fields in enumerate(held)))
+    refusal = Setting({one(most=12): busy}).refusal(newcomer(deadline_s=deadline_s), policy=policy)
+    assert refusal is None or LEAST_RETRY_S <= refusal.retry_after_s <= MOST_RETRY_S
+
+
+def test_no_two_policies_have_one_name():
+    assert len({policy.name for policy in ADMISSION_POLICIES}) == len(ADMISSION_POLICIES)
+
+
+def test_where_admission_is_open_no_deadline_is_refused():
+    fleet = DrivenFleet("w", policies=Policies(admission=OpenAdmission()))
+    fleet.arrive(deadline_s=0.001)
+    assert set(fleet.running) == {"one"}
 
 
 def test_a_deadline_that_an_empty_worker_meets_is_fine():
     # 4 steps of 0.03 s
-    assert late(newcomer(deadline_s=0.13), station()) is None
+    assert Setting({one(): ()}).refusal(newcomer(deadline_s=0.13)) is None
 
 
 def test_a_deadline_that_no_worker_meets_is_refused_with_the_time_it_would_take():
-    error = late(newcomer(deadline_s=0.1), station())
+    error = Setting({one(): ()}).refusal(newcomer(deadline_s=0.1))
     assert "0.1 s but would take about 0.12 s" in str(error)
 
 
-def test_a_deadline_is_not_judged_while_nobody_serves_the_model():
-    assert late(newcomer(model=SMALL, deadline_s=0.1), station()) is None
-
-
 def test_company_on_the_worker_counts():
-    alone, together = finish_s(newcomer(), station()), finish_s(newcomer(), station(request("old")))
-    assert together > alone
+    alone, together = Setting({one(): ()}), Setting({one(): states(request("old"))})
+    assert together.finish_s(newcomer()) > alone.finish_s(newcomer())
 
 
 def test_a_request_is_judged_by_the_worker_that_would_finish_it_soonest():
-    crowded, quiet = station(request("a"), request("b"), most=4), station(request("c", steps=1), most=4)
-    assert finish_s(newcomer(), crowded, quiet) == finish_s(newcomer(), quiet)
+    crowded, quiet = states(request("a"), request("b")), states(request("c", steps=1))
+    both = Setting({worker("crowded", most=4): crowded, worker("quiet", most=4): quiet})
+    alone = Setting({worker("quiet", most=4): states(request("c", steps=1))})
+    assert both.finish_s(newcomer()) == alone.finish_s(newcomer())
+
+
+def full():
+    return {one(): states(request("a", steps=8), request("b", steps=8))}
 
 
 def test_those_who_wait_ahead_count():
-    full = [request("a", steps=8), request("b", steps=8)]
-    ahead = tickets(request("c", deadline_s=20.0), request("d", deadline_s=20.0))
-    assert finish_s(newcomer(), station(*full), waiting=ahead) > finish_s(newcomer(), station(*full))
+    ahead = states(request("c", deadline_s=20.0), request("d", deadline_s=20.0))
+    assert Setting(full(), ahead).finish_s(newcomer()) > Setting(full()).finish_s(newcomer())
 
 
 def test_an_urgent_request_is_expected_before_those_who_wait_already():
-    full = [request("a", steps=8), request("b", steps=8)]
-    waiting = tickets(*(request(f"w{number}") for number in range(6)))
-    urgent, patient = newcomer(deadline_s=9.0), newcomer(arrived_s=1.0)
-    assert finish_s(urgent, station(*full), waiting=waiting) < finish_s(patient, station(*full), waiting=waiting)
+    waiting = Setting(full(), states(*(request(f"w{number}") for number in range(6))))
+    assert waiting.finish_s(newcomer(deadline_s=9.0)) < waiting.finish_s(newcomer(arrived_s=1.0))
 
 
 def test_a_slowness_learned_under_load_does_not_shut_out_an_empty_worker():
-    slowed = station(request("old"))
+    slowed = one()
     for _ in range(100):
-        slowed.learn(Ticked(model=LARGE, denoiser_rows=1, seconds=0.3))
-    slowed.release(slowed.tickets["old"])
-    assert late(newcomer(deadline_s=0.13), slowed) is None
+        slowed.tick(ticked(seconds=0.3))
+    assert Setting({slowed: ()}).refusal(newcomer(deadline_s=0.13)) is None
 
 
 def test_a_late_request_may_try_again_when_its_lateness_has_been_worked_off():
-    full = [request("a", steps=200), request("b", steps=200)]
-    ticket = newcomer(deadline_s=1.0)
-    error = late(ticket, station(*full))
-    assert error.retry_after_s == pytest.approx(finish_s(ticket, station(*full)) - 1.0)
+    busy = Setting({one(): states(request("a", steps=200), request("b", steps=200))})
+    asked = newcomer(deadline_s=1.0)
+    assert busy.refusal(asked).retry_after_s == pytest.approx(busy.finish_s(asked) - 1.0)
+
+
+def full_queue(workers, *, waiting=10):
+    """The refusal of a request that finds `waiting` others of 100 steps."""
+    fleet = DrivenFleet(*(f"w{number}" for number in range(workers)), max_denoiser_rows=2, max_waiting=waiting)
+    for number in range(2 * workers + waiting):
+        fleet.arrive(f"r{number}", steps=100)
+    assert len(fleet.waiting) == waiting
+    return fleet.arrive("late")[0].error
 
 
 def test_a_full_queue_asks_to_come_back_when_half_of_it_is_gone():
-    waiting = tickets(*(request(f"r{number}", steps=100) for number in range(10)))
-    error = queue_full(LARGE, stations=[station(most=2)], waiting=waiting)
     # 10 pictures of 100 steps, two to a tick of 0.04 s
-    assert error.retry_after_s == pytest.approx(10 * 100 * 0.04 / 2 / 2)
+    assert full_queue(1).retry_after_s == pytest.approx(10 * 100 * 0.04 / 2 / 2)
 
 
 def test_twice_the_workers_halve_the_wait_for_a_full_queue():
-    waiting = tickets(*(request(f"r{number}", steps=100) for number in range(10)))
-    one = queue_full(LARGE, stations=[station()], waiting=waiting)
-    two = queue_full(LARGE, stations=[station(), station()], waiting=waiting)
-    assert two.retry_after_s == pytest.approx(one.retry_after_s / 2)
+    assert full_queue(2).retry_after_s == pytest.approx(full_queue(1).retry_after_s / 2)
 
 
 def test_a_full_queue_without_a_worker_asks_to_come_back_when_one_may_have_started():
-    assert queue_full(LARGE, stations=[], waiting=tickets(request("a"))).retry_after_s == UNSERVED_RETRY_S
+    fleet = DrivenFleet("w", max_waiting=0)
+    fleet.leave("w")
+    assert fleet.arrive()[0].error.retry_after_s == UNSERVED_RETRY_S
 
 
 @given(st.floats(-1e9, 1e9))

@@ -2,93 +2,162 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.makers import LARGE, SMALL, crowds, profiles, request, spec
-from safelight.control.batch import Row
-from safelight.control.forecast import Lane, foresee
-from safelight.control.replica import ReplicaScheduler
-from safelight.core.work import Job
+from control.makers import LARGE, SMALL, crowds, job, paces, spec, use
+from safelight.adapters.modes import DEFAULT_ADAPTER_MODE
+from safelight.control.batch import QueuedJob, place_of
+from safelight.control.batching_policies import BATCHING_POLICIES
+from safelight.control.folding import Folding
+from safelight.control.forecast import ForecastWorker, forecast
+from safelight.control.order_policies import DeadlineOrder
+from safelight.control.replica.config import ReplicaConfig
+from safelight.control.replica.ticks import TickScheduler
+from safelight.core.model import AdapterCosts
+from safelight.core.pixels import Pixels
+from safelight.core.source import PictureSource
+from safelight.profiles.loads import FIRST_BYTES_PER_S, LoadEstimate
 
 PATIENT = st.fixed_dictionaries(
     {"model": st.sampled_from([LARGE, SMALL]), "steps": st.integers(1, 6), "is_guided": st.booleans()}
 )
+SOURCE = PictureSource(image=Pixels(width=64, height=64, rgb=bytes(3 * 64 * 64)), strength=1.0)
+OUTLINE = use("outline")
+COSTS = AdapterCosts(switch_s=0.5, unmerged_overhead=1.0, correction_overhead=1.0)
 
 
-def rows_of(requests):
-    return [Row.of(each, sequence=number) for number, each in enumerate(requests)]
+def queued(jobs, *, first=0, **fields):
+    order = DeadlineOrder()
+    rows = [
+        QueuedJob.of(each, place=order.place(each.request, number), **fields) for number, each in enumerate(jobs, first)
+    ]
+    return sorted(rows, key=place_of)
 
 
-def lane(*requests, most=8, capacity=None, specs=()):
-    rows = sorted(rows_of(requests), key=lambda row: row.place)
-    return Lane(profiles=profiles(*specs), max_denoiser_rows=most, capacity_rows=capacity or most, rows=rows)
+def busy(*jobs, most=8, capacity=None, specs=(), batching=BATCHING_POLICIES[0], weights_bytes=None):
+    """A worker in a forecast, with these jobs."""
+    known = paces(*specs)
+    worker = ForecastWorker(
+        paces=known,
+        loads=LoadEstimate(),
+        batching=batching,
+        foldings={
+            name: Folding(pace, DEFAULT_ADAPTER_MODE.start, max_denoiser_rows=most) for name, pace in known.items()
+        },
+        max_denoiser_rows=most,
+        capacity_rows=capacity or most,
+        rows=queued(jobs),
+        weights_bytes=weights_bytes or {},
+    )
+    for row in worker.rows:
+        worker.plan_load(row, 0.0)
+    return worker
 
 
 def finishes(expected):
     return {name: seen.finish_s for name, seen in expected.items()}
 
 
-def played_tick_by_tick(requests, *, most):
-    """Return when each picture is ready when the replica scheduler itself runs them."""
-    speeds = profiles()
-    scheduler = ReplicaScheduler(speeds, max_denoiser_rows=most)
-    wide = {each.id: each.denoiser_rows for each in requests}
-    for each in requests:
-        scheduler.hold(Job(request=each))
+def run_tick_by_tick(jobs, *, most, batching):
+    """Return when each picture is ready when the tick scheduler itself runs them."""
+    known = paces()
+    scheduler = TickScheduler(known, config=ReplicaConfig(max_denoiser_rows=most, batching=batching))
+    for each in jobs:
+        scheduler.hold(each)
     now, ready_s = 0.0, {}
     while tick := scheduler.next_tick(now):
-        seconds = speeds[tick.model].tick_s(sum(wide[name] for name in tick.request_ids))
+        seconds = known[tick.model].tick_s(tick.denoiser_rows, width=tick.width, height=tick.height)
         now += seconds
-        ready_s |= dict.fromkeys(scheduler.tick_done(tick, seconds), now)
+        ready_s |= dict.fromkeys(scheduler.tick_done(tick, tick.ticked(seconds)), now)
     return ready_s
 
 
-@given(crowds(fields=PATIENT), st.integers(2, 12))
-def test_the_forecast_for_one_worker_is_what_its_scheduler_does(requests, most):
-    expected = foresee([lane(*requests, most=most)], (), now=0.0)
-    assert finishes(expected) == pytest.approx(played_tick_by_tick(requests, most=most))
+@pytest.mark.parametrize("batching", BATCHING_POLICIES, ids=lambda policy: policy.name)
+@given(jobs=crowds(fields=PATIENT), most=st.integers(2, 12))
+def test_the_forecast_for_one_worker_is_what_its_scheduler_does(batching, jobs, most):
+    expected = forecast([busy(*jobs, most=most, batching=batching)], (), now=0.0)
+    assert finishes(expected) == pytest.approx(run_tick_by_tick(jobs, most=most, batching=batching))
 
 
 @given(crowds(), crowds(), st.integers(2, 12))
 def test_everything_held_or_waiting_is_expected_to_start_before_it_is_ready(held, waiting, most):
-    renamed = [request(f"w{number}", model=each.model, steps=each.steps) for number, each in enumerate(waiting)]
-    expected = foresee([lane(*held, most=most), lane(most=most)], rows_of(renamed), now=3.0)
+    renamed = [
+        job(f"w{number}", model=each.level.model, steps=each.level.steps) for number, each in enumerate(waiting)
+    ]
+    expected = forecast([busy(*held, most=most), busy(most=most)], queued(renamed, first=100), now=3.0)
     assert set(expected) == {each.id for each in (*held, *renamed)}
     assert all(3.0 <= seen.start_s < seen.finish_s for seen in expected.values())
 
 
 def test_a_picture_alone_is_ready_after_its_service_time():
     timed = spec(LARGE, encode_s=0.5, decode_s=0.25)
-    expected = foresee([lane(request(steps=4), specs=[timed])], (), now=1.0)
+    expected = forecast([busy(job(steps=4), specs=[timed])], (), now=1.0)
     assert expected["one"].finish_s == pytest.approx(1.0 + 0.5 + 4 * 0.03 + 0.25)
+
+
+def test_the_picture_that_another_starts_from_is_encoded_too():
+    timed = spec(LARGE, encode_s=0.5, encode_picture_s=2.0)
+    expected = forecast([busy(job(steps=4, source=SOURCE), specs=[timed])], (), now=0.0)
+    assert expected["one"].finish_s == pytest.approx(0.5 + 2.0 + 4 * 0.03)
 
 
 def test_a_row_that_has_begun_is_not_encoded_again():
     timed = spec(LARGE, encode_s=0.5)
-    begun = Row.of(request(steps=4), sequence=0, step=3, has_begun=True)
-    alone = lane(specs=[timed])
-    alone.rows.append(begun)
-    assert foresee([alone], (), now=0.0)["one"].finish_s == pytest.approx(0.03)
+    worker = busy(specs=[timed])
+    worker.rows = queued([job(steps=4)], steps_run=3, has_begun=True)
+    assert forecast([worker], (), now=0.0)["one"].finish_s == pytest.approx(0.03)
+
+
+def test_a_picture_waits_for_the_load_of_its_adapter():
+    worker = busy(job(loras=(OUTLINE,)), weights_bytes={OUTLINE.handle: int(3 * FIRST_BYTES_PER_S)})
+    assert forecast([worker], (), now=0.0)["one"].finish_s == pytest.approx(3.0 + 4 * 0.03)
+
+
+def test_one_adapter_is_loaded_at_a_time():
+    sizes = {use(name).handle: int(3 * FIRST_BYTES_PER_S) for name in ("a", "b")}
+    worker = busy(*(job(name, loras=(use(name),)) for name in ("a", "b")), weights_bytes=sizes)
+    expected = forecast([worker], (), now=0.0)
+    assert [expected[name].start_s for name in ("a", "b")] == pytest.approx([3.0, 6.0])
+
+
+def test_others_run_while_an_adapter_is_loaded():
+    worker = busy(
+        job("lined", loras=(OUTLINE,)), job("plain"), weights_bytes={OUTLINE.handle: int(3 * FIRST_BYTES_PER_S)}
+    )
+    assert forecast([worker], (), now=0.0)["plain"].finish_s == pytest.approx(4 * 0.03)
+
+
+def test_steps_of_grace_run_while_an_adapter_is_loaded():
+    graceful = job(loras=(OUTLINE,), grace_steps=3)
+    worker = busy(graceful, weights_bytes={OUTLINE.handle: int(3 * FIRST_BYTES_PER_S)})
+    expected = forecast([worker], (), now=0.0)["one"]
+    assert (expected.start_s, expected.finish_s) == pytest.approx((0.0, 3.0 + 0.03))
+
+
+def test_bringing_loras_into_the_weights_takes_time():
+    costly = spec(LARGE, adapter_costs=COSTS)
+    expected = forecast([busy(job(steps=100, loras=(OUTLINE,)), specs=[costly])], (), now=0.0)
+    assert expected["one"].finish_s == pytest.approx(0.5 + 100 * 0.03)
 
 
 def test_what_waits_starts_when_a_row_comes_free():
-    busy = lane(request("short", steps=2), request("long", steps=4), most=2)
-    expected = foresee([busy], [Row.of(request("next"), sequence=9)], now=0.0)
+    worker = busy(job("short", steps=2), job("long", steps=4), most=2)
+    expected = forecast([worker], queued([job("next")], first=9), now=0.0)
     assert expected["next"].start_s == pytest.approx(expected["short"].finish_s)
 
 
 def test_what_waits_goes_to_the_worker_that_is_free_first():
-    slow, quick = lane(request("slow", steps=9), most=1), lane(request("quick", steps=1), most=1)
-    expected = foresee([slow, quick], [Row.of(request("next", steps=1), sequence=9)], now=0.0)
+    slow, quick = busy(job("slow", steps=9), most=1), busy(job("quick", steps=1), most=1)
+    expected = forecast([slow, quick], queued([job("next", steps=1)], first=9), now=0.0)
     assert expected["next"].finish_s < expected["slow"].finish_s
 
 
 def test_what_nobody_serves_is_left_out():
-    only_large = lane(request("large"), specs=[spec(LARGE)])
-    waiting = [Row.of(request("small", model=SMALL), sequence=5), Row.of(request("more"), sequence=6)]
-    assert set(foresee([only_large], waiting, now=0.0)) == {"large", "more"}
+    only_large = busy(job("large"), specs=[spec(LARGE)])
+    waiting = queued([job("small", model=SMALL), job("more")], first=5)
+    assert set(forecast([only_large], waiting, now=0.0)) == {"large", "more"}
 
 
 def test_a_wide_row_that_waits_is_not_passed_by_narrow_ones_behind_it():
-    busy = lane(request("short", steps=1), request("long", steps=9), most=2)
-    waiting = rows_of([request("wide", is_guided=True), request("narrow", arrived_s=0.1)])
-    expected = foresee([busy], waiting, now=0.0)
+    worker = busy(job("short", steps=1), job("long", steps=9), most=2)
+    waiting = queued([job("wide", is_guided=True), job("narrow", arrived_s=0.1)])
+    expected = forecast([worker], waiting, now=0.0)
     assert expected["wide"].start_s <= expected["narrow"].start_s

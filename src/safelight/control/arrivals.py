@@ -35,31 +35,37 @@ def _no_worker_yet() -> NotReady:
 
 
 def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> list[Command]:
-    """Take all requests or none."""
+    """Take all requests or none; what can never be served comes before what cannot be taken now."""
     if fleet.is_draining:
         return _reject(fleet, requests, Draining(retry_after_s=DRAIN_RETRY_S), now)
     if not fleet.models:
         return _reject(fleet, requests, _no_worker_yet(), now)
-    admitted: list[RequestState] = []
+    bound: list[RequestState] = []
+    queued: list[RequestState] = []
     commands: list[Command] = []
     try:
         for request in requests:
-            admitted.append(_admit(fleet, request, now))  # noqa: PERF401 - those before a refusal are undone
-        commands = fleet.dispatch(now)
-        _check_overfull(fleet, admitted)
+            bound.append(_bind(fleet, request))  # noqa: PERF401 - those before a refusal are undone
+        for state in bound:
+            _check_admission(fleet, state, now)
+            fleet.enqueue(state, now)
+            queued.append(state)
+            commands += fleet.dispatch(now)
+            _check_overfull(fleet, state)
     except (Rejected, RequestError) as error:
-        ids = {state.id for state in admitted}
+        ids = {state.id for state in bound}
+        for state in queued:
+            fleet.release(state)
+        ended = [command for state in bound for command in fleet.forget(state)]
         kept = [command for command in commands if not _runs_one_of(command, ids)]
-        return [*kept, *_untake(fleet, admitted), *_reject(fleet, requests, error, now)]
+        return [*kept, *ended, *_reject(fleet, requests, error, now)]
     return commands
 
 
-def _admit(fleet: FleetState, request: ImageRequest, now: float) -> RequestState:
-    """Put a request into the queue; raises Rejected or RequestError."""
+def _bind(fleet: FleetState, request: ImageRequest) -> RequestState:
+    """Choose a request's route and hold its adapters; raises RequestError."""
     assert request.id not in fleet.requests, f"{request.id} has arrived before"
     route = fleet.policies.level.route(request, fleet.models)
-    if _is_full_for(fleet, request) and not fleet.workers.with_space(route.levels[0].model):
-        raise _queue_full(fleet, route.levels[0].model)
     sequence = fleet.next_sequence()
     state = RequestState.admitted(
         request,
@@ -69,20 +75,23 @@ def _admit(fleet: FleetState, request: ImageRequest, now: float) -> RequestState
         place=fleet.policies.order.place(request, sequence),
     )
     fleet.requests[state.id] = state
-    fleet.prediction.weigh(state, now)
-    refused = fleet.policies.admission.refusal(state, fleet.prediction, now)
-    if refused is not None:
-        fleet.forget(state)
-        raise refused
-    fleet.enqueue(state, now)
     return state
 
 
-def _check_overfull(fleet: FleetState, admitted: Sequence[RequestState]) -> None:
-    """Raise QueueFull if one of these waits and the queue holds more than it may."""
-    waiting = [state for state in admitted if not state.is_running]
-    if waiting and _is_overfull(fleet, waiting):
-        raise _queue_full(fleet, waiting[0].model)
+def _check_admission(fleet: FleetState, state: RequestState, now: float) -> None:
+    """Raise Rejected if the request, which does not wait yet, is not to be taken."""
+    if _is_full_for(fleet, state.request) and not fleet.workers.with_space(state.model):
+        raise _queue_full(fleet, state.model)
+    fleet.prediction.weigh(state, now)
+    refused = fleet.policies.admission.refusal(state, fleet.prediction, now)
+    if refused is not None:
+        raise refused
+
+
+def _check_overfull(fleet: FleetState, state: RequestState) -> None:
+    """Raise QueueFull if the request, which came last, waits and the queue holds more than it may."""
+    if not state.is_running and _is_overfull(fleet, state.request.held_bytes):
+        raise _queue_full(fleet, state.model)
 
 
 def _is_full_for(fleet: FleetState, request: ImageRequest) -> bool:
@@ -94,27 +103,17 @@ def _is_full_for(fleet: FleetState, request: ImageRequest) -> bool:
     )
 
 
-def _is_overfull(fleet: FleetState, newest: Sequence[RequestState]) -> bool:
+def _is_overfull(fleet: FleetState, newest_bytes: int) -> bool:
     if len(fleet.waiting) > fleet.config.max_waiting:
         return True
-    own_bytes = sum(state.request.held_bytes for state in newest)
-    is_alone = own_bytes == fleet.waiting.held_bytes and len(newest) == 1
-    return own_bytes > 0 and not is_alone and fleet.waiting.held_bytes > fleet.config.max_waiting_bytes
+    held_bytes = fleet.waiting.held_bytes
+    return newest_bytes > 0 and held_bytes > newest_bytes and held_bytes > fleet.config.max_waiting_bytes
 
 
 def _queue_full(fleet: FleetState, model: str) -> QueueFull:
     """Return the refusal for a full queue: try again when half of it is expected to be gone."""
     half_s = fleet.prediction.backlog_s(model) / 2 if fleet.workers.serving(model) else UNSERVED_RETRY_S
     return QueueFull(waiting=len(fleet.waiting), retry_after_s=retry_in(half_s))
-
-
-def _untake(fleet: FleetState, admitted: Sequence[RequestState]) -> list[Command]:
-    """Forget requests of which no worker has been told yet."""
-    commands: list[Command] = []
-    for state in admitted:
-        fleet.release(state)
-        commands += fleet.forget(state)
-    return commands
 
 
 def _runs_one_of(command: Command, ids: set[str]) -> bool:

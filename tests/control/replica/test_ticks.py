@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.makers import LARGE, OWN_SIDE, SMALL, crowds, job, paces
+from control.makers import LARGE, OWN_SIDE, SMALL, crowds, job, paces, use
 from safelight.control.order_policies import PATIENCE_S, ArrivalOrder, DeadlineOrder
 from safelight.control.replica.config import ReplicaConfig
-from safelight.control.replica.ticks import TickScheduler
+from safelight.control.replica.ticks import Tick, TickScheduler
+from safelight.core.adapter import composition_of
 
 TICK_S = 1.0
 MOST_ROWS = st.integers(2, 12)
@@ -190,3 +191,9 @@ def test_a_more_urgent_row_waits_its_turn_where_arrival_counts():
     player.hold(job("urgent", steps=1, arrived_s=player.now, deadline_s=1.0))
     player.run()
     assert player.ticks == [("slow",), ("slow",), ("urgent",)]
+
+
+def test_the_record_of_a_tick_says_what_the_weights_held():
+    outlined = composition_of([use("outline")])
+    tick = Tick(model=LARGE, width=64, height=64, request_ids=("one",), denoiser_rows=1, folded=outlined)
+    assert tick.ticked(0.1).folded == outlined

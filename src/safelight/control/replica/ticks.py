@@ -41,6 +41,7 @@ class Tick:
             height=self.height,
             denoiser_rows=self.denoiser_rows,
             misfit_rows=self.misfit_rows,
+            folded=self.folded,
             seconds=seconds,
             plain_s=seconds / self.slowdown,
             request_ids=self.request_ids,
