@@ -1,5 +1,7 @@
 """What holds for every policy, and what the choices of each are."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from adapters.makers import composition
 from safelight.adapters.fixed import AlwaysMerged, AlwaysUnmerged
 from safelight.adapters.mode import UNMERGED, ModeCosts, Queue, QueuedRow, corrected, merged
-from safelight.adapters.modes import POLICIES, policy_named
+from safelight.adapters.modes import ADAPTER_MODE_NAMES, ADAPTER_MODES, adapter_mode_named
 from safelight.adapters.patience import Patient
 from safelight.adapters.payback import Payback, drain_s
 from safelight.core.adapter import NO_ADAPTERS
@@ -16,7 +18,6 @@ from safelight.core.errors import InvalidParameter
 HOT, COLD, WARM = composition(outline=1.0), composition(pastel=0.6), composition(outline=1.0, neon=0.5)
 COSTS = ModeCosts(switch_s=0.1, tick_s=lambda rows: 0.01 + 0.01 * rows, unmerged_overhead=0.3, correction_overhead=0.4)
 MAX_WAIT_S = 0.6
-NAMES = [make().name for make in POLICIES]
 
 arrivals = st.lists(
     st.tuples(
@@ -83,17 +84,22 @@ def play(policy, crowd, *, room=16, costs=COSTS):
     return now, longest_s
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("mode", ADAPTER_MODES, ids=lambda mode: mode.name)
 @given(crowd=arrivals)
-def test_no_row_waits_longer_than_the_bound(name, crowd):
-    _, longest_s = play(policy_named(name, max_wait_s=MAX_WAIT_S), crowd)
+def test_no_row_waits_longer_than_the_bound(mode, crowd):
+    _, longest_s = play(replace(mode, max_wait_s=MAX_WAIT_S).start(), crowd)
     assert longest_s <= MAX_WAIT_S + 1e-9
 
 
-@pytest.mark.parametrize("make", POLICIES)
+@pytest.mark.parametrize("mode", ADAPTER_MODES, ids=lambda mode: mode.name)
 @given(crowd=arrivals)
-def test_every_row_is_finished_without_a_bound_too(make, crowd):
-    play(make(), crowd, room=4)
+def test_every_row_is_finished_without_a_bound_too(mode, crowd):
+    play(mode.make(), crowd, room=4)
+
+
+@pytest.mark.parametrize("mode", ADAPTER_MODES, ids=lambda mode: mode.name)
+def test_a_mode_is_called_as_its_policy_is(mode):
+    assert mode.name == mode.make().name == mode.start().name
 
 
 def test_without_the_bound_merging_alone_does_make_rows_wait():
@@ -181,9 +187,9 @@ def test_only_misfits_pay_overhead():
 
 
 def test_the_policies_go_by_these_names():
-    assert set(NAMES) == {"always-unmerged", "always-merged", "always-corrected", "payback", "dlora-credit"}
+    assert set(ADAPTER_MODE_NAMES) == {"always-unmerged", "always-merged", "always-corrected", "payback", "dlora-credit"}
 
 
 def test_an_unknown_policy_is_refused_with_names():
     with pytest.raises(InvalidParameter, match="did you mean 'payback'"):
-        policy_named("paybak")
+        adapter_mode_named("paybak")

@@ -1,7 +1,8 @@
 import pytest
 
-from adapters.makers import MODEL, OTHER_MODEL, composition, controlnet, lora
+from adapters.makers import MODEL, OTHER_MODEL, controlnet, handle, lora
 from safelight.adapters.registry import AdapterRegistry
+from safelight.core.adapter import AdapterUse, composition_of
 from safelight.core.errors import AdapterExists, AdapterMisfit, InvalidParameter, TooManyAdapters, UnknownAdapter
 
 
@@ -66,14 +67,14 @@ def test_more_adapters_than_a_picture_may_have_are_refused(registry):
 def test_a_row_that_is_refused_binds_nothing(registry):
     with pytest.raises(UnknownAdapter):
         acquire(registry, "outline", "neon")
-    assert handles(registry.remove("outline")) == ["outline@1"]
+    assert handles(registry.remove("outline")) == [handle("outline")]
 
 
 def test_a_row_holds_an_adapter_once_however_often_it_names_it(registry):
     lease = acquire(registry, "outline", "outline")
-    assert registry.rows("outline@1") == 1
+    assert registry.rows(handle("outline")) == 1
     registry.release(lease)
-    assert registry.rows("outline@1") == 0
+    assert registry.rows(handle("outline")) == 0
 
 
 def test_a_lease_is_released_once(registry):
@@ -93,9 +94,9 @@ def test_a_removed_adapter_is_not_found_by_new_rows(registry):
 def test_the_weights_of_a_removed_adapter_go_with_its_last_row(registry):
     first, last = acquire(registry, "outline"), acquire(registry, "outline", "pastel")
     assert registry.remove("outline") == ()
-    assert handles(registry.draining) == ["outline@1"]
+    assert handles(registry.draining) == [handle("outline")]
     assert registry.release(first) == ()
-    assert handles(registry.release(last)) == ["outline@1"]
+    assert handles(registry.release(last)) == [handle("outline")]
     assert registry.draining == ()
 
 
@@ -114,14 +115,22 @@ def test_a_name_that_is_given_again_means_new_weights_to_new_rows_only(registry)
     assert registry.release(new) == ()
 
 
-def test_a_composition_is_bound_to_the_weights_of_its_lease(registry):
-    lease = acquire(registry, "outline", "pastel")
-    bound = lease.bind(composition(outline=1.0, pastel=0.6))
-    assert [(use.name, use.scale) for use in bound.uses] == [("outline@1", 1.0), ("pastel@2", 0.6)]
+def test_a_lease_names_the_weights_by_the_names_that_were_asked_for(registry):
+    lease = acquire(registry, "pastel", "outline")
+    assert lease.handles == (handle("outline", 1), handle("pastel", 2))
+    assert lease.handle("pastel") == handle("pastel", 2)
 
 
 def test_compositions_of_two_generations_are_never_equal(registry):
-    old = acquire(registry, "outline").bind(composition(outline=1.0))
+    def outlined():
+        return composition_of([AdapterUse(handle=acquire(registry, "outline").handle("outline"), scale=1.0)])
+
+    old = outlined()
     registry.remove("outline")
     registry.add(lora("outline"))
-    assert acquire(registry, "outline").bind(composition(outline=1.0)) != old
+    assert outlined() != old
+
+
+def test_a_handle_that_was_given_before_is_kept(registry):
+    given = registry.next_handle("neon")
+    assert registry.add(lora("neon"), handle=given).handle == given

@@ -1,28 +1,27 @@
 import pytest
 
-from adapters.makers import controlnet, lora
+from adapters.makers import controlnet, lora, registered
+from safelight.adapters.capacity import AdapterCapacity
 from safelight.adapters.moves import EvictFromDevice, EvictFromHost, LoadToDevice, LoadToHost
-from safelight.adapters.registry import Registered
 from safelight.adapters.residency import Residency
-from safelight.adapters.room import Room
 from safelight.adapters.weights import MOVING, Stage
 from safelight.core.errors import AdapterTooLarge
 
-ROOM = Room(host_bytes=300, device_ranks=16, device_controlnets=1)
+CAPACITY = AdapterCapacity(host_bytes=300, device_ranks=16, device_controlnets=1)
 """Three adapters of 100 bytes in host memory, two LoRAs of rank 8 on the device."""
 
 
 def adapter(name, **fields):
-    return Registered(spec=lora(name, **fields), generation=1)
+    return registered(lora(name, **fields))
 
 
 A, B, C, D = (adapter(name) for name in "abcd")
-EDGES = Registered(spec=controlnet("edges"), generation=1)
+EDGES = registered(controlnet("edges"))
 
 
 @pytest.fixture
 def residency():
-    return Residency(ROOM)
+    return Residency(CAPACITY)
 
 
 def settle(residency):
@@ -41,12 +40,12 @@ def serve(residency, *adapters, now):
 
 
 def test_a_row_s_adapters_are_read_as_soon_as_it_arrives(residency):
-    assert residency.hold("row", [A, B], 0.0) == [LoadToHost(adapter=A), LoadToHost(adapter=B)]
+    assert residency.hold("row", [A, B], 0.0) == [LoadToHost(handle=A.handle), LoadToHost(handle=B.handle)]
 
 
 def test_what_is_in_host_memory_goes_on_to_the_device(residency):
     residency.hold("row", [A, B], 0.0)
-    assert residency.loaded(A.handle) == [LoadToDevice(adapter=A)]
+    assert residency.loaded(A.handle) == [LoadToDevice(handle=A.handle)]
     assert residency.loaded(A.handle) == []
     assert residency.stage(A.handle) is Stage.ON_DEVICE
 
@@ -83,7 +82,7 @@ def test_rows_share_adapters(residency):
 
 def test_a_row_that_does_not_fit_is_read_into_host_memory_meanwhile(residency):
     residency.hold("first", [A, B], 0.0)
-    assert residency.hold("second", [C], 0.0) == [LoadToHost(adapter=C)]
+    assert residency.hold("second", [C], 0.0) == [LoadToHost(handle=C.handle)]
     settle(residency)
     assert residency.stage(C.handle) is Stage.ON_HOST
 
@@ -92,7 +91,7 @@ def test_a_row_is_granted_when_the_one_before_it_leaves(residency):
     residency.hold("first", [A, B], 0.0)
     residency.hold("second", [C], 0.0)
     settle(residency)
-    assert residency.release("first", 1.0) == [EvictFromDevice(adapter=A), LoadToDevice(adapter=C)]
+    assert residency.release("first", 1.0) == [EvictFromDevice(handle=A.handle), LoadToDevice(handle=C.handle)]
 
 
 def test_no_row_overtakes_one_that_waits_for_the_device(residency):
@@ -134,38 +133,38 @@ def test_the_least_recently_used_leave_the_device_first(residency):
     for now, each in enumerate((A, B, A)):
         serve(residency, each, now=now)
     residency.hold("row", [C], 3.0)
-    assert residency.loaded(C.handle) == [EvictFromDevice(adapter=B), LoadToDevice(adapter=C)]
+    assert residency.loaded(C.handle) == [EvictFromDevice(handle=B.handle), LoadToDevice(handle=C.handle)]
 
 
 def test_the_least_recently_used_leave_host_memory_first(residency):
     for now, each in enumerate((A, B, C, A)):
         serve(residency, each, now=now)
     moves = residency.hold("row", [D], 4.0)
-    assert moves == [EvictFromHost(adapter=B), LoadToHost(adapter=D)]
+    assert moves == [EvictFromHost(handle=B.handle), LoadToHost(handle=D.handle)]
 
 
 def test_what_leaves_host_memory_leaves_the_device_before(residency):
     serve(residency, A, now=0.0)
     big = adapter("big", weights_bytes=250)
     assert residency.hold("row", [big], 1.0) == [
-        EvictFromDevice(adapter=A),
-        EvictFromHost(adapter=A),
-        LoadToHost(adapter=big),
+        EvictFromDevice(handle=A.handle),
+        EvictFromHost(handle=A.handle),
+        LoadToHost(handle=big.handle),
     ]
 
 
 def test_a_controlnet_takes_the_place_of_a_controlnet_only(residency):
-    depth = Registered(spec=controlnet("depth"), generation=1)
+    depth = registered(controlnet("depth"))
     serve(residency, A, EDGES, now=0.0)
     residency.hold("row", [depth], 1.0)
-    assert residency.loaded(depth.handle) == [EvictFromDevice(adapter=EDGES), LoadToDevice(adapter=depth)]
+    assert residency.loaded(depth.handle) == [EvictFromDevice(handle=EDGES.handle), LoadToDevice(handle=depth.handle)]
 
 
 def test_a_prefetch_evicts_what_nobody_holds(residency):
     serve(residency, A, now=0.0)
     residency.hold("first", [B, C], 1.0)
     settle(residency)
-    assert residency.hold("second", [D], 1.0) == [EvictFromHost(adapter=A), LoadToHost(adapter=D)]
+    assert residency.hold("second", [D], 1.0) == [EvictFromHost(handle=A.handle), LoadToHost(handle=D.handle)]
 
 
 def test_a_prefetch_evicts_nothing_that_another_row_waits_for(residency):
@@ -176,31 +175,31 @@ def test_a_prefetch_evicts_nothing_that_another_row_waits_for(residency):
 
 
 def test_a_granted_row_takes_the_room_of_the_row_that_will_wait_longest():
-    residency = Residency(Room(host_bytes=320, device_ranks=8, device_controlnets=0))
+    residency = Residency(AdapterCapacity(host_bytes=320, device_ranks=8, device_controlnets=0))
     first, second = adapter("first", weights_bytes=120), adapter("second", weights_bytes=210)
     for each in (first, second, C, D):
-        residency.hold(each.handle, [each], 0.0)
+        residency.hold(each.spec.name, [each], 0.0)
     for each in (first, C, D):
         residency.loaded(each.handle)
     residency.loaded(first.handle)
-    assert residency.release(first.handle, 1.0) == [
-        EvictFromDevice(adapter=first),
-        EvictFromHost(adapter=first),
-        EvictFromHost(adapter=D),
-        LoadToHost(adapter=second),
+    assert residency.release(first.spec.name, 1.0) == [
+        EvictFromDevice(handle=first.handle),
+        EvictFromHost(handle=first.handle),
+        EvictFromHost(handle=D.handle),
+        LoadToHost(handle=second.handle),
     ]
 
 
 def test_a_load_under_way_is_awaited_not_evicted():
-    residency = Residency(Room(host_bytes=100, device_ranks=8, device_controlnets=0))
+    residency = Residency(AdapterCapacity(host_bytes=100, device_ranks=8, device_controlnets=0))
     residency.hold("gone", [A], 0.0)
     residency.hold("row", [B], 0.0)
     assert residency.release("gone", 1.0) == []
-    assert residency.loaded(A.handle) == [EvictFromHost(adapter=A), LoadToHost(adapter=B)]
+    assert residency.loaded(A.handle) == [EvictFromHost(handle=A.handle), LoadToHost(handle=B.handle)]
 
 
 def test_a_prefetch_takes_no_bytes_that_a_granted_row_waits_for():
-    residency = Residency(Room(host_bytes=150, device_ranks=8, device_controlnets=0))
+    residency = Residency(AdapterCapacity(host_bytes=150, device_ranks=8, device_controlnets=0))
     residency.hold("gone", [A], 0.0)
     residency.release("gone", 1.0)
     assert residency.hold("granted", [B], 1.0) == []
@@ -208,8 +207,8 @@ def test_a_prefetch_takes_no_bytes_that_a_granted_row_waits_for():
 
 
 def test_what_is_expected_is_read_into_host_memory_one_after_another(residency):
-    assert residency.expect([A, B], 0.0) == [LoadToHost(adapter=A)]
-    assert residency.loaded(A.handle) == [LoadToHost(adapter=B)]
+    assert residency.expect([A, B], 0.0) == [LoadToHost(handle=A.handle)]
+    assert residency.loaded(A.handle) == [LoadToHost(handle=B.handle)]
     assert residency.loaded(B.handle) == []
     assert residency.stage(A.handle) is Stage.ON_HOST
 
@@ -217,19 +216,19 @@ def test_what_is_expected_is_read_into_host_memory_one_after_another(residency):
 def test_what_is_expected_is_read_when_all_reads_for_rows_are_over(residency):
     residency.hold("row", [A], 0.0)
     assert residency.expect([B], 0.0) == []
-    assert residency.loaded(A.handle) == [LoadToDevice(adapter=A), LoadToHost(adapter=B)]
+    assert residency.loaded(A.handle) == [LoadToDevice(handle=A.handle), LoadToHost(handle=B.handle)]
 
 
 def test_a_row_that_was_expected_finds_its_adapters_in_host_memory(residency):
     residency.expect([A], 0.0)
     residency.loaded(A.handle)
-    assert residency.hold("row", [A], 1.0) == [LoadToDevice(adapter=A)]
+    assert residency.hold("row", [A], 1.0) == [LoadToDevice(handle=A.handle)]
 
 
 def test_what_is_expected_takes_the_place_of_what_was_used_longest_ago(residency):
     for now, each in enumerate((A, B, C)):
         serve(residency, each, now=float(now))
-    assert residency.expect([D], 3.0) == [EvictFromHost(adapter=A), LoadToHost(adapter=D)]
+    assert residency.expect([D], 3.0) == [EvictFromHost(handle=A.handle), LoadToHost(handle=D.handle)]
 
 
 def test_what_is_expected_drives_out_nothing_that_is_expected_too(residency):
@@ -241,29 +240,29 @@ def test_what_is_expected_drives_out_nothing_that_is_expected_too(residency):
 def test_rows_take_the_room_of_what_is_expected_last_first(residency):
     residency.expect([A, B, C], 0.0)
     settle(residency)
-    assert residency.hold("row", [D], 1.0) == [EvictFromHost(adapter=C), LoadToHost(adapter=D)]
+    assert residency.hold("row", [D], 1.0) == [EvictFromHost(handle=C.handle), LoadToHost(handle=D.handle)]
 
 
 def test_what_is_no_longer_expected_makes_room_first(residency):
     residency.expect([A, B, C], 0.0)
     settle(residency)
     residency.expect([B, C], 1.0)
-    assert residency.hold("row", [D], 1.0) == [EvictFromHost(adapter=A), LoadToHost(adapter=D)]
+    assert residency.hold("row", [D], 1.0) == [EvictFromHost(handle=A.handle), LoadToHost(handle=D.handle)]
 
 
 def test_an_expected_adapter_that_cannot_be_read_is_not_tried_again_before_it_is_expected_anew(residency):
     residency.expect([A, B], 0.0)
-    assert residency.failed(A.handle) == [LoadToHost(adapter=B)]
+    assert residency.failed(A.handle) == [LoadToHost(handle=B.handle)]
     assert residency.loaded(B.handle) == []
-    assert residency.expect([A], 1.0) == [LoadToHost(adapter=A)]
+    assert residency.expect([A], 1.0) == [LoadToHost(handle=A.handle)]
 
 
 def test_an_expected_adapter_may_be_forgotten(residency):
     residency.expect([A, B], 0.0)
     residency.loaded(A.handle)
-    assert residency.forget(A.handle) == [EvictFromHost(adapter=A)]
+    assert residency.forget(A.handle) == [EvictFromHost(handle=A.handle)]
     residency.forget(B.handle)
-    assert residency.loaded(B.handle) == [EvictFromHost(adapter=B)]
+    assert residency.loaded(B.handle) == [EvictFromHost(handle=B.handle)]
 
 
 def test_a_row_has_its_controlnets_as_soon_as_they_are_on_the_device(residency):
@@ -312,7 +311,7 @@ def test_a_failed_load_is_not_tried_again_for_the_rows_that_lost_it(residency):
 def test_a_failed_load_is_tried_again_for_rows_that_come_after(residency):
     residency.hold("lost", [A], 0.0)
     residency.failed(A.handle)
-    assert residency.hold("after", [A], 1.0) == [LoadToHost(adapter=A)]
+    assert residency.hold("after", [A], 1.0) == [LoadToHost(handle=A.handle)]
     settle(residency)
     assert residency.is_ready("after")
     assert not residency.is_ready("lost")
@@ -321,13 +320,13 @@ def test_a_failed_load_is_tried_again_for_rows_that_come_after(residency):
 def test_weights_that_do_not_reach_the_device_are_read_anew(residency):
     residency.hold("lost", [A], 0.0)
     residency.loaded(A.handle)
-    assert residency.failed(A.handle) == [EvictFromHost(adapter=A)]
-    assert residency.hold("after", [A], 1.0) == [LoadToHost(adapter=A)]
+    assert residency.failed(A.handle) == [EvictFromHost(handle=A.handle)]
+    assert residency.hold("after", [A], 1.0) == [LoadToHost(handle=A.handle)]
 
 
 def test_a_forgotten_adapter_leaves_at_once(residency):
     serve(residency, A, now=0.0)
-    assert residency.forget(A.handle) == [EvictFromDevice(adapter=A), EvictFromHost(adapter=A)]
+    assert residency.forget(A.handle) == [EvictFromDevice(handle=A.handle), EvictFromHost(handle=A.handle)]
     assert residency.host_bytes == 0
 
 
@@ -335,7 +334,7 @@ def test_an_adapter_forgotten_on_its_way_leaves_when_it_arrives(residency):
     residency.hold("row", [A], 0.0)
     residency.release("row", 1.0)
     assert residency.forget(A.handle) == []
-    assert residency.loaded(A.handle) == [EvictFromHost(adapter=A)]
+    assert residency.loaded(A.handle) == [EvictFromHost(handle=A.handle)]
 
 
 def test_an_adapter_forgotten_on_its_way_may_fail(residency):

@@ -4,15 +4,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from adapters.makers import controlnet, lora
+from adapters.makers import controlnet, lora, registered
+from safelight.adapters.capacity import AdapterCapacity
 from safelight.adapters.moves import EvictFromDevice, EvictFromHost, LoadToDevice, LoadToHost
-from safelight.adapters.registry import Registered
 from safelight.adapters.residency import Residency
-from safelight.adapters.room import Room
 from safelight.adapters.weights import Stage
 from safelight.core.errors import RequestError
 
-ROOM = Room(host_bytes=400, device_ranks=20, device_controlnets=1)
+CAPACITY = AdapterCapacity(host_bytes=400, device_ranks=20, device_controlnets=1)
 SPECS = [lora(f"lora{i}", rank=rank, weights_bytes=60 + 20 * i) for i, rank in enumerate((4, 5, 6, 8, 12, 20))]
 SPECS += [controlnet("edges", weights_bytes=150), controlnet("depth", weights_bytes=90)]
 
@@ -22,7 +21,7 @@ rows_of_places = st.lists(places, max_size=3, unique=True)
 
 def is_admissible(adapters):
     try:
-        ROOM.check([adapter.spec for adapter in adapters])
+        CAPACITY.check([adapter.spec for adapter in adapters])
     except RequestError:
         return False
     return True
@@ -33,9 +32,10 @@ class ResidencyUnderFire(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.residency = Residency(ROOM)
+        self.residency = Residency(CAPACITY)
         self.now = 0.0
-        self.adapters = [Registered(spec=spec, generation=1) for spec in SPECS]
+        self.adapters = [registered(spec) for spec in SPECS]
+        self.specs = {spec.name: spec for spec in SPECS}
         self.host, self.device, self.loading = {}, {}, {}
         self.rows, self.lost = {}, set()
         self.expected = set()
@@ -47,7 +47,7 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         for row_id, row in self.rows.items():
             if row_id not in self.lost:
                 needed |= {adapter.handle: adapter.spec for adapter in row}
-                if not ROOM.holds(list(needed.values())):
+                if not CAPACITY.holds(list(needed.values())):
                     break
                 granted.add(row_id)
         return granted
@@ -57,11 +57,11 @@ class ResidencyUnderFire(RuleBasedStateMachine):
 
     def obey(self, moves):
         for move in moves:
-            self.obey_one(move, move.adapter.handle)
-            assert sum(spec.weights_bytes for spec in self.host.values()) <= ROOM.host_bytes
+            self.obey_one(move, move.handle)
+            assert sum(spec.weights_bytes for spec in self.host.values()) <= CAPACITY.host_bytes
             ranks = {handle: spec.rank for handle, spec in self.device.items() if spec.kind == "lora"}
-            assert sum(ranks.values()) <= ROOM.device_ranks
-            assert len(self.device) - len(ranks) <= ROOM.device_controlnets
+            assert sum(ranks.values()) <= CAPACITY.device_ranks
+            assert len(self.device) - len(ranks) <= CAPACITY.device_controlnets
 
     def obey_one(self, move, handle):
         assert handle not in self.loading, "a load under way is left alone"
@@ -72,13 +72,13 @@ class ResidencyUnderFire(RuleBasedStateMachine):
                 assert is_held or handle in self.expected, "nothing is loaded for nobody"
                 reads = [place for place in self.loading.values() if place is self.host]
                 assert is_held or not reads, "what is merely expected is read when nothing else is"
-                self.host[handle] = move.adapter.spec
+                self.host[handle] = self.specs[handle.name]
                 self.loading[handle] = self.host
             case LoadToDevice():
                 assert handle in self.host
                 assert handle not in self.device, "nothing is loaded twice"
                 assert self.users(handle, self.granted()), "the device is for granted rows"
-                self.device[handle] = move.adapter.spec
+                self.device[handle] = self.specs[handle.name]
                 self.loading[handle] = self.device
             case EvictFromDevice():
                 assert not self.users(handle, self.granted()), "a granted row keeps its adapters"
@@ -142,7 +142,7 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         del self.host[handle]
         moves = self.residency.lost(handle)
         evictions = [EvictFromDevice, EvictFromHost] if was_on_device else [EvictFromHost]
-        assert [(type(move), move.adapter.handle) for move in moves[: len(evictions)]] == [
+        assert [(type(move), move.handle) for move in moves[: len(evictions)]] == [
             (kind, handle) for kind in evictions
         ]
         self.obey(moves[len(evictions) :])
@@ -152,7 +152,7 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         """Remove an adapter that no row holds, and give its name to another."""
         old = self.adapters[place]
         if not self.residency.holders(old.handle):
-            self.adapters[place] = Registered(spec=old.spec, generation=old.generation + 1)
+            self.adapters[place] = registered(old.spec, old.handle.generation + 1)
             self.expected.discard(old.handle)
             self.obey(self.residency.forget(old.handle))
             assert old.handle in self.loading or old.handle not in self.host
@@ -183,7 +183,7 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         lacking = [each.spec for each in self.adapters if each.handle in self.expected and each.handle not in self.host]
         waiting = self.rows.keys() - self.granted() - self.lost
         if not self.loading and not waiting:
-            assert all(taken + spec.weights_bytes > ROOM.host_bytes for spec in lacking)
+            assert all(taken + spec.weights_bytes > CAPACITY.host_bytes for spec in lacking)
 
     @invariant()
     def only_loads_keep_a_granted_row_waiting(self):

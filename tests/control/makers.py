@@ -2,14 +2,19 @@
 
 from hypothesis import strategies as st
 
+from safelight.core.adapter import AdapterHandle, AdapterUse, ControlNetUse, LoraUse
+from safelight.core.job import Job
+from safelight.core.level import Level
 from safelight.core.model import ModelSpec, StepTime
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.work import Finished, Job, Ready
-from safelight.profiles.model import ModelProfile
+from safelight.core.work import Finished, Ready
+from safelight.profiles.pace import PaceEstimate
+from safelight.profiles.profile import Profile
 
 LARGE, SMALL = "shapes-large", "shapes-small"
 OWN_SIDE = 64
+DOT = Pixels(width=1, height=1, rgb=b"\0\0\0")
 
 
 def spec(name=LARGE, *, tick_s=0.02, row_s=0.01, encode_s=0.0, decode_s=0.0, adapter_costs=None):
@@ -31,12 +36,17 @@ def spec(name=LARGE, *, tick_s=0.02, row_s=0.01, encode_s=0.0, decode_s=0.0, ada
     )
 
 
-def profiles(*specs):
-    return {model.name: ModelProfile.from_spec(model) for model in specs or (spec(LARGE), spec(SMALL))}
+def paces(*specs):
+    return {model.name: PaceEstimate(Profile.from_spec(model)) for model in specs or (spec(LARGE), spec(SMALL))}
 
 
 def ready(*specs, max_denoiser_rows=8):
     return Ready(models=specs or (spec(LARGE), spec(SMALL)), max_denoiser_rows=max_denoiser_rows)
+
+
+def use(name, scale=1.0, generation=1):
+    """A LoRA in use."""
+    return AdapterUse(handle=AdapterHandle(name=name, generation=generation), scale=scale)
 
 
 def request(
@@ -49,9 +59,12 @@ def request(
     arrived_s=0.0,
     deadline_s=None,
     loras=(),
+    controlnets=(),
     grace_steps=0,
-    start=None,
+    source=None,
+    previews=0,
 ):
+    """What is asked for; `loras` are uses, and `controlnets` are handles."""
     return ImageRequest(
         id=name,
         model=model,
@@ -64,19 +77,31 @@ def request(
         seed=7,
         arrived_s=arrived_s,
         deadline_s=deadline_s,
-        loras=loras,
+        loras=tuple(LoraUse(name=each.handle.name, scale=each.scale) for each in loras),
+        controlnets=tuple(ControlNetUse(name=each.name, scale=1.0, image=DOT) for each in controlnets),
         grace_steps=grace_steps,
-        start=start,
+        source=source,
+        previews=previews,
     )
 
 
-def job(name="one", **fields):
-    return Job(request=request(name, **fields))
+def job(name="one", *, model=LARGE, steps=4, is_guided=False, paused=None, start=None, captures=(), **fields):
+    """What a worker gets for such a request."""
+    asked = request(name, model=model, steps=steps, is_guided=is_guided, **fields)
+    uses, controlnets = fields.get("loras", ()), fields.get("controlnets", ())
+    level = Level(
+        model=model,
+        steps=steps,
+        guidance_scale=asked.guidance_scale,
+        sampler="euler",
+        start=start,
+        captures=captures,
+    )
+    return Job(request=asked, level=level, adapters=(*controlnets, *(each.handle for each in uses)), paused=paused)
 
 
 def finished(name="one", *, compute_s=0.5):
-    picture = Pixels(width=1, height=1, rgb=b"\0\0\0")
-    return Finished(request_id=name, picture=picture, compute_s=compute_s, prompt_tokens=3)
+    return Finished(request_id=name, picture=DOT, compute_s=compute_s, prompt_tokens=3)
 
 
 REQUEST_FIELDS = st.fixed_dictionaries(
@@ -92,6 +117,6 @@ REQUEST_FIELDS = st.fixed_dictionaries(
 
 @st.composite
 def crowds(draw, *, max_size=12, fields=REQUEST_FIELDS):
-    """Some requests that have arrived one after another before now, which is 0."""
+    """Some jobs whose requests have arrived one after another before now, which is 0."""
     drawn = draw(st.lists(fields, min_size=1, max_size=max_size))
-    return [request(f"r{index}", arrived_s=(index - len(drawn)) / 8, **each) for index, each in enumerate(drawn)]
+    return [job(f"r{index}", arrived_s=(index - len(drawn)) / 8, **each) for index, each in enumerate(drawn)]

@@ -1,8 +1,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from control.makers import LARGE, SMALL, ready, request, spec
 from safelight.control.admission import (
     LEAST_RETRY_S,
     MOST_RETRY_S,
@@ -14,6 +12,8 @@ from safelight.control.admission import (
 )
 from safelight.control.station import Station
 from safelight.control.ticket import Ticket
+
+from control.makers import LARGE, SMALL, ready, request, spec
 from safelight.core.work import Ticked
 
 

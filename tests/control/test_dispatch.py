@@ -1,7 +1,8 @@
-from control.makers import LARGE, SMALL, ready, request, spec
-from safelight.control.dispatch import dispatch
 from safelight.control.station import Station
 from safelight.control.ticket import Ticket
+
+from control.makers import LARGE, SMALL, ready, request, spec
+from safelight.control.dispatch import dispatch
 
 
 def station(name="w", *specs, most=4, lookahead=0, holding=()):

@@ -3,6 +3,8 @@ import sys
 
 import msgspec
 import pytest
+from safelight.control.station import FORETOLD_REQUESTS
+from safelight.core.start import PictureStart
 
 from control.makers import LARGE, SMALL, finished, ready, request, spec
 from safelight.control.commands import Assign, Deliver, Dismissed, Foretell, GiveUp, Recall, Reject
@@ -16,10 +18,8 @@ from safelight.control.events import (
     WorkerLeft,
 )
 from safelight.control.fleet import ControlConfig, FleetController
-from safelight.control.station import FORETOLD_REQUESTS
 from safelight.core.adapter import AdapterUse
 from safelight.core.pixels import Pixels
-from safelight.core.start import PictureStart
 from safelight.core.work import Dropped, Failed, Ready, Started, Stepped, Ticked
 
 PICTURE = Pixels(width=2, height=2, rgb=bytes(12))

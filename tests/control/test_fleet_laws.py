@@ -5,6 +5,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from safelight.control.order import place_of
 
 from control.makers import LARGE, SMALL, finished, ready, request, spec
 from safelight.control.commands import Assign, Deliver, Dismissed, Foretell, GiveUp, Recall, Reject
@@ -18,7 +19,6 @@ from safelight.control.events import (
     WorkerLeft,
 )
 from safelight.control.fleet import ControlConfig, FleetController
-from safelight.control.order import place_of
 from safelight.core.adapter import AdapterUse
 from safelight.core.work import Dropped, Failed, Started, Stepped, Ticked
 

@@ -7,19 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.makers import LARGE, OWN_SIDE, SMALL, profiles, request, spec
+from control.makers import LARGE, OWN_SIDE, SMALL, job, paces, spec, use
 from safelight.adapters.mode import UNMERGED, Choice, merged
-from safelight.adapters.modes import POLICY_NAMES
-from safelight.control.batch import Row
+from safelight.adapters.modes import ADAPTER_MODE_NAMES, adapter_mode_named
+from safelight.control.batch import QueuedJob
 from safelight.control.folding import Folding
-from safelight.control.replica import ReplicaScheduler
-from safelight.core.adapter import NO_ADAPTERS, AdapterUse, composition_of
+from safelight.control.replica.config import ReplicaConfig
+from safelight.control.replica.ticks import TickScheduler
+from safelight.core.adapter import NO_ADAPTERS, composition_of
 from safelight.core.model import AdapterCosts
-from safelight.core.work import Job
-from safelight.profiles.model import ModelProfile
 
 COSTS = AdapterCosts(switch_s=0.01, unmerged_overhead=0.5, correction_overhead=0.25)
-OUTLINE, MASK = AdapterUse(name="outline@1", scale=1.0), AdapterUse(name="mask@2", scale=-0.5)
+OUTLINE, MASK = use("outline"), use("mask", -0.5, generation=2)
 OUTLINED, MASKED = composition_of([OUTLINE]), composition_of([MASK])
 
 
@@ -42,62 +41,63 @@ class Dictating:
 
 
 def folding(policy, *, costs=COSTS):
-    return Folding(ModelProfile.from_spec(spec(adapter_costs=costs)), lambda: policy, max_denoiser_rows=8)
+    return Folding(paces(spec(adapter_costs=costs))[LARGE], lambda: policy, max_denoiser_rows=8)
 
 
-def rows(*requests):
-    return [Row.of(each, sequence=number) for number, each in enumerate(requests)]
+def rows(*jobs):
+    return [QueuedJob.of(each, place=(number,)) for number, each in enumerate(jobs)]
 
 
 def scheduler(adapter_mode, *models, most=8):
-    known = profiles(*(spec(model, adapter_costs=COSTS) for model in models or (LARGE,)))
-    return ReplicaScheduler(known, max_denoiser_rows=most, adapter_mode=adapter_mode), known
+    known = paces(*(spec(model, adapter_costs=COSTS) for model in models or (LARGE,)))
+    config = ReplicaConfig(max_denoiser_rows=most, adapter_mode=adapter_mode_named(adapter_mode))
+    return TickScheduler(known, config=config), known
 
 
-def hold(held, *requests):
-    for each in requests:
-        held.hold(Job(request=each))
+def hold(held, *jobs):
+    for each in jobs:
+        held.hold(each)
 
 
 def test_rows_without_adapters_never_come_before_the_policy():
     policy = Dictating()
-    plain = rows(request("one"), request("two"))
+    plain = rows(job("one"), job("two"))
     assert folding(policy).choose(plain, now=0.0) == plain
     assert policy.queues == []
 
 
 def test_a_model_that_takes_no_adapters_never_asks_the_policy():
     policy = Dictating()
-    folding(policy, costs=None).choose(rows(request(loras=(OUTLINE,))), now=0.0)
+    folding(policy, costs=None).choose(rows(job(loras=(OUTLINE,))), now=0.0)
     assert policy.queues == []
 
 
 def test_rows_without_adapters_do_come_before_the_policy_while_something_is_folded():
     policy = Dictating(OUTLINED)
     fold = folding(policy)
-    fold.choose(rows(request("lined", loras=(OUTLINE,))), now=0.0)
+    fold.choose(rows(job("lined", loras=(OUTLINE,))), now=0.0)
     policy.composition = NO_ADAPTERS
-    fold.choose(rows(request("plain")), now=1.0)
+    fold.choose(rows(job("plain")), now=1.0)
     assert policy.queues[1].folded == OUTLINED
     assert fold.folded == NO_ADAPTERS
 
 
 def test_only_the_rows_of_the_choice_may_run_and_they_keep_their_order():
-    waiting = rows(request("a", loras=(OUTLINE,)), request("b", loras=(MASK,)), request("c", loras=(OUTLINE,)))
-    assert [row.request.id for row in folding(Dictating(OUTLINED)).choose(waiting, now=0.0)] == ["a", "c"]
+    waiting = rows(job("a", loras=(OUTLINE,)), job("b", loras=(MASK,)), job("c", loras=(OUTLINE,)))
+    assert [row.id for row in folding(Dictating(OUTLINED)).choose(waiting, now=0.0)] == ["a", "c"]
 
 
 def test_the_policy_is_told_how_long_a_row_can_wait():
     policy = Dictating()
-    hurried = request("hurried", steps=4, arrived_s=1.0, deadline_s=2.0, loras=(OUTLINE,))
-    folding(policy).choose(rows(hurried, request("idle")), now=1.5)
+    hurried = job("hurried", steps=4, arrived_s=1.0, deadline_s=2.0, loras=(OUTLINE,))
+    folding(policy).choose(rows(hurried, job("idle")), now=1.5)
     one_tick_s = 0.02 + 0.01
     assert [row.slack_s for row in policy.queues[0].rows] == [pytest.approx(1.5 - 4 * one_tick_s), math.inf]
 
 
 def test_the_policy_reckons_with_what_was_measured():
     policy = Dictating()
-    folding(policy).choose(rows(request(loras=(OUTLINE,))), now=0.0)
+    folding(policy).choose(rows(job(loras=(OUTLINE,))), now=0.0)
     costs = policy.costs
     assert (costs.switch_s, costs.unmerged_overhead, costs.correction_overhead) == (0.01, 0.5, 0.25)
     assert costs.tick_s(4) == pytest.approx(0.02 + 4 * 0.01)
@@ -106,31 +106,31 @@ def test_the_policy_reckons_with_what_was_measured():
 def test_rows_of_another_size_are_another_queue_with_a_policy_of_its_own():
     made = []
     fold = Folding(
-        ModelProfile.from_spec(spec(adapter_costs=COSTS)),
+        paces(spec(adapter_costs=COSTS))[LARGE],
         lambda: made.append(Dictating()) or made[-1],
         max_denoiser_rows=8,
     )
     for side in (OWN_SIDE, 2 * OWN_SIDE, OWN_SIDE):
-        fold.choose(rows(request(side=side, loras=(OUTLINE,))), now=0.0)
+        fold.choose(rows(job(side=side, loras=(OUTLINE,))), now=0.0)
     assert [len(policy.queues) for policy in made] == [2, 1]
 
 
 def test_a_tick_carries_what_the_policy_folds():
     held, _ = scheduler("always-merged")
-    hold(held, request("lined", loras=(OUTLINE,)), request("masked", arrived_s=0.1, loras=(MASK,)))
+    hold(held, job("lined", loras=(OUTLINE,)), job("masked", arrived_s=0.1, loras=(MASK,)))
     tick = held.next_tick(0.2)
     assert (tick.folded, tick.request_ids) == (OUTLINED, ("lined",))
 
 
 def test_scales_that_cancel_out_are_no_adapters():
     held, _ = scheduler("always-merged")
-    hold(held, request(loras=(OUTLINE, AdapterUse(name=OUTLINE.name, scale=-OUTLINE.scale))))
+    hold(held, job(loras=(OUTLINE, use("outline", -OUTLINE.scale))))
     assert held.next_tick(0.0).folded == NO_ADAPTERS
 
 
 def test_each_model_has_weights_of_its_own():
     held, _ = scheduler("always-merged", LARGE, SMALL)
-    hold(held, request("lined", loras=(OUTLINE,)), request("small", model=SMALL, arrived_s=0.1, steps=1))
+    hold(held, job("lined", loras=(OUTLINE,)), job("small", model=SMALL, arrived_s=0.1, steps=1))
     assert held.next_tick(0.2).folded == OUTLINED
     held.drop("lined")
     assert held.next_tick(0.2).folded == NO_ADAPTERS
@@ -139,11 +139,11 @@ def test_each_model_has_weights_of_its_own():
 def folded_for_a_last_plain_step(lose=lambda held: None):
     """What is folded for one step without adapters, after many with, and after `lose`."""
     held, _ = scheduler("payback")
-    hold(held, request("lined", steps=50, loras=(OUTLINE,)))
+    hold(held, job("lined", steps=50, loras=(OUTLINE,)))
     assert held.next_tick(0.0).folded == OUTLINED
     held.drop("lined")
     lose(held)
-    hold(held, request("plain", steps=1))
+    hold(held, job("plain", steps=1))
     return held.next_tick(0.1).folded
 
 
@@ -152,7 +152,7 @@ def test_a_fold_stays_where_leaving_it_does_not_pay():
 
 
 def test_what_has_left_the_device_is_no_longer_folded():
-    assert folded_for_a_last_plain_step(lambda held: held.adapter_evicted(OUTLINE.name)) == NO_ADAPTERS
+    assert folded_for_a_last_plain_step(lambda held: held.adapter_evicted(OUTLINE.handle)) == NO_ADAPTERS
 
 
 def test_what_could_not_be_folded_is_not():
@@ -161,8 +161,8 @@ def test_what_could_not_be_folded_is_not():
 
 def test_evicting_another_adapter_changes_nothing():
     fold = folding(Dictating(OUTLINED))
-    fold.choose(rows(request(loras=(OUTLINE,))), now=0.0)
-    fold.adapter_evicted(MASK.name)
+    fold.choose(rows(job(loras=(OUTLINE,))), now=0.0)
+    fold.adapter_evicted(MASK.handle)
     assert fold.folded == OUTLINED
 
 
@@ -171,13 +171,14 @@ MIXES = st.lists(
 )
 
 
-@given(MIXES, st.sampled_from(POLICY_NAMES))
+@given(MIXES, st.sampled_from(ADAPTER_MODE_NAMES))
 def test_misfits_do_not_change_the_pace_that_is_learned_for_plain_rows(mix, adapter_mode):
     held, known = scheduler(adapter_mode, most=32)
     loras = {f"r{index}": uses for index, (uses, _) in enumerate(mix)}
-    hold(held, *(request(f"r{i}", steps=20, is_guided=two, loras=uses) for i, (uses, two) in enumerate(mix)))
+    hold(held, *(job(f"r{i}", steps=20, is_guided=two, loras=uses) for i, (uses, two) in enumerate(mix)))
     guided = {f"r{index}": two for index, (_, two) in enumerate(mix)}
-    before_s = [known[LARGE].tick_s(count) for count in (1, 4, 12)]
+    size = {"width": OWN_SIDE, "height": OWN_SIDE}
+    before_s = [known[LARGE].tick_s(count, **size) for count in (1, 4, 12)]
     now = 0.0
     while (tick := held.next_tick(now)) is not None:
         weights = {name: 1 + guided[name] for name in tick.request_ids}
@@ -186,17 +187,18 @@ def test_misfits_do_not_change_the_pace_that_is_learned_for_plain_rows(mix, adap
         total = sum(weights.values())
         seconds = (0.02 + 0.01 * total) * (1 + overhead * misfits / total)
         now += seconds
-        held.tick_done(tick, seconds)
-    assert [known[LARGE].tick_s(count) for count in (1, 4, 12)] == pytest.approx(before_s)
+        assert tick.ticked(seconds).misfit_rows == misfits
+        held.tick_done(tick, tick.ticked(seconds))
+    assert [known[LARGE].tick_s(count, **size) for count in (1, 4, 12)] == pytest.approx(before_s)
 
 
-@given(MIXES, st.sampled_from(POLICY_NAMES), st.integers(2, 12))
+@given(MIXES, st.sampled_from(ADAPTER_MODE_NAMES), st.integers(2, 12))
 def test_under_every_policy_every_row_gets_exactly_its_steps(mix, adapter_mode, most):
     held, _ = scheduler(adapter_mode, most=most)
-    hold(held, *(request(f"r{i}", steps=3, is_guided=two, loras=uses) for i, (uses, two) in enumerate(mix)))
+    hold(held, *(job(f"r{i}", steps=3, is_guided=two, loras=uses) for i, (uses, two) in enumerate(mix)))
     ran, now = Counter(), 0.0
     while (tick := held.next_tick(now)) is not None:
         ran.update(tick.request_ids)
         now += 0.1
-        held.tick_done(tick, 0.1)
+        held.tick_done(tick, tick.ticked(0.1))
     assert ran == {f"r{index}": 3 for index in range(len(mix))}

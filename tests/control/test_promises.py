@@ -5,6 +5,7 @@ import heapq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safelight.profiles.model import ModelProfile
 
 from control.makers import LARGE, SMALL, crowds, finished, ready, request, spec
 from safelight.control.commands import Assign, Deliver, Reject
@@ -12,7 +13,6 @@ from safelight.control.events import Arrived, Reported, WorkerJoined
 from safelight.control.fleet import ControlConfig, FleetController
 from safelight.control.replica import ReplicaScheduler
 from safelight.core.work import Started, Stepped, Ticked
-from safelight.profiles.model import ModelProfile
 
 TICKS_S = (0.02, 0.0201379, 0.0203113)
 """Workers of unlike speeds, so that no two ever end a tick at the same moment."""

@@ -5,6 +5,7 @@ import signal
 
 from null_engine import NullEngine
 
+from safelight.control.replica.config import ReplicaConfig
 from safelight.worker.process import run_worker
 
 if __name__ == "__main__":
@@ -15,8 +16,11 @@ if __name__ == "__main__":
     parser.add_argument("--device")
     parser.add_argument("--dtype")
     parser.add_argument("--place", type=int, default=0)
-    parser.add_argument("--control-service")
+    parser.add_argument("--controlnet-service", "--control-service")
+    parser.add_argument("--adapter-mode")
     parser.add_argument("--step-s", type=float, default=0.0)
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    run_worker(lambda: NullEngine(step_s=arguments.step_s), max_denoiser_rows=arguments.max_denoiser_rows)
+    run_worker(
+        lambda: NullEngine(step_s=arguments.step_s), config=ReplicaConfig(max_denoiser_rows=arguments.max_denoiser_rows)
+    )

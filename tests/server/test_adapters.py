@@ -12,12 +12,12 @@ from pathlib import Path
 
 import openai
 import pytest
+from safelight.server.adapters import Adapters
 
 from fakes.live_server import LiveServer, eventually, null_worker_argv, web
 from safelight.core.adapter import AdapterSpec
 from safelight.core.errors import AdapterExists, AdapterFileError, InvalidParameter
 from safelight.core.work import AdapterAdded, AdapterRefused, AddAdapter, RemoveAdapter
-from safelight.server.adapters import Adapters
 from safelight.server.logs import make_log
 
 ROUTE, ADAPTERS, CHAT = "/v1/images/generations", "/v1/adapters", "/v1/chat/completions"

@@ -15,7 +15,7 @@ from PIL import Image
 
 import safelight
 from fakes.live_server import LiveServer, eventually, null_worker_argv, web
-from safelight.cli.workers import control_service_argv, worker_argv
+from safelight.local.launch import controlnet_service_argv, worker_argv
 from safelight.server.errors import WorkersCannotStart
 from safelight.server.run import serve
 from safelight.server.settings import ServerSettings
@@ -23,7 +23,7 @@ from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
 
 MODELS = Path(safelight.__file__).parent / "models"
-NULL_CONTROL = (sys.executable, str(Path(__file__).parents[1] / "fakes" / "null_control.py"))
+NULL_CONTROL = (sys.executable, str(Path(__file__).parents[1] / "fakes" / "null_controlnet.py"))
 SLEEPER = (sys.executable, "-c", "import sys; sys.stdin.read()")
 ROUTE = "/v1/images/generations"
 STEPS = 30
@@ -34,7 +34,7 @@ def readiness(server):
 
 
 def test_a_server_is_not_ready_before_its_control_service_is_but_paints():
-    with LiveServer(control_argv=SLEEPER, is_awaited=False) as server:
+    with LiveServer(controlnet_argv=SLEEPER, is_awaited=False) as server:
         eventually(lambda: server.service.crew.ready_count)
         answer = web.get(f"{server.url}/health/ready")
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_ready")
@@ -45,7 +45,7 @@ def test_a_server_is_not_ready_before_its_control_service_is_but_paints():
 
 @pytest.fixture(scope="module")
 def server():
-    with LiveServer(control_argv=NULL_CONTROL) as server:
+    with LiveServer(controlnet_argv=NULL_CONTROL) as server:
         yield server
 
 
@@ -63,7 +63,7 @@ def test_the_socket_is_in_a_folder_for_this_user_alone(server):
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="only Linux tells the command lines of processes")
 def test_the_folder_goes_with_the_server():
-    with LiveServer(control_argv=NULL_CONTROL) as server:
+    with LiveServer(controlnet_argv=NULL_CONTROL) as server:
         folder = socket_of(server).parent
         assert folder.exists()
     assert not folder.exists()
@@ -81,7 +81,7 @@ def test_a_control_service_that_dies_is_started_again(server):
 
 def test_a_control_service_that_cannot_start_ends_the_server_with_its_last_words():
     words = "import sys; sys.exit('error: There is no room.')"
-    settings = ServerSettings(worker_argv=null_worker_argv(), control_argv=(sys.executable, "-c", words), port=0)
+    settings = ServerSettings(worker_argv=null_worker_argv(), controlnet_argv=(sys.executable, "-c", words), port=0)
     with pytest.raises(WorkersCannotStart, match=r"^There is no room\.$"):
         serve(settings)
 
@@ -90,7 +90,7 @@ def test_a_control_service_that_no_longer_starts_leaves_pictures_without_control
     obstacle = tmp_path / "obstacle"
     refusal = f"import os, sys; os.path.exists({str(obstacle)!r}) and sys.exit('error: There is no room.'); "
     program = refusal + f"import runpy; runpy.run_path({NULL_CONTROL[1]!r}, run_name='__main__')"
-    with LiveServer(control_argv=(sys.executable, "-c", program)) as server:
+    with LiveServer(controlnet_argv=(sys.executable, "-c", program)) as server:
         obstacle.touch()
         os.kill(server.service.control.pid, signal.SIGKILL)
         eventually(lambda: '"worker":"control-0.4"' in server.log)
@@ -114,7 +114,7 @@ def real():
     """A worker with a model, and its control service."""
     with LiveServer(
         worker_argv=worker_argv([MODELS / "shapes-large"]),
-        control_argv=control_service_argv("--threads", "1"),
+        controlnet_argv=controlnet_service_argv("--threads", "1"),
         adapters=(MODELS / "adapters",),
         is_awaited=False,
     ) as server:

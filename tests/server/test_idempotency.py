@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from fakes.live_server import LiveServer, eventually, web
-from safelight.server.answers import Answer
 from safelight.server.idempotency import AnswerStore, Repeatable
+from safelight.server.shared_response import Answer
 
 ROUTE = "/v1/images/generations"
 AT_ONCE = 16

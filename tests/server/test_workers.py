@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
+from safelight.server.process import FrameSplitter
 
 from fakes.live_server import LiveServer, eventually, web
 from safelight.core.frames import frame
 from safelight.core.work import Dropped, Failed, Started
-from safelight.server.process import FrameSplitter
 
 ROUTE = "/v1/images/generations"
 PICTURES = 20

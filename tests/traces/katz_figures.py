@@ -1,6 +1,6 @@
 """What is published of the Katz trace, and how far a trace is off it, by literal statistics."""
 
-from safelight.traces.synthesis.katz import published
+from safelight.traces.synthesis.katz_template import published
 from traces import literal
 
 PERCENT_BY_SIZE = {

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safelight.reports.figure_files import figure_bytes
 from safelight.traces.analyses.caching import Caches, caching
-from safelight.traces.analyses.figure_files import figure_bytes
 from safelight.traces.caches.library import LIBRARY
 from safelight.traces.caches.policy import BELADY, LRU, OWN
 from safelight.traces.caches.sizes import RANGES_BYTES, BadSizes, drawn_bytes, given_bytes

@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 from hypothesis import given
 
-from safelight.traces.errors import BadTrace, CannotWrite, UnknownColumns
+from safelight.reports.errors import CannotWrite
+from safelight.traces.errors import BadTrace, UnknownColumns
 from safelight.traces.parquet import write_parquet
 from safelight.traces.reading import open_trace
 from traces.makers import tables

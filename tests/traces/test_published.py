@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safelight.reports.figure_files import FORMATS, figure_bytes
 from safelight.traces.analyses.counting import counting
-from safelight.traces.analyses.figure_files import FORMATS, figure_bytes
 from safelight.traces.analyses.instances import instances
 from safelight.traces.analyses.loading import loading
 from safelight.traces.analyses.popularity import popularity

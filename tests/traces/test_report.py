@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given, settings
 from playwright.sync_api import sync_playwright
 
+from safelight.reports.drawing import drawing_of
 from safelight.traces.analyses.by_service import by_service
 from safelight.traces.analyses.questions import QUESTIONS
 from safelight.traces.errors import NoSuchService
 from safelight.traces.parquet import write_parquet
 from safelight.traces.reading import open_trace
 from safelight.traces.report.contents import CONTENTS
-from safelight.traces.report.data import CSV_BYTES, data_of
-from safelight.traces.report.drawing import drawing_of
 from safelight.traces.report.report import write_report
 from safelight.traces.schema import empty
 from safelight.traces.usage import usages
@@ -152,14 +151,6 @@ def test_services_beyond_the_largest_are_counted(tmp_path):
 def test_requests_without_a_service_are_counted(tmp_path):
     page = page_of(pl.LazyFrame({"arrival_s": [1.0, 2.0, 3.0], "service": ["A", None, None]}), tmp_path)
     assert "2 requests without a service left out here" in page
-
-
-def test_a_long_table_is_cut_in_the_page_and_the_cut_is_told():
-    table = pl.DataFrame({"name": [f"adapter {number}" for number in range(50_000)]})
-    data = data_of(table, file_name="long.csv")
-    assert len(data.csv) < 1.4 * CSV_BYTES
-    assert re.fullmatch(r"The first [\d,]+ of 50,000 rows; all of them from", data.note)
-    assert data.extent == "50,000 rows, the first 50 shown"
 
 
 @given(rows=busy_rows)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from safelight.reports.errors import CannotWrite
 from safelight.traces.converting import convert
-from safelight.traces.errors import BadTrace, CannotWrite, UnknownFormat
+from safelight.traces.errors import BadTrace, UnknownFormat
 from safelight.traces.reading import open_trace
 from safelight.traces.schema import adapters_named, conform, empty, names_of
 from safelight.traces.writing import FORMATS, WRITERS, format_of, write_trace

@@ -1,4 +1,4 @@
-"""Control services for tests: in a thread of this process, and as the process that a server starts."""
+"""ControlNet services for tests: in a thread of this process, and as the process that a server starts."""
 
 import os
 import signal
@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from safelight.core.frames import decode_event, read_body
 from safelight.core.work import Ready
 from safelight.diffusion.placement import ON_CPU
-from safelight.worker.control_service.service import ControlNets, ControlService, listen
+from safelight.worker.controlnet_service.service import ControlNets, ControlNetService, listen
 
 
 @contextmanager
 def service_in_thread(address):
     """A service in a thread, which ends with the block."""
-    service = ControlService(listen(address), ControlNets(ON_CPU))
+    service = ControlNetService(listen(address), ControlNets(ON_CPU))
     try:
         yield service
     finally:
@@ -43,7 +43,7 @@ class ServiceProcess:
     @contextmanager
     def starting(self):
         """Start it, and wait at the end of the block until it takes connections."""
-        argv = [sys.executable, "-m", "safelight.worker.control_service", "--socket", str(self.address)]
+        argv = [sys.executable, "-m", "safelight.worker.controlnet_service", "--socket", str(self.address)]
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         yield
         assert isinstance(decode_event(read_body(self._process.stdout)), Ready)

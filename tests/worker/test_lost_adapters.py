@@ -7,7 +7,7 @@ import msgspec
 
 from fakes.null_engine import NullEngine
 from safelight.core.adapter import ControlUse
-from safelight.core.errors import AdapterLost, ControlServiceLost
+from safelight.core.errors import AdapterLost, ControlNetServiceLost
 from safelight.core.pixels import Pixels
 from safelight.core.work import AdapterAdded, AdapterRefused, Failed, Finished, Job, RemoveAdapter, Run, Stepped
 from safelight.worker.loop import MAX_LOSSES, ROOM
@@ -35,7 +35,7 @@ class FragileEngine(NullEngine):
         assert all(self.resident.issuperset(self._requests[row].adapters) for row in request_ids)
         if fragile and self._losses and self._losses[0] == sum(self.steps[row] for row in fragile):
             del self._losses[0]
-            raise AdapterLost("control-fragile@1", "The control service has ended.")
+            raise AdapterLost("control-fragile@1", "The ControlNet service has ended.")
         self.steps.update(request_ids)
         return super().step(request_ids)
 
@@ -44,7 +44,7 @@ class FragileEngine(NullEngine):
         if name == "control-fragile" and self._reads > 2:
             assert self.gate.wait(PATIENCE_S), "the gate stays closed"
             if self._is_gone:
-                raise ControlServiceLost("The control service does not answer in time.")
+                raise ControlNetServiceLost("The ControlNet service does not answer in time.")
         return super().read_adapter(name, path)
 
 
@@ -62,7 +62,7 @@ class DyingEngine(NullEngine):
             del self._deaths[0]
             self._dead |= self.resident
         if self._dead:
-            raise AdapterLost(min(self._dead), "The control service has ended.")
+            raise AdapterLost(min(self._dead), "The ControlNet service has ended.")
         self._steps += 1
         return super().step(request_ids)
 
@@ -84,7 +84,7 @@ class RemoteEngine(WaywardEngine):
     def read_adapter(self, name, path):
         spec, weights = super().read_adapter(name, path)
         if "away" in name and self.reads.count(name) <= self._absences:
-            raise ControlServiceLost("The control service does not answer in time.")
+            raise ControlNetServiceLost("The ControlNet service does not answer in time.")
         return spec, weights
 
 
@@ -125,7 +125,7 @@ def test_a_row_that_loses_its_adapter_again_and_again_fails_with_its_name_and_th
     events = play(engine, [add("control-fragile"), steered("row", steps=5)], next_row)
     assert ends(events) == {"row": "Failed", "next": "Finished"}
     assert message_of(events, "row") == (
-        "The ControlNet 'control-fragile' failed 3 times: The control service has ended."
+        "The ControlNet 'control-fragile' failed 3 times: The ControlNet service has ended."
     )
 
 
@@ -141,7 +141,7 @@ def test_an_adapter_whose_process_is_away_at_first_is_read_again_and_not_refused
     events = play(engine, [add("control-away"), steered("early", "control-away")], later)
     assert ends(events) == {"early": "Failed", "later": "Finished"}
     assert message_of(events, "early") == (
-        "The adapter 'control-away' cannot be read: The control service does not answer in time."
+        "The adapter 'control-away' cannot be read: The ControlNet service does not answer in time."
     )
     assert not any(isinstance(event, AdapterRefused) for event in events)
 
@@ -169,7 +169,7 @@ def test_rows_whose_adapter_does_not_come_back_fail_with_its_name_and_no_others(
     events = play(engine, [add("control-fragile"), steered("row", steps=5), run("plain", steps=30)])
     assert ends(events) == {"row": "Failed", "plain": "Finished"}
     assert message_of(events, "row") == (
-        "The adapter 'control-fragile' cannot be read: The control service does not answer in time."
+        "The adapter 'control-fragile' cannot be read: The ControlNet service does not answer in time."
     )
 
 

@@ -1,6 +1,7 @@
 """All policies for the mode of a tick."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from safelight.adapters.dlora import DloraCredit
@@ -10,25 +11,44 @@ from safelight.adapters.patience import MAX_WAIT_S, Patient
 from safelight.adapters.payback import Payback
 from safelight.core.errors import InvalidParameter, nearest
 
-POLICIES: Final[tuple[Callable[[], ModePolicy], ...]] = (
-    Payback,
-    AlwaysUnmerged,
-    AlwaysMerged,
-    AlwaysCorrected,
-    DloraCredit,
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterMode:
+    """A way to choose the mode of each tick.
+
+    Attributes:
+        make: returns the policy of one queue, which may have state.
+        max_wait_s: no row of a queue waits longer for the sake of a mode.
+    """
+
+    name: str
+    make: Callable[[], ModePolicy]
+    max_wait_s: float = MAX_WAIT_S
+
+    def start(self) -> Patient:
+        """Return a policy for one queue, under the bound on any row's wait."""
+        return Patient(self.make(), max_wait_s=self.max_wait_s)
+
+
+ADAPTER_MODES: Final = (
+    AdapterMode(name=Payback.name, make=Payback),
+    AdapterMode(name=AlwaysUnmerged.name, make=AlwaysUnmerged),
+    AdapterMode(name=AlwaysMerged.name, make=AlwaysMerged),
+    AdapterMode(name=AlwaysCorrected.name, make=AlwaysCorrected),
+    AdapterMode(name=DloraCredit.name, make=DloraCredit),
 )
 
-POLICY_NAMES: Final = tuple(make().name for make in POLICIES)
-DEFAULT_POLICY: Final = Payback.name
+ADAPTER_MODE_NAMES: Final = tuple(mode.name for mode in ADAPTER_MODES)
+DEFAULT_ADAPTER_MODE: Final = ADAPTER_MODES[0]
 
 
-def policy_named(name: str, *, max_wait_s: float = MAX_WAIT_S) -> Patient:
-    """Return a new policy of this name, under a bound on any row's wait.
+def adapter_mode_named(name: str) -> AdapterMode:
+    """Return the adapter mode of this name.
 
     Raises:
         InvalidParameter: if there is none.
     """
-    policies = {policy.name: policy for policy in (make() for make in POLICIES)}
-    if name not in policies:
-        raise InvalidParameter("adapter mode policy", name, nearest(name, tuple(policies)).rstrip("."))
-    return Patient(policies[name], max_wait_s=max_wait_s)
+    found = next((mode for mode in ADAPTER_MODES if mode.name == name), None)
+    if found is None:
+        raise InvalidParameter("adapter-mode", name, nearest(name, ADAPTER_MODE_NAMES).rstrip("."))
+    return found

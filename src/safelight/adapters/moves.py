@@ -5,35 +5,35 @@ Loads are reported back when they are over; evictions take effect at once.
 
 from dataclasses import dataclass
 
-from safelight.adapters.registry import Registered
+from safelight.core.adapter import AdapterHandle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadToHost:
     """Read these weights from disk into host memory."""
 
-    adapter: Registered
+    handle: AdapterHandle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadToDevice:
     """Copy these weights from host memory to the device, a LoRA to any free pages; they stay in host memory too."""
 
-    adapter: Registered
+    handle: AdapterHandle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvictFromDevice:
-    """The pages or the place of these weights are free for others; they stay in host memory."""
+    """The pages or the slot of these weights are free for others; they stay in host memory."""
 
-    adapter: Registered
+    handle: AdapterHandle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvictFromHost:
     """Let go of these weights in host memory; they are not on the device."""
 
-    adapter: Registered
+    handle: AdapterHandle
 
 
 Move = LoadToHost | LoadToDevice | EvictFromDevice | EvictFromHost

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from safelight.core.adapter import AdapterKind, AdapterSpec, AdapterUse, Composition, composition_of
+from safelight.core.adapter import AdapterHandle, AdapterKind, AdapterSpec
 from safelight.core.errors import AdapterExists, AdapterMisfit, InvalidParameter, TooManyAdapters, UnknownAdapter
 
 MAX_PER_PICTURE: Final = 8
@@ -15,32 +15,12 @@ NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 NAME_RULE: Final = "it must be up to 64 letters, digits, '.', '_' and '-', and not begin with a dot"
 
 
-def handle_of(name: str, generation: int) -> str:
-    """Return what names the weights that had `name` in this generation."""
-    return f"{name}@{generation}"
-
-
-def name_of(handle: str) -> str:
-    """Return the name of the weights that `handle` names."""
-    return handle.rpartition("@")[0]
-
-
-def generation_of(handle: str) -> int:
-    """Return the generation of the weights that `handle` names."""
-    return int(handle.rpartition("@")[2])
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """An adapter under its name; whoever comes to have the name later is of another generation."""
+    """An adapter, and the handle of these very weights, which no others ever get in this registry."""
 
     spec: AdapterSpec
-    generation: int
-
-    @property
-    def handle(self) -> str:
-        """A name for these very weights, which no others ever get in this registry."""
-        return handle_of(self.spec.name, self.generation)
+    handle: AdapterHandle
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -49,13 +29,13 @@ class Lease:
 
     adapters: tuple[Registered, ...]
 
-    def handle(self, name: str) -> str:
-        """Return the handle of the weights that `name` meant when the row was admitted."""
-        return next(adapter.handle for adapter in self.adapters if adapter.spec.name == name)
+    @property
+    def handles(self) -> tuple[AdapterHandle, ...]:
+        return tuple(adapter.handle for adapter in self.adapters)
 
-    def bind(self, composition: Composition) -> Composition:
-        """Return `composition` of handles instead of names."""
-        return composition_of(AdapterUse(name=self.handle(use.name), scale=use.scale) for use in composition.uses)
+    def handle(self, name: str) -> AdapterHandle:
+        """Return the handle of the weights that `name` meant when the row was admitted."""
+        return next(handle for handle in self.handles if handle.name == name)
 
 
 class AdapterRegistry:
@@ -68,8 +48,8 @@ class AdapterRegistry:
     def __init__(self, *, max_per_picture: int = MAX_PER_PICTURE) -> None:
         self._max_per_picture = max_per_picture
         self._by_name: dict[str, Registered] = {}
-        self._draining: dict[str, Registered] = {}
-        self._rows = Counter[str]()
+        self._draining: dict[AdapterHandle, Registered] = {}
+        self._rows = Counter[AdapterHandle]()
         self._generations = 0
 
     @property
@@ -82,17 +62,17 @@ class AdapterRegistry:
         """Those that were removed but that rows still use, in the order of removal."""
         return tuple(self._draining.values())
 
-    def rows(self, handle: str) -> int:
+    def rows(self, handle: AdapterHandle) -> int:
         """Return how many rows are bound to these weights."""
         return self._rows[handle]
 
-    def next_generation(self) -> int:
-        """Return a generation for an adapter that is about to be registered, if it proves good."""
+    def next_handle(self, name: str) -> AdapterHandle:
+        """Return a handle for an adapter that is about to be registered, if it proves good."""
         self._generations += 1
-        return self._generations
+        return AdapterHandle(name=name, generation=self._generations)
 
-    def add(self, spec: AdapterSpec, *, generation: int | None = None) -> Registered:
-        """Register an adapter, of the next generation unless it was given one before.
+    def add(self, spec: AdapterSpec, *, handle: AdapterHandle | None = None) -> Registered:
+        """Register an adapter, under the next handle unless it was given one before.
 
         Raises:
             InvalidParameter: if it cannot be called so.
@@ -102,8 +82,8 @@ class AdapterRegistry:
             raise InvalidParameter("name", spec.name, NAME_RULE)
         if spec.name in self._by_name:
             raise AdapterExists(spec.name)
-        number = self.next_generation() if generation is None else generation
-        adapter = self._by_name[spec.name] = Registered(spec=spec, generation=number)
+        handle = self.next_handle(spec.name) if handle is None else handle
+        adapter = self._by_name[spec.name] = Registered(spec=spec, handle=handle)
         return adapter
 
     def find(self, name: str, *, kind: AdapterKind, model: str, param: str = "loras") -> Registered:
@@ -132,13 +112,14 @@ class AdapterRegistry:
         if len(names) > self._max_per_picture:
             raise TooManyAdapters(len(names), limit=self._max_per_picture, param=param)
         found = tuple(self.find(name, kind=kind, model=model, param=param) for name in sorted(set(names)))
-        self._rows.update(adapter.handle for adapter in found)
-        return Lease(adapters=found)
+        lease = Lease(adapters=found)
+        self._rows.update(lease.handles)
+        return lease
 
     def release(self, lease: Lease) -> tuple[Registered, ...]:
         """Let the row of `lease` go, once; returns the adapters whose weights nobody needs any more."""
-        self._rows.subtract(adapter.handle for adapter in lease.adapters)
-        assert all(self._rows[adapter.handle] >= 0 for adapter in lease.adapters), "a lease is released once"
+        self._rows.subtract(lease.handles)
+        assert all(self._rows[handle] >= 0 for handle in lease.handles), "a lease is released once"
         self._rows = +self._rows
         return self._drained(lease.adapters)
 

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from safelight.adapters.capacity import KINDS, AdapterCapacity, slots_of
 from safelight.adapters.moves import EvictFromHost, LoadToDevice, LoadToHost, Move
 from safelight.adapters.registry import Registered
-from safelight.adapters.room import KINDS, Room, places_of
 from safelight.adapters.weights import AT_REST, IN_BANK, MOVING, Stage, Weights, enough
-from safelight.core.adapter import AdapterKind
+from safelight.core.adapter import AdapterHandle, AdapterKind
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -26,20 +26,20 @@ class _Row:
 
 
 class Residency:
-    """Brings the adapters of rows to the device, within the room that there is.
+    """Brings the adapters of rows to the device, within a capacity.
 
-    Rows are granted room for all of their adapters at once, strictly in the order of `hold`. The first row that does
+    Rows are granted memory for all of their adapters at once, strictly in the order of `hold`. The first row that does
     not fit beside those before it holds up the later ones, so that no two rows wait for each other and none waits for
     ever; the adapters of rows that wait are read into host memory meanwhile, as far as it goes. A granted row keeps its
-    adapters until it is released. Afterwards they stay where they are until their room is needed: least recently used
+    adapters until it is released. Afterwards they stay where they are until their memory is needed: least recently used
     ones go first, then those that are merely expected, then those of the rows that will wait longest. Expected ones are
     read into host memory while no other load is under way. Every method answers with what is to be done.
     """
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, capacity: AdapterCapacity) -> None:
+        self._capacity = capacity
         self._rows: dict[str, _Row] = {}
-        self._weights: dict[str, Weights] = {}
+        self._weights: dict[AdapterHandle, Weights] = {}
         self._expected: list[Weights] = []
 
     @property
@@ -47,7 +47,7 @@ class Residency:
         """How much host memory is taken or promised to loads under way."""
         return sum(weights.spec.weights_bytes for weights in self._weights.values() if not weights.is_absent)
 
-    def stage(self, handle: str) -> Stage:
+    def stage(self, handle: AdapterHandle) -> Stage:
         return self._weights[handle].stage if handle in self._weights else Stage.ABSENT
 
     def is_ready(self, row_id: str) -> bool:
@@ -58,20 +58,20 @@ class Residency:
         """Whether all ControlNets of a held row are on the device, to stay there for it."""
         return self._rows[row_id].has(["controlnet"])
 
-    def holders(self, handle: str) -> tuple[str, ...]:
+    def holders(self, handle: AdapterHandle) -> tuple[str, ...]:
         """Return the held rows that use an adapter, in the order of `hold`."""
         held = ((row_id, row.weights) for row_id, row in self._rows.items())
-        return tuple(row_id for row_id, used in held if any(weights.adapter.handle == handle for weights in used))
+        return tuple(row_id for row_id, used in held if any(weights.handle == handle for weights in used))
 
     def hold(self, row_id: str, adapters: Iterable[Registered], now: float) -> list[Move]:
         """A row that uses these adapters has arrived.
 
         Raises:
-            AdapterTooLarge, TooManyAdapters: as `Room.check`.
+            AdapterTooLarge, TooManyAdapters: as `AdapterCapacity.check`.
         """
         assert row_id not in self._rows, f"{row_id} is held already"
         wanted = {adapter.handle: adapter for adapter in adapters}
-        self._room.check([adapter.spec for adapter in wanted.values()])
+        self._capacity.check([adapter.spec for adapter in wanted.values()])
         self._rows[row_id] = _Row(weights=self._weights_of(wanted.values(), now), is_granted=not wanted)
         return self._serve()
 
@@ -86,20 +86,20 @@ class Residency:
             weights.used_s = now
         return self._serve()
 
-    def loaded(self, handle: str) -> list[Move]:
+    def loaded(self, handle: AdapterHandle) -> list[Move]:
         """The load that was under way is over."""
         weights = self._under_way(handle)
         weights.stage = Stage.ON_HOST if weights.stage is Stage.TO_HOST else Stage.ON_DEVICE
         return self._serve()
 
-    def failed(self, handle: str) -> list[Move]:
+    def failed(self, handle: AdapterHandle) -> list[Move]:
         """The load that was under way has come to nothing, and left nothing where it led to.
 
         All of `holders` have lost: they never become ready, and the driver releases them in its own time. The load is
         tried again only for rows that come after, or are expected anew.
         """
         weights = self._under_way(handle)
-        moves: list[Move] = [EvictFromHost(adapter=weights.adapter)] if weights.stage is Stage.TO_DEVICE else []
+        moves: list[Move] = [EvictFromHost(handle=weights.handle)] if weights.stage is Stage.TO_DEVICE else []
         weights.stage = Stage.ABSENT
         self._expected = [each for each in self._expected if each is not weights]
         for row_id in self.holders(handle):
@@ -107,13 +107,13 @@ class Residency:
             row.is_lost, row.is_granted = True, False
         return moves + self._serve()
 
-    def lost(self, handle: str) -> list[Move]:
+    def lost(self, handle: AdapterHandle) -> list[Move]:
         """Weights that are not being loaded have become useless; they are brought anew for the rows that hold them."""
         weights = self._weights[handle]
         assert weights.stage not in MOVING, f"{handle} is being loaded"
         return [*weights.leave_host(), *self._serve()]
 
-    def forget(self, handle: str) -> list[Move]:
+    def forget(self, handle: AdapterHandle) -> list[Move]:
         """No row holds this or ever will again: it goes at once, or when the load under way is over."""
         assert not self.holders(handle), f"{handle} is held"
         if handle in self._weights:
@@ -124,7 +124,7 @@ class Residency:
     def _weights_of(self, adapters: Iterable[Registered], now: float) -> list[Weights]:
         return [self._weights.setdefault(adapter.handle, Weights(adapter=adapter, used_s=now)) for adapter in adapters]
 
-    def _under_way(self, handle: str) -> Weights:
+    def _under_way(self, handle: AdapterHandle) -> Weights:
         weights = self._weights[handle]
         assert weights.stage in MOVING, f"{handle} is not being loaded"
         return weights
@@ -157,7 +157,7 @@ class Residency:
     def _dismiss(self) -> list[Move]:
         leaving = [weights for weights in self._weights.values() if weights.is_leaving and weights.stage not in MOVING]
         for weights in leaving:
-            del self._weights[weights.adapter.handle]
+            del self._weights[weights.handle]
         return [move for weights in leaving for move in weights.leave_host()]
 
     def _grant(self) -> dict[Weights, None]:
@@ -167,14 +167,14 @@ class Residency:
             if row.is_lost:
                 continue
             fresh = [weights for weights in row.weights if weights not in needed]
-            if fresh and not self._room.holds([weights.spec for weights in (*needed, *fresh)]):
+            if fresh and not self._capacity.holds([weights.spec for weights in (*needed, *fresh)]):
                 break
             row.is_granted = True
             needed |= dict.fromkeys(fresh)
         return needed
 
     def _bring(self, weights: Weights, evictable: Sequence[Weights]) -> list[Move]:
-        """Take the next step towards the device, unless loads under way still take the room for it."""
+        """Take the next step towards the device, unless loads under way still take the memory for it."""
         if weights.is_absent:
             return self._load_to_host(weights, evictable)
         if weights.stage is Stage.ON_HOST:
@@ -182,24 +182,24 @@ class Residency:
         return []
 
     def _load_to_host(self, weights: Weights, evictable: Sequence[Weights], promised_bytes: int = 0) -> list[Move]:
-        lacking = self.host_bytes + promised_bytes + weights.spec.weights_bytes - self._room.host_bytes
+        lacking = self.host_bytes + promised_bytes + weights.spec.weights_bytes - self._capacity.host_bytes
         at_rest = (each for each in evictable if each.stage in AT_REST)
         victims = enough(at_rest, lacking, lambda spec: spec.weights_bytes)
         if victims is None:
             return []
         weights.stage = Stage.TO_HOST
-        return [*(move for each in victims for move in each.leave_host()), LoadToHost(adapter=weights.adapter)]
+        return [*(move for each in victims for move in each.leave_host()), LoadToHost(handle=weights.handle)]
 
     def _load_to_device(self, weights: Weights, evictable: Sequence[Weights]) -> list[Move]:
         kind = weights.spec.kind
         in_bank = (each for each in self._weights.values() if each.stage in IN_BANK and each.spec.kind == kind)
-        lacking = sum(places_of(each.spec) for each in in_bank) + places_of(weights.spec) - self._room.places(kind)
+        lacking = sum(slots_of(each.spec) for each in in_bank) + slots_of(weights.spec) - self._capacity.slots(kind)
         at_rest = (each for each in evictable if each.stage is Stage.ON_DEVICE and each.spec.kind == kind)
-        victims = enough(at_rest, lacking, places_of)
+        victims = enough(at_rest, lacking, slots_of)
         if victims is None:
             return []
         weights.stage = Stage.TO_DEVICE
-        return [*(move for each in victims for move in each.leave_device()), LoadToDevice(adapter=weights.adapter)]
+        return [*(move for each in victims for move in each.leave_device()), LoadToDevice(handle=weights.handle)]
 
 
 def _absent_bytes(some: Iterable[Weights]) -> int:

@@ -7,7 +7,7 @@ from typing import Final
 
 from safelight.adapters.moves import EvictFromDevice, EvictFromHost, Move
 from safelight.adapters.registry import Registered
-from safelight.core.adapter import AdapterSpec
+from safelight.core.adapter import AdapterHandle, AdapterSpec
 
 
 class Stage(Enum):
@@ -37,6 +37,10 @@ class Weights:
         return self.adapter.spec
 
     @property
+    def handle(self) -> AdapterHandle:
+        return self.adapter.handle
+
+    @property
     def is_absent(self) -> bool:
         return self.stage is Stage.ABSENT
 
@@ -44,14 +48,14 @@ class Weights:
         if self.stage is not Stage.ON_DEVICE:
             return []
         self.stage = Stage.ON_HOST
-        return [EvictFromDevice(adapter=self.adapter)]
+        return [EvictFromDevice(handle=self.handle)]
 
     def leave_host(self) -> list[Move]:
         moves = self.leave_device()
         if self.stage is not Stage.ON_HOST:
             return moves
         self.stage = Stage.ABSENT
-        return [*moves, EvictFromHost(adapter=self.adapter)]
+        return [*moves, EvictFromHost(handle=self.handle)]
 
 
 def enough(evictable: Iterable[Weights], lacking: int, size: Callable[[AdapterSpec], int]) -> list[Weights] | None:

@@ -47,10 +47,10 @@ KINDS = {
 """What each kind means. All are counted as missed where there is a deadline."""
 
 
-LOST = (TimeoutError, aiohttp.ClientError, OSError)
+CONNECTION_ERRORS = (TimeoutError, aiohttp.ClientError, OSError)
 """What an exchange raises whose answer did not come."""
 
-CUT = (*LOST, RuntimeError)
+READ_ERRORS = (*CONNECTION_ERRORS, RuntimeError)
 """What reading an answer raises that does not come to its end: RuntimeError where it was closed between two reads."""
 
 MOST_CHARACTERS = 600
@@ -81,16 +81,16 @@ def printable(text: str, *, limit: int) -> str:
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
-def lost(error: Exception, timeout_s: float) -> Failure:
+def failure_of_exception(error: Exception, timeout_s: float) -> Failure:
     """Return what an exception of `LOST` or `CUT` means."""
     return Failure(*_kind_of(error, timeout_s))
 
 
-def bug(error: Exception) -> Failure:
+def internal_failure(error: Exception) -> Failure:
     """Return how a request failed that met an error of the benchmark's own."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(frame.filename).name}:{frame.lineno}"
-    return Failure("client_error", f"{type(error).__name__} at {place}: {error}; please report this")
+    location = f"{Path(frame.filename).name}:{frame.lineno}"
+    return Failure("client_error", f"{type(error).__name__} at {location}: {error}; please report this")
 
 
 def _kind_of(error: Exception, timeout_s: float) -> tuple[str, str]:

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from safelight.bench.asks import Ask
+from safelight.bench.requests import LoadRequest
 
 
-class Served(msgspec.Struct, kw_only=True, gc=False):
+class GenerationResult(msgspec.Struct, kw_only=True, gc=False):
     """What a server gave for one request.
 
     Attributes:
@@ -43,9 +43,9 @@ class Record(msgspec.Struct, kw_only=True, gc=False):
         is_still: whether all frames of a video are alike.
     """
 
-    ask: Ask
+    request: LoadRequest
     due_s: float
-    freed_s: float
+    released_s: float
     sent_s: float
     done_s: float = 0.0
     failure: str = ""
@@ -68,17 +68,17 @@ class Record(msgspec.Struct, kw_only=True, gc=False):
     @property
     def latency_s(self) -> float:
         """From when it was its turn, whether or not the client was on time."""
-        return self.done_s - self.freed_s
+        return self.done_s - self.released_s
 
     @property
-    def lag_s(self) -> float:
+    def send_lag_s(self) -> float:
         """By how much the client was late."""
-        return self.sent_s - self.freed_s
+        return self.sent_s - self.released_s
 
     @property
     def wait_s(self) -> float:
         """How long the limit of requests in flight held it back."""
-        return self.freed_s - self.due_s
+        return self.released_s - self.due_s
 
     @property
     def since_due_s(self) -> float:
@@ -88,11 +88,11 @@ class Record(msgspec.Struct, kw_only=True, gc=False):
     @property
     def has_met(self) -> bool:
         """Whether it was served within its deadline; there must be one."""
-        assert self.ask.deadline_s is not None
-        return self.is_success and self.latency_s <= self.ask.deadline_s
+        assert self.request.deadline_s is not None
+        return self.is_success and self.latency_s <= self.request.deadline_s
 
     @property
     def has_met_since_due(self) -> bool:
         """Whether it was served within its deadline from when it was due; there must be one."""
-        assert self.ask.deadline_s is not None
-        return self.is_success and self.since_due_s <= self.ask.deadline_s
+        assert self.request.deadline_s is not None
+        return self.is_success and self.since_due_s <= self.request.deadline_s

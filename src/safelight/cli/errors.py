@@ -11,7 +11,7 @@ from pathlib import Path
 from typer.exceptions import TyperException
 
 from safelight.core.errors import RequestError, SafelightError
-from safelight.once.server import Refused
+from safelight.oneshot.server import Refused
 
 FAILURE = 1
 MISUSE = 2

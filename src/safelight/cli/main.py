@@ -10,12 +10,12 @@ from typer.exceptions import TyperException
 
 from safelight import __version__
 from safelight.cli.adapters import adapters
-from safelight.cli.bench import bench
+from safelight.cli.bench.commands import bench
+from safelight.cli.console import notes
 from safelight.cli.errors import INTERRUPTED, status_of, words_of
-from safelight.cli.generating import generating
-from safelight.cli.serving import serving
-from safelight.cli.telling import notes
-from safelight.cli.traces import trace
+from safelight.cli.generate import generating
+from safelight.cli.serve import serving
+from safelight.cli.trace.commands import trace
 from safelight.cli.training import score, train
 from safelight.core.errors import SafelightError
 

@@ -1,33 +1,49 @@
-"""Which rows share the next tick."""
+"""Which jobs share the next tick."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from safelight.control.order import Place, place_of
+from safelight.control.order_policies import Place
 from safelight.core.adapter import NO_ADAPTERS, Composition
-from safelight.core.request import ImageRequest
-from safelight.profiles.model import ModelProfile
+from safelight.core.job import Job
+from safelight.profiles.pace import PaceEstimate
 
 Kind = tuple[str, int, int]
 """Model, width and height: what rows of one tick share."""
 
 
 @dataclass(slots=True, eq=False)
-class Row:
-    """One picture being denoised, or about to be.
+class QueuedJob:
+    """A job that waits for its next tick, or for its first.
 
     Attributes:
         grace_left: how many steps it may still run without its LoRAs, which are on their way; None once they are there.
     """
 
-    request: ImageRequest
+    job: Job
     place: Place
     steps_left: int
     denoiser_rows: int
     kind: Kind
     has_begun: bool = False
     grace_left: int | None = None
+
+    @classmethod
+    def of(cls, job: Job, *, place: Place, steps_run: int = 0, has_begun: bool = False) -> "QueuedJob":
+        """Return `job` after `steps_run` of its steps."""
+        return cls(
+            job=job,
+            place=place,
+            steps_left=job.level.steps_to_run - steps_run,
+            denoiser_rows=job.level.denoiser_rows,
+            kind=job.kind,
+            has_begun=has_begun,
+        )
+
+    @property
+    def id(self) -> str:
+        return self.job.id
 
     @property
     def is_bare(self) -> bool:
@@ -42,44 +58,48 @@ class Row:
     @property
     def composition(self) -> Composition:
         """What its LoRAs come to in its next step."""
-        return NO_ADAPTERS if self.is_bare else self.request.composition
+        return NO_ADAPTERS if self.is_bare else self.job.composition
 
-    @classmethod
-    def of(cls, request: ImageRequest, *, sequence: int, step: int = 0, has_begun: bool = False) -> "Row":
-        """Return the row of `request` after `step` of its steps have run."""
-        return cls(
-            request=request,
-            place=place_of(request, sequence),
-            steps_left=request.steps_to_run - step,
-            denoiser_rows=request.denoiser_rows,
-            kind=(request.model, request.width, request.height),
-            has_begun=has_begun,
-        )
+
+def place_of(queued: QueuedJob) -> Place:
+    """Return the place of a queued job, as a key to sort by."""
+    return queued.place
 
 
 def choose_batch(
-    rows: Sequence[Row], *, now: float, profiles: Mapping[str, ModelProfile], max_denoiser_rows: int
-) -> list[Row]:
-    """Return the rows of the next tick, most urgent first; `rows` come in order of their places and are not empty.
+    rows: Sequence[QueuedJob], *, now: float, paces: Mapping[str, PaceEstimate], max_denoiser_rows: int
+) -> list[QueuedJob]:
+    """Return the jobs of the next tick, most urgent first; `rows` come in order of their places and are not empty.
 
-    The most urgent row sets model and size and is always taken. The others are taken in order while the call has room
-    and as long as the longer tick makes none of the rows already taken miss its deadline, if it can still meet it.
+    The most urgent one sets model and size and is always taken. The others are taken in order while the call has room
+    and as long as the longer tick makes none of those already taken miss its deadline, if it can still meet it.
     """
     first = rows[0]
     model, width, height = first.kind
-    profile = profiles[model]
-    decode_s = profile.decoding_s(width=width, height=height)
-    batch: list[Row] = []
+    pace = paces[model]
+    decode_s = pace.profile.decoding_s(width=width, height=height)
+    batch: list[QueuedJob] = []
     taken, limit_s = 0, math.inf
     for row in rows:
         if row.kind != first.kind or (batch and taken + row.denoiser_rows > max_denoiser_rows):
             continue
-        tick_s = profile.tick_s(taken + row.denoiser_rows, width=width, height=height)
+        tick_s = pace.tick_s(taken + row.denoiser_rows, width=width, height=height)
         if batch and tick_s > limit_s:
             continue
         batch.append(row)
         taken += row.denoiser_rows
-        affordable_s = (row.request.due_s - decode_s - now) / row.steps_left
+        affordable_s = (row.job.request.due_s - decode_s - now) / row.steps_left
         if affordable_s >= tick_s:
             limit_s = min(limit_s, affordable_s)
+    return batch
+
+
+def fill_batch(rows: Sequence[QueuedJob], *, max_denoiser_rows: int) -> list[QueuedJob]:
+    """Return the most urgent job and, in order, all others of its model and size that the call has room for."""
+    batch: list[QueuedJob] = []
+    taken = 0
+    for row in rows:
+        if row.kind == rows[0].kind and (not batch or taken + row.denoiser_rows <= max_denoiser_rows):
+            batch.append(row)
+            taken += row.denoiser_rows
     return batch

@@ -5,43 +5,28 @@ Every request that arrives ends in exactly one of `Reject`, `Deliver`, `GiveUp` 
 
 from dataclasses import dataclass
 
-from safelight.core.errors import Rejected, WorkFailed
+from safelight.core.adapter import AdapterSpec
+from safelight.core.errors import Rejected, RequestError, SafelightError, WorkFailed
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
-from safelight.core.work import Finished, Job
+from safelight.core.work import Finished, WorkerCommand
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """The request is not taken."""
+    """The request is not taken; one that can never be served has no outcome."""
 
     request: ImageRequest
-    error: Rejected
-    outcome: Outcome
+    error: Rejected | RequestError
+    outcome: Outcome | None
 
 
 @dataclass(frozen=True, slots=True)
-class Assign:
-    """Send this job to this worker."""
+class Send:
+    """Send this to this worker."""
 
     worker: str
-    job: Job
-
-
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """Tell this worker to drop this request."""
-
-    worker: str
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Foretell:
-    """Tell this worker which adapters the requests that wait will need, soonest first, in the place of earlier word."""
-
-    worker: str
-    adapters: tuple[str, ...]
+    command: WorkerCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +55,12 @@ class Dismissed:
     outcome: Outcome
 
 
-Command = Reject | Assign | Recall | Foretell | Deliver | GiveUp | Dismissed
+@dataclass(frozen=True, slots=True)
+class AnswerOffer:
+    """What became of an offer of an adapter, or of a removal: what it is, or why it cannot be."""
+
+    offer: str
+    result: AdapterSpec | SafelightError
+
+
+Command = Reject | Send | Deliver | GiveUp | Dismissed | AnswerOffer

@@ -1,41 +1,75 @@
 """Which waiting request goes to which worker now."""
 
-from collections.abc import Iterable, Sequence
+import heapq
+from collections.abc import Iterator
+from typing import Final
 
-from safelight.control.station import Station
-from safelight.control.ticket import Ticket
+from safelight.control.order_policies import Place
+from safelight.control.request_state import RequestState
+from safelight.control.routing.protocol import RoutingPolicy
+from safelight.control.routing_view import RoutingView
+from safelight.control.waiting import WaitingQueue
+from safelight.control.worker_state import WorkerState
+from safelight.control.workers import Workers
+
+MOST_PASSED_OVER: Final = 256
+"""So many requests that wait for a certain worker are passed over at once."""
 
 
-def dispatch(waiting: Iterable[Ticket], stations: Sequence[Station], *, now: float) -> list[Ticket]:
-    """Put waiting tickets, given in order, onto stations with room; returns those that found a place.
+def dispatch(waiting: WaitingQueue, workers: Workers, routing: RoutingPolicy, *, now: float) -> list[RequestState]:
+    """Give waiting requests, in order, to workers with room; returns those that found one.
 
-    Each goes where it finishes soonest. One that finds no room claims the stations that serve it, so that smaller
-    requests behind it do not take every row that comes free; a suspect claims one station, the first to be empty.
+    A request that finds no room claims the workers that serve it, so that smaller requests behind it do not take every
+    row that comes free; a suspect claims one worker, the first to be empty. Models whose workers are all full cost
+    nothing here, however many requests wait for them.
     """
-    open_stations = [station for station in stations if station.is_open]
-    placed: list[Ticket] = []
-    for ticket in waiting:
-        if not open_stations:
-            break
-        serving = [station for station in open_stations if station.serves(ticket.request.model)]
-        fitting = [station for station in serving if station.can_take(ticket)]
-        if fitting:
-            best = _soonest(fitting, ticket, now)
-            best.take(ticket)
-            placed.append(ticket)
-            if not best.is_open:
-                open_stations.remove(best)
-        elif serving:
-            claimed = [_first_clear(serving, now)] if ticket.is_suspect else serving
-            open_stations = [station for station in open_stations if station not in claimed]
+    heads = [_Head(model, waiting.of(model)) for model in waiting.models if workers.open(model)]
+    heapq.heapify(heads)
+    claimed: set[WorkerState] = set()
+    placed: list[RequestState] = []
+    passed_over = 0
+    while heads and passed_over < MOST_PASSED_OVER:
+        head = heads[0]
+        request = head.request
+        view = RoutingView(request, workers, claimed=claimed, now=now)
+        if not view.is_open:
+            heapq.heappop(heads)
+            continue
+        if (chosen := routing.choose(view.routed, view, now)) is not None:
+            workers.take(chosen.worker, request)
+            placed.append(request)
+        elif view.has_room:
+            passed_over += 1
+        elif request.is_suspect:
+            claimed.add(min(view.open, key=lambda worker: worker.clear_s(now)))
+        else:
+            claimed.update(view.open)
+        if head.advance():
+            heapq.heapreplace(heads, head)
+        else:
+            heapq.heappop(heads)
     return placed
 
 
-def _soonest(stations: Sequence[Station], ticket: Ticket, now: float) -> Station:
-    if len(stations) == 1:
-        return stations[0]
-    return min(stations, key=lambda station: station.finish_s(ticket, now=now))
+class _Head:
+    """The next request that waits for one model."""
 
+    def __init__(self, model: str, requests: Iterator[RequestState]) -> None:
+        self.model = model
+        self._requests = requests
+        self.request = next(requests)
 
-def _first_clear(stations: Sequence[Station], now: float) -> Station:
-    return min(stations, key=lambda station: station.clear_s(now=now))
+    def advance(self) -> bool:
+        """Go on to the next one; returns whether there is one."""
+        following = next(self._requests, None)
+        if following is None:
+            return False
+        self.request = following
+        return True
+
+    @property
+    def place(self) -> Place:
+        return self.request.place
+
+    def __lt__(self, other: "_Head") -> bool:
+        return self.place < other.place

@@ -8,9 +8,9 @@ from safelight.core.work import Ready, WorkerEvent
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A request, already checked against its model."""
+    """Requests that are taken together or not at all."""
 
-    request: ImageRequest
+    requests: tuple[ImageRequest, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,41 @@ class WorkerLeft:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """A worker has said something."""
+    """A worker sent an event."""
 
     worker: str
     event: WorkerEvent
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterOffered:
+    """An adapter lies at `path`; requests may name it once a worker has read it.
+
+    Attributes:
+        offer: a name of this offer, for the answer to it.
+        is_initial: nothing is ready before the answer.
+    """
+
+    offer: str
+    name: str
+    path: str
+    is_initial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterRemoved:
+    """No new request may name this adapter; `offer` is for the answer."""
+
+    offer: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartChanged:
+    """Another part of the service is ready or no longer is; `missing` says what is not there, for users."""
+
+    part: str
+    missing: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +82,18 @@ class DrainBegan:
 
 @dataclass(frozen=True, slots=True)
 class TimePassed:
-    """Nothing else has happened; the driver sends this now and then, so that waiting in vain has an end."""
+    """Nothing else has happened; the driver sends this at `next_wakeup_s`."""
 
 
-Event = Arrived | Withdrawn | WorkerJoined | WorkerLeft | Reported | DrainBegan | TimePassed
+Event = (
+    Arrived
+    | Withdrawn
+    | WorkerJoined
+    | WorkerLeft
+    | Reported
+    | AdapterOffered
+    | AdapterRemoved
+    | PartChanged
+    | DrainBegan
+    | TimePassed
+)

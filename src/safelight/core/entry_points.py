@@ -1,6 +1,6 @@
 """Members that other packages add to a family of ours, such as a sampler or a routing policy."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 from typing import Protocol, TypeVar
 
@@ -17,20 +17,31 @@ class Named(Protocol):
 Member = TypeVar("Member", bound=Named)
 
 
-def with_installed(group: str, members: Iterable[Member]) -> tuple[Member, ...]:
+def _name(member: Named) -> str:
+    return member.name
+
+
+def with_installed(
+    group: str, members: Iterable[Member], *, key: Callable[[Member], str] = _name
+) -> tuple[Member, ...]:
     """Return our own `members` of a family, then those that installed packages add under an entry point of `group`.
 
     An entry point names an object like those of the family's tuple, for example in a `pyproject.toml`:
     `[project.entry-points."safelight.samplers"]` with `heun = "my_package:HEUN"`.
 
+    Args:
+        group: such as `safelight.samplers`.
+        members: our own.
+        key: what no two members share.
+
     Raises:
         ExtensionError: if one cannot be imported, has no name, or has a name that is taken.
     """
-    found = {member.name: member for member in members}
+    found = {key(member): member for member in members}
     for entry in sorted(entry_points(group=group), key=lambda entry: entry.name):
         try:
             member: Member = entry.load()
-            name = member.name
+            name = key(member)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise ExtensionError(group, entry.value, f"it cannot be loaded ({reason})") from error

@@ -13,10 +13,14 @@ SafelightError
 ├── Rejected                  right, but not now: come back after `retry_after_s`
 │   ├── QueueFull
 │   ├── DeadlineUnmeetable
+│   ├── NotReady
 │   └── Draining
 ├── WorkFailed                accepted, but no picture came of it
-├── ControlServiceLost        the process that has the ControlNets is gone, or does not answer
-├── ControlServiceEnded       loading a ControlNet ends that process, again and again
+├── Cancelled                 accepted, but cancelled before it was ready
+│   └── ShutDown              the server ends
+├── CannotServe               there is nothing to serve with; it needs an operator
+├── ControlNetServiceLost     the process that has the ControlNets is gone, or does not answer
+├── ControlNetServiceEnded    loading a ControlNet ends that process, again and again
 ├── AdapterLost               an adapter that rows use no longer computes; it can be brought again
 ├── ModelFolderError          a model on disk cannot be served
 ├── PlacementError            there is no such device, or it cannot compute in such a precision
@@ -166,6 +170,13 @@ class DeadlineUnmeetable(Rejected):
         )
 
 
+class NotReady(Rejected):
+    """A part that the request needs is still loading."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message, reason="not_ready", retry_after_s=retry_after_s)
+
+
 class Draining(Rejected):
     """The server is finishing what it has and takes nothing new."""
 
@@ -189,11 +200,33 @@ class WorkFailed(SafelightError):
         self.reason = reason
 
 
-class ControlServiceLost(SafelightError):
+class Cancelled(SafelightError):
+    """A picture that was cancelled before it was ready."""
+
+    reason = "cancelled"
+
+    def __init__(self, message: str = "The picture was cancelled before it was ready.") -> None:
+        super().__init__(message)
+
+
+class ShutDown(Cancelled):
+    """A picture that is lost since the server ends."""
+
+    reason = "shut_down"
+
+    def __init__(self) -> None:
+        super().__init__("The server was shut down before the picture was ready; try another replica.")
+
+
+class CannotServe(SafelightError):
+    """Nothing can be served, and waiting does not help."""
+
+
+class ControlNetServiceLost(SafelightError):
     """The process that has the ControlNets is gone, or does not answer, or could not compute; it may later."""
 
 
-class ControlServiceEnded(SafelightError):
+class ControlNetServiceEnded(SafelightError):
     """The process that was to have a ControlNet has ended each time that it loaded it."""
 
 

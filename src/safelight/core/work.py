@@ -2,7 +2,7 @@
 
 import msgspec
 
-from safelight.core.adapter import AdapterHandle, AdapterSpec
+from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, AdapterSpec, Composition
 from safelight.core.job import Job, PausedRow
 from safelight.core.model import ModelSpec
 from safelight.core.pixels import Pixels
@@ -96,6 +96,7 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     Attributes:
         width, height: of all its pictures, in pixels.
         denoiser_rows: how many there were, `misfit_rows` of them with other LoRAs than the weights held.
+        folded: what the weights held.
         seconds: how long it took.
         plain_s: how long it would have taken, had there been no misfits.
     """
@@ -105,6 +106,7 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     height: int
     denoiser_rows: int
     misfit_rows: int = 0
+    folded: Composition = NO_ADAPTERS
     seconds: float
     plain_s: float
     request_ids: tuple[str, ...]

@@ -13,23 +13,24 @@ from starlette.routing import Route
 from safelight import __version__
 from safelight.core.adapter import AdapterKind
 from safelight.core.errors import SafelightError
-from safelight.server import adapter_routes, chat, edits, generations, health, models, page_route, queue
-from safelight.server.auth import KeyGuard, check_bind
-from safelight.server.browser import BrowserGuard
-from safelight.server.chat_wire import ChatRequest
-from safelight.server.clock import MonotonicClock
-from safelight.server.complaints import describe
-from safelight.server.envelope import Envelope
 from safelight.server.errors import Problem, problem_of
-from safelight.server.limits import BodyLimit
 from safelight.server.logs import Log, make_log
-from safelight.server.outcomes import OutcomeLog
+from safelight.server.middleware.auth import KeyGuard, check_bind
+from safelight.server.middleware.browser import BrowserGuard
+from safelight.server.middleware.envelope import Envelope
+from safelight.server.middleware.limits import BodyLimit
+from safelight.server.routes import adapters, chat, edits, generations, health, models, page, queue
 from safelight.server.schema import describe_api
 from safelight.server.service import Service, TheService
 from safelight.server.settings import ServerSettings
-from safelight.server.wire import AdapterRequest, EditRequest, GenerationRequest
+from safelight.server.wire.adapters import AdapterRequest
+from safelight.server.wire.chat import ChatRequest
+from safelight.server.wire.images import EditRequest, GenerationRequest
+from safelight.server.wire.validation_errors import describe
+from safelight.service.clock import MonotonicClock
+from safelight.service.outcome_log import OutcomeLog
 
-_ROOMS = (generations, edits, chat, models, adapter_routes, queue, health, page_route)
+_ROUTE_MODULES = (generations, edits, chat, models, adapters, queue, health, page)
 _KNOWN_FIELDS = {
     "/v1/images/generations": tuple(GenerationRequest.model_fields),
     "/v1/images/edits": tuple(EditRequest.model_fields),
@@ -59,12 +60,13 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
         openapi_url=None,
         separate_input_output_schemas=False,
     )
-    for room in _ROOMS:
-        app.include_router(room.router)
+    for module in _ROUTE_MODULES:
+        app.include_router(module.router)
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(service: TheService) -> Response:
-        loras, controls = (service.hub.adapters.names(kind) for kind in get_args(AdapterKind))
+        named = [adapter.spec for adapter in service.hub.controller.adapters]
+        loras, controls = ([spec.name for spec in named if spec.kind == kind] for kind in get_args(AdapterKind))
         return JSONResponse(describe_api(app, service.hub.models, loras=loras, controls=controls))
 
     app.add_exception_handler(SafelightError, _tell)
@@ -106,6 +108,8 @@ async def _tell_http(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """Return what is possible at a path, over all routes that share it."""
-    routes = [route for room in _ROOMS for route in room.router.routes if isinstance(route, Route)]
+    routes = [
+        route for route_module in _ROUTE_MODULES for route in route_module.router.routes if isinstance(route, Route)
+    ]
     here = [route for route in routes if route.path_regex.match(request.url.path)]
     return sorted({method for route in here for method in route.methods or ()})

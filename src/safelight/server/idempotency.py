@@ -7,8 +7,8 @@ a repetition of a request that still runs joins it.
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from safelight.server.answers import Answer
 from safelight.server.errors import HttpError
+from safelight.server.shared_response import Answer
 
 
 @dataclass(frozen=True, kw_only=True)

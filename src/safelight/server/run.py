@@ -14,9 +14,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from safelight.server.app import make_app
-from safelight.server.auth import check_bind
 from safelight.server.errors import PortTaken
 from safelight.server.logs import ForwardToLog, Log, make_log
+from safelight.server.middleware.auth import check_bind
 from safelight.server.service import Service
 from safelight.server.settings import ServerSettings
 

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from safelight.core.model import ModelSpec
-from safelight.server.chat_wire import ChatOptions
-from safelight.server.wire import EditRequest
+from safelight.server.wire.chat import ChatOptions
+from safelight.server.wire.images import EditRequest
 
 Schema = dict[str, Any]
 

@@ -1,24 +1,26 @@
 """All that the HTTP handlers share: built when the server starts, ended when it stops."""
 
-import asyncio
+from functools import partial
 from typing import Annotated, Self
 
 from fastapi import Depends, Request
 
-from safelight.control.fleet import ControlConfig, FleetController
+from safelight.control.config import ControlConfig
+from safelight.control.fleet import FleetController
+from safelight.core.log import Log
+from safelight.local.controlnet_service import ControlNetService
+from safelight.local.pool import LocalPool
 from safelight.server.adapter_folder import find_adapters
-from safelight.server.clock import MonotonicClock
-from safelight.server.control_service import ControlService
-from safelight.server.hub import Hub, HubParts
 from safelight.server.idempotency import AnswerStore
-from safelight.server.images import PictureEncoder
-from safelight.server.logs import Log
-from safelight.server.metrics import Metrics
-from safelight.server.outcomes import OutcomeLog
-from safelight.server.painting import Painter
-from safelight.server.pictures import PictureStore
+from safelight.server.painter import Painter
+from safelight.server.picture_encoder import PictureEncoder
+from safelight.server.picture_store import PictureStore
 from safelight.server.settings import ServerSettings
-from safelight.server.workers import Crew
+from safelight.service.clock import MonotonicClock
+from safelight.service.metrics import Metrics
+from safelight.service.outcome_log import OutcomeLog
+from safelight.service.service import Service as PictureService
+from safelight.service.service import ServiceParts
 
 
 class Service:
@@ -26,17 +28,14 @@ class Service:
 
     def __init__(self, settings: ServerSettings, *, outcomes: OutcomeLog, log: Log) -> None:
         self.settings = settings
-        self._log = log
         self.metrics = Metrics()
         self.outcomes = outcomes
-        self.control = ControlService(settings.control_argv, log=log) if settings.control_argv else None
-        options = self.control.worker_options if self.control else ()
-        self.crew = Crew((*settings.worker_argv, *options), size=settings.workers, log=log)
-        self.hub = Hub(
-            HubParts(
-                controller=FleetController(ControlConfig(max_waiting=settings.max_waiting)),
-                crew=self.crew,
-                control=self.control,
+        self.controlnets = ControlNetService(settings.controlnet_argv, log=log) if settings.controlnet_argv else None
+        options = self.controlnets.worker_options if self.controlnets else ()
+        self.hub = PictureService(
+            ServiceParts(
+                controller=FleetController(ControlConfig(max_waiting=settings.max_waiting, policies=settings.policies)),
+                pool=LocalPool((*settings.worker_argv, *options), size=settings.workers, log=log),
                 clock=MonotonicClock(),
                 metrics=self.metrics,
                 outcomes=self.outcomes,
@@ -47,27 +46,21 @@ class Service:
         self.painter = Painter(hub=self.hub, encoder=self.encoder)
         self.pictures = PictureStore(max_pictures=settings.max_stored, max_bytes=settings.max_stored_bytes)
         self.answers = AnswerStore(max_answers=settings.max_stored, max_bytes=settings.max_stored_bytes)
-        self.metrics.watch(
-            waiting=lambda: self.hub.waiting_count,
-            running=lambda: self.hub.running_count,
-            workers=lambda: self.crew.ready_count,
-        )
 
     async def __aenter__(self) -> Self:
         """Start the workers, without waiting for them."""
-        self.hub.adapters.begin_with(find_adapters(self.settings.adapters), self._log)
-        if self.control:
-            self.control.start(on_ready=self.hub.note_ready, on_collapse=self.hub.collapsed)
-        self.crew.start(self.hub)
-        self._pulse = asyncio.create_task(self.hub.pulse())
+        if self.controlnets:
+            self.controlnets.start(
+                on_change=partial(self.hub.part_changed, "ControlNet service"), on_collapse=self.hub.collapsed
+            )
+        self.hub.start(find_adapters(self.settings.adapters))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """End everything that was started."""
-        self._pulse.cancel()
-        await self.crew.stop()
-        if self.control:
-            await self.control.stop()
+        await self.hub.stop()
+        if self.controlnets:
+            await self.controlnets.stop()
         self.encoder.close()
         self.outcomes.close()
 

@@ -8,8 +8,7 @@ SafelightError
     ├── NoSuchService       a service that has no requests in the trace
     ├── BadArrivals         an arrival process that cannot be
     ├── CannotSynthesize    a trace that cannot be made as it is asked for
-    ├── UnknownFormat       a format that traces cannot be written in
-    └── CannotWrite         an output that cannot be written
+    └── UnknownFormat       a format that traces cannot be written in
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 import polars as pl
 
 from safelight.core.errors import SafelightError, nearest, shorten
+from safelight.reports.errors import first_line
 
 
 class TraceError(SafelightError):
@@ -65,22 +65,10 @@ class UnknownFormat(TraceError):
     """A format that traces cannot be written in."""
 
 
-class CannotWrite(TraceError):
-    """An output that cannot be written."""
-
-    def __init__(self, path: object, reason: object) -> None:
-        super().__init__(f"Cannot write {str(path)!r}: {reason}")
-
-
 @contextmanager
-def told_as_bad_trace(path: object) -> Iterator[None]:
-    """Turn what polars says of a file into a BadTrace that names the file."""
+def as_bad_trace(path: object) -> Iterator[None]:
+    """Raise errors of polars as a BadTrace that names the file."""
     try:
         yield
     except pl.exceptions.PolarsError as error:
         raise BadTrace(f"{str(path)!r} cannot be read: {first_line(error)}") from error
-
-
-def first_line(error: Exception) -> str:
-    """Return what polars says, without the query that it adds."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

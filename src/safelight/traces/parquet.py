@@ -1,15 +1,13 @@
 """Canonical traces as Parquet that any tool reads; metadata of the file tells the schema's version and the source."""
 
 import json
-import os
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 
 from safelight.core.errors import shorten
-from safelight.traces.errors import BadTrace, CannotWrite, first_line, told_as_bad_trace
+from safelight.reports.atomic_files import write_atomically
+from safelight.traces.errors import BadTrace, as_bad_trace
 from safelight.traces.schema import SCHEMA, conform
 
 VERSION = 1
@@ -20,7 +18,6 @@ ROWS_AT_ONCE = 16_384
 """So many rows are held before they are written."""
 
 _KEY = "safelight.trace"
-_PROBE_BYTES = 64 << 10
 
 
 def write_parquet(frame: pl.LazyFrame, path: Path, *, source: str) -> None:
@@ -35,7 +32,9 @@ def write_parquet(frame: pl.LazyFrame, path: Path, *, source: str) -> None:
         CannotWrite: if the disk is full, or the place does not allow it.
     """
     note = json.dumps({"version": VERSION, "source": source})
-    write_whole(path, lambda to: conform(frame).sink_parquet(to, row_group_size=ROWS_AT_ONCE, metadata={_KEY: note}))
+    write_atomically(
+        path, lambda to: conform(frame).sink_parquet(to, row_group_size=ROWS_AT_ONCE, metadata={_KEY: note})
+    )
 
 
 def scan_parquet(path: Path) -> tuple[pl.LazyFrame, str]:
@@ -47,7 +46,7 @@ def scan_parquet(path: Path) -> tuple[pl.LazyFrame, str]:
         BadTrace: if it is no Parquet, or of a later version.
         UnknownColumns, WrongColumnType: if its columns do not conform.
     """
-    with told_as_bad_trace(path):
+    with as_bad_trace(path):
         note = pl.read_parquet_metadata(path).get(_KEY)
         frame = pl.scan_parquet(path)
         found = frame.collect_schema()
@@ -59,43 +58,3 @@ def scan_parquet(path: Path) -> tuple[pl.LazyFrame, str]:
             f"{str(path)!r} is a trace of version {shorten(facts['version'])}; this Safelight reads up to {VERSION}."
         )
     return (frame if found == SCHEMA else conform(frame)), facts["source"]
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a file beside `path`, then put it into place; what is no regular file is written directly.
-
-    Raises:
-        CannotWrite: if that is not possible.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            _write(path, write)
-            return
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            _write(Path(name), write)
-            Path(name).chmod(0o666 & ~_umask())
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise CannotWrite(path, error.strerror or error) from error
-    except pl.exceptions.PolarsError as error:
-        raise CannotWrite(path, first_line(error)) from error
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a file, and find out why it failed: polars does not always tell that a disk is full."""
-    try:
-        write(path)
-    except pl.exceptions.PolarsError:
-        with path.open("ab", buffering=0) as file:
-            file.write(bytes(_PROBE_BYTES))
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

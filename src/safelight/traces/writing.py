@@ -11,8 +11,10 @@ import polars as pl
 import zstandard
 
 from safelight.core.errors import nearest, shorten
-from safelight.traces.errors import CannotWrite, UnknownFormat
-from safelight.traces.parquet import SUFFIXES, write_parquet, write_whole
+from safelight.reports.atomic_files import write_atomically
+from safelight.reports.errors import CannotWrite
+from safelight.traces.errors import UnknownFormat
+from safelight.traces.parquet import SUFFIXES, write_parquet
 from safelight.traces.schema import SCHEMA, conform, names_of
 
 PARQUET = "parquet"
@@ -166,7 +168,7 @@ def write_trace(frame: pl.LazyFrame, path: Path, *, to_format: str, source: str)
         return ()
     writer = next(writer for writer in WRITERS if writer.name == to_format)
     lost = set[str]()
-    write_whole(path, lambda to: lost.update(_write_text(conform(frame), to, writer, target=path)))
+    write_atomically(path, lambda to: lost.update(_write_text(conform(frame), to, writer, target=path)))
     if not lost:
         return ()
     return (f"The format {writer.name} has no place for {', '.join(sorted(lost))}; that was left out.",)

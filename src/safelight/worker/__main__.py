@@ -7,7 +7,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from safelight.adapters.modes import DEFAULT_POLICY, POLICY_NAMES
+from safelight.control.policies import policies_from
+from safelight.control.replica.config import MAX_DENOISER_ROWS, ReplicaConfig
 from safelight.core.errors import ModelFolderError, PlacementError
 from safelight.worker.process import run_worker
 
@@ -18,13 +19,18 @@ def main() -> int:
     """Run a worker over the named model folders; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m safelight.worker", description=__doc__)
     parser.add_argument("--model", action="append", type=Path, required=True, help="a diffusers folder; repeatable")
-    parser.add_argument("--max-denoiser-rows", type=int, default=32)
+    parser.add_argument("--max-denoiser-rows", type=int, default=MAX_DENOISER_ROWS)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default=AUTO, help="a device as torch calls it, or auto")
     parser.add_argument("--dtype", default=AUTO, help="float32, bfloat16, float16 or auto")
-    parser.add_argument("--place", type=int, default=0, help="of this worker among all; they take turns over the GPUs")
-    parser.add_argument("--control-service", type=Path, help="the socket of the process that has the ControlNets")
-    parser.add_argument("--adapter-mode", choices=POLICY_NAMES, default=DEFAULT_POLICY)
+    parser.add_argument("--number", type=int, default=0, help="of this worker; workers take turns over the GPUs")
+    parser.add_argument(
+        "--controlnet-service",
+        "--control-service",
+        type=Path,
+        help="the socket of the process that has the ControlNets",
+    )
+    parser.add_argument("--policy", action="append", default=[], metavar="FAMILY=NAME", help="repeatable")
     arguments = parser.parse_args()
     # The server ends its workers by closing their input, so that Ctrl-C reaches only the server.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -35,22 +41,30 @@ def main() -> int:
     from safelight.diffusion.placement import find_placement
 
     load_controlnet = None
-    if arguments.control_service is not None:
-        from safelight.worker.control_service.remote import RemoteControlNet
+    if arguments.controlnet_service is not None:
+        from safelight.worker.controlnet_service.remote import RemoteControlNet
 
-        load_controlnet = partial(RemoteControlNet.load, arguments.control_service)
+        load_controlnet = partial(RemoteControlNet.load, arguments.controlnet_service)
+
+    policies = policies_from(arguments.policy)
+    config = ReplicaConfig(
+        max_denoiser_rows=arguments.max_denoiser_rows,
+        order=policies.order,
+        batching=policies.batching,
+        adapter_mode=policies.adapter_mode,
+    )
 
     def make_engine() -> DiffusionEngine:
         return DiffusionEngine.load(
             arguments.model,
-            placement=find_placement(arguments.device, arguments.dtype, place=arguments.place),
+            placement=find_placement(arguments.device, arguments.dtype, number=arguments.number),
             threads=arguments.threads,
             max_denoiser_rows=arguments.max_denoiser_rows,
             load_controlnet=load_controlnet,
         )
 
     try:
-        run_worker(make_engine, max_denoiser_rows=arguments.max_denoiser_rows, adapter_mode=arguments.adapter_mode)
+        run_worker(make_engine, config=config)
     except (ModelFolderError, PlacementError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

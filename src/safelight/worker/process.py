@@ -7,26 +7,22 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import BinaryIO
 
-from safelight.adapters.modes import DEFAULT_POLICY
-from safelight.core.frames import decode_command, frame, read_body
-from safelight.core.work import Stop, WorkerCommand, WorkerEvent
+from safelight.control.replica.config import ReplicaConfig
+from safelight.control.replica.machine import ReplicaMachine
+from safelight.core.frames import decode_command, read_body
+from safelight.core.work import Stop, WorkerCommand
 from safelight.worker.engine import Engine
 from safelight.worker.loop import Inbox, WorkerLoop
+from safelight.worker.outbox import Outbox
 
 
-def run_worker(
-    make_engine: Callable[[], Engine], *, max_denoiser_rows: int, adapter_mode: str = DEFAULT_POLICY
-) -> None:
+def run_worker(make_engine: Callable[[], Engine], *, config: ReplicaConfig) -> None:
     """Serve commands from standard input until it ends."""
-    events = claim_output()
+    outbox = Outbox(claim_output().write)
     inbox: Inbox = SimpleQueue()
-
-    def send(event: WorkerEvent) -> None:
-        events.write(frame(event))
-
-    loop = WorkerLoop(
-        make_engine(), inbox=inbox, send=send, max_denoiser_rows=max_denoiser_rows, adapter_mode=adapter_mode
-    )
+    engine = make_engine()
+    replica = ReplicaMachine.serving(engine.models, config=config)
+    loop = WorkerLoop(engine, replica, inbox=inbox, send=outbox.send, flush=outbox.flush)
     threading.Thread(target=_read_commands, args=(inbox,), daemon=True).start()
     try:
         loop.run()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def sha256_of(paths: Sequence[Path]) -> str | None:
+def sha256_of_files(paths: Sequence[Path]) -> str | None:
     """Return the SHA-256 of files, one behind the other; None if one can be read only once, such as a pipe."""
     if not all(path.is_file() for path in paths):
         return None

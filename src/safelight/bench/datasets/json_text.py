@@ -20,7 +20,7 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Given = TypeVar("Given")
 
 
-def read_json(text: str | bytes, into: type[Given], *, place: str, is_strict: bool = True) -> Given:
+def read_json(text: str | bytes, into: type[Given], *, location: str, is_strict: bool = True) -> Given:
     """Return JSON as what it should be.
 
     Args:
@@ -41,7 +41,7 @@ def read_json(text: str | bytes, into: type[Given], *, place: str, is_strict: bo
         problem = "it is nested too deeply"
     else:
         return found
-    raise BadLoad(f"{place}: {problem}. It is {shorten(text)}.")
+    raise BadLoad(f"{location}: {problem}. It is {shorten(text)}.")
 
 
 def _nested(value: object) -> object:

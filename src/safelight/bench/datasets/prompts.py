@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from safelight.bench.asks import Ask, Shape
-from safelight.bench.datasets.digest import sha256_of
+from safelight.bench.datasets.dataset import DatasetOptions, LoadedRequests, plain
+from safelight.bench.datasets.digest import sha256_of_files
 from safelight.bench.datasets.json_text import Count, Positive, Seed, read_json
 from safelight.bench.datasets.published import kept
-from safelight.bench.datasets.wanted import Asked, Wanted, plain
 from safelight.bench.errors import BadLoad
-from safelight.bench.inputs import Input, Inputs
+from safelight.bench.media.inputs import Input, InputReader
+from safelight.bench.requests import LoadRequest, Shape
 from safelight.core.errors import shorten
 
 Names = str | list[str] | None
@@ -28,7 +28,7 @@ NO_PROMPT = ("<", "{", "\0")
 """With these begin pages, errors and binary files."""
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class PromptRow(msgspec.Struct, frozen=True, kw_only=True):
     """A line of JSON; what else it has goes into the request as it is."""
 
     prompt: str
@@ -60,40 +60,40 @@ def _listed_names(said: Names) -> Sequence[str]:
     return [said] if isinstance(said, str) else said or ()
 
 
-class Line(NamedTuple):
+class ParsedLine(NamedTuple):
     """A line of JSON, where it stands, and what it has beside a row's fields."""
 
-    place: str
-    row: Row
+    location: str
+    row: PromptRow
     extra: dict[str, object]
 
 
-def read_prompts(wanted: Wanted) -> Asked:
+def read_prompts(wanted: DatasetOptions) -> LoadedRequests:
     """Read a file of prompts, lines of text or of JSON, over and over if more are wanted."""
     path = wanted.file("prompts")
     texts = _numbered_lines(path)
     if not texts[0][1].startswith("{"):
-        return replace(plain(wanted, [text for _, text in texts]), sha256=sha256_of([path]))
+        return replace(plain(wanted, [text for _, text in texts]), sha256=sha256_of_files([path]))
     return _rows(wanted, path, texts)
 
 
-def read_custom(wanted: Wanted) -> Asked:
+def read_custom(wanted: DatasetOptions) -> LoadedRequests:
     """Read lines of JSON, as vLLM-Omni's benchmark does under this name."""
     path = wanted.file("custom")
     return _rows(wanted, path, _numbered_lines(path))
 
 
-def _rows(wanted: Wanted, path: Path, texts: Sequence[tuple[int, str]]) -> Asked:
+def _rows(wanted: DatasetOptions, path: Path, texts: Sequence[tuple[int, str]]) -> LoadedRequests:
     lines = [_line(text, f"Line {number} of {shorten(str(path))}") for number, text in texts]
-    files = Inputs()
-    asks = [
-        _ask(number, line, files.read(line.row.inputs, folder=path.parent, place=line.place), wanted)
+    files = InputReader()
+    requests = [
+        _ask(number, line, files.read(line.row.inputs, folder=path.parent, location=line.location), wanted)
         for number, line in enumerate(islice(cycle(lines), wanted.count))
     ]
-    return Asked(asks=asks, sha256=sha256_of([path]))
+    return LoadedRequests(requests=requests, sha256=sha256_of_files([path]))
 
 
-def read_vbench(wanted: Wanted) -> Asked:
+def read_vbench(wanted: DatasetOptions) -> LoadedRequests:
     """Read VBench's prompts: the published ones, a text with one on each line, its JSON list, or a folder of texts."""
     if wanted.path is None:
         file = kept("vbench", wanted.task, wanted.sources, check=_check_published, otherwise=OTHERWISE)
@@ -101,7 +101,7 @@ def read_vbench(wanted: Wanted) -> Asked:
     else:
         files, notes = _files(wanted.file("vbench", hint=f" {OTHERWISE}")), []
     prompts = [prompt for file in files for prompt in _prompts(file, file.name)]
-    return replace(plain(wanted, prompts), sha256=sha256_of(files), notes=notes)
+    return replace(plain(wanted, prompts), sha256=sha256_of_files(files), notes=notes)
 
 
 def _files(path: Path) -> list[Path]:
@@ -134,7 +134,9 @@ class _Listed(msgspec.Struct):
 
 
 def _listed(path: Path) -> Sequence[str]:
-    listed = read_json(path.read_bytes(), list[_Listed], place=f"{shorten(str(path))} is no list of VBench's prompts")
+    listed = read_json(
+        path.read_bytes(), list[_Listed], location=f"{shorten(str(path))} is no list of VBench's prompts"
+    )
     found = [each.prompt_en for each in listed]
     if not found:
         raise BadLoad(f"{shorten(str(path))} has no prompt.")
@@ -158,15 +160,17 @@ def _numbered_lines(path: Path) -> Sequence[tuple[int, str]]:
     return found
 
 
-def _line(text: str, place: str) -> Line:
-    row = read_json(text, Row, place=place, is_strict=False)
-    said = read_json(text, dict[str, object], place=place)
-    return Line(place, row, {name: value for name, value in said.items() if name not in Row.__struct_fields__})
+def _line(text: str, location: str) -> ParsedLine:
+    row = read_json(text, PromptRow, location=location, is_strict=False)
+    said = read_json(text, dict[str, object], location=location)
+    return ParsedLine(
+        location, row, {name: value for name, value in said.items() if name not in PromptRow.__struct_fields__}
+    )
 
 
-def _ask(number: int, line: Line, inputs: tuple[Input, ...], wanted: Wanted) -> Ask:
+def _ask(number: int, line: ParsedLine, inputs: tuple[Input, ...], wanted: DatasetOptions) -> LoadRequest:
     row, shape = line.row, wanted.shape
-    return Ask(
+    return LoadRequest(
         request_id=f"bench-{number}",
         prompt=row.prompt,
         negative_prompt=row.negative_prompt,

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, Self
 
-from safelight.bench.asks import Task
-from safelight.bench.datasets.digest import sha256_of
+from safelight.bench.datasets.digest import sha256_of_files
 from safelight.bench.datasets.fetching import Limits, NotFetched, fetch
 from safelight.bench.errors import BadLoad
-from safelight.bench.spoken import public
+from safelight.bench.formatting import without_credentials
+from safelight.bench.requests import Task
 from safelight.core.errors import SafelightError
-from safelight.traces.errors import CannotWrite
-from safelight.traces.parquet import write_whole
+from safelight.reports.atomic_files import write_atomically
+from safelight.reports.errors import CannotWrite
 
 Site = Literal["hub", "github"]
 
@@ -140,11 +140,11 @@ def kept(dataset: str, task: Task, sources: Sources, *, check: Callable[[Path, s
         is_new = not path.is_file()
         if is_new:
             _keep(path, file, url, sources, check)
-        origin = f"fetched {public(url)} to {path}" if is_new else f"the dataset is {path}, fetched before"
-        return Kept(path=path, note=f"{origin} ({path.stat().st_size:,} bytes, sha256 {sha256_of([path])})")
+        origin = f"fetched {without_credentials(url)} to {path}" if is_new else f"the dataset is {path}, fetched before"
+        return Kept(path=path, note=f"{origin} ({path.stat().st_size:,} bytes, sha256 {sha256_of_files([path])})")
     except NotFetched as reason:
         raise BadLoad(
-            f"--dataset {dataset} names no file, and {public(url)} could not be fetched: {reason}. {otherwise}"
+            f"--dataset {dataset} names no file, and {without_credentials(url)} could not be fetched: {reason}. {otherwise}"
         ) from None
     except (CannotWrite, OSError) as error:
         raise BadLoad(
@@ -166,4 +166,4 @@ def _keep(path: Path, file: File, url: str, sources: Sources, check: Callable[[P
             raise NotFetched(f"what came is not that file: {error}".rstrip(".")) from None
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, fill)
+    write_atomically(path, fill)

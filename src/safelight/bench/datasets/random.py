@@ -6,10 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from safelight.bench.asks import Ask, Shape
+from safelight.bench.datasets.dataset import DatasetOptions, LoadedRequests, negative
 from safelight.bench.datasets.json_text import Count, read_json
-from safelight.bench.datasets.wanted import Asked, Wanted, negative
 from safelight.bench.errors import BadLoad
+from safelight.bench.requests import LoadRequest, Shape
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,29 +24,29 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: Annotated[float, msgspec.Meta(ge=0)] = 1.0
 
 
-def read_random(wanted: Wanted) -> Asked:
+def read_random(wanted: DatasetOptions) -> LoadedRequests:
     """Make requests up."""
     profiles = [Profile()] if wanted.profiles is None else _parsed(wanted.profiles)
     weights = [profile.weight for profile in profiles]
     picks = wanted.rng.choice(len(profiles), size=wanted.count, p=[weight / sum(weights) for weight in weights])
-    return Asked(asks=[_ask(number, profiles[pick], wanted) for number, pick in enumerate(picks)])
+    return LoadedRequests(requests=[_ask(number, profiles[pick], wanted) for number, pick in enumerate(picks)])
 
 
 def _parsed(text: str) -> Sequence[Profile]:
-    found = read_json(text, list[Profile], place="--random-request-config is no list of profiles")
+    found = read_json(text, list[Profile], location="--random-request-config is no list of profiles")
     if not 0 < sum(profile.weight for profile in found) < math.inf:
         raise BadLoad("--random-request-config needs at least one profile with a weight above 0, and a finite sum.")
     return found
 
 
-def _ask(number: int, profile: Profile, wanted: Wanted) -> Ask:
+def _ask(number: int, profile: Profile, wanted: DatasetOptions) -> LoadRequest:
     shape = Shape(
         profile.width or wanted.shape.width,
         profile.height or wanted.shape.height,
         profile.num_frames or wanted.shape.frames,
         profile.num_inference_steps or wanted.shape.steps,
     )
-    return Ask(
+    return LoadRequest(
         request_id=f"bench-{number}",
         prompt=profile.prompt or f"Random prompt {number} for benchmarking diffusion models",
         negative_prompt=negative(number) if wanted.has_negative_prompts else None,

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import msgspec
 
-from safelight.bench.asks import Shape
-from safelight.bench.datasets.wanted import Asked, Wanted, plain
+from safelight.bench.datasets.dataset import DatasetOptions, LoadedRequests, plain
 from safelight.bench.errors import BadLoad
+from safelight.bench.requests import Shape
 from safelight.shapes.caption import tell
 from safelight.shapes.sampling import draw_scene
 from safelight.shapes.vocabulary import PICTURE_SIZE
 
 
-def read_shapes(wanted: Wanted) -> Asked:
+def read_shapes(wanted: DatasetOptions) -> LoadedRequests:
     """Draw captions, a third of them of one object; pictures are as large as the scenes unless that is told.
 
     Raises:

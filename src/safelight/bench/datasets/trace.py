@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from safelight.bench.asks import Ask, Shape, Use
-from safelight.bench.datasets.digest import sha256_of
+from safelight.bench.datasets.dataset import DatasetOptions, LoadedRequests
+from safelight.bench.datasets.digest import sha256_of_files
 from safelight.bench.datasets.published import kept
-from safelight.bench.datasets.rows import problem_of
-from safelight.bench.datasets.wanted import Asked, Wanted
+from safelight.bench.datasets.trace_checks import problem_of
 from safelight.bench.errors import BadLoad
-from safelight.bench.inputs import Input, Inputs
+from safelight.bench.media.inputs import Input, InputReader
+from safelight.bench.requests import LoadRequest, RequestedAdapter, Shape
 from safelight.core.errors import shorten
 from safelight.traces.errors import BadTrace
 from safelight.traces.readers.omni import OMNI
@@ -33,7 +33,7 @@ OTHERWISE = (
 )
 
 
-def read_trace(wanted: Wanted) -> Asked:
+def read_trace(wanted: DatasetOptions) -> LoadedRequests:
     """Read the first requests of a trace, the published one if none is named; there are no more than it has.
 
     Raises:
@@ -56,18 +56,18 @@ def read_trace(wanted: Wanted) -> Asked:
         raise BadLoad(f"The trace {shorten(wanted.path or str(paths[0]))} has no request.")
     first_s: Any = rows["arrival_s"].min()
     has_times = not rows["arrival_s"].has_nulls()
-    files = Inputs()
-    asks = [
+    files = InputReader()
+    requests = [
         _ask(row, number, first_s if has_times else None, wanted, _inputs(row, number, files, traces))
         for number, row in enumerate(_named(rows))
     ]
     if has_times:
-        asks.sort(key=lambda ask: ask.due_s)
+        requests.sort(key=lambda request: request.due_s)
     notes = [*told, *_notes(traces, rows, wanted)]
-    return Asked(asks=asks, has_times=has_times, sha256=sha256_of(paths), notes=notes)
+    return LoadedRequests(requests=requests, has_times=has_times, sha256=sha256_of_files(paths), notes=notes)
 
 
-def _checker(wanted: Wanted) -> Callable[[Path, str], None]:
+def _checker(wanted: DatasetOptions) -> Callable[[Path, str], None]:
     """Return what raises BadTrace unless a file has lines of requests, and one at least."""
 
     def check(path: Path, name: str) -> None:
@@ -100,33 +100,35 @@ def _named(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
     return rows.iter_rows(named=True)
 
 
-def _is_fit(row: dict[str, Any], number: int, wanted: Wanted, traces: Sequence[Trace]) -> bool:
+def _is_fit(row: dict[str, Any], number: int, wanted: DatasetOptions, traces: Sequence[Trace]) -> bool:
     """Say whether a row can be sent; raises BadLoad if it cannot, unless that is to be passed over."""
     problem = problem_of(row)
     if problem and not wanted.is_lenient:
-        raise BadLoad(f"{_place(row, number, traces)}: {problem}. With --lenient, such requests are left out.")
+        raise BadLoad(f"{_location(row, number, traces)}: {problem}. With --lenient, such requests are left out.")
     return not problem
 
 
-def _place(row: dict[str, Any], number: int, traces: Sequence[Trace]) -> str:
+def _location(row: dict[str, Any], number: int, traces: Sequence[Trace]) -> str:
     request = number + 1 if row["request_id"] is None else shorten(row["request_id"])
     return f"Request {request} of {shorten(str(traces[row['trace']].path))}"
 
 
-def _inputs(row: dict[str, Any], number: int, files: Inputs, traces: Sequence[Trace]) -> tuple[Input, ...]:
+def _inputs(row: dict[str, Any], number: int, files: InputReader, traces: Sequence[Trace]) -> tuple[Input, ...]:
     if not row["inputs"]:
         return ()
     folder = traces[row["trace"]].path.parent
-    return files.read(row["inputs"], folder=folder, place=_place(row, number, traces))
+    return files.read(row["inputs"], folder=folder, location=_location(row, number, traces))
 
 
-def _ask(row: dict[str, Any], number: int, first_s: float | None, wanted: Wanted, inputs: tuple[Input, ...]) -> Ask:
+def _ask(
+    row: dict[str, Any], number: int, first_s: float | None, wanted: DatasetOptions, inputs: tuple[Input, ...]
+) -> LoadRequest:
     overrides = wanted.shape.width is not None or wanted.shape.height is not None
     width, height = (wanted.shape.width, wanted.shape.height) if overrides else (row["width"], row["height"])
     prompt = row["prompt"]
     if prompt is None:
         prompt = f"Prompt {number if row['prompt_id'] is None else row['prompt_id']} of a trace"
-    return Ask(
+    return LoadRequest(
         request_id=row["request_id"] or f"bench-{number}",
         due_s=0.0 if first_s is None else row["arrival_s"] - first_s,
         prompt=prompt,
@@ -145,13 +147,13 @@ def _ask(row: dict[str, Any], number: int, first_s: float | None, wanted: Wanted
     )
 
 
-def _uses(adapters: Sequence[dict[str, Any]] | None, wanted: Wanted) -> tuple[Use, ...]:
+def _uses(adapters: Sequence[dict[str, Any]] | None, wanted: DatasetOptions) -> tuple[RequestedAdapter, ...]:
     if not wanted.uses_adapters:
         return ()
-    return tuple(Use(each["name"], each["scale"]) for each in adapters or () if each["name"] is not None)
+    return tuple(RequestedAdapter(each["name"], each["scale"]) for each in adapters or () if each["name"] is not None)
 
 
-def _notes(traces: Sequence[Trace], rows: pl.DataFrame, wanted: Wanted) -> Iterator[str]:
+def _notes(traces: Sequence[Trace], rows: pl.DataFrame, wanted: DatasetOptions) -> Iterator[str]:
     for trace in traces:
         yield from trace.notes
         for reason, count in trace.dropped.items():

@@ -5,13 +5,13 @@ from typing import ClassVar
 
 import msgspec
 
-from safelight.bench.answers import Reply, decoded, no_picture
-from safelight.bench.asks import Ask
-from safelight.bench.endpoints.endpoint import Manner, Told, options, served, starts_of
+from safelight.bench.client.http_client import HttpClient
+from safelight.bench.client.responses import Response, decode_json, missing_picture
+from safelight.bench.endpoints.endpoint import RequestOptions, ServerMetrics, common_fields, inputs_of, result_of
 from safelight.bench.failures import Failure
-from safelight.bench.inputs import ADDRESSES, Sort
-from safelight.bench.line import Line
-from safelight.bench.records import Served
+from safelight.bench.media.inputs import ADDRESSES, InputKind
+from safelight.bench.records import GenerationResult
+from safelight.bench.requests import LoadRequest
 from safelight.core.errors import shorten
 
 PATH = "/v1/chat/completions"
@@ -37,8 +37,8 @@ class _Choice(msgspec.Struct):
 
 class _ChatAnswer(msgspec.Struct):
     choices: list[_Choice] = []
-    metrics: Told | None = None
-    safelight: Told | None = None
+    metrics: ServerMetrics | None = None
+    safelight: ServerMetrics | None = None
 
 
 @dataclass(frozen=True)
@@ -46,31 +46,33 @@ class Chat:
     """Pictures as the answer to a message."""
 
     name: ClassVar[str] = PATH
-    takes: ClassVar[frozenset[Sort]] = frozenset({"picture", "address"})
-    takes_several: ClassVar[bool] = True
+    input_kinds: ClassVar[frozenset[InputKind]] = frozenset({"picture", "address"})
+    takes_several_inputs: ClassVar[bool] = True
 
-    async def ask(self, ask: Ask, manner: Manner, line: Line, until_s: float) -> Served:
+    async def send(
+        self, request: LoadRequest, options: RequestOptions, client: HttpClient, until_s: float
+    ) -> GenerationResult:
         """Send a request and return what came; raises Failure."""
-        reply = await line.post_json(PATH, _body(ask, manner), until_s=until_s)
-        return _served(decoded(reply, _ChatAnswer), reply)
+        response = await client.post_json(PATH, _body(request, options), until_s=until_s)
+        return _served(decode_json(response, _ChatAnswer), response)
 
 
-def _body(ask: Ask, manner: Manner) -> dict[str, object]:
-    content: object = ask.prompt
-    if starts := starts_of(ask, manner):
-        shown = [{"type": "image_url", "image_url": {"url": each.url}} for each in starts]
-        content = [{"type": "text", "text": ask.prompt}, *shown]
-    shape = ask.shape
-    extra = options(ask, manner)
+def _body(request: LoadRequest, options: RequestOptions) -> dict[str, object]:
+    content: object = request.prompt
+    if default_inputs := inputs_of(request, options):
+        shown = [{"type": "image_url", "image_url": {"url": each.url}} for each in default_inputs]
+        content = [{"type": "text", "text": request.prompt}, *shown]
+    shape = request.shape
+    extra = common_fields(request, options)
     if shape.width is not None and shape.height is not None:
         extra |= {"height": shape.height, "width": shape.width}
     if shape.frames is not None:
         extra["num_frames"] = shape.frames
-    if ask.fps is not None:
-        extra["fps"] = ask.fps
-    if manner.returns_stage_metrics:
+    if request.fps is not None:
+        extra["fps"] = request.fps
+    if options.returns_stage_metrics:
         extra["return_stage_metrics"] = True
-    return {"model": manner.model, "messages": [{"role": "user", "content": content}], "extra_body": extra}
+    return {"model": options.model, "messages": [{"role": "user", "content": content}], "extra_body": extra}
 
 
 def _base64_in(url: str) -> str:
@@ -79,12 +81,12 @@ def _base64_in(url: str) -> str:
     return url.partition(",")[2]
 
 
-def _served(answer: _ChatAnswer, reply: Reply) -> Served:
+def _served(answer: _ChatAnswer, response: Response) -> GenerationResult:
     parts = [
         part for choice in answer.choices if isinstance(choice.message.content, list) for part in choice.message.content
     ]
     pictures = [_base64_in(part.image_url.url) for part in parts if part.image_url and part.image_url.url]
     if not pictures:
-        raise no_picture(reply)
-    beside = [Told(stage_durations=part.stage_durations, peak_memory_mb=part.peak_memory_mb) for part in parts]
-    return served(pictures, reply.done_s, [answer.safelight, *beside, answer.metrics])
+        raise missing_picture(response)
+    beside = [ServerMetrics(stage_durations=part.stage_durations, peak_memory_mb=part.peak_memory_mb) for part in parts]
+    return result_of(pictures, response.done_s, [answer.safelight, *beside, answer.metrics])

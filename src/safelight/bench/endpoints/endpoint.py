@@ -7,11 +7,11 @@ from typing import ClassVar, Protocol
 
 import msgspec
 
-from safelight.bench.asks import Ask, Use
+from safelight.bench.client.http_client import HttpClient
 from safelight.bench.failures import printable
-from safelight.bench.inputs import Input, Sort
-from safelight.bench.line import Line
-from safelight.bench.records import Served
+from safelight.bench.media.inputs import Input, InputKind
+from safelight.bench.records import GenerationResult
+from safelight.bench.requests import LoadRequest, RequestedAdapter
 
 MOST_STAGES = 64
 MOST_AMOUNT = 1e9
@@ -22,7 +22,7 @@ MOST_NAME_CHARACTERS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manner:
+class RequestOptions:
     """What all requests of a load have in common.
 
     Attributes:
@@ -39,10 +39,10 @@ class Manner:
     """
 
     model: str = "default"
-    extra: Mapping[str, object] = field(default_factory=dict)
-    starts: Sequence[Input] = ()
-    controls: Mapping[str, Input] = field(default_factory=dict)
-    control: Input | None = None
+    extra_body: Mapping[str, object] = field(default_factory=dict)
+    default_inputs: Sequence[Input] = ()
+    controlnet_images: Mapping[str, Input] = field(default_factory=dict)
+    default_controlnet_image: Input | None = None
     lora_dir: str | None = None
     sends_deadlines: bool = False
     returns_stage_metrics: bool = False
@@ -59,15 +59,17 @@ class Endpoint(Protocol):
     """
 
     name: ClassVar[str]
-    takes: ClassVar[frozenset[Sort]]
-    takes_several: ClassVar[bool]
+    input_kinds: ClassVar[frozenset[InputKind]]
+    takes_several_inputs: ClassVar[bool]
 
-    async def ask(self, ask: Ask, manner: Manner, line: Line, until_s: float) -> Served:
+    async def send(
+        self, request: LoadRequest, options: RequestOptions, client: HttpClient, until_s: float
+    ) -> GenerationResult:
         """Send a request and return what came; raises Failure, at the latest at `until_s` by `line.clock_s`."""
         ...
 
 
-class Told(msgspec.Struct):
+class ServerMetrics(msgspec.Struct):
     """Where servers tell what a request took: Safelight, vLLM-Omni and SGLang, each in its own words.
 
     Whatever else they put there is passed over, for a picture that came is no failure.
@@ -80,20 +82,20 @@ class Told(msgspec.Struct):
     inference_time_s: object = None
 
 
-def served(
+def result_of(
     pictures: Sequence[str | bytes],
     done_s: float,
-    told: Sequence[Told | None],
+    told: Sequence[ServerMetrics | None],
     *,
     format: str | None = None,  # noqa: A002 - as it is called on the wire
-) -> Served:
+) -> GenerationResult:
     """Return what came, with the first answer that the server gives to each question."""
     found = [each for each in told if each is not None]
 
     def first(name: str) -> float | None:
         return next((value for each in found if (value := _amount(getattr(each, name))) is not None), None)
 
-    return Served(
+    return GenerationResult(
         pictures=list(pictures),
         format=format and printable(format, limit=MOST_NAME_CHARACTERS),
         done_s=done_s,
@@ -122,44 +124,46 @@ def _stages(durations_s: object) -> dict[str, float]:
     }
 
 
-def starts_of(ask: Ask, manner: Manner) -> Sequence[Input]:
+def inputs_of(request: LoadRequest, options: RequestOptions) -> Sequence[Input]:
     """Return what a request starts from, if anything: where the task starts from nothing, ControlNets get pictures."""
-    if ask.controlnets and not manner.starts:
-        return [each for each in ask.inputs if each.sort == "video"]
-    return ask.inputs or manner.starts
+    if request.controlnets and not options.default_inputs:
+        return [each for each in request.inputs if each.kind == "video"]
+    return request.inputs or options.default_inputs
 
 
-def options(ask: Ask, manner: Manner) -> dict[str, object]:
+def common_fields(request: LoadRequest, options: RequestOptions) -> dict[str, object]:
     """Return the fields that have the same name on every endpoint."""
     found: dict[str, object] = {
-        "negative_prompt": ask.negative_prompt,
-        "num_inference_steps": ask.shape.steps,
-        "guidance_scale": ask.guidance_scale,
-        "seed": ask.seed,
-        "deadline_s": ask.deadline_s if manner.sends_deadlines else None,
+        "negative_prompt": request.negative_prompt,
+        "num_inference_steps": request.shape.steps,
+        "guidance_scale": request.guidance_scale,
+        "seed": request.seed,
+        "deadline_s": request.deadline_s if options.sends_deadlines else None,
     }
     told = {name: value for name, value in found.items() if value is not None}
-    if ask.loras:
-        told |= _loras(ask.loras, manner.lora_dir)
-    if ask.controlnets:
-        told["controls"] = [{**_scaled(use), "image": _control(use, ask, manner).url} for use in ask.controlnets]
-    return told | (ask.extra or {}) | {**manner.extra}
+    if request.loras:
+        told |= _loras(request.loras, options.lora_dir)
+    if request.controlnets:
+        told["controls"] = [
+            {**_scaled(use), "image": _control(use, request, options).url} for use in request.controlnets
+        ]
+    return told | (request.extra or {}) | {**options.extra_body}
 
 
-def _loras(uses: Sequence[Use], folder: str | None) -> dict[str, object]:
+def _loras(uses: Sequence[RequestedAdapter], folder: str | None) -> dict[str, object]:
     if folder is None:
         return {"loras": [_scaled(use) for use in uses]}
     (use,) = uses
     return {"lora": {**_scaled(use), "local_path": f"{folder}/{use.name}"}}
 
 
-def _control(use: Use, ask: Ask, manner: Manner) -> Input:
-    if use.name in manner.controls:
-        return manner.controls[use.name]
-    found = next((each for each in ask.inputs if each.sort == "picture"), manner.control)
+def _control(use: RequestedAdapter, request: LoadRequest, options: RequestOptions) -> Input:
+    if use.name in options.controlnet_images:
+        return options.controlnet_images[use.name]
+    found = next((each for each in request.inputs if each.kind == "picture"), options.default_controlnet_image)
     assert found is not None
     return found
 
 
-def _scaled(use: Use) -> dict[str, object]:
+def _scaled(use: RequestedAdapter) -> dict[str, object]:
     return {"name": use.name} if use.scale is None else {"name": use.name, "scale": use.scale}

@@ -11,14 +11,14 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from safelight.bench.answers import decoded, no_picture, words_of
-from safelight.bench.asks import Ask
+from safelight.bench.client.http_client import LATER_S, HttpClient, clock_s
+from safelight.bench.client.responses import decode_json, error_text, missing_picture
 from safelight.bench.endpoints.edits import add_file, form_of
-from safelight.bench.endpoints.endpoint import Manner, Told, options, served, starts_of
+from safelight.bench.endpoints.endpoint import RequestOptions, ServerMetrics, common_fields, inputs_of, result_of
 from safelight.bench.failures import Failure
-from safelight.bench.inputs import Sort
-from safelight.bench.line import LATER_S, Line, clock_s
-from safelight.bench.records import Served
+from safelight.bench.media.inputs import InputKind
+from safelight.bench.records import GenerationResult
+from safelight.bench.requests import LoadRequest
 
 PATH = "/v1/videos"
 SHARE_OF_AGE = 0.05
@@ -46,73 +46,75 @@ class Videos:
     """Videos from prompts, pictures or videos."""
 
     name: ClassVar[str] = PATH
-    takes: ClassVar[frozenset[Sort]] = frozenset({"picture", "video"})
-    takes_several: ClassVar[bool] = False
+    input_kinds: ClassVar[frozenset[InputKind]] = frozenset({"picture", "video"})
+    takes_several_inputs: ClassVar[bool] = False
 
-    async def ask(self, ask: Ask, manner: Manner, line: Line, until_s: float) -> Served:
+    async def send(
+        self, request: LoadRequest, options: RequestOptions, client: HttpClient, until_s: float
+    ) -> GenerationResult:
         """Send a request and return what came; raises Failure."""
-        job = await _made(ask, manner, line, until_s)
-        place = f"{PATH}/{quote(job.id or '', safe='')}"
+        job = await _made(request, options, client, until_s)
+        job_path = f"{PATH}/{quote(job.id or '', safe='')}"
         try:
-            job = await _ended(job, place, line, until_s)
-            reply = await line.exchange("GET", f"{place}/content", until_s=until_s)
+            job = await _ended(job, job_path, client, until_s)
+            response = await client.exchange("GET", f"{job_path}/content", until_s=until_s)
         except Failure as failure:
             if failure.kind != "timeout":
                 raise
-            raise Failure("timeout", f"the job was not done within {line.server.timeout_s:g} s") from None
+            raise Failure("timeout", f"the job was not done within {client.server.timeout_s:g} s") from None
         finally:
-            line.later(_forgotten(place, line))
-        if not reply.content:
+            client.later(_forgotten(job_path, client))
+        if not response.content:
             raise Failure("no_picture", "the video has no bytes")
-        told = Told(
+        told = ServerMetrics(
             stage_durations=job.stage_durations,
             peak_memory_mb=job.peak_memory_mb,
             inference_time_s=job.inference_time_s,
         )
-        found = served([reply.content], reply.done_s, [told])
+        found = result_of([response.content], response.done_s, [told])
         found.is_video = True
         return found
 
 
-async def _made(ask: Ask, manner: Manner, line: Line, until_s: float) -> _Job:
-    fields, starts = _fields(ask, manner), starts_of(ask, manner)
-    if manner.video_as_json:
-        reference = {"input_reference": starts[0].url} if starts else {}
-        reply = await line.post_json(PATH, fields | reference, until_s=until_s)
+async def _made(request: LoadRequest, options: RequestOptions, client: HttpClient, until_s: float) -> _Job:
+    fields, default_inputs = _fields(request, options), inputs_of(request, options)
+    if options.video_as_json:
+        reference = {"input_reference": default_inputs[0].url} if default_inputs else {}
+        response = await client.post_json(PATH, fields | reference, until_s=until_s)
     else:
         form: aiohttp.FormData = form_of(fields)
-        if starts:
-            add_file(form, "input_reference", starts[0])
-        reply = await line.exchange("POST", PATH, data=form, until_s=until_s)
-    job = decoded(reply, _Job)
+        if default_inputs:
+            add_file(form, "input_reference", default_inputs[0])
+        response = await client.exchange("POST", PATH, data=form, until_s=until_s)
+    job = decode_json(response, _Job)
     if not job.id or not _IS_ID(job.id):
-        raise no_picture(reply, "job")
+        raise missing_picture(response, "job")
     return job
 
 
-def _fields(ask: Ask, manner: Manner) -> dict[str, object]:
-    shape = ask.shape
+def _fields(request: LoadRequest, options: RequestOptions) -> dict[str, object]:
+    shape = request.shape
     found = {
-        "prompt": ask.prompt,
+        "prompt": request.prompt,
         "height": shape.height,
         "width": shape.width,
         "num_frames": shape.frames,
-        "fps": ask.fps,
+        "fps": request.fps,
     }
-    model = {} if manner.model == Manner.model else {"model": manner.model}
-    return model | {name: value for name, value in found.items() if value is not None} | options(ask, manner)
+    model = {} if options.model == RequestOptions.model else {"model": options.model}
+    return model | {name: value for name, value in found.items() if value is not None} | common_fields(request, options)
 
 
-async def _ended(job: _Job, place: str, line: Line, until_s: float) -> _Job:
+async def _ended(job: _Job, job_path: str, client: HttpClient, until_s: float) -> _Job:
     began_s, told_s = clock_s(), None
     while job.status != "completed":
         if job.status in GIVEN_UP:
-            raise Failure("job_failed", f"{job.status}: {words_of(job.error) or 'the server does not tell why'}")
+            raise Failure("job_failed", f"{job.status}: {error_text(job.error) or 'the server does not tell why'}")
         pause_s = min(LATEST_S, max(SOONEST_S, SHARE_OF_AGE * (clock_s() - began_s)))
         pause_s = pause_s if told_s is None else min(told_s, pause_s * 4)
         await asyncio.sleep(min(pause_s, until_s - clock_s()))
-        reply = await line.exchange("GET", place, until_s=until_s)
-        job, told_s = decoded(reply, _Job), _pause_told(reply.headers)
+        response = await client.exchange("GET", job_path, until_s=until_s)
+        job, told_s = decode_json(response, _Job), _pause_told(response.headers)
     return job
 
 
@@ -121,7 +123,7 @@ def _pause_told(headers: Mapping[str, str]) -> float | None:
     return float(said) / 1000 if said.isascii() and said.isdigit() else None
 
 
-async def _forgotten(place: str, line: Line) -> None:
+async def _forgotten(job_path: str, client: HttpClient) -> None:
     """Delete the job; if that fails, the video counts all the same."""
     with suppress(Failure):
-        await line.exchange("DELETE", place, until_s=clock_s() + LATER_S)
+        await client.exchange("DELETE", job_path, until_s=clock_s() + LATER_S)

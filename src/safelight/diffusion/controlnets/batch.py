@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from safelight.core.adapter import AdapterHandle
-from safelight.core.errors import AdapterLost, ControlServiceLost
+from safelight.core.errors import AdapterLost, ControlNetServiceLost
 from safelight.diffusion.controlnets.kind import ControlInputs
 from safelight.diffusion.controlnets.kinds import control_kind
 from safelight.diffusion.controlnets.steering import SteeringNet
@@ -84,7 +84,7 @@ def control_residuals(
 def _naming(handle: AdapterHandle) -> Iterator[None]:
     try:
         yield
-    except ControlServiceLost as error:
+    except ControlNetServiceLost as error:
         raise AdapterLost(handle, str(error)) from error
 
 

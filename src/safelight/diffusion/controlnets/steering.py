@@ -20,7 +20,7 @@ class SteeringNet(Protocol):
     def start(self, inputs: ControlInputs) -> Callable[[], Residuals]:
         """Ask what it adds for each row of `inputs`; what is returned waits for the answer and gives it.
 
-        Both raise ControlServiceLost if it is in another process that does not answer.
+        Both raise ControlNetServiceLost if it is in another process that does not answer.
         """
         ...
 

@@ -3,11 +3,18 @@
 import polars as pl
 from matplotlib.figure import Figure
 
-from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.spoken import DAY_S, HOUR_S, many, moment, number, seconds
-from safelight.traces.analyses.style import BLUE, in_thousands, panel
-from safelight.traces.analyses.unanswered import unanswered
-from safelight.traces.analyses.windows import LENGTHS, Span, span_of, start_of, time_panel, why_untold
+from safelight.reports.formatting import DAY_S, HOUR_S, format_count, format_duration, format_number
+from safelight.reports.result import Result, result_without_data
+from safelight.reports.style import BLUE, in_thousands, panel
+from safelight.traces.analyses.windows import (
+    LENGTHS,
+    Span,
+    format_arrival,
+    missing_arrivals_reason,
+    span_of,
+    start_of,
+    time_panel,
+)
 
 NAME, TITLE = "arrivals", "Arrivals over time"
 
@@ -19,7 +26,7 @@ def arrivals(frame: pl.LazyFrame) -> Result:
     """
     span = span_of(frame)
     if span is None or span.is_too_long:
-        return unanswered(NAME, TITLE, f"{why_untold(span)}, so nothing can be said of arrivals.")
+        return result_without_data(NAME, TITLE, f"{missing_arrivals_reason(span)}, so nothing can be said of arrivals.")
     window = span.finest()
     table = _filled(frame, span, LENGTHS[window])
 
@@ -56,13 +63,16 @@ def _by_hour(table: pl.DataFrame) -> pl.DataFrame:
 
 def _of_rate(table: pl.DataFrame, span: Span, window: str) -> tuple[str, ...]:
     if not span.length_s:
-        return (f"All that arrives, {many(span.arrivals, 'request')}, does so at one moment.",)
+        return (f"All that arrives, {format_count(span.arrivals, 'request')}, does so at one moment.",)
     start_s, most = table.row(table["requests"].arg_max() or 0)
     rate = span.arrivals / span.length_s
-    requests, times = many(span.arrivals, "request"), f"{number(most / (rate * LENGTHS[window]))} times the mean"
+    requests, times = (
+        format_count(span.arrivals, "request"),
+        f"{format_number(most / (rate * LENGTHS[window]))} times the mean",
+    )
     return (
-        f"{requests} arrive within {seconds(span.length_s)}, {number(rate)} per second on average.",
-        f"The busiest {window} begins at {moment(start_s)} and has {many(most, 'request')}, {times}.",
+        f"{requests} arrive within {format_duration(span.length_s)}, {format_number(rate)} per second on average.",
+        f"The busiest {window} begins at {format_arrival(start_s)} and has {format_count(most, 'request')}, {times}.",
     )
 
 
@@ -70,8 +80,8 @@ def _of_day(table: pl.DataFrame, span: Span) -> tuple[str, ...]:
     hours = _by_hour(table).sort("requests")
     (quiet, least), (busy, most) = hours.row(0), hours.row(-1)
     clock = "UTC" if span.is_dated else "counted from the trace's start, which need not be midnight"
-    busiest = f"The busiest hour of the day begins at {busy:02d}:00 with {number(most)} requests on average"
-    return (f"{busiest}, the quietest at {quiet:02d}:00 with {number(least)} ({clock}).",)
+    busiest = f"The busiest hour of the day begins at {busy:02d}:00 with {format_number(most)} requests on average"
+    return (f"{busiest}, the quietest at {quiet:02d}:00 with {format_number(least)} ({clock}).",)
 
 
 def _draw(figure: Figure, table: pl.DataFrame, span: Span, window: str) -> None:

@@ -3,11 +3,10 @@
 import polars as pl
 from matplotlib.figure import Figure
 
-from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.spoken import DAY_S, HOUR_S, MINUTE_S, many, number, seconds
-from safelight.traces.analyses.style import QUIET, VERMILLION, in_thousands, in_time, panel
-from safelight.traces.analyses.unanswered import unanswered
-from safelight.traces.analyses.windows import Span, span_of, why_untold
+from safelight.reports.formatting import DAY_S, HOUR_S, MINUTE_S, format_count, format_duration, format_number
+from safelight.reports.result import Result, result_without_data
+from safelight.reports.style import QUIET, VERMILLION, in_thousands, in_time, panel
+from safelight.traces.analyses.windows import Span, missing_arrivals_reason, span_of
 
 NAME, TITLE = "burstiness", "Burstiness"
 
@@ -27,13 +26,13 @@ def burstiness(frame: pl.LazyFrame) -> Result:
     """
     span = span_of(frame)
     if span is None or span.is_too_long or not span.length_s:
-        why = why_untold(span) or "All requests arrive at one moment"
-        return unanswered(NAME, TITLE, f"{why}, so nothing can be said of bursts.")
+        why = missing_arrivals_reason(span) or "All requests arrive at one moment"
+        return result_without_data(NAME, TITLE, f"{why}, so nothing can be said of bursts.")
     shortest_s, longest_s = span.length_s / span.arrivals / 10, span.length_s / FEWEST_WINDOWS
     lengths = [length for length in WINDOWS_S if shortest_s <= length <= longest_s]
     if not lengths:
-        within = f"{many(span.arrivals, 'arrival')} within {seconds(span.length_s)}"
-        return unanswered(NAME, TITLE, f"The trace has {within}, too few to tell bursts from chance.")
+        within = f"{format_count(span.arrivals, 'arrival')} within {format_duration(span.length_s)}"
+        return result_without_data(NAME, TITLE, f"The trace has {within}, too few to tell bursts from chance.")
     table = pl.concat([_dispersion(frame, span, length) for length in lengths])
     findings = (_of_gaps(frame), _of_windows(table), _of_peaks(table))
     return Result(name=NAME, title=TITLE, table=table, findings=findings, draw=lambda figure: _draw(figure, table))
@@ -64,9 +63,10 @@ def _dispersion(frame: pl.LazyFrame, span: Span, length_s: float) -> pl.DataFram
 def _of_gaps(frame: pl.LazyFrame) -> str:
     gaps = frame.select(pl.col("arrival_s").drop_nulls().sort().diff())
     mean, spread = gaps.select(pl.first().mean().alias("mean"), pl.first().std(ddof=0).alias("spread")).collect().row(0)
-    variation = number(spread / mean)
+    variation = format_number(spread / mean)
     return (
-        f"The time between arrivals is {seconds(mean)} on average, its coefficient of variation {variation}; that of "
+        f"The time between arrivals is {format_duration(mean)} on average, its coefficient of variation "
+        f"{variation}; that of "
         "Poisson arrivals is 1."
     )
 
@@ -74,18 +74,19 @@ def _of_gaps(frame: pl.LazyFrame) -> str:
 def _of_windows(table: pl.DataFrame) -> str:
     short = table.row(0, named=True)
     most = table.row(table["dispersion"].arg_max() or 0, named=True)
-    over_short = f"{number(short['dispersion'])} over windows of {seconds(short['window_s'])}"
+    over_short = f"{format_number(short['dispersion'])} over windows of {format_duration(short['window_s'])}"
     return (
         f"The index of dispersion is {over_short} and up to "
-        f"{number(most['dispersion'])} over {seconds(most['window_s'])}; that of Poisson arrivals is 1 over any."
+        f"{format_number(most['dispersion'])} over {format_duration(most['window_s'])}; that of Poisson "
+        "arrivals is 1 over any."
     )
 
 
 def _of_peaks(table: pl.DataFrame) -> str:
     row = min(table.iter_rows(named=True), key=lambda row: abs(row["window_s"] - MINUTE_S))
     return (
-        f"Within {seconds(row['window_s'])}, at most {many(row['most_requests'], 'request')} arrive, "
-        f"{number(row['most_requests'] / row['mean_requests'])} times the mean."
+        f"Within {format_duration(row['window_s'])}, at most {format_count(row['most_requests'], 'request')} arrive, "
+        f"{format_number(row['most_requests'] / row['mean_requests'])} times the mean."
     )
 
 

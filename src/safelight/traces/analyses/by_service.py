@@ -6,9 +6,9 @@ from typing import cast
 import polars as pl
 from matplotlib.figure import Figure
 
-from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.spoken import short
-from safelight.traces.analyses.style import INK, WIDE_IN
+from safelight.reports.formatting import shorten_name
+from safelight.reports.result import Result
+from safelight.reports.style import INK, WIDE_IN
 
 MOST_FIGURES = 6
 
@@ -51,5 +51,5 @@ def _draw(figure: Figure, results: dict[str | None, Result]) -> None:
     figure.set_size_inches(WIDE_IN[0], WIDE_IN[1] * len(results))
     parts = figure.subfigures(len(results), 1, squeeze=False)[:, 0]
     for part, (name, result) in zip(parts, results.items(), strict=True):
-        part.suptitle(short(_subject(name)), x=0.01, ha="left", fontsize=9.5, fontweight="bold", color=INK)
+        part.suptitle(shorten_name(_subject(name)), x=0.01, ha="left", fontsize=9.5, fontweight="bold", color=INK)
         result.draw(cast("Figure", part))

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from safelight.traces.analyses.nameless import nameless
-from safelight.traces.analyses.result import Result
+from safelight.reports.formatting import format_count, format_share, shorten_name
+from safelight.reports.result import Result
+from safelight.reports.style import QUIET, SERIES, WIDE_IN, in_thousands, label_ends, panel
 from safelight.traces.analyses.service_panels import shown
-from safelight.traces.analyses.spoken import many, share, short
-from safelight.traces.analyses.style import QUIET, SERIES, WIDE_IN, in_thousands, label_ends, panel
+from safelight.traces.analyses.unnamed_adapters import unnamed_adapter_notes
 from safelight.traces.analyses.uses import KINDS
 from safelight.traces.caches.lockstep import Hits
 from safelight.traces.caches.lru import Integers
@@ -74,7 +74,7 @@ def caching(services: Sequence[Usage], caches: Caches) -> Result:
                 for sentence in _findings(usage, table, caches)
             ),
             *_left_out(caches, tables),
-            *nameless(services, [caches.adapters]),
+            *unnamed_adapter_notes(services, [caches.adapters]),
         ),
         draw=lambda figure: _draw(figure, services, tables, caches),
     )
@@ -154,8 +154,8 @@ def _findings(usage: Usage, table: pl.DataFrame, caches: Caches) -> list[str]:
         words.append(
             f"{usage.subject}: in caches of {_size(best['size'], caches)}, {titles[best['policy']]} "
             f"loads least, {best['loads_per_request']:.3f} {KINDS[caches.adapters]}s a request: "
-            f"{share(best['hit_ratio'])} of the uses hit, "
-            f"{share(best['complete_ratio'])} of the requests that ask for any wait for none, and devices wait "
+            f"{format_share(best['hit_ratio'])} of the uses hit, "
+            f"{format_share(best['complete_ratio'])} of the requests that ask for any wait for none, and devices wait "
             f"{best['seconds_per_request']:.2f} s a request, {best['gpu_hours']:,.0f} hours in all."
         )
     bound = last.filter(pl.col("policy") == BELADY.name)
@@ -175,7 +175,7 @@ def _left_out(caches: Caches, tables: Sequence[pl.DataFrame]) -> list[str]:
 
 
 def _size(size: int, caches: Caches) -> str:
-    return many(size, "adapter") if caches.bytes_of is None else f"{size / GIB:,.3g} GiB"
+    return format_count(size, "adapter") if caches.bytes_of is None else f"{size / GIB:,.3g} GiB"
 
 
 def _draw(figure: Figure, services: Sequence[Usage], tables: Sequence[pl.DataFrame], caches: Caches) -> None:
@@ -186,7 +186,7 @@ def _draw(figure: Figure, services: Sequence[Usage], tables: Sequence[pl.DataFra
     for place in places:
         for column, y in drawn.items():
             x = "adapters that the device holds" if caches.bytes_of is None else "device cache (GiB)"
-            title = short(services[place].title)
+            title = shorten_name(services[place].title)
             axes = panel(figure, place=(len(places), len(drawn), next(numbers)), x=x, y=y, title=title)
             _draw_lines(axes, tables[place], caches, column)
 

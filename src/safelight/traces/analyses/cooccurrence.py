@@ -3,10 +3,9 @@
 import polars as pl
 from matplotlib.figure import Figure
 
-from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.spoken import many, share, short
-from safelight.traces.analyses.style import QUIET, SERIES, in_percent, panel
-from safelight.traces.analyses.unanswered import unanswered
+from safelight.reports.formatting import format_count, format_share, shorten_name
+from safelight.reports.result import Result, result_without_data
+from safelight.reports.style import QUIET, SERIES, in_percent, panel
 from safelight.traces.analyses.uses import KINDS, uses_of
 from safelight.traces.schema import AdapterColumn
 
@@ -26,7 +25,7 @@ def cooccurrence(frame: pl.LazyFrame) -> Result:
     requests = frame.select(pl.len()).collect(engine="streaming").item()
     table = pl.concat(_pairs(frame, column, kind, requests) for column, kind in KINDS.items())
     if table.is_empty():
-        return unanswered(NAME, TITLE, "No request names two adapters of one kind, so there are no pairs.")
+        return result_without_data(NAME, TITLE, "No request names two adapters of one kind, so there are no pairs.")
     return Result(
         name=NAME,
         title=TITLE,
@@ -65,8 +64,10 @@ def _finding(rows: pl.DataFrame) -> str:
     often = rows.filter(pl.col("requests") >= OFTEN)
     bound = len(often.filter(pl.col("share_of_rarer") == 1))
     return (
-        f"Requests combine {top['adapters']}s in {many(len(rows), 'pair')}. The commonest is in {share(top['share'])} "
-        f"of requests, {top['lift']:.3g} times as often as by chance. Of {many(len(often), 'pair')} in {OFTEN} or more "
+        f"Requests combine {top['adapters']}s in {format_count(len(rows), 'pair')}. The commonest is in "
+        f"{format_share(top['share'])} "
+        f"of requests, {top['lift']:.3g} times as often as by chance. Of "
+        f"{format_count(len(often), 'pair')} in {OFTEN} or more "
         f"requests, {bound:,} hold an adapter that never comes without the other."
     )
 
@@ -80,7 +81,11 @@ def _draw(figure: Figure, table: pl.DataFrame) -> None:
         places = range(len(top), 0, -1)
         axes.barh(places, top["share"], height=0.7, color=SERIES[list(KINDS.values()).index(kind)])
         axes.set_yticks(
-            places, [f"{short(a, LONGEST_NAME)} + {short(b, LONGEST_NAME)}" for a, b in top.select("a", "b").rows()]
+            places,
+            [
+                f"{shorten_name(a, LONGEST_NAME)} + {shorten_name(b, LONGEST_NAME)}"
+                for a, b in top.select("a", "b").rows()
+            ],
         )
         for place, (part, lift) in zip(places, top.select("share", "lift").rows(), strict=True):
             axes.annotate(

@@ -7,10 +7,10 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from safelight.traces.analyses.result import Result
+from safelight.reports.formatting import format_count, format_share
+from safelight.reports.result import Result
+from safelight.reports.style import BLUE, VERMILLION, in_percent
 from safelight.traces.analyses.service_panels import service_panels
-from safelight.traces.analyses.spoken import many, share
-from safelight.traces.analyses.style import BLUE, VERMILLION, in_percent
 from safelight.traces.analyses.uses import KINDS
 from safelight.traces.describing import COMMON_SHARE, RARE_REQUESTS
 from safelight.traces.usage import Lists, Usage
@@ -65,14 +65,22 @@ def _table(usage: Usage, of: str, rows: Sequence[tuple[str, int]], total: int, *
 
 
 def _findings(usage: Usage) -> Iterator[str]:
-    yield f"{usage.subject} has {many(usage.requests, 'request')} at {many(len(usage.instances.names), 'instance')}."
+    yield (
+        f"{usage.subject} has {format_count(usage.requests, 'request')} at "
+        f"{format_count(len(usage.instances.names), 'instance')}."
+    )
     for kind, title in KINDS.items():
         counts = _numbers(usage.lists(kind))
-        shares = ", ".join(f"{share(count / usage.requests)} have {number}" for number, count in counts[:MOST_TOLD])
+        shares = ", ".join(
+            f"{format_share(count / usage.requests)} have {number}" for number, count in counts[:MOST_TOLD]
+        )
         yield f"By number of {title}s, {shares}{', and others more' * (len(counts) > MOST_TOLD)}."
     known = [count for name, count in _base_models(usage) if name is not None]
     common = sum(count > COMMON_SHARE * sum(known) for count in known)
-    yield f"They name {many(len(known), 'base model')}; {common:,} have more than {share(COMMON_SHARE)} of them each."
+    yield (
+        f"They name {format_count(len(known), 'base model')}; {common:,} have more than "
+        f"{format_share(COMMON_SHARE)} of them each."
+    )
 
 
 def _base_models(usage: Usage) -> list[tuple[str | None, int]]:

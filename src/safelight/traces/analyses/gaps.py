@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.spoken import many, share
-from safelight.traces.analyses.style import INK, in_time, panel
-from safelight.traces.analyses.unanswered import unanswered
+from safelight.reports.formatting import format_count, format_share
+from safelight.reports.result import Result, result_without_data
+from safelight.reports.style import INK, in_time, panel
 
 NAME, TITLE = "gaps", "Times between arrivals"
 
@@ -74,8 +73,10 @@ def gaps(frame: pl.LazyFrame) -> Result:
     arrivals = frame.select(pl.col("arrival_s").drop_nulls().sort()).collect()["arrival_s"]
     observed = arrivals.diff().drop_nulls().to_numpy()
     if len(observed) < FEWEST or observed.max() == observed.min():
-        told = many(len(arrivals), "arrival")
-        return unanswered(NAME, TITLE, f"The trace tells {told}, too few or too regular to fit distributions to.")
+        told = format_count(len(arrivals), "arrival")
+        return result_without_data(
+            NAME, TITLE, f"The trace tells {told}, too few or too regular to fit distributions to."
+        )
     binned = bin_gaps(observed)
     fits = sorted((fit(family, binned) for family in FAMILIES), key=lambda each: each.distance)
     table = pl.DataFrame([_observed(observed), *map(_row, fits)])
@@ -142,11 +143,14 @@ def _findings(observed: Floats, fits: list[Fit]) -> tuple[str, ...]:
     shape = "" if best.shape is None else f" with shape {best.shape:.3g}"
     nearest = (
         f"Of four families, {_named(best)}{shape} is nearest: its cumulative shares are off by at most "
-        f"{share(best.distance)}, those of {_named(worst)} by {share(worst.distance)}."
+        f"{format_share(best.distance)}, those of {_named(worst)} by {format_share(worst.distance)}."
     )
     if not (together := float((observed == 0).mean())):
         return (nearest,)
-    return nearest, f"{share(together)} of requests arrive with the one before, as far as the trace's clock tells."
+    return (
+        nearest,
+        f"{format_share(together)} of requests arrive with the one before, as far as the trace's clock tells.",
+    )
 
 
 def _named(fit: Fit) -> str:

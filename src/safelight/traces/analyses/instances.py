@@ -7,11 +7,11 @@ import numpy.typing as npt
 import polars as pl
 from matplotlib.figure import Figure
 
-from safelight.traces.analyses.nameless import nameless
-from safelight.traces.analyses.result import Result
+from safelight.reports.formatting import format_count, format_share
+from safelight.reports.result import Result
+from safelight.reports.style import BLUE, VERMILLION, in_thousands
 from safelight.traces.analyses.service_panels import service_panels
-from safelight.traces.analyses.spoken import many, share
-from safelight.traces.analyses.style import BLUE, VERMILLION, in_thousands
+from safelight.traces.analyses.unnamed_adapters import unnamed_adapter_notes
 from safelight.traces.schema import AdapterColumn
 from safelight.traces.usage import Usage
 
@@ -28,7 +28,7 @@ def instances(services: Sequence[Usage]) -> Result:
         table=pl.concat(tables),
         findings=(
             *(words for usage, table in zip(services, tables, strict=True) for words in _findings(usage, table)),
-            *nameless(services),
+            *unnamed_adapter_notes(services),
         ),
         draw=lambda figure: _draw(figure, services, tables),
     )
@@ -68,13 +68,13 @@ def _findings(usage: Usage, table: pl.DataFrame) -> list[str]:
     name = usage.subject
     words = []
     words.append(
-        f"{name}: the median of {many(len(table), 'instance')} gets {middle['requests']:,.0f} requests, with "
+        f"{name}: the median of {format_count(len(table), 'instance')} gets {middle['requests']:,.0f} requests, with "
         f"{middle['distinct_loras']:,.0f} different LoRAs and {middle['distinct_controlnets']:,.0f} ControlNets."
     )
     if uses:
         words.append(
             f"{name}: caches that forget nothing would still load {loras:,} LoRAs, {loras / requests:.3f} a request, "
-            f"and hit in {share(1 - loras / uses)} of the uses."
+            f"and hit in {format_share(1 - loras / uses)} of the uses."
         )
     if line := _line(table):
         words.append(f"{name}: 100 more requests bring an instance {100 * line[0]:.1f} LoRAs that it has not met.")

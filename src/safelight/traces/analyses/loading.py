@@ -8,11 +8,11 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from safelight.traces.analyses.nameless import nameless
-from safelight.traces.analyses.result import Result
+from safelight.reports.formatting import format_count, format_share
+from safelight.reports.result import Result
+from safelight.reports.style import BLUE, VERMILLION, in_thousands, label_ends
 from safelight.traces.analyses.service_panels import service_panels
-from safelight.traces.analyses.spoken import many, share
-from safelight.traces.analyses.style import BLUE, VERMILLION, in_thousands, label_ends
+from safelight.traces.analyses.unnamed_adapters import unnamed_adapter_notes
 from safelight.traces.analyses.uses import KINDS
 from safelight.traces.caches.lockstep import Hits
 from safelight.traces.caches.policy import Capacities, Policy, hits_of
@@ -46,7 +46,7 @@ def loading(
         table=pl.concat(tables),
         findings=(
             *(_finding(usage, table) for usage, table in zip(services, tables, strict=True)),
-            *nameless(services),
+            *unnamed_adapter_notes(services),
         ),
         draw=lambda figure: _draw(figure, services, tables),
     )
@@ -95,9 +95,10 @@ def _rows(usage: Usage, policy: Policy, sizes: Sequence[int], replayed: Iterator
 def _finding(usage: Usage, table: pl.DataFrame) -> str:
     last = table.row(-1, named=True)
     return (
-        f"{usage.subject}: with {many(last['size'], 'place')} for each kind, instances load "
+        f"{usage.subject}: with {format_count(last['size'], 'place')} for each kind, instances load "
         f"{last['controlnet_loads_per_request']:.3f} ControlNets and {last['lora_loads_per_request']:.3f} LoRAs "
-        f"a request, and {share(last['requests_without_loads'] / usage.requests)} of the requests find all they need."
+        f"a request, and {format_share(last['requests_without_loads'] / usage.requests)} of the requests "
+        "find all they need."
     )
 
 

@@ -9,10 +9,10 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from safelight.traces.analyses.result import Result
+from safelight.reports.formatting import format_count, format_share, shorten_name
+from safelight.reports.result import Result
+from safelight.reports.style import SERIES, in_percent, in_thousands, panel
 from safelight.traces.analyses.service_panels import shown
-from safelight.traces.analyses.spoken import many, share, short
-from safelight.traces.analyses.style import SERIES, in_percent, in_thousands, panel
 from safelight.traces.analyses.uses import KINDS
 from safelight.traces.schema import AdapterColumn
 from safelight.traces.usage import Usage
@@ -82,12 +82,14 @@ def _findings(usage: Usage, ranked: Ranked) -> Iterator[str]:
     shares, so_far = uses / uses.sum(), np.cumsum(uses) / uses.sum()
     top = min(5, len(uses))
     yield (
-        f"{usage.subject} uses {many(len(uses), title)} {uses.sum():,} times, {uses.sum() / usage.requests:.2f} times "
-        f"a request; the {top} most used have {share(so_far[top - 1])} of the uses."
+        f"{usage.subject} uses {format_count(len(uses), title)} {uses.sum():,} times, "
+        f"{uses.sum() / usage.requests:.2f} times "
+        f"a request; the {top} most used have {format_share(so_far[top - 1])} of the uses."
     )
     reached = ", ".join(f"{np.searchsorted(so_far, quarter - 1e-12) + 1:,}" for quarter in QUARTERS)
     yield (
-        f"{np.sum(shares > COMMON_SHARE):,} of these {title}s have more than {share(COMMON_SHARE)} of the uses each, "
+        f"{np.sum(shares > COMMON_SHARE):,} of these {title}s have more than {format_share(COMMON_SHARE)} "
+        "of the uses each, "
         f"{np.sum(shares < COMMON_SHARE):,} have less; 25, 50 and 75 % of the uses fall on the {reached} most used."
     )
 
@@ -116,7 +118,7 @@ def _draw_line(axes: Axes, usage: Usage, uses: Integers, *, turn: int) -> None:
     axes.plot(np.arange(1, len(uses) + 1), so_far, color=colour)
     axes.plot(half + 1, so_far[half], "o", color=colour, markersize=5)
     axes.annotate(
-        f"{short(usage.title)}: half on {half + 1:,} of {len(uses):,}",
+        f"{shorten_name(usage.title)}: half on {half + 1:,} of {len(uses):,}",
         (1, 0),
         xytext=(-4, 6 + 12 * turn),
         xycoords="axes fraction",

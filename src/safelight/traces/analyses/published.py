@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from safelight.reports.result import Result
 from safelight.traces.analyses.counting import counting
 from safelight.traces.analyses.instances import instances
 from safelight.traces.analyses.loading import loading
 from safelight.traces.analyses.popularity import popularity
-from safelight.traces.analyses.result import Result
 from safelight.traces.caches.policy import LFU, LRU
 from safelight.traces.usage import Usage
 

@@ -8,7 +8,6 @@ from safelight.traces.analyses.by_service import Question
 from safelight.traces.analyses.cooccurrence import cooccurrence
 from safelight.traces.analyses.gaps import gaps
 from safelight.traces.analyses.reuse import reuse
-from safelight.traces.analyses.routing import routing
 from safelight.traces.analyses.working_set import working_set
 
 QUESTIONS: Mapping[str, Question] = {
@@ -18,5 +17,4 @@ QUESTIONS: Mapping[str, Question] = {
     "cooccurrence": cooccurrence,
     "working-set": working_set,
     "reuse": reuse,
-    "routing": routing,
 }

@@ -6,10 +6,9 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.spoken import many, seconds, share
-from safelight.traces.analyses.style import SERIES, in_percent, in_thousands, in_time, panel
-from safelight.traces.analyses.unanswered import unanswered
+from safelight.reports.formatting import format_count, format_duration, format_share
+from safelight.reports.result import Result, result_without_data
+from safelight.reports.style import SERIES, in_percent, in_thousands, in_time, panel
 from safelight.traces.analyses.uses import KINDS, uses_of
 
 NAME, TITLE = "reuse", "Time between uses of an adapter"
@@ -30,7 +29,7 @@ def reuse(frame: pl.LazyFrame) -> Result:
         rows += _rows(uses, "request", ["name"], kind, "service")
         rows += _rows(on_instances, "turn", ["instance", "name"], kind, "instance")
     if not rows:
-        return unanswered(NAME, TITLE, "The trace names no adapter twice, so nothing can be said of reuse.")
+        return result_without_data(NAME, TITLE, "The trace names no adapter twice, so nothing can be said of reuse.")
     table = pl.DataFrame(rows)
     told = table.filter(pl.col("unit") == table["unit"][0])
     findings = tuple(_finding(row) for row in told.iter_rows(named=True))
@@ -54,10 +53,10 @@ def _rows(uses: pl.DataFrame, turn: str, place: list[str], kind: str, within: st
 
 def _finding(row: dict[str, Any]) -> str:
     where = "the same instance" if row["within"] == "instance" else "any instance"
-    uses = many(row["uses"], f"{row['adapters']} use")
-    say = seconds if row["unit"] == "seconds" else _requests
+    uses = format_count(row["uses"], f"{row['adapters']} use")
+    say = format_duration if row["unit"] == "seconds" else _requests
     half, most = say(row["p50"]), say(row["p90"])
-    repeats = share(row["repeats"] / row["uses"])
+    repeats = format_share(row["repeats"] / row["uses"])
     return (
         f"Of {uses}, {repeats} repeat one on {where}, half of them within {half} of the use before, nine tenths within "
         f"{most}."
@@ -65,7 +64,7 @@ def _finding(row: dict[str, Any]) -> str:
 
 
 def _requests(count: float) -> str:
-    return many(round(count), "request")
+    return format_count(round(count), "request")
 
 
 def _draw(figure: Figure, table: pl.DataFrame) -> None:

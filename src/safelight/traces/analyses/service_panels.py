@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from safelight.traces.analyses.spoken import short
-from safelight.traces.analyses.style import WIDE_IN, panel
+from safelight.reports.formatting import shorten_name
+from safelight.reports.style import WIDE_IN, panel
 from safelight.traces.usage import Usage
 
 MOST_PANELS = 6
@@ -24,6 +24,6 @@ def service_panels(figure: Figure, services: Sequence[Usage], *, x: str, y: str)
     rows = -(-len(places) // columns)
     figure.set_size_inches(WIDE_IN[0], WIDE_IN[1] * max(1, 0.8 * rows))
     return [
-        (panel(figure, place=(rows, columns, number), x=x, y=y, title=short(services[place].title)), place)
+        (panel(figure, place=(rows, columns, number), x=x, y=y, title=shorten_name(services[place].title)), place)
         for number, place in enumerate(places, 1)
     ]

@@ -1,6 +1,7 @@
 """Equal windows of time that a trace is cut into."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import polars as pl
 from matplotlib.axes import Axes
@@ -8,8 +9,8 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from safelight.traces.analyses.spoken import DAY_S, HOUR_S, MINUTE_S
-from safelight.traces.analyses.style import panel
+from safelight.reports.formatting import DAY_S, HOUR_S, MINUTE_S
+from safelight.reports.style import panel
 from safelight.traces.schema import UNIX_TIME_FROM_S
 
 MOST_WINDOWS = 1500
@@ -58,7 +59,7 @@ def span_of(frame: pl.LazyFrame) -> Span | None:
     return None if first is None else Span(first_s=first, last_s=last, arrivals=arrivals)
 
 
-def why_untold(span: Span | None) -> str:
+def missing_arrivals_reason(span: Span | None) -> str:
     """Return what keeps arrivals from being told over time, if something does."""
     if span is None:
         return "No request tells when it arrived"
@@ -85,3 +86,10 @@ def time_panel(
     axes = panel(figure, place=place, x=f"{unit}s since the trace's start", y=y, title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=unit != "second"))
     return axes, LENGTHS[unit]
+
+
+def format_arrival(arrival_s: float) -> str:
+    """Return a time of arrival as text: a date where the trace has Unix time, else the day of the trace."""
+    time = datetime.fromtimestamp(arrival_s, UTC)
+    day = f"day {int(arrival_s // DAY_S) + 1}," if arrival_s < UNIX_TIME_FROM_S else f"{time:%Y-%m-%d}"
+    return f"{day} {time:%H:%M}" + (f":{time:%S}" if time.second else "")

@@ -3,12 +3,11 @@
 import polars as pl
 from matplotlib.figure import Figure
 
-from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.spoken import many, share
-from safelight.traces.analyses.style import BLUE, ORANGE, in_thousands
-from safelight.traces.analyses.unanswered import unanswered
+from safelight.reports.formatting import format_count, format_share
+from safelight.reports.result import Result, result_without_data
+from safelight.reports.style import BLUE, ORANGE, in_thousands
 from safelight.traces.analyses.uses import KINDS, uses_of
-from safelight.traces.analyses.windows import LENGTHS, Span, span_of, start_of, time_panel, why_untold
+from safelight.traces.analyses.windows import LENGTHS, Span, missing_arrivals_reason, span_of, start_of, time_panel
 
 NAME, TITLE = "working-set", "Adapters in use"
 
@@ -24,11 +23,13 @@ def working_set(frame: pl.LazyFrame, *, window: str | None = None) -> Result:
     """
     span = span_of(frame)
     if span is None or span.is_too_long:
-        return unanswered(NAME, TITLE, f"{why_untold(span)}, so nothing can be said of what is in use at a time.")
+        return result_without_data(
+            NAME, TITLE, f"{missing_arrivals_reason(span)}, so nothing can be said of what is in use at a time."
+        )
     window = window or span.finest(MOST_WINDOWS)
     table = pl.concat(_of_kind(uses_of(frame, column), kind, LENGTHS[window]) for column, kind in KINDS.items())
     if table.is_empty():
-        return unanswered(
+        return result_without_data(
             NAME, TITLE, "The trace names no adapters, so nothing can be said of what is in use at a time."
         )
     return Result(
@@ -59,11 +60,11 @@ def _of_kind(uses: pl.LazyFrame, kind: str, length_s: int) -> pl.DataFrame:
 
 def _finding(rows: pl.DataFrame, window: str) -> str:
     kind, names = rows["adapters"][0], int(rows["new"].sum())
-    sentence = f"Of {many(names, kind)}, {_mean(rows['distinct'])} are in use within one {window} on average"
+    sentence = f"Of {format_count(names, kind)}, {_mean(rows['distinct'])} are in use within one {window} on average"
     later = rows[1:]
     if later.is_empty():
         return f"{sentence}."
-    weight = share(int(later["uses_of_new"].sum()) / int(later["uses"].sum()))
+    weight = format_share(int(later["uses_of_new"].sum()) / int(later["uses"].sum()))
     return f"{sentence}; after the first {window}, {_mean(later['new'])} of them are new, which make {weight} of uses."
 
 

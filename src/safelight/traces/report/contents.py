@@ -1,10 +1,12 @@
-"""What a report asks of each service, in the order in which it tells the answers."""
+"""The sections of a report on each service of a trace, in their order."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from safelight.reports.page import Tile
+from safelight.reports.result import Result, result_without_data
 from safelight.traces.analyses.caching import Caches, caching
 from safelight.traces.analyses.counting import counting
 from safelight.traces.analyses.instances import instances
@@ -12,25 +14,29 @@ from safelight.traces.analyses.loading import loading
 from safelight.traces.analyses.popularity import popularity
 from safelight.traces.analyses.published import SIZES
 from safelight.traces.analyses.questions import QUESTIONS
-from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.unanswered import unanswered
 from safelight.traces.caches.policy import BELADY, LFU, LRU
 from safelight.traces.usage import Usage
 
 CACHE_SIZES = (1, 2, 5, 10, 20, 50)
 
 
+def _no_tiles(_: Result) -> Sequence[Tile]:
+    return ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A question of the report.
+    """A section of the report.
 
     Attributes:
-        ask: about one service's requests, and what they use, which is told by one usage if there are any.
-        command: the words after `safelight trace` by which the command line asks the same.
+        ask: analyses one service's requests, given also as one usage if there are any.
+        command: the words after `safelight trace` that give the same on the command line.
+        tiles: the numbers of the result that the head of the page shows.
     """
 
     ask: Callable[[pl.LazyFrame, Sequence[Usage]], Result]
     command: tuple[str, ...]
+    tiles: Callable[[Result], Sequence[Tile]] = _no_tiles
 
 
 def _of_usage(
@@ -43,7 +49,7 @@ def _of_usage(
 
     def answer(_: pl.LazyFrame, found: Sequence[Usage]) -> Result:
         why = why_not(found[0]) if found else "There is no request to ask about."
-        return unanswered(command[0], title, why) if why else ask(found)
+        return result_without_data(command[0], title, why) if why else ask(found)
 
     return Entry(ask=answer, command=command)
 
@@ -96,5 +102,4 @@ CONTENTS: tuple[Entry, ...] = (
         _names_no_lora,
         *("caches", "--sizes", ",".join(map(str, CACHE_SIZES))),
     ),
-    _plain("routing"),
 )

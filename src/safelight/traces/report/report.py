@@ -7,15 +7,15 @@ from pathlib import Path
 
 import polars as pl
 
-from safelight.traces.analyses.result import Result
-from safelight.traces.analyses.spoken import many, seconds
+from safelight.reports.atomic_files import write_atomically
+from safelight.reports.data import data_of
+from safelight.reports.drawing import drawing_of
+from safelight.reports.formatting import format_count, format_duration
+from safelight.reports.page import Answer, Chapter, Page, Tile, html_of
+from safelight.reports.result import Result
 from safelight.traces.describing import Adapters, Description, Facts, describe
-from safelight.traces.parquet import write_whole
 from safelight.traces.reading import Trace
 from safelight.traces.report.contents import CONTENTS, Entry
-from safelight.traces.report.data import data_of
-from safelight.traces.report.drawing import drawing_of
-from safelight.traces.report.page import Answer, Chapter, Page, Tile, html_of
 from safelight.traces.usage import usages
 
 MOST_SERVICES = 6
@@ -23,32 +23,40 @@ MOST_SERVICES = 6
 Progress = Callable[[int, int], None]
 
 
-def _tell_nobody(done: int, total: int) -> None:
-    """Take no notice of progress."""
+def _ignore(done: int, total: int) -> None:
+    """Ignore progress."""
 
 
-def write_report(trace: Trace, path: Path, *, service: str | None = None, on_answer: Progress = _tell_nobody) -> None:
+def write_report(
+    trace: Trace,
+    path: Path,
+    *,
+    service: str | None = None,
+    contents: Sequence[Entry] = CONTENTS,
+    on_answer: Progress = _ignore,
+) -> None:
     """Write the page.
 
     Args:
         trace: what it is about.
         path: of a file that is made or replaced.
-        service: the only one to tell of; else the `MOST_SERVICES` with the most requests.
-        on_answer: is called with the number of answers so far, and of all.
+        service: the only one to report on; else the `MOST_SERVICES` with the most requests.
+        contents: the sections on each service.
+        on_answer: is called with the number of sections so far, and of all.
 
     Raises:
         NoSuchService: if there is no request for `service`.
         BadTrace: if the trace turns out to be damaged.
         CannotWrite: if the file cannot be written.
     """
-    text = html_of(_page(trace, service, on_answer))
-    write_whole(path, lambda to: to.write_text(text, encoding="utf-8"))
+    text = html_of(_page(trace, service, contents, on_answer))
+    write_atomically(path, lambda to: to.write_text(text, encoding="utf-8"))
 
 
-def _page(trace: Trace, service: str | None, on_answer: Progress) -> Page:
+def _page(trace: Trace, service: str | None, contents: Sequence[Entry], on_answer: Progress) -> Page:
     described = describe(trace, service=service)
-    told = _services(described)
-    done, total = itertools.count(1), len(told) * len(CONTENTS)
+    services = _services(described)
+    done, total = itertools.count(1), len(services) * len(contents)
 
     def note() -> None:
         on_answer(next(done), total)
@@ -57,8 +65,8 @@ def _page(trace: Trace, service: str | None, on_answer: Progress) -> Page:
         name=trace.path.name,
         path=str(trace.path),
         summary=_summary(described),
-        notes=(*_notes(trace), *_left_out(described, told)),
-        chapters=[_chapter(trace, facts, number, note) for number, facts in enumerate(told, 1)],
+        notes=(*_notes(trace), *_left_out(described, services)),
+        chapters=[_chapter(trace, facts, contents, number, note) for number, facts in enumerate(services, 1)],
     )
 
 
@@ -72,19 +80,20 @@ def _services(described: Description) -> list[Facts]:
 
 def _summary(described: Description) -> str:
     whole = described.whole
-    parts = [many(whole.requests, "request")]
+    parts = [format_count(whole.requests, "request")]
     if len(described.services) > 1:
         parts.append(f"for {len(described.services):,} services")
     if whole.instances:
-        parts.append(f"on {many(whole.instances, 'instance')}")
+        parts.append(f"on {format_count(whole.instances, 'instance')}")
     if whole.first_s is not None and whole.last_s is not None:
-        parts.append(f"within {seconds(whole.last_s - whole.first_s)}")
+        parts.append(f"within {format_duration(whole.last_s - whole.first_s)}")
     return f"{' '.join(parts)}. Source: {described.source}."
 
 
 def _notes(trace: Trace) -> list[str]:
     dropped = [
-        f"Left out: {many(count, 'request')}, for this reason: {reason}." for reason, count in trace.dropped.items()
+        f"Left out: {format_count(count, 'request')}, for this reason: {reason}."
+        for reason, count in trace.dropped.items()
     ]
     return [*trace.notes, *dropped]
 
@@ -94,26 +103,28 @@ def _left_out(described: Description, told: Sequence[Facts]) -> list[str]:
         return []
     notes = []
     if unnamed := described.whole.requests - sum(facts.requests for facts in described.services):
-        notes.append(f"{many(unnamed, 'request')} without a service left out here.")
+        notes.append(f"{format_count(unnamed, 'request')} without a service left out here.")
     if more := len(described.services) - len(told):
-        notes.append(f"{many(more, 'smaller service')} left out here; --service NAME makes a page about any one.")
+        notes.append(
+            f"{format_count(more, 'smaller service')} left out here; --service NAME makes a page about any one."
+        )
     return notes
 
 
-def _chapter(trace: Trace, facts: Facts, number: int, note: Callable[[], None]) -> Chapter:
+def _chapter(trace: Trace, facts: Facts, contents: Sequence[Entry], number: int, note: Callable[[], None]) -> Chapter:
     name, anchor = facts.service, f"service-{number}"
     frame = trace.frame if name is None else trace.frame.filter(pl.col("service") == name)
     found = usages(frame)
-    results, answers = [], []
-    for entry in CONTENTS:
+    tiles, answers = _tiles(facts), []
+    for entry in contents:
         result = entry.ask(frame, found)
-        results.append(result)
+        tiles += entry.tiles(result)
         answers.append(_answer(trace, name, entry, result, f"{anchor}-{result.name}"))
         note()
     return Chapter(
         anchor=anchor,
         title="All requests" if name is None else f"Service {name}",
-        tiles=[*_tiles(facts), *_routing_tiles(results)],
+        tiles=tiles,
         answers=answers,
     )
 
@@ -133,17 +144,6 @@ def _tiles(facts: Facts) -> list[Tile]:
 def _adapter_tiles(kind: str, adapters: Adapters, requests: int) -> list[Tile]:
     distinct = [Tile(label=f"different {kind}", value=f"{adapters.distinct:,}")] if adapters.distinct else []
     return [*distinct, Tile(label=f"{kind} per request", value=f"{adapters.invocations / requests:.2f}")]
-
-
-def _routing_tiles(results: Sequence[Result]) -> list[Tile]:
-    """Return what a request loads as it was routed, and what it would by affinity."""
-    tables = [result.table for result in results if result.name == "routing" and not result.table.is_empty()]
-    return [
-        Tile(label=f"LoRA loads per request, {words}", value=f"{row['lora_loads_per_request']:.2f}")
-        for table in tables
-        for routing, words in (("recorded", "as routed"), ("affinity", "by affinity"))
-        for row in table.filter(routing=routing).head(1).iter_rows(named=True)
-    ]
 
 
 def _answer(trace: Trace, service: str | None, entry: Entry, result: Result, anchor: str) -> Answer:

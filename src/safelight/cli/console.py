@@ -1,0 +1,19 @@
+"""What is told beside the results, on standard error."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress
+
+from safelight.oneshot.picture import Progress as Note
+
+notes = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Note]:
+    """Show a bar, where somebody sees it, for as long as the block runs; yields what to tell progress to."""
+    with Progress(console=notes, transient=True, disable=not notes.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,25 @@
+"""Which server a command means, and whether it runs."""
+
+from safelight.oneshot.server import NotSafelight, ServerSilent, greet
+
+DEFAULT_SERVER = "http://127.0.0.1:8000"
+
+
+def address_of(server: str | None) -> str:
+    """Return the address of the server that was named, or of the one that is expected on this machine."""
+    return (server or DEFAULT_SERVER).rstrip("/")
+
+
+def is_served(server: str | None, *, api_key: str | None) -> bool:
+    """Say whether a Safelight server is there.
+
+    Raises:
+        ServerError: if one was named and is not there, or if it wants another key.
+    """
+    try:
+        greet(address_of(server), api_key=api_key)
+    except (ServerSilent, NotSafelight):
+        if server is not None:
+            raise
+        return False
+    return True

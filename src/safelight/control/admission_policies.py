@@ -1,0 +1,58 @@
+"""Whether a request is taken, and if not, when a new try has a chance."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Final, Protocol
+
+from safelight.control.prediction import Prediction
+from safelight.control.request_state import RequestState
+from safelight.core.errors import DeadlineUnmeetable, Rejected
+
+LEAST_RETRY_S: Final = 1.0
+MOST_RETRY_S: Final = 600.0
+
+
+class AdmissionPolicy(Protocol):
+    """Judges requests that the queue has room for."""
+
+    @property
+    def name(self) -> str: ...
+
+    def refusal(self, request: RequestState, prediction: Prediction, now: float) -> Rejected | None:
+        """Return why `request`, which does not wait yet, is not taken, or None if it is."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadlineAdmission:
+    """Refuse what cannot be ready by its deadline; take what has none, or what nobody can judge."""
+
+    name: ClassVar[str] = "deadline"
+
+    def refusal(self, request: RequestState, prediction: Prediction, now: float) -> Rejected | None:
+        deadline_s, due_s = request.request.deadline_s, request.request.due_s
+        if deadline_s is None:
+            return None
+        finish_s = prediction.finish_s(request, now)
+        if finish_s is None or finish_s <= due_s:
+            return None
+        return DeadlineUnmeetable(
+            deadline_s=deadline_s, expected_s=finish_s - now, retry_after_s=retry_in(finish_s - due_s)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenAdmission:
+    """Take everything; deadlines only order the queue."""
+
+    name: ClassVar[str] = "open"
+
+    def refusal(self, request: RequestState, prediction: Prediction, now: float) -> Rejected | None:
+        return None
+
+
+ADMISSION_POLICIES: Final[tuple[AdmissionPolicy, ...]] = (DeadlineAdmission(), OpenAdmission())
+
+
+def retry_in(seconds: float) -> float:
+    """Return `seconds` within what makes sense as a Retry-After."""
+    return min(max(seconds, LEAST_RETRY_S), MOST_RETRY_S)

@@ -1,0 +1,33 @@
+"""What the controller may do, and the policies by which it decides."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from safelight.control.policies import Policies
+
+MAX_WAITING: Final = 256
+MAX_WAITING_BYTES: Final = 1 << 30
+MAX_ATTEMPTS: Final = 3
+LOOKAHEAD_ROWS: Final = 4
+ORPHAN_WAIT_S: Final = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlConfig:
+    """What the controller may do.
+
+    Attributes:
+        max_waiting: requests that may wait for a worker.
+        max_waiting_bytes: what the pictures that came with them may take; one request alone may have more.
+        max_attempts: workers that one request may lose before it is given up; the last one it has for itself.
+        lookahead_rows: denoiser rows that a worker gets beyond what one call takes, to fill a freed row at once.
+        orphan_wait_s: how long a request waits while no live worker serves its model.
+        policies: one of each family; each holds its own constants.
+    """
+
+    max_waiting: int = MAX_WAITING
+    max_waiting_bytes: int = MAX_WAITING_BYTES
+    max_attempts: int = MAX_ATTEMPTS
+    lookahead_rows: int = LOOKAHEAD_ROWS
+    orphan_wait_s: float = ORPHAN_WAIT_S
+    policies: Policies = field(default_factory=Policies)

@@ -1,0 +1,128 @@
+"""All that the controller knows: requests, workers, models and adapters."""
+
+from collections.abc import Iterable, Iterator
+
+from safelight.control.adapter_directory import AdapterDirectory
+from safelight.control.commands import Command, Dismissed, GiveUp, Send
+from safelight.control.config import ControlConfig
+from safelight.control.dispatch import dispatch
+from safelight.control.orphans import Orphans
+from safelight.control.prediction import Prediction
+from safelight.control.request_state import RequestState
+from safelight.control.waiting import WaitingQueue
+from safelight.control.worker_state import WorkerPolicies, WorkerState
+from safelight.control.workers import Workers
+from safelight.core.errors import WorkFailed
+from safelight.core.model import ModelSpec
+from safelight.core.work import Prefetch, Ready, Run, WorkerCommand
+
+
+class FleetState:
+    """Owns the state, and changes it in steps that leave it whole.
+
+    Attributes:
+        requests: every accepted request that has not ended, by id.
+        models: every model that a worker has ever served here, by name.
+        missing_parts: what other parts of the service lack, by part.
+    """
+
+    def __init__(self, config: ControlConfig) -> None:
+        self.config = config
+        self.policies = config.policies
+        self.requests: dict[str, RequestState] = {}
+        self.waiting = WaitingQueue()
+        self.workers = Workers()
+        self.prediction = Prediction(self.workers, self.waiting)
+        self.models: dict[str, ModelSpec] = {}
+        self.adapters = AdapterDirectory()
+        self.orphans = Orphans(wait_s=config.orphan_wait_s)
+        self.missing_parts: dict[str, str] = {}
+        self.is_draining = False
+        self._sequence = 0
+        self._prefetching: set[str] = set()
+        self._worker_policies = WorkerPolicies(
+            batching=config.policies.batching, make_adapter_mode=config.policies.adapter_mode.start
+        )
+
+    def next_sequence(self) -> int:
+        """Return a number that no other request gets."""
+        self._sequence += 1
+        return self._sequence
+
+    def add_worker(self, name: str, ready: Ready) -> None:
+        lookahead = self.config.lookahead_rows
+        self.workers.add(WorkerState(name, ready, lookahead_rows=lookahead, policies=self._worker_policies))
+        self.models |= {spec.name: spec for spec in ready.models}
+        self.orphans.served([spec.name for spec in ready.models])
+        self.prediction.workers_changed()
+
+    def remove_worker(self, name: str, now: float) -> list[RequestState]:
+        """Forget a worker; returns the requests that it had, in order."""
+        worker = self.workers.remove(name)
+        if worker is None:
+            return []
+        self._prefetching.discard(name)
+        self.prediction.workers_changed()
+        self.orphans.lost([model for model in worker.paces if not self.workers.serving(model)], self.waiting, now)
+        for state in worker.requests.values():
+            state.is_running = False
+        return sorted(worker.requests.values(), key=lambda state: state.place)
+
+    def enqueue(self, state: RequestState, now: float) -> None:
+        """Let a request wait for its present stage."""
+        self.prediction.weigh(state, now)
+        self.waiting.add(state)
+        if not self.workers.serving(state.model):
+            self.orphans.arrived(state)
+
+    def dispatch(self, now: float) -> list[Command]:
+        """Send waiting requests to workers with room."""
+        commands: list[Command] = []
+        for state in dispatch(self.waiting, self.workers, self.policies.routing, now=now):
+            assert state.worker is not None
+            self.waiting.remove(state)
+            commands.append(Send(state.worker, Run(job=state.job)))
+        return commands
+
+    def release(self, state: RequestState) -> WorkerState | None:
+        """Take a request from the queue or from its worker, which is returned."""
+        worker = self.workers.get(state.worker) if state.is_running else None
+        if worker is None:
+            self.waiting.remove(state)
+        else:
+            self.workers.release(worker, state)
+        return worker
+
+    def forget(self, state: RequestState) -> list[Command]:
+        """A request that nobody holds has ended; returns what its adapters take."""
+        del self.requests[state.id]
+        return list(self.broadcast(self.adapters.release(state.id)))
+
+    def dismiss(self, state: RequestState, now: float, *, compute_s: float = 0.0) -> list[Command]:
+        """End a request that nobody holds and nobody wants."""
+        last = state.stage_outcome(now, compute_s=compute_s)
+        return [
+            Dismissed(state.request, state.outcome("cancelled", now, last, reason="withdrawn")),
+            *self.forget(state),
+        ]
+
+    def give_up(self, state: RequestState, reason: str, message: str, now: float) -> list[Command]:
+        """End a request that nobody holds, without a picture."""
+        outcome = state.outcome("failed", now, state.stage_outcome(now), reason=reason)
+        return [GiveUp(state.request, WorkFailed(message, reason=reason), outcome), *self.forget(state)]
+
+    def broadcast(self, commands: Iterable[WorkerCommand]) -> Iterator[Command]:
+        """Yield each command for every worker."""
+        return (Send(worker.name, command) for command in commands for worker in self.workers)
+
+    def prefetch(self) -> list[Command]:
+        """Tell workers which adapters to read ahead, where that has changed."""
+        if not self.waiting.with_adapters and not self._prefetching:
+            return []
+        commands: list[Command] = []
+        for worker, handles in self.policies.placement.prefetches(self.waiting, self.workers):
+            if handles != worker.prefetched:
+                worker.prefetched = handles
+                (self._prefetching.add if handles else self._prefetching.discard)(worker.name)
+                commands.append(Send(worker.name, Prefetch(handles=handles)))
+        return commands

@@ -1,0 +1,76 @@
+"""Where the weights of adapters are brought before a request needs them there."""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar, Final, Protocol
+
+from safelight.control.waiting import WaitingQueue
+from safelight.control.worker_state import WorkerState
+from safelight.control.workers import Workers
+from safelight.core.adapter import AdapterHandle
+
+FIRST_REQUESTS: Final = 32
+MOST_WORKERS: Final = 16
+
+
+class PlacementPolicy(Protocol):
+    """Says which adapters workers read ahead."""
+
+    @property
+    def name(self) -> str: ...
+
+    def prefetches(
+        self, waiting: WaitingQueue, workers: Workers
+    ) -> Sequence[tuple[WorkerState, tuple[AdapterHandle, ...]]]:
+        """Return some workers, each with the adapters that it should have read, soonest needed first."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrefetchWaiting:
+    """Each worker reads what the first of the requests that it may get will need.
+
+    Attributes:
+        requests: so many of the first waiting requests count.
+        workers: in a larger fleet, only so many workers read ahead: those with the least work left.
+    """
+
+    name: ClassVar[str] = "prefetch-waiting"
+    requests: int = FIRST_REQUESTS
+    workers: int = MOST_WORKERS
+
+    def prefetches(
+        self, waiting: WaitingQueue, workers: Workers
+    ) -> Sequence[tuple[WorkerState, tuple[AdapterHandle, ...]]]:
+        chosen = list(workers)
+        if len(chosen) > self.workers:
+            chosen = sorted(chosen, key=lambda worker: worker.left_s)[: self.workers]
+        by_models: dict[tuple[str, ...], tuple[AdapterHandle, ...]] = {}
+        for worker in chosen:
+            models = tuple(worker.paces)
+            if models not in by_models:
+                by_models[models] = self._wanted(waiting, models)
+        return [(worker, by_models[tuple(worker.paces)]) for worker in chosen]
+
+    def _wanted(self, waiting: WaitingQueue, models: Sequence[str]) -> tuple[AdapterHandle, ...]:
+        """Return what the first of the requests for `models` need, each once, in their order."""
+        in_order = heapq.merge(*(waiting.of(model) for model in models), key=lambda request: request.place)
+        first = islice(in_order, self.requests)
+        return tuple(dict.fromkeys(handle for request in first for handle in request.job.handles))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoPrefetch:
+    """Workers read adapters when a request that needs them has come."""
+
+    name: ClassVar[str] = "no-prefetch"
+
+    def prefetches(
+        self, waiting: WaitingQueue, workers: Workers
+    ) -> Sequence[tuple[WorkerState, tuple[AdapterHandle, ...]]]:
+        return ()
+
+
+PLACEMENT_POLICIES: Final[tuple[PlacementPolicy, ...]] = (PrefetchWaiting(), NoPrefetch())

@@ -1,0 +1,144 @@
+"""When a new request would be ready: exact in the near future, a conservative bound farther ahead."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from safelight.control.forecast import Expectation, forecast
+from safelight.control.request_state import RequestState
+from safelight.control.waiting import WaitingQueue
+from safelight.control.worker_state import WorkerState
+from safelight.control.workers import Workers
+
+NEAR_REQUESTS: Final = 64
+NEAR_WORKERS: Final = 8
+"""So many waiting requests and workers are simulated; beyond them, the bound counts."""
+
+COMPARED_WORKERS: Final = 16
+"""A request is tried on so many of the workers with room, the least loaded ones."""
+
+RATES_HOLD_S: Final = 1.0
+"""How long seconds of work are taken to be right before they are computed anew from what was learnt."""
+
+SHOWN_REQUESTS: Final = 256
+"""So many waiting requests are in a forecast that somebody looks at."""
+
+Kind = tuple[str, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkRate:
+    """Seconds of one worker's time for a picture of one kind, when it works in full calls."""
+
+    step_row_s: float
+    encode_s: float
+    encode_source_s: float
+    decode_s: float
+
+
+class Prediction:
+    """Predicts over the controller's own state."""
+
+    def __init__(self, workers: Workers, waiting: WaitingQueue) -> None:
+        self._workers = workers
+        self._waiting = waiting
+        self._rates: dict[Kind, tuple[float, WorkRate]] = {}
+
+    def weigh(self, request: RequestState, now: float) -> None:
+        """Note on a request that does not wait yet how much work its present stage is."""
+        rate = self._rate(request, now)
+        if rate is None:
+            request.work_s = request.step_work_s = 0.0
+            return
+        level = request.job.level
+        encode_s = rate.encode_s if request.request.source is None else rate.encode_source_s
+        request.step_work_s = rate.step_row_s * level.denoiser_rows
+        request.work_s = encode_s + level.steps_to_run * request.step_work_s + rate.decode_s
+
+    def workers_changed(self) -> None:
+        """A worker has joined or left."""
+        self._rates.clear()
+
+    def finish_s(self, request: RequestState, now: float) -> float | None:
+        """Return when `request`, which does not wait yet, would be ready; None while no live worker serves its model.
+
+        An empty worker is judged at its best, so that a pace learned under load cannot shut out work for good.
+        """
+        own = self._workers.by_model.get(request.model)
+        if own is None:
+            return None
+        if not own.open:
+            return self._finish_behind_others_s(request, own.all, now)
+        idle = list(own.idle)[:COMPARED_WORKERS] if own.open[0].is_empty else []
+        if idle:
+            return now + min(worker.best_service_s(request) for worker in idle)
+        fitting = [worker for worker in own.open[:COMPARED_WORKERS] if worker.has_room(request)]
+        if fitting:
+            return min(worker.finish_s(request, now) for worker in fitting)
+        return self._finish_behind_others_s(request, own.all, now)
+
+    def backlog_s(self, model: str) -> float:
+        """Return the seconds until the workers of `model` would be through with all that waits."""
+        return self._waiting.work_s / max(1, len(self._workers.serving(model)))
+
+    def expected(self, now: float) -> dict[str, Expectation]:
+        """Return what to expect of running requests and of the first that wait, if nothing else arrives."""
+        near = list(self._waiting.first(SHOWN_REQUESTS))
+        sizes = {handle: size for request in near for handle, size in request.weights_bytes.items()}
+        return forecast(
+            [worker.forecast_worker(now, sizes) for worker in self._workers],
+            [request.queued_job() for request in near],
+            now=now,
+        )
+
+    def _finish_behind_others_s(self, request: RequestState, serving: Sequence[WorkerState], now: float) -> float:
+        bound_s = now + self._bound_s(request, serving)
+        if bound_s <= request.request.due_s or not self._is_near(request):
+            return bound_s
+        ahead = list(self._waiting.first(self._waiting.position(request)))
+        sizes = {handle: size for other in (*ahead, request) for handle, size in other.weights_bytes.items()}
+        workers = [worker.forecast_worker(now, sizes) for worker in self._workers]
+        rows = [other.queued_job() for other in (*ahead, request)]
+        return forecast(workers, rows, now=now)[request.id].finish_s
+
+    def _is_near(self, request: RequestState) -> bool:
+        return len(self._workers) <= NEAR_WORKERS and self._waiting.position(request) < NEAR_REQUESTS
+
+    def _bound_s(self, request: RequestState, serving: Sequence[WorkerState]) -> float:
+        """Return the seconds in which all work ahead is done, shared evenly, and then the request in full calls.
+
+        Work that is shared evenly is over, on the last worker, at most one request later (Graham, 1966, theorem 1).
+        """
+        ahead_s = self._waiting.work_ahead_s(request.place) + sum(worker.left_s for worker in serving)
+        worker = serving[0]
+        beside_rows = max(0, worker.max_denoiser_rows - request.denoiser_rows)
+        own_s = worker.paces[request.model].service_s(request.job, beside_rows=beside_rows)
+        return ahead_s / len(serving) + own_s
+
+    def _rate(self, request: RequestState, now: float) -> WorkRate | None:
+        kind = request.job.kind
+        known = self._rates.get(kind)
+        if known is not None and now - known[0] < RATES_HOLD_S:
+            return known[1]
+        serving = self._workers.serving(kind[0])
+        if not serving:
+            return None
+        rate = _mean_rate(kind, serving[:COMPARED_WORKERS])
+        self._rates[kind] = (now, rate)
+        return rate
+
+
+def _mean_rate(kind: Kind, workers: Sequence[WorkerState]) -> WorkRate:
+    """Return the rate of a worker as fast as these are on average."""
+    model, width, height = kind
+    slowness = [
+        worker.paces[model].tick_s(worker.max_denoiser_rows, width=width, height=height) / worker.max_denoiser_rows
+        for worker in workers
+    ]
+    profile = workers[0].paces[model].profile
+    return WorkRate(
+        step_row_s=len(slowness) / sum(1 / seconds for seconds in slowness) if min(slowness) > 0 else 0.0,
+        encode_s=profile.encoding_s(width=width, height=height, has_source=False),
+        encode_source_s=profile.encoding_s(width=width, height=height, has_source=True),
+        decode_s=profile.decoding_s(width=width, height=height),
+    )

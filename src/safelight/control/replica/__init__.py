@@ -1,0 +1,1 @@
+"""What one worker decides: events of its loop go in, effects come out."""

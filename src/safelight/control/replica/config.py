@@ -1,0 +1,37 @@
+"""What a replica may do."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from safelight.adapters.capacity import AdapterCapacity
+from safelight.adapters.modes import DEFAULT_ADAPTER_MODE, AdapterMode
+from safelight.control.batching_policies import BatchingPolicy, DeadlineBatching
+from safelight.control.order_policies import DeadlineOrder, OrderPolicy
+
+MAX_DENOISER_ROWS: Final = 32
+ADAPTER_CAPACITY: Final = AdapterCapacity(host_bytes=2 << 30, device_ranks=256, device_controlnets=8)
+LATENTS_BYTES: Final = 256 << 20
+MAX_LOSSES: Final = 2
+READ_AGAIN_S: Final = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicaConfig:
+    """Policies and limits of one replica.
+
+    Attributes:
+        max_denoiser_rows: of one denoiser call.
+        adapter_capacity: for the weights of all adapters.
+        latents_bytes: for captured latents; the oldest are dropped.
+        max_losses: how many times a row may lose the same adapter in mid-picture and wait for it once more.
+        read_again_s: how long after a first read that found the ControlNet service away the next one begins.
+    """
+
+    max_denoiser_rows: int = MAX_DENOISER_ROWS
+    order: OrderPolicy = field(default_factory=DeadlineOrder)
+    batching: BatchingPolicy = field(default_factory=DeadlineBatching)
+    adapter_mode: AdapterMode = DEFAULT_ADAPTER_MODE
+    adapter_capacity: AdapterCapacity = ADAPTER_CAPACITY
+    latents_bytes: int = LATENTS_BYTES
+    max_losses: int = MAX_LOSSES
+    read_again_s: float = READ_AGAIN_S

@@ -1,0 +1,174 @@
+"""What a replica wants done, in this order, one after another.
+
+| effect | result |
+| --- | --- |
+| `ReadAdapter` | `AdapterRead` or `AdapterNotRead`, later, while other effects go on |
+| `CopyAdapter` | `AdapterCopied` or `AdapterNotCopied` |
+| `BeginRows`, `ResumeRow`, `EquipRows` | `Prepared` or `NotPrepared` |
+| `Fold` | `Folded` or `NotFolded` |
+| `Step` | `Stepped`, `StepFailed` or `StepLostAdapter` |
+| `CaptureRow` | `Captured`, or nothing |
+| `FinishRows` | `Decoded` |
+| `PauseRow` | `RowPaused` |
+| `KeepLatents` | `LatentsKept` or `LatentsNotKept` |
+
+All others have none.
+"""
+
+import msgspec
+
+from safelight.core.adapter import AdapterHandle, Composition
+from safelight.core.job import Job
+from safelight.core.source import LatentsHandle
+from safelight.core.work import WorkerEvent
+
+
+class ReadAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Read the weights at `path` into host memory beside all else, but not before `after_s` seconds have passed."""
+
+    handle: AdapterHandle
+    path: str
+    after_s: float = 0.0
+
+
+class CopyAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Copy weights from host memory to the device."""
+
+    handle: AdapterHandle
+
+
+class EvictAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Let go of weights on the device; if they are folded in, nothing is from now on."""
+
+    handle: AdapterHandle
+
+
+class ForgetAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Let go of weights in host memory."""
+
+    handle: AdapterHandle
+
+
+class BeginRows(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Begin a row for each of these jobs, all of one model."""
+
+    jobs: tuple[Job, ...]
+
+
+class ResumeRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Begin a row where another worker has paused it: `job.paused` says where."""
+
+    job: Job
+
+
+class EquipRows(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Give rows that run without LoRAs those of their jobs, all of one model."""
+
+    jobs: tuple[Job, ...]
+
+
+class Fold(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Have the weights of `model` hold this composition and nothing else."""
+
+    model: str
+    composition: Composition
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Advance these rows by one step, in one denoiser call; the other fields describe the call."""
+
+    request_ids: tuple[str, ...]
+    model: str
+    width: int
+    height: int
+    denoiser_rows: int
+    misfit_rows: int
+
+
+class PreviewRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Send a `Previewed` of this row after `step` of the `steps` to run."""
+
+    request_id: str
+    step: int
+    steps: int
+
+
+class CaptureRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Keep the estimate of this row if its last step was the first at one of the noise levels that it captures."""
+
+    request_id: str
+
+
+class FinishRows(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Decode these rows, which are free then, and keep the pictures for `SendPicture`."""
+
+    request_ids: tuple[str, ...]
+
+
+class SendPicture(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Send `Finished` with these fields and the picture that was decoded."""
+
+    request_id: str
+    compute_s: float
+    prompt_tokens: int
+    steps_without_loras: int
+
+
+class DropRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Free a row, if there is one for this request."""
+
+    request_id: str
+
+
+class PauseRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Free a row, and report all that it needs to go on elsewhere."""
+
+    request_id: str
+
+
+class KeepLatents(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Keep latents from a latents file."""
+
+    handle: LatentsHandle
+    file: bytes
+
+
+class SendLatents(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Send `LatentsFetched` with these latents."""
+
+    handle: LatentsHandle
+
+
+class ForgetLatents(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Let go of these latents."""
+
+    handle: LatentsHandle
+
+
+class Emit(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Send this event."""
+
+    event: WorkerEvent
+
+
+Effect = (
+    ReadAdapter
+    | CopyAdapter
+    | EvictAdapter
+    | ForgetAdapter
+    | BeginRows
+    | ResumeRow
+    | EquipRows
+    | Fold
+    | Step
+    | PreviewRow
+    | CaptureRow
+    | FinishRows
+    | SendPicture
+    | DropRow
+    | PauseRow
+    | KeepLatents
+    | SendLatents
+    | ForgetLatents
+    | Emit
+)

@@ -1,0 +1,74 @@
+"""What a replica knows of each job that it has."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from safelight.core.adapter import AdapterHandle
+from safelight.core.job import Job
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class HeldJob:
+    """A job from `Run` to its end.
+
+    Attributes:
+        steps_run: how many of its steps are over, `steps_without_loras` of them without its LoRAs.
+        compute_s: seconds of encoding and ticks that it took part in.
+        is_scheduled: whether ticks may take it.
+        has_begun: whether it has a row in the engine; `lacks_loras` if that row has yet to get its LoRAs.
+        losses: how many times it lost an adapter in mid-picture.
+    """
+
+    job: Job
+    steps_run: int = 0
+    steps_without_loras: int = 0
+    compute_s: float = 0.0
+    is_scheduled: bool = False
+    has_begun: bool = False
+    lacks_loras: bool = False
+    losses: Counter[AdapterHandle] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, job: Job) -> "HeldJob":
+        """Return a job as it comes, perhaps from a worker that has run some of it."""
+        if job.paused is None:
+            return cls(job=job)
+        return cls(
+            job=job,
+            steps_run=job.paused.steps_run,
+            compute_s=job.paused.compute_s,
+            steps_without_loras=job.paused.steps_without_loras,
+        )
+
+    @property
+    def grace_left(self) -> int:
+        """How many further steps it may run without its LoRAs; once it had them, it never does."""
+        paused = self.job.paused
+        came_with_loras = paused is not None and not paused.lacks_loras
+        if came_with_loras or self.steps_run > self.steps_without_loras:
+            return 0
+        return max(0, self.job.request.grace_steps - self.steps_without_loras)
+
+    @property
+    def wants_preview(self) -> bool:
+        """Whether a preview is due after the step that was run last."""
+        every = self.job.preview_every
+        is_last = self.steps_run == self.job.level.steps_to_run
+        return every > 0 and self.steps_run % every == 0 and not is_last
+
+    def began(self, seconds: float, *, is_bare: bool) -> None:
+        """Note that its row was begun or resumed."""
+        self.compute_s += seconds
+        self.has_begun = True
+        self.lacks_loras = self.job.paused.lacks_loras if self.job.paused is not None else is_bare
+
+    def equipped(self, seconds: float) -> None:
+        """Note that its row has its LoRAs from now on."""
+        self.compute_s += seconds
+        self.lacks_loras = False
+
+    def stepped(self, seconds: float, *, is_bare: bool) -> None:
+        """Note that its row has run a step."""
+        self.steps_run += 1
+        self.steps_without_loras += is_bare
+        self.compute_s += seconds

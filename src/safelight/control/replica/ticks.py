@@ -1,0 +1,159 @@
+"""Which rows a worker runs next, and what its weights hold meanwhile."""
+
+from bisect import insort
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from safelight.control.batch import QueuedJob, place_of
+from safelight.control.folding import Folding
+from safelight.control.replica.config import ReplicaConfig
+from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, Composition
+from safelight.core.job import Job
+from safelight.core.work import Ticked
+from safelight.profiles.pace import PaceEstimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """One denoiser call: rows of one model and size, most urgent first, with `folded` in the weights.
+
+    Attributes:
+        misfit_rows: those of its `denoiser_rows` that have other LoRAs than are folded.
+        slowdown: how many times longer it takes for their sake.
+        bare: those of the requests whose rows run without their LoRAs, which are still on their way.
+    """
+
+    model: str
+    width: int
+    height: int
+    request_ids: tuple[str, ...]
+    denoiser_rows: int
+    misfit_rows: int = 0
+    slowdown: float = 1.0
+    folded: Composition = NO_ADAPTERS
+    bare: tuple[str, ...] = ()
+
+    def ticked(self, seconds: float) -> Ticked:
+        """Return the record of this call, which took `seconds`."""
+        return Ticked(
+            model=self.model,
+            width=self.width,
+            height=self.height,
+            denoiser_rows=self.denoiser_rows,
+            misfit_rows=self.misfit_rows,
+            seconds=seconds,
+            plain_s=seconds / self.slowdown,
+            request_ids=self.request_ids,
+        )
+
+
+class TickScheduler:
+    """Holds the jobs of one worker and chooses the rows of each tick."""
+
+    def __init__(self, paces: Mapping[str, PaceEstimate], *, config: ReplicaConfig) -> None:
+        self._paces = paces
+        self._config = config
+        self._folding = {
+            model: Folding(pace, config.adapter_mode.start, max_denoiser_rows=config.max_denoiser_rows)
+            for model, pace in paces.items()
+        }
+        self._in_weights: dict[str, Composition | None] = dict.fromkeys(paces, NO_ADAPTERS)
+        self._held: dict[str, QueuedJob] = {}
+        self._in_order: list[QueuedJob] = []
+        self._sequence = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to run; rows that wait for their LoRAs may be held all the same."""
+        return all(row.is_held_back for row in self._in_order)
+
+    def hold(self, job: Job, *, steps_run: int | None = None, grace_left: int | None = None) -> None:
+        """Take a job; its row joins at the next tick that has room.
+
+        `steps_run` of its steps are over, by default those that another worker has run. Where its LoRAs are still on
+        their way, it runs `grace_left` steps at most until `equip`; None says that they are there.
+        """
+        assert job.id not in self._held, f"{job.id} is held already"
+        place = self._config.order.place(job.request, self._sequence)
+        row = QueuedJob.of(job, place=place, steps_run=job.steps_run if steps_run is None else steps_run)
+        row.grace_left = grace_left
+        self._sequence += 1
+        self._held[job.id] = row
+        insort(self._in_order, row, key=place_of)
+
+    def equip(self, request_id: str) -> None:
+        """Note that the LoRAs of a row are there: from the next tick on it runs with them."""
+        self._held[request_id].grace_left = None
+
+    def drop(self, request_id: str) -> bool:
+        """Let a job go; returns whether it was held."""
+        row = self._held.pop(request_id, None)
+        if row is None:
+            return False
+        self._in_order.remove(row)
+        return True
+
+    def next_tick(self, now: float) -> Tick | None:
+        """Return the next tick, or None when there is none; `now` is on the clock of `ImageRequest.arrived_s`."""
+        waiting = [row for row in self._in_order if not row.is_held_back]
+        if not waiting:
+            return None
+        kind = waiting[0].kind
+        model, width, height = kind
+        folding = self._folding[model]
+        batch = self._config.batching.choose(
+            folding.choose([row for row in waiting if row.kind == kind], now=now),
+            now=now,
+            paces=self._paces,
+            max_denoiser_rows=self._config.max_denoiser_rows,
+        )
+        denoiser_rows = sum(row.denoiser_rows for row in batch)
+        misfit_rows = folding.misfit_rows(batch)
+        return Tick(
+            model=model,
+            width=width,
+            height=height,
+            request_ids=tuple(row.id for row in batch),
+            denoiser_rows=denoiser_rows,
+            misfit_rows=misfit_rows,
+            slowdown=folding.slowdown(misfit_rows, denoiser_rows),
+            folded=folding.folded,
+            bare=tuple(row.id for row in batch if row.is_bare),
+        )
+
+    def must_fold(self, tick: Tick) -> bool:
+        """Return whether the weights do not hold yet what `tick` wants, as far as is known."""
+        return self._in_weights[tick.model] != tick.folded
+
+    def folded(self, tick: Tick) -> None:
+        """Note that the weights hold what `tick` wants."""
+        self._in_weights[tick.model] = tick.folded
+
+    def fold_failed(self, model: str) -> None:
+        """Note that the weights of `model` could not be made to hold what the last tick wanted."""
+        self._folding[model].failed()
+        self._in_weights[model] = None
+
+    def adapter_evicted(self, handle: AdapterHandle) -> None:
+        """Note that these weights have left the device; what was folded with them no longer is."""
+        for model, folding in self._folding.items():
+            folding.adapter_evicted(handle)
+            held = self._in_weights[model]
+            if held is not None and handle in held.handles:
+                self._in_weights[model] = NO_ADAPTERS
+
+    def tick_done(self, tick: Tick, ticked: Ticked) -> tuple[str, ...]:
+        """Note that `tick` is over; returns the ids whose last step it was, which are no longer held.
+
+        Rows that were dropped since the tick was chosen do not count.
+        """
+        self._paces[tick.model].observe(ticked)
+        ran = [self._held[request_id] for request_id in tick.request_ids if request_id in self._held]
+        for row in ran:
+            row.steps_left -= 1
+            if row.grace_left is not None:
+                row.grace_left -= 1
+        done = tuple(row.id for row in ran if row.steps_left == 0)
+        for request_id in done:
+            self.drop(request_id)
+        return done

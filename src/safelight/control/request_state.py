@@ -1,0 +1,146 @@
+"""A request that was accepted and has not ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from safelight.control.batch import QueuedJob
+from safelight.control.order_policies import Place
+from safelight.core.adapter import AdapterHandle
+from safelight.core.job import Job
+from safelight.core.level import Route
+from safelight.core.outcome import Outcome, StageOutcome, Status
+from safelight.core.request import ImageRequest
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class RequestState:
+    """Where an accepted request stands.
+
+    Attributes:
+        sequence: counts accepted requests; no two share one.
+        place: in the queue; smaller goes first.
+        job: its present stage and attempt.
+        worker: that has it, or had it last.
+        is_running: whether that worker has it now.
+        step: steps run in this attempt.
+        queued_s: since when its present stage could have begun.
+        started_s: time of the first tick of this attempt.
+        is_withdrawn: nobody wants it, but its worker has not let it go yet.
+        is_suspect: it has been on so many workers that died that it runs alone, so that it takes no others down.
+        work_s: seconds of a full worker's time that a fresh attempt of this stage takes; `step_work_s` for each step.
+        weights_bytes: of each adapter that it needs.
+        stages: those that have ended.
+    """
+
+    request: ImageRequest
+    route: Route
+    sequence: int
+    place: Place
+    job: Job
+    work_s: float = 0.0
+    step_work_s: float = 0.0
+    worker: str | None = None
+    is_running: bool = False
+    step: int = 0
+    queued_s: float = 0.0
+    started_s: float | None = None
+    is_withdrawn: bool = False
+    is_suspect: bool = False
+    weights_bytes: Mapping[AdapterHandle, int] = field(default_factory=dict)
+    stages: list[StageOutcome] = field(default_factory=list)
+
+    @classmethod
+    def admitted(
+        cls,
+        request: ImageRequest,
+        route: Route,
+        weights_bytes: Mapping[AdapterHandle, int],
+        *,
+        sequence: int,
+        place: Place,
+    ) -> "RequestState":
+        """Return a request that waits for its first stage."""
+        return cls(
+            request=request,
+            route=route,
+            sequence=sequence,
+            place=place,
+            job=Job(request=request, level=route.levels[0], adapters=tuple(weights_bytes)),
+            queued_s=request.arrived_s,
+            weights_bytes=weights_bytes,
+        )
+
+    @property
+    def id(self) -> str:
+        return self.request.id
+
+    @property
+    def model(self) -> str:
+        return self.job.level.model
+
+    @property
+    def denoiser_rows(self) -> int:
+        return self.job.level.denoiser_rows
+
+    @property
+    def left_s(self) -> float:
+        """Seconds of a full worker's time that this attempt still takes."""
+        return max(0.0, self.work_s - self.step * self.step_work_s)
+
+    def queued_job(self) -> QueuedJob:
+        """Return it with the steps that are left; one that is being decoded counts as one step before that."""
+        steps_run = min(self.step, self.job.level.steps_to_run - 1)
+        return QueuedJob.of(self.job, place=self.place, steps_run=steps_run, has_begun=self.started_s is not None)
+
+    def begin_again(self, *, as_suspect: bool) -> None:
+        """Forget the lost attempt."""
+        self._start_over(
+            Job(
+                request=self.request,
+                level=self.job.level,
+                adapters=self.job.adapters,
+                stage=self.job.stage,
+                attempt=self.job.attempt + 1,
+            )
+        )
+        self.is_suspect = as_suspect
+
+    def begin_next_stage(self, ended: StageOutcome, now: float) -> None:
+        """Go on to the next level of the route."""
+        stage = self.job.stage + 1
+        self.stages.append(ended)
+        self._start_over(
+            Job(request=self.request, level=self.route.levels[stage], adapters=self.job.adapters, stage=stage)
+        )
+        self.queued_s = now
+        self.is_suspect = False
+
+    def stage_outcome(
+        self, now: float, *, compute_s: float = 0.0, score: float | None = None, steps_without_loras: int = 0
+    ) -> StageOutcome:
+        """Return the record of the present stage, which ends at `now`."""
+        return StageOutcome(
+            level=self.job.level,
+            worker=self.worker,
+            queue_s=(now if self.started_s is None else self.started_s) - self.queued_s,
+            compute_s=compute_s,
+            score=score,
+            retries=self.job.attempt - 1,
+            steps_without_loras=steps_without_loras,
+        )
+
+    def outcome(self, status: Status, now: float, last: StageOutcome, *, reason: str = "") -> Outcome:
+        """Return the record of the request's end at `now`."""
+        return Outcome(
+            request=self.request,
+            route=self.route,
+            status=status,
+            reason=reason,
+            total_s=now - self.request.arrived_s,
+            stages=(*self.stages, last),
+        )
+
+    def _start_over(self, job: Job) -> None:
+        self.job = job
+        self.step = 0
+        self.started_s = None

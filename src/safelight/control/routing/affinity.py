@@ -1,0 +1,37 @@
+"""Requests of one adapter go to one worker, unless that has too many."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from safelight.control.routing.protocol import RoutableFleet, RoutedRequest, Worker
+
+DEFAULT_BOUND: Final = 1.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Affinity:
+    """Consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, SODA 2018).
+
+    A request goes to the worker that its adapter hashes to, or to the next one that is not full. A worker is full if it
+    has no room, or if it would have more than `bound` times the mean load, rounded up.
+
+    Attributes:
+        bound: at least 1.
+    """
+
+    name: ClassVar[str] = "affinity"
+    bound: float = DEFAULT_BOUND
+
+    def choose(self, request: RoutedRequest, fleet: RoutableFleet[Worker], now: float) -> Worker | None:
+        """Return the first worker from the adapter's own on that is not full, or None while all are."""
+        workers = fleet.workers
+        most = self.bound * (fleet.total_load + 1) / len(workers)
+        home = request.key % len(workers)
+        worker = workers[home]
+        if worker.load < most and worker.has_room:
+            return worker
+        for place in range(home + 1, home + len(workers)):
+            worker = workers[place % len(workers)]
+            if worker.load < most and worker.has_room:
+                return worker
+        return None

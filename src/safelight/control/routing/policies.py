@@ -1,0 +1,19 @@
+"""The routing policies; tests of the family pick up new ones."""
+
+from typing import Final
+
+from safelight.control.routing.affinity import Affinity
+from safelight.control.routing.hash_by_adapter import HashByAdapter
+from safelight.control.routing.least_loaded import LeastLoaded
+from safelight.control.routing.protocol import RoutingPolicy
+from safelight.control.routing.round_robin import RoundRobin
+from safelight.control.routing.soonest_finish import SoonestFinish
+
+ROUTING_POLICIES: Final[tuple[RoutingPolicy, ...]] = (
+    SoonestFinish(),
+    RoundRobin(),
+    LeastLoaded(),
+    HashByAdapter(),
+    Affinity(),
+)
+"""The first is what a server uses unless it is told otherwise."""

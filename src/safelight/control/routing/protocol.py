@@ -1,0 +1,90 @@
+"""What a routing policy sees, and what it must do."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutedRequest:
+    """What a policy knows about a request.
+
+    Attributes:
+        sequence: how many requests were accepted before it.
+        key: equal for requests of one adapter, otherwise as if drawn by chance; see `routing_key`.
+    """
+
+    sequence: int
+    key: int
+
+
+class RoutableWorker(Protocol):
+    """A worker as a policy sees it, for one request and one moment."""
+
+    @property
+    def load(self) -> int:
+        """How many requests it has that are not finished."""
+        ...
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it can take the request now."""
+        ...
+
+    @property
+    def finish_s(self) -> float:
+        """When the request would be finished there; it may be costly to compute."""
+        ...
+
+
+Worker = TypeVar("Worker", bound=RoutableWorker)
+AnyWorker_co = TypeVar("AnyWorker_co", bound=RoutableWorker, covariant=True)
+
+
+class RoutableFleet(Protocol[AnyWorker_co]):
+    """The live workers that serve a request's model, for one request and one moment."""
+
+    @property
+    def workers(self) -> Sequence[AnyWorker_co]:
+        """All of them, in order of joining; at least one."""
+        ...
+
+    @property
+    def with_room(self) -> Sequence[AnyWorker_co]:
+        """Those that have room for the request now, in order of joining.
+
+        A large fleet may leave out workers with high loads, so that a decision costs the same whatever its size.
+        """
+        ...
+
+    @property
+    def total_load(self) -> int:
+        """The sum of the loads of `workers`."""
+        ...
+
+    @property
+    def least_loaded(self) -> AnyWorker_co | None:
+        """The one of `with_room` with the smallest load; among equals, the one whose load changed longest ago."""
+        ...
+
+
+class RoutingPolicy(Protocol):
+    """A rule that sends requests to workers.
+
+    It holds constants only: equal arguments give equal choices.
+    """
+
+    @property
+    def name(self) -> str:
+        """By which users choose it."""
+        ...
+
+    def choose(self, request: RoutedRequest, fleet: RoutableFleet[Worker], now: float) -> Worker | None:
+        """Return a worker that has room, or None: then the request waits, perhaps although some have room."""
+        ...
+
+
+def routing_key(adapter: str) -> int:
+    """Return the key of requests that are routed by this adapter, a number from 0 to 2^56 - 1."""
+    return int.from_bytes(hashlib.blake2b(adapter.encode(), digest_size=7).digest())

@@ -1,0 +1,119 @@
+"""The live workers as a routing policy sees them, for one request at one moment."""
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import Final, overload
+
+from safelight.control.request_state import RequestState
+from safelight.control.routing.protocol import RoutedRequest, routing_key
+from safelight.control.worker_state import WorkerState
+from safelight.control.workers import Workers
+
+COMPARED_WORKERS: Final = 16
+"""Of the workers with room, so many are compared with each other: the least loaded ones."""
+
+
+class Candidate:
+    """One worker for one request at one moment."""
+
+    def __init__(self, worker: WorkerState, request: RequestState, *, is_claimed: bool, now: float) -> None:
+        self.worker = worker
+        self._request = request
+        self._is_claimed = is_claimed
+        self._now = now
+
+    @property
+    def load(self) -> int:
+        """How many requests it has."""
+        return self.worker.load
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it can take the request now."""
+        return not self._is_claimed and self.worker.has_room(self._request)
+
+    @property
+    def finish_s(self) -> float:
+        """When the request would be ready there."""
+        return self.worker.finish_s(self._request, self._now)
+
+
+class RoutingView:
+    """The workers that serve a request's model, except those that a request before it has claimed."""
+
+    def __init__(
+        self, request: RequestState, workers: Workers, *, claimed: Collection[WorkerState], now: float
+    ) -> None:
+        self._request = request
+        self._all = workers.serving(request.model)
+        self._claimed = claimed
+        self._now = now
+        self._open = workers.open(request.model)
+        self.total_load = workers.load(request.model)
+
+    @property
+    def open(self) -> Iterator[WorkerState]:
+        """Those that may take anything and are not claimed, by load."""
+        return (worker for worker in self._open if worker not in self._claimed)
+
+    @property
+    def is_open(self) -> bool:
+        return next(self.open, None) is not None
+
+    @property
+    def _fitting(self) -> Iterator[WorkerState]:
+        return (worker for worker in self.open if worker.has_room(self._request))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether some worker could take the request now."""
+        return next(self._fitting, None) is not None
+
+    @cached_property
+    def workers(self) -> Sequence[Candidate]:
+        """All of them, in order of joining."""
+        return _Candidates(self._all, self)
+
+    @cached_property
+    def with_room(self) -> Sequence[Candidate]:
+        """The least loaded ones that have room, in order of joining."""
+        fitting = islice(self._fitting, COMPARED_WORKERS)
+        return [self.candidate(worker) for worker in sorted(fitting, key=lambda worker: worker.number)]
+
+    @property
+    def least_loaded(self) -> Candidate | None:
+        """The one with room that has the smallest load."""
+        return next((self.candidate(worker) for worker in self._fitting), None)
+
+    @property
+    def routed(self) -> RoutedRequest:
+        """The request as a policy sees it: its first LoRA, else its first ControlNet, is what it is routed by."""
+        request = self._request.request
+        names = [use.name for use in request.loras] or [use.name for use in request.controlnets] or [request.id]
+        return RoutedRequest(sequence=self._request.sequence, key=routing_key(names[0]))
+
+    def candidate(self, worker: WorkerState) -> Candidate:
+        return Candidate(worker, self._request, is_claimed=worker in self._claimed, now=self._now)
+
+
+class _Candidates(Sequence[Candidate]):
+    """Workers as candidates, made when they are looked at."""
+
+    def __init__(self, workers: Sequence[WorkerState], view: RoutingView) -> None:
+        self._workers = workers
+        self._view = view
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Candidate]: ...
+
+    def __getitem__(self, index: int | slice) -> Candidate | list[Candidate]:
+        if isinstance(index, slice):
+            return [self._view.candidate(worker) for worker in self._workers[index]]
+        return self._view.candidate(self._workers[index])

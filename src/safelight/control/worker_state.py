@@ -1,0 +1,167 @@
+"""A live worker as the controller sees it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from safelight.adapters.mode import ModePolicy
+from safelight.control.batch import place_of
+from safelight.control.batching_policies import BatchingPolicy
+from safelight.control.folding import Folding
+from safelight.control.forecast import ForecastWorker, forecast
+from safelight.control.request_state import RequestState
+from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, Composition
+from safelight.core.work import AdapterLoaded, Ready, Ticked
+from safelight.profiles.loads import LoadEstimate
+from safelight.profiles.pace import PaceEstimate
+from safelight.profiles.profile import Profile
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerPolicies:
+    """The policies by which a worker's replica chooses its ticks, for forecasts of it."""
+
+    batching: BatchingPolicy
+    make_adapter_mode: Callable[[], ModePolicy]
+
+
+class WorkerState:
+    """What a worker serves, how fast, what it holds, and which adapters are on its device.
+
+    Attributes:
+        number: counts workers that joined.
+        left_s: seconds of its own time, in full calls, that all it holds still takes.
+        prefetched: the adapters that it was last told to read ahead.
+    """
+
+    def __init__(self, name: str, ready: Ready, *, lookahead_rows: int, policies: WorkerPolicies) -> None:
+        self.name = name
+        self.number = 0
+        self.paces = {spec.name: PaceEstimate(Profile.from_spec(spec)) for spec in ready.models}
+        self.max_denoiser_rows = ready.max_denoiser_rows
+        self.capacity_rows = ready.max_denoiser_rows + lookahead_rows
+        self.requests: dict[str, RequestState] = {}
+        self.used_rows = 0
+        self.left_s = 0.0
+        self.prefetched: tuple[AdapterHandle, ...] = ()
+        self._policies = policies
+        self._suspects = 0
+        self._resident: set[AdapterHandle] = set()
+        self._loads = LoadEstimate()
+        self._folded: dict[str, Composition] = {}
+
+    @property
+    def load(self) -> int:
+        """How many requests it holds."""
+        return len(self.requests)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.requests
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may take anything at all."""
+        return self.used_rows < self.capacity_rows and not self._suspects
+
+    def serves(self, model: str) -> bool:
+        return model in self.paces
+
+    def has_room(self, request: RequestState) -> bool:
+        """Whether there is room for `request` now; a suspect has room only where no other request is."""
+        if request.is_suspect:
+            return self.is_empty
+        return self.is_open and self.used_rows + self._rows_of(request) <= self.capacity_rows
+
+    def take(self, request: RequestState) -> None:
+        self.requests[request.id] = request
+        self.used_rows += self._rows_of(request)
+        self.left_s += request.left_s
+        self._suspects += request.is_suspect
+        request.worker, request.is_running = self.name, True
+
+    def release(self, request: RequestState) -> None:
+        del self.requests[request.id]
+        self.used_rows -= self._rows_of(request)
+        self.left_s = self.left_s - request.left_s if self.requests else 0.0
+        self._suspects -= request.is_suspect
+        request.is_running = False
+
+    def tick(self, ticked: Ticked) -> None:
+        """Learn from a tick, and note the progress of its requests."""
+        if (pace := self.paces.get(ticked.model)) is not None:
+            pace.observe(ticked)
+        for request_id in ticked.request_ids:
+            if (request := self.requests.get(request_id)) is not None:
+                before_s = request.left_s
+                request.step += 1
+                self.left_s += request.left_s - before_s
+        self._folded[ticked.model] = ticked.folded
+
+    def adapter_loaded(self, event: AdapterLoaded, weights_bytes: int) -> None:
+        self._resident.add(event.handle)
+        self._loads.observe(weights_bytes, event.seconds)
+
+    def adapter_evicted(self, handle: AdapterHandle) -> None:
+        self._resident.discard(handle)
+
+    def holds_adapter(self, handle: AdapterHandle) -> bool:
+        """Whether the adapter is on its device."""
+        return handle in self._resident
+
+    def service_s(self, request: RequestState) -> float:
+        """Return the seconds of `request` here alone, with the loads of adapters that are not on the device."""
+        pace = self.paces[request.model]
+        return pace.service_s(request.job) + self._loading_s(request)
+
+    def best_service_s(self, request: RequestState) -> float:
+        """Return the same at the measured or the learned pace, whichever is faster."""
+        return self.paces[request.model].best_service_s(request.job) + self._loading_s(request)
+
+    def finish_s(self, request: RequestState, now: float) -> float:
+        """Return when `request` would be ready, if it came here now and nothing came after it."""
+        if self.is_empty:
+            return now + self.service_s(request)
+        worker = self.forecast_worker(now, request.weights_bytes)
+        return forecast([worker], [request.queued_job()], now=now)[request.id].finish_s
+
+    def clear_s(self, now: float) -> float:
+        """Return when all that is here will be ready."""
+        expected = forecast([self.forecast_worker(now)], (), now=now)
+        return max((each.finish_s for each in expected.values()), default=now)
+
+    def forecast_worker(self, now: float, weights_bytes: Mapping[AdapterHandle, int] | None = None) -> ForecastWorker:
+        """Return a copy for a forecast, without what was withdrawn; `weights_bytes` are of adapters of later jobs."""
+        held = [request for request in self.requests.values() if not request.is_withdrawn]
+        known = dict(weights_bytes or {})
+        for request in held:
+            known |= request.weights_bytes
+        worker = ForecastWorker(
+            paces=self.paces,
+            loads=self._loads,
+            batching=self._policies.batching,
+            foldings=self._foldings(),
+            max_denoiser_rows=self.max_denoiser_rows,
+            capacity_rows=self.capacity_rows,
+            rows=sorted((request.queued_job() for request in held), key=place_of),
+            resident=self._resident,
+            weights_bytes=known,
+        )
+        for row in worker.rows:
+            if not row.has_begun:
+                worker.plan_load(row, now)
+        return worker
+
+    def _foldings(self) -> dict[str, Folding]:
+        foldings = {}
+        for model, pace in self.paces.items():
+            folding = Folding(pace, self._policies.make_adapter_mode, max_denoiser_rows=self.max_denoiser_rows)
+            folding.folded = self._folded.get(model, NO_ADAPTERS)
+            foldings[model] = folding
+        return foldings
+
+    def _loading_s(self, request: RequestState) -> float:
+        sizes = request.weights_bytes
+        return sum(self._loads.seconds(sizes[handle]) for handle in sizes if handle not in self._resident)
+
+    def _rows_of(self, request: RequestState) -> int:
+        return min(request.denoiser_rows, self.capacity_rows)

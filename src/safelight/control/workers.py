@@ -1,0 +1,121 @@
+"""The live workers, indexed so that no decision looks at all of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from sortedcontainers import SortedKeyList
+
+from safelight.control.request_state import RequestState
+from safelight.control.worker_state import WorkerState
+
+
+class ModelWorkers:
+    """The workers that serve one model: all in order of joining, and those that are open by load."""
+
+    def __init__(self) -> None:
+        self.all: list[WorkerState] = []
+        self.open: SortedKeyList[WorkerState, tuple[int, int]] = SortedKeyList(key=_load)
+        self.load = 0
+
+    @property
+    def idle(self) -> Iterator[WorkerState]:
+        """Those that hold nothing."""
+        for worker in self.open:
+            if not worker.is_empty:
+                return
+            yield worker
+
+
+class Workers:
+    """Every live worker by name; requests are taken and released here, so that the indexes follow."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, WorkerState] = {}
+        self._by_model: dict[str, ModelWorkers] = {}
+        self._joined = 0
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __iter__(self) -> Iterator[WorkerState]:
+        """Yield them in order of joining."""
+        return iter(self._by_name.values())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def get(self, name: str | None) -> WorkerState | None:
+        return None if name is None else self._by_name.get(name)
+
+    @property
+    def by_model(self) -> Mapping[str, ModelWorkers]:
+        """The workers of each model that is served."""
+        return self._by_model
+
+    def serving(self, model: str) -> Sequence[WorkerState]:
+        """Return the workers that serve `model`, in order of joining; not to be changed."""
+        own = self._by_model.get(model)
+        return () if own is None else own.all
+
+    def open(self, model: str) -> Sequence[WorkerState]:
+        """Return those that may take anything, by load."""
+        own = self._by_model.get(model)
+        return () if own is None else own.open
+
+    def load(self, model: str) -> int:
+        """Return how many requests the workers that serve `model` have."""
+        own = self._by_model.get(model)
+        return 0 if own is None else own.load
+
+    def add(self, worker: WorkerState) -> None:
+        self._joined += 1
+        worker.number = self._joined
+        self._by_name[worker.name] = worker
+        for model in worker.paces:
+            own = self._by_model.setdefault(model, ModelWorkers())
+            own.all.append(worker)
+            if worker.is_open:
+                own.open.add(worker)
+
+    def remove(self, name: str) -> WorkerState | None:
+        """Forget a worker with all that it holds; returns it."""
+        worker = self._by_name.pop(name, None)
+        if worker is None:
+            return None
+        for model in worker.paces:
+            own = self._by_model[model]
+            own.all.remove(worker)
+            own.load -= worker.load
+            if worker.is_open:
+                own.open.remove(worker)
+            if not own.all:
+                del self._by_model[model]
+        return worker
+
+    def take(self, worker: WorkerState, request: RequestState) -> None:
+        """Give `request` to `worker`."""
+        self._unlist(worker)
+        worker.take(request)
+        self._list(worker, 1)
+
+    def release(self, worker: WorkerState, request: RequestState) -> None:
+        """`worker` no longer has `request`."""
+        self._unlist(worker)
+        worker.release(request)
+        self._list(worker, -1)
+
+    def _unlist(self, worker: WorkerState) -> None:
+        if worker.is_open:
+            for model in worker.paces:
+                self._by_model[model].open.remove(worker)
+
+    def _list(self, worker: WorkerState, change: int) -> None:
+        is_open = worker.is_open
+        for model in worker.paces:
+            own = self._by_model[model]
+            own.load += change
+            if is_open:
+                own.open.add(worker)
+
+
+def _load(worker: WorkerState) -> tuple[int, int]:
+    return worker.load, worker.number

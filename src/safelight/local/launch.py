@@ -1,0 +1,33 @@
+"""The command lines of worker processes."""
+
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from safelight.core.errors import CannotServe
+
+ROWS_OF_ONE_PICTURE = 2
+"""A denoiser row with the prompt, and one without."""
+
+
+def worker_argv(folders: Sequence[Path], *options: str) -> tuple[str, ...]:
+    """Return the command line of a worker with the models in `folders`."""
+    models = [part for folder in folders for part in ("--model", str(folder))]
+    return (sys.executable, "-m", "safelight.worker", *models, *options)
+
+
+def one_picture_argv(folders: Sequence[Path], *options: str) -> tuple[str, ...]:
+    """Return the command line of a worker that has no more than one picture to paint."""
+    return worker_argv(folders, *options, "--max-denoiser-rows", str(ROWS_OF_ONE_PICTURE))
+
+
+def controlnet_service_argv(*options: str) -> tuple[str, ...]:
+    """Return the command line of the process that has the ControlNets of all workers.
+
+    Raises:
+        CannotServe: if workers cannot reach it on this system.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        raise CannotServe("--controlnet-service needs Unix domain sockets, which this system lacks. Leave it out.")
+    return (sys.executable, "-m", "safelight.worker.controlnet_service", *options)

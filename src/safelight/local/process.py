@@ -1,0 +1,123 @@
+"""One worker process: frames in, frames out, and what it says on standard error."""
+
+import asyncio
+import contextlib
+from asyncio.subprocess import PIPE, Process
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+
+from safelight.core.frames import HEADER, decode_event, frame
+from safelight.core.log import Log
+from safelight.core.work import Ready, Stop, WorkerCommand, WorkerEvent
+
+_READ_BYTES = 1 << 18
+_LINES_KEPT = 20
+_LINE_BYTES = 8192
+_LAST_LINES = 5
+_ERROR_MARK = "error: "
+
+
+class FrameSplitter:
+    """Cuts a byte stream, fed in pieces of any size, into events."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, piece: bytes) -> list[WorkerEvent]:
+        """Return the events that are complete with `piece`."""
+        self._buffer += piece
+        events: list[WorkerEvent] = []
+        start = 0
+        while (body := start + HEADER.size) <= len(self._buffer):
+            (length,) = HEADER.unpack_from(self._buffer, start)
+            if body + length > len(self._buffer):
+                break
+            events.append(decode_event(bytes(self._buffer[body : body + length])))
+            start = body + length
+        del self._buffer[:start]
+        return events
+
+
+class WorkerProcess:
+    """A running worker; `name` belongs to this process alone, a successor has another."""
+
+    def __init__(self, name: str, process: Process, log: Log) -> None:
+        assert process.stdin is not None
+        self.name = name
+        self.ready: Ready | None = None
+        self._process = process
+        self._commands = process.stdin
+        self._log = log
+        self._last_lines: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def start(cls, name: str, argv: Sequence[str], log: Log) -> "WorkerProcess":
+        """Start a process of its own session, so that signals for the server do not reach it; raises OSError."""
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=_READ_BYTES, start_new_session=True
+        )
+        log.info("worker starts", worker=name, pid=process.pid)
+        return cls(name, process, log)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def refusal(self) -> str | None:
+        """The message with which it refused to work, such as for a damaged model, if it did."""
+        said = (line.removeprefix(_ERROR_MARK) for line in self._last_lines if line.startswith(_ERROR_MARK))
+        return next(said, None)
+
+    @property
+    def last_words(self) -> str:
+        """Its refusal, else its last lines on standard error."""
+        return self.refusal or "\n".join(list(self._last_lines)[-_LAST_LINES:])
+
+    def send(self, command: WorkerCommand) -> None:
+        """Send one command; lost when the process is gone."""
+        if not self._commands.is_closing():
+            self._commands.write(frame(command))
+
+    async def events(self) -> AsyncIterator[list[WorkerEvent]]:
+        """Yield events, as many at once as have come, until the process closes its output."""
+        assert self._process.stdout is not None
+        splitter = FrameSplitter()
+        while piece := await self._process.stdout.read(_READ_BYTES):
+            if events := splitter.feed(piece):
+                yield events
+
+    async def ended(self, *, within_s: float) -> int:
+        """Return the exit status, negative for a signal; kills it when it does not end by itself."""
+        self._commands.close()
+        try:
+            async with asyncio.timeout(within_s):
+                await self._process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        status = await self._process.wait()
+        await self._listening
+        return status
+
+    async def stop(self, *, within_s: float) -> None:
+        """Ask it to end, and kill it after `within_s`."""
+        self.send(Stop())
+        await self.ended(within_s=within_s)
+
+    async def _listen(self) -> None:
+        assert self._process.stderr is not None
+        rest = b""
+        while piece := await self._process.stderr.read(_LINE_BYTES):
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                self._note(line)
+            rest = rest[-_LINE_BYTES:]
+        self._note(rest)
+
+    def _note(self, raw: bytes) -> None:
+        if line := raw.decode("utf-8", "replace").rstrip():
+            self._last_lines.append(line)
+            self._log.info("worker says", worker=self.name, line=line)

@@ -1,0 +1,1 @@
+"""How plots and report pages look, and how their files are written."""

@@ -1,0 +1,78 @@
+"""From pixels to picture files and back, off the event loop."""
+
+import asyncio
+import base64
+import io
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, TypeVar
+
+from PIL import Image
+
+from safelight.core.pixels import Pixels
+from safelight.server.wire.pictures import image_of
+
+ENCODER_THREADS = 2
+PNG_COMPRESSION = 1
+FULL_QUALITY = 100
+
+OutputFormat = Literal["png", "jpeg", "webp"]
+
+Made = TypeVar("Made")
+
+
+class PictureEncoder:
+    """Encodes pictures, and reads them, in a few threads of its own; `close` ends them."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(ENCODER_THREADS, thread_name_prefix="encode")
+
+    async def encode(self, pixels: Pixels, output_format: OutputFormat, quality: int = FULL_QUALITY) -> bytes:
+        """Return `pixels` as a file; `quality` (0 to 100) is for the lossy formats."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, encode, pixels, output_format, quality)
+
+    async def encode_preview(self, pixels: Pixels, size: tuple[int, int], output_format: OutputFormat) -> bytes:
+        """Return a small preview as a file of `size` (width, height)."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, encode_enlarged, pixels, size, output_format)
+
+    async def encode_all(self, pictures: Sequence[Pixels]) -> list[bytes]:
+        """Return small pictures as PNG files, all in one go."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: [encode(pixels, "png") for pixels in pictures])
+
+    async def run(self, work: Callable[[], Made]) -> Made:
+        """Return what `work` makes of pictures."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def close(self) -> None:
+        """End the threads; pictures under way are still finished."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def encode(pixels: Pixels, output_format: OutputFormat, quality: int = FULL_QUALITY) -> bytes:
+    """Return `pixels` as a file."""
+    return _file(image_of(pixels), output_format, quality)
+
+
+def encode_enlarged(pixels: Pixels, size: tuple[int, int], output_format: OutputFormat) -> bytes:
+    """Return `pixels`, smoothly enlarged to `size`, as a file."""
+    return _file(image_of(pixels).resize(size, Image.Resampling.BICUBIC), output_format, FULL_QUALITY)
+
+
+def png_data_url(png: bytes) -> str:
+    """Return a PNG file as a data URL."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def _file(image: Image.Image, output_format: OutputFormat, quality: int) -> bytes:
+    target = io.BytesIO()
+    match output_format:
+        case "png":
+            image.save(target, "PNG", compress_level=PNG_COMPRESSION)
+        case "jpeg":
+            image.save(target, "JPEG", quality=quality)
+        case "webp":
+            image.save(target, "WEBP", quality=quality)
+    return target.getvalue()

@@ -1,0 +1,133 @@
+"""One accepted order of pictures, and how its answer is made: one document, or a stream of events."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from safelight.core.errors import SafelightError
+from safelight.core.model import ModelSpec
+from safelight.server.errors import problem_of
+from safelight.server.painter import Painted, base64_text, provenance_of, unix_now, usage_of
+from safelight.server.picture_encoder import FULL_QUALITY
+from safelight.server.picture_store import StoredPicture
+from safelight.server.service import Service
+from safelight.server.wire.fields import OutputFormat
+from safelight.server.wire.images import (
+    CompletedEvent,
+    EditRequest,
+    GenerationRequest,
+    Image,
+    ImagesResponse,
+    PartialImageEvent,
+    PlainQuality,
+)
+from safelight.server.wire.server_sent_events import KEEP_ALIVE, server_sent
+from safelight.service.pending import PendingPicture, Preview
+
+PLAIN_QUALITY: dict[str | None, PlainQuality] = {
+    None: "medium",
+    "auto": "medium",
+    "standard": "medium",
+    "hd": "high",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "xhigh",
+    "max": "max",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationJob:
+    """Tickets of one order; `base_url` is how the client calls this server."""
+
+    service: Service
+    body: GenerationRequest
+    model: ModelSpec
+    tickets: Sequence[PendingPicture]
+    base_url: str
+
+    async def document(self) -> AsyncIterator[bytes]:
+        """Yield the whole JSON answer."""
+        painted = await self._paint()
+        deliveries = [picture.delivery for picture in painted]
+        answer = ImagesResponse(
+            created=unix_now(),
+            data=[self._image(picture) for picture in painted],
+            output_format=self._output_format,
+            quality=self._quality,
+            size=self._size,
+            usage=usage_of(deliveries, self.model),
+            safelight=provenance_of(deliveries),
+        )
+        yield answer.model_dump_json(exclude_none=True).encode()
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """Yield server-sent events: previews, then the picture; or an error."""
+        try:
+            async for partial in self.service.painter.partials(self.tickets[0]):
+                yield KEEP_ALIVE if partial is None else await self._partial_image(*partial)
+            yield await self._completed()
+        except SafelightError as error:
+            yield server_sent("error", problem_of(error).document)
+        finally:
+            self.service.hub.withdraw(self.tickets[0].request.id)
+
+    async def _partial_image(self, index: int, preview: Preview) -> bytes:
+        request = self.tickets[0].request
+        content = await self.service.encoder.encode_preview(
+            preview.pixels, (request.width, request.height), self._output_format
+        )
+        event = PartialImageEvent(
+            type="image_edit.partial_image" if self._is_edit else "image_generation.partial_image",
+            b64_json=base64_text(content),
+            partial_image_index=index,
+            created_at=unix_now(),
+            output_format=self._output_format,
+            quality=self._quality,
+            size=self._size,
+        )
+        return server_sent(event.type, event)
+
+    async def _completed(self) -> bytes:
+        (picture,) = await self._paint()
+        event = CompletedEvent(
+            type="image_edit.completed" if self._is_edit else "image_generation.completed",
+            b64_json=base64_text(picture.content),
+            created_at=unix_now(),
+            output_format=self._output_format,
+            quality=self._quality,
+            size=self._size,
+            usage=usage_of([picture.delivery], self.model),
+            safelight=provenance_of([picture.delivery]),
+        )
+        return server_sent(event.type, event)
+
+    async def _paint(self) -> list[Painted]:
+        compression = self.body.output_compression
+        quality = FULL_QUALITY if compression is None else compression
+        return await self.service.painter.paint(self.tickets, self._output_format, quality)
+
+    def _image(self, picture: Painted) -> Image:
+        if self.body.response_format != "url":
+            return Image(b64_json=base64_text(picture.content))
+        picture_id = picture.delivery.request.id
+        stored = StoredPicture(content=picture.content, media_type=f"image/{self._output_format}")
+        self.service.pictures.put(picture_id, stored)
+        return Image(url=f"{self.base_url}v1/images/{picture_id}/content")
+
+    @property
+    def _is_edit(self) -> bool:
+        return isinstance(self.body, EditRequest)
+
+    @property
+    def _output_format(self) -> OutputFormat:
+        return self.body.output_format or "png"
+
+    @property
+    def _quality(self) -> PlainQuality:
+        return PLAIN_QUALITY[self.body.quality]
+
+    @property
+    def _size(self) -> str:
+        request = self.tickets[0].request
+        return f"{request.width}x{request.height}"

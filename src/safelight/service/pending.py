@@ -1,0 +1,68 @@
+"""What a caller holds while its picture is painted."""
+
+import asyncio
+from dataclasses import dataclass
+
+from safelight.core.outcome import Outcome
+from safelight.core.pixels import Pixels
+from safelight.core.request import ImageRequest
+from safelight.core.work import Finished, Previewed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """A finished picture with its record."""
+
+    request: ImageRequest
+    finished: Finished
+    outcome: Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """The state of a picture after `step` steps, as a small picture."""
+
+    step: int
+    pixels: Pixels
+
+
+class PendingPicture:
+    """One accepted request on its way; `delivery` ends with the picture or with the error.
+
+    `latest` is the latest preview; `partials` are up to `partial_images` of them, evenly spread over the steps.
+    """
+
+    def __init__(self, request: ImageRequest, *, partial_images: int = 0) -> None:
+        self.request = request
+        self.partials: list[Preview] = []
+        self._partial_images = partial_images
+        self.delivery: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+        self.latest: Preview | None = None
+        self._news = asyncio.Event()
+
+    def progress(self, event: Previewed) -> None:
+        """Note a preview."""
+        self.latest = Preview(step=event.step, pixels=event.picture)
+        due_step = (len(self.partials) + 1) * event.steps / (self._partial_images + 1)
+        if len(self.partials) < self._partial_images and event.step >= due_step:
+            self.partials.append(self.latest)
+            self._news.set()
+
+    def deliver(self, delivery: Delivery) -> None:
+        """End with a picture, unless it has ended already."""
+        if not self.delivery.done():
+            self.delivery.set_result(delivery)
+        self._news.set()
+
+    def fail(self, error: Exception) -> None:
+        """End with an error, unless it has ended already."""
+        if not self.delivery.done():
+            self.delivery.set_exception(error)
+            self.delivery.exception()  # marks it as seen: whoever waits gets it, and nobody may
+        self._news.set()
+
+    async def news(self) -> None:
+        """Wait for a partial image or for the end."""
+        if not self.delivery.done():
+            await self._news.wait()
+            self._news.clear()

@@ -1,0 +1,307 @@
+"""Drives the controller with a clock: requests and worker events in, commands to workers and pictures out."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+from safelight.control.commands import AnswerOffer, Command, Deliver, Dismissed, GiveUp, Reject, Send
+from safelight.control.events import (
+    AdapterOffered,
+    AdapterRemoved,
+    Arrived,
+    DrainBegan,
+    Event,
+    PartChanged,
+    Reported,
+    TimePassed,
+    Withdrawn,
+    WorkerJoined,
+    WorkerLeft,
+)
+from safelight.control.fleet import FleetController
+from safelight.core.adapter import AdapterSpec
+from safelight.core.clock import Clock
+from safelight.core.errors import Cancelled, Rejected, RequestError, SafelightError, ShutDown
+from safelight.core.log import Log
+from safelight.core.model import ModelSpec
+from safelight.core.outcome import Outcome
+from safelight.core.pool import WorkerPool
+from safelight.core.request import ImageRequest
+from safelight.core.work import Previewed, Ready, Run, Ticked, WorkerEvent
+from safelight.service.metrics import Metrics
+from safelight.service.outcome_log import OutcomeLog
+from safelight.service.pending import Delivery, PendingPicture, Preview
+from safelight.service.recent import RecentPictures
+
+Sleep = Callable[[float, Callable[[], None]], Callable[[], object]]
+"""`(seconds, action) -> cancel`: has `action` called once so much later."""
+
+
+def call_later(seconds: float, action: Callable[[], None]) -> Callable[[], object]:
+    """Call `action` on the event loop after so many seconds; returns what cancels that."""
+    return asyncio.get_running_loop().call_later(seconds, action).cancel
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceParts:
+    """What a service works with; `call_later` belongs to the same clock."""
+
+    controller: FleetController
+    pool: WorkerPool
+    clock: Clock
+    metrics: Metrics
+    outcomes: OutcomeLog
+    log: Log
+    call_later: Sleep = call_later
+
+
+class Service:
+    """Owns the controller; every call happens on the event loop and none blocks."""
+
+    def __init__(self, parts: ServiceParts) -> None:
+        self.controller = parts.controller
+        self.pool = parts.pool
+        self._clock = parts.clock
+        self._call_later = parts.call_later
+        self._metrics = parts.metrics
+        self._outcomes = parts.outcomes
+        self._log = parts.log
+        self._pending: dict[str, PendingPicture] = {}
+        self._offers: dict[str, asyncio.Future[AdapterSpec]] = {}
+        self._offer_numbers = count()
+        self._wakeup_s: float | None = None
+        self._cancel_wakeup: Callable[[], object] = lambda: None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.first_ready = asyncio.Event()
+        self.collapse: asyncio.Future[SafelightError] = asyncio.get_running_loop().create_future()
+        self.recent = RecentPictures(now_s=parts.clock.now_s())
+        self._metrics.watch(
+            waiting=lambda: self.controller.waiting_count,
+            running=lambda: self.controller.running_count,
+            workers=lambda: len(self.controller.workers),
+        )
+
+    @property
+    def models(self) -> Mapping[str, ModelSpec]:
+        """The served models by name, in the order in which workers named them."""
+        return self.controller.models
+
+    @property
+    def now_s(self) -> float:
+        """The time on the service's clock."""
+        return self._clock.now_s()
+
+    def start(self, adapters: Mapping[str, Path] | None = None) -> None:
+        """Start the workers, without waiting for them; nothing is ready before `adapters` have been read."""
+        for name, path in (adapters or {}).items():
+            verdict = self.offer_adapter(name, path, is_initial=True)
+            verdict.add_done_callback(partial(self._log_adapter, name))
+        self.pool.start(self)
+
+    async def stop(self) -> None:
+        """End the workers."""
+        self._cancel_wakeup()
+        await self.pool.stop()
+
+    def check_ready(self) -> None:
+        """Raise Rejected while a part is missing, and once the service is about to end."""
+        if (missing := self.controller.unreadiness) is not None:
+            raise missing
+
+    def check_open(self) -> None:
+        """Raise Rejected if no request can be taken, and count the refusal.
+
+        While only another part is missing, requests are taken: those that need it wait in their worker.
+        """
+        if (refusal := self.controller.refusal) is not None:
+            self._metrics.refused(refusal.reason)
+            raise refusal
+
+    def submit(self, requests: Sequence[ImageRequest], *, partial_images: int = 0) -> tuple[PendingPicture, ...]:
+        """Take all of `requests`, or none.
+
+        Raises:
+            Rejected: when they are not taken now.
+            RequestError: when one can never be served.
+        """
+        pending = tuple(PendingPicture(each.without_pictures(), partial_images=partial_images) for each in requests)
+        for each in pending:
+            self._pending[each.request.id] = each
+        self._idle.clear()
+        self._handle(Arrived(tuple(requests)))
+        first = pending[0].delivery
+        if first.done() and isinstance(refusal := first.exception(), Rejected | RequestError):
+            raise refusal
+        return pending
+
+    def withdraw(self, request_id: str, reason: SafelightError | None = None) -> bool:
+        """Stop working on a picture that nobody wants; returns whether it was still to come.
+
+        Whoever still waits for it gets `reason`, by default that it was cancelled.
+        """
+        pending = self._pending.get(request_id)
+        if pending is None or pending.delivery.done():
+            return False
+        pending.fail(reason or Cancelled())
+        self._handle(Withdrawn(request_id))
+        return True
+
+    def withdraw_all(self) -> int:
+        """Stop working on everything, since the service ends; returns how many pictures that is."""
+        return sum(self.withdraw(request_id, ShutDown()) for request_id in list(self._pending))
+
+    def begin_drain(self) -> None:
+        """Take nothing new from now on."""
+        self._handle(DrainBegan())
+
+    async def idle(self) -> None:
+        """Wait until every accepted request has ended."""
+        await self._idle.wait()
+
+    def preview(self, request_id: str) -> Preview | None:
+        """Return the latest preview of a running picture."""
+        pending = self._pending.get(request_id)
+        return pending.latest if pending else None
+
+    def offer_adapter(self, name: str, path: Path, *, is_initial: bool = False) -> asyncio.Future[AdapterSpec]:
+        """Have the workers read an adapter; the future has what they find, or why requests cannot name it."""
+        offer, verdict = self._new_offer()
+        self._handle(AdapterOffered(offer, name, str(path), is_initial=is_initial))
+        return verdict
+
+    def remove_adapter(self, name: str) -> AdapterSpec:
+        """Let no new request find the adapter; its weights go when the last picture that uses it has ended.
+
+        Raises:
+            UnknownAdapter: if there is none.
+        """
+        offer, verdict = self._new_offer()
+        self._handle(AdapterRemoved(offer, name))
+        return verdict.result()
+
+    def part_changed(self, part: str, missing: str | None) -> None:
+        """Another part of the service is ready, or lacks what `missing` says."""
+        self._handle(PartChanged(part, missing))
+        self._note_ready()
+
+    def joined(self, worker: str, ready: Ready) -> None:
+        """A worker is ready."""
+        self._log.info("worker ready", worker=worker, models=[model.name for model in ready.models])
+        self._handle(WorkerJoined(worker, ready))
+        self._note_ready()
+
+    def left(self, worker: str, reason: str) -> None:
+        """A worker that was ready is gone."""
+        self._log.warning("worker lost", worker=worker, reason=reason)
+        self._handle(WorkerLeft(worker, reason))
+
+    def reported(self, worker: str, events: Sequence[WorkerEvent]) -> None:
+        """A worker sent events."""
+        for event in events:
+            if isinstance(event, Previewed):
+                if pending := self._pending.get(event.request_id):
+                    pending.progress(event)
+                continue
+            if isinstance(event, Ticked):
+                self._metrics.ticked(event)
+            self._handle(Reported(worker, event))
+
+    def restarting(self, worker: str) -> None:
+        """A successor of this worker is about to start."""
+        self._metrics.worker_restarted()
+
+    def collapsed(self, error: SafelightError) -> None:
+        """No worker is ready, and none will be."""
+        if not self.collapse.done():
+            self.collapse.set_result(error)
+
+    def _new_offer(self) -> tuple[str, asyncio.Future[AdapterSpec]]:
+        offer = f"offer-{next(self._offer_numbers)}"
+        verdict = self._offers[offer] = asyncio.get_running_loop().create_future()
+        return offer, verdict
+
+    def _log_adapter(self, name: str, verdict: asyncio.Future[AdapterSpec]) -> None:
+        if verdict.cancelled():
+            return
+        if (error := verdict.exception()) is not None:
+            self._log.warning("adapter refused", adapter=name, reason=str(error))
+        else:
+            self._log.info("adapter ready", adapter=name, model=verdict.result().model)
+        self._note_ready()
+
+    def _note_ready(self) -> None:
+        if self.controller.unreadiness is None:
+            self.first_ready.set()
+
+    def _handle(self, event: Event) -> None:
+        for command in self.controller.handle(event, self._clock.now_s()):
+            self._obey(command)
+        self._plan_wakeup()
+
+    def _plan_wakeup(self) -> None:
+        wakeup_s = self.controller.next_wakeup_s
+        if wakeup_s == self._wakeup_s:
+            return
+        self._cancel_wakeup()
+        self._wakeup_s = wakeup_s
+        if wakeup_s is not None:
+            self._cancel_wakeup = self._call_later(max(0.0, wakeup_s - self._clock.now_s()), self._wake_up)
+
+    def _wake_up(self) -> None:
+        self._wakeup_s = None
+        self._handle(TimePassed())
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Send(worker=worker, command=message):
+                if isinstance(message, Run) and message.job.attempt > 1:
+                    job = message.job
+                    self._log.warning("picture runs again", id=job.id, attempt=job.attempt, worker=worker)
+                self.pool.send(worker, message)
+            case Deliver(finished=finished, outcome=outcome):
+                self.recent.add(now_s=self._clock.now_s(), total_s=outcome.total_s)
+                pending = self._close(outcome)
+                pending.deliver(Delivery(request=pending.request, finished=finished, outcome=outcome))
+            case Reject(request=request, error=error, outcome=None):
+                self._forget(request.id).fail(error)
+            case Reject(error=error, outcome=Outcome() as outcome) | GiveUp(error=error, outcome=outcome):
+                self._close(outcome).fail(error)
+            case Dismissed(outcome=outcome):
+                self._close(outcome).fail(Cancelled())
+            case AnswerOffer(offer=offer, result=result):
+                self._answer(self._offers.pop(offer), result)
+
+    def _answer(self, verdict: asyncio.Future[AdapterSpec], result: AdapterSpec | SafelightError) -> None:
+        if verdict.done():
+            return
+        if isinstance(result, SafelightError):
+            verdict.set_exception(result)
+        else:
+            verdict.set_result(result)
+
+    def _close(self, outcome: Outcome) -> PendingPicture:
+        """Record an end."""
+        self._metrics.ended(outcome)
+        self._outcomes.add(outcome)
+        self._log.info(
+            "picture " + outcome.status,
+            id=outcome.request.id,
+            model=outcome.level.model,
+            reason=outcome.reason or None,
+            worker=outcome.worker,
+            queue_s=round(outcome.queue_s, 4),
+            compute_s=round(outcome.compute_s, 4),
+            total_s=round(outcome.total_s, 4),
+            retries=outcome.retries,
+        )
+        return self._forget(outcome.request.id)
+
+    def _forget(self, request_id: str) -> PendingPicture:
+        pending = self._pending.pop(request_id)
+        if not self._pending:
+            self._idle.set()
+        return pending

@@ -1,0 +1,113 @@
+"""A simulated fleet that routing policies choose from."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
+
+from safelight.control.routing.load_ranking import LoadRanking
+from safelight.control.routing.protocol import RoutedRequest, RoutingPolicy
+from safelight.simulator.errors import RequestNotRouted
+
+
+class SimulatedWorker:
+    """Works on one request at a time, in order of arrival, and always has room for one more."""
+
+    __slots__ = ("_fleet", "assigned", "free_s", "place")
+
+    has_room = True
+
+    def __init__(self, fleet: "SimulatedFleet", place: int) -> None:
+        self._fleet = fleet
+        self.place = place
+        self.free_s = 0.0
+        self.assigned = 0
+
+    @property
+    def load(self) -> int:
+        """How many requests it has not finished yet."""
+        self._fleet.advance()
+        return self.assigned
+
+    @property
+    def finish_s(self) -> float:
+        """When the request that has just arrived would be finished here."""
+        return max(self.free_s, self._fleet.now_s) + self._fleet.work_s
+
+
+class SimulatedFleet:
+    """Workers that serve every request.
+
+    Loads are brought up to date only when a policy asks for them.
+
+    Attributes:
+        workers: all of them.
+        with_room: all of them too.
+        now_s: when the last request arrived.
+        work_s: how long that request keeps a worker busy.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.workers: Sequence[SimulatedWorker] = [SimulatedWorker(self, place) for place in range(size)]
+        self.with_room = self.workers
+        self.now_s = self.work_s = 0.0
+        self._total_load = 0
+        self._uncounted: list[tuple[float, float, int]] = []
+        self._endings: list[tuple[float, int]] = []
+        self._changed = list(self.workers)
+        self._ranking = LoadRanking[SimulatedWorker]()
+
+    @property
+    def total_load(self) -> int:
+        """How many requests are not finished yet."""
+        self.advance()
+        return self._total_load
+
+    @property
+    def least_loaded(self) -> SimulatedWorker | None:
+        """The worker with the smallest load; among equals, the one whose load changed longest ago."""
+        self.advance()
+        for worker in self._changed:
+            self._ranking.update(worker, worker.assigned)
+        self._changed.clear()
+        return self._ranking.first
+
+    def route(
+        self, policy: RoutingPolicy, arrivals: Iterable[tuple[RoutedRequest, float, float]]
+    ) -> Iterator[SimulatedWorker]:
+        """Give each request to the worker that `policy` chooses, and yield that worker.
+
+        Args:
+            policy: the rule.
+            arrivals: requests, when each arrives, never before the last one, and how long it keeps a worker busy.
+
+        Raises:
+            RequestNotRouted: if the policy chooses none.
+        """
+        choose, count = policy.choose, self._uncounted.append
+        for request, now_s, work_s in arrivals:
+            self.now_s, self.work_s = now_s, work_s
+            worker = choose(request, self, now_s)
+            if worker is None:
+                raise RequestNotRouted(policy.name, request.sequence)
+            worker.free_s = end_s = max(worker.free_s, now_s) + work_s
+            count((now_s, end_s, worker.place))
+            yield worker
+
+    def advance(self) -> None:
+        """Bring loads up to the last arrival, without the request that has just arrived."""
+        for now_s, end_s, place in self._uncounted:
+            self._end_until(now_s)
+            worker = self.workers[place]
+            worker.assigned += 1
+            self._total_load += 1
+            self._changed.append(worker)
+            heappush(self._endings, (end_s, place))
+        self._uncounted.clear()
+        self._end_until(self.now_s)
+
+    def _end_until(self, now_s: float) -> None:
+        endings, workers = self._endings, self.workers
+        while endings and endings[0][0] <= now_s:
+            worker = workers[heappop(endings)[1]]
+            worker.assigned -= 1
+            self._total_load -= 1
+            self._changed.append(worker)

@@ -1,0 +1,18 @@
+"""A routing policy over the requests of a trace."""
+
+import numpy as np
+
+from safelight.control.routing.protocol import RoutingPolicy
+from safelight.simulator.trace_routing.fleet import SimulatedFleet
+from safelight.simulator.trace_routing.traffic import Integers, Traffic
+
+
+def replay(policy: RoutingPolicy, traffic: Traffic, instances: int) -> Integers:
+    """Return the instance, counted from 0, that `policy` sends each request to.
+
+    Raises:
+        RequestNotRouted: if it sends one nowhere.
+    """
+    arrivals = zip(traffic.routed, traffic.arrivals_s.tolist(), traffic.work_s.tolist(), strict=True)
+    workers = SimulatedFleet(instances).route(policy, arrivals)
+    return np.fromiter((worker.place for worker in workers), np.int64, len(traffic))

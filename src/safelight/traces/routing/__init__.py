@@ -1,1 +1,0 @@
-"""Who would have served each request of a trace, had it been routed otherwise."""

@@ -1,0 +1,44 @@
+"""`python -m safelight.worker.controlnet_service --socket FILE`: what the server starts once, beside its workers."""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from safelight.core.errors import PlacementError
+
+AUTO = "auto"
+
+
+def main() -> int:
+    """Serve ControlNets until told to stop; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m safelight.worker.controlnet_service", description=__doc__)
+    parser.add_argument("--socket", type=Path, required=True, help="a file in a folder that only this user can open")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default=AUTO)
+    parser.add_argument("--dtype", default=AUTO)
+    parser.add_argument("--number", type=int, default=0)
+    arguments = parser.parse_args()
+    # The server ends its processes by closing their input, so that Ctrl-C reaches only the server.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Standard error is the server's log; the libraries' bars have no place there.
+    os.environ.setdefault("TQDM_DISABLE", "1")
+
+    from safelight.diffusion.placement import find_placement
+    from safelight.worker.controlnet_service.process import run_controlnet_service
+
+    try:
+        placement = find_placement(arguments.device, arguments.dtype, number=arguments.number)
+        run_controlnet_service(arguments.socket, placement=placement, threads=arguments.threads)
+    except PlacementError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: The ControlNet service cannot listen at {str(arguments.socket)!r}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""What passes between a worker and the ControlNet service: on one connection, all about one ControlNet."""
+
+from dataclasses import fields
+from typing import Any
+
+import msgspec
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from safelight.diffusion.controlnets.kind import ControlInputs
+from safelight.diffusion.controls import ControlBase
+from safelight.diffusion.residuals import Residuals
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Load the ControlNet in `folder`, or share it with whoever has it; comes first."""
+
+    folder: str
+    base: ControlBase
+
+
+class Steer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Compute residuals; `tensors` are `ControlInputs` in safetensors' format."""
+
+    number: int
+    tensors: bytes
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The ControlNet is there, and stays as long as the connection."""
+
+    weights_bytes: int
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The ControlNet cannot be used; `message` is what a worker would say that loads it itself."""
+
+    message: str
+
+
+class Steered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The answer to the `Steer` of the same number; `tensors` are `Residuals` in safetensors' format."""
+
+    number: int
+    tensors: bytes
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The service closes the connection, for this reason."""
+
+    reason: str
+
+
+Question = Load | Steer
+Answer = Loaded | Refused | Steered | Ended
+
+decode_question = msgspec.msgpack.Decoder(Question).decode
+decode_answer = msgspec.msgpack.Decoder(Answer).decode
+
+
+def pack_inputs(inputs: ControlInputs) -> bytes:
+    """Return inputs in safetensors' format."""
+    named = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
+    return save({name: tensor.contiguous() for name, tensor in named.items() if tensor is not None})
+
+
+def unpack_inputs(data: bytes, *, device: torch.device) -> ControlInputs:
+    """Return inputs from safetensors' format; what they lack or have too much is a TypeError."""
+    tensors: dict[str, Any] = {name: tensor.to(device) for name, tensor in load(data).items()}
+    return ControlInputs(**({"pooled": None} | tensors))
+
+
+def pack_residuals(residuals: Residuals) -> bytes:
+    """Return residuals in safetensors' format."""
+    places = {f"early.{place}": tensor for place, tensor in enumerate(residuals.early)}
+    places |= {f"late.{place}": tensor for place, tensor in enumerate(residuals.late)}
+    return save({name: tensor.contiguous() for name, tensor in places.items()})
+
+
+def unpack_residuals(data: bytes, *, device: torch.device) -> Residuals:
+    """Return residuals from safetensors' format."""
+    tensors = load(data)
+    return Residuals(early=_in_order(tensors, "early", device), late=_in_order(tensors, "late", device))
+
+
+def _in_order(tensors: dict[str, Tensor], part: str, device: torch.device) -> tuple[Tensor, ...]:
+    count = sum(name.startswith(f"{part}.") for name in tensors)
+    return tuple(tensors[f"{part}.{place}"].to(device) for place in range(count))

@@ -1,0 +1,169 @@
+"""The worker's side: a ControlNet whose weights the ControlNet service has."""
+
+import socket
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+import torch
+
+from safelight.core.errors import AdapterFileError, ControlNetServiceEnded, ControlNetServiceLost
+from safelight.core.frames import frame, read_body
+from safelight.diffusion.controlnets.kind import ControlInputs
+from safelight.diffusion.controls import ControlBase
+from safelight.diffusion.residuals import Residuals
+from safelight.worker.controlnet_service.messages import (
+    Answer,
+    Ended,
+    Load,
+    Loaded,
+    Question,
+    Refused,
+    Steer,
+    Steered,
+    decode_answer,
+    pack_inputs,
+    unpack_residuals,
+)
+
+RETRY_S = 0.05
+LOAD_TRIES = 2
+"""How often the service may be asked for one ControlNet, if it ends while it loads it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a worker waits, in seconds.
+
+    Attributes:
+        start_s: for the service to start, or to start again.
+        load_s: for weights that it loads.
+        answer_s: for residuals, while it computes those of other workers among them.
+    """
+
+    start_s: float = 60.0
+    load_s: float = 300.0
+    answer_s: float = 90.0
+
+
+PATIENCE = Patience()
+
+
+class RemoteControlNet:
+    """One ControlNet at the service, on a connection of its own: the service keeps it until this is let go."""
+
+    def __init__(self, connection: socket.socket, *, answer_s: float) -> None:
+        self._connection = connection
+        self._answers = connection.makefile("rb")
+        self._answer_s = answer_s
+        self._number = 0
+        self._weights_bytes = 0
+        weakref.finalize(self, _close, connection, self._answers)
+
+    @classmethod
+    def load(
+        cls, address: Path, folder: Path, base: ControlBase, *, patience: Patience = PATIENCE
+    ) -> "RemoteControlNet":
+        """Have the service that listens at a Unix socket load the ControlNet in a diffusers folder.
+
+        Raises:
+            AdapterFileError: as `ControlNet.load`, or if the service cannot load it for another reason.
+            ControlNetServiceLost: if the service does not start or answer in time.
+            ControlNetServiceEnded: if the service ends each time.
+        """
+        with _losses_told():
+            for _ in range(LOAD_TRIES):
+                net = cls(_connect(address, within_s=patience.start_s), answer_s=patience.answer_s)
+                with suppress(ConnectionError):
+                    net._load(Load(folder=str(folder), base=base), within_s=patience.load_s)
+                    return net
+        raise ControlNetServiceEnded(
+            f"The ControlNet service ended {LOAD_TRIES} times while it loaded {folder.name!r}."
+        )
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes that its weights take at the service."""
+        return self._weights_bytes
+
+    def start(self, inputs: ControlInputs) -> Callable[[], Residuals]:
+        """Send what the ControlNet reads; what is returned waits for its residuals.
+
+        Both raise ControlNetServiceLost.
+        """
+        self._number += 1
+        with _losses_told():
+            self._ask(Steer(number=self._number, tensors=pack_inputs(inputs)), within_s=self._answer_s)
+        return partial(self._residuals, self._number, inputs.latents.device)
+
+    def _residuals(self, number: int, device: torch.device) -> Residuals:
+        with _losses_told():
+            while True:
+                match self._hear():
+                    # An earlier call may have been given up before it was answered.
+                    case Steered(number=answered, tensors=tensors) if answered == number:
+                        return unpack_residuals(tensors, device=device)
+                    case Ended(reason=reason):
+                        raise ControlNetServiceLost(f"The ControlNet service failed: {reason}")
+
+    def _load(self, question: Load, *, within_s: float) -> None:
+        self._ask(question, within_s=within_s)
+        match self._hear():
+            case Loaded(weights_bytes=weights_bytes):
+                self._weights_bytes = weights_bytes
+            case Refused(message=message):
+                raise AdapterFileError(message)
+            case Ended(reason=reason):
+                raise AdapterFileError(f"It cannot be read ({reason}).")
+
+    def _ask(self, question: Question, *, within_s: float) -> None:
+        self._connection.settimeout(within_s)
+        self._connection.sendall(frame(question))
+
+    def _hear(self) -> Answer:
+        body = read_body(self._answers)
+        if body is None:
+            raise ConnectionResetError
+        answer: Answer = decode_answer(body)
+        return answer
+
+
+def _connect(address: Path, *, within_s: float) -> socket.socket:
+    """Return a connection to the service, as soon as it listens."""
+    give_up_s = time.monotonic() + within_s
+    while True:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(within_s)
+        try:
+            connection.connect(str(address))
+        except OSError:
+            connection.close()
+            if time.monotonic() >= give_up_s:
+                raise TimeoutError from None
+            time.sleep(RETRY_S)
+        else:
+            return connection
+
+
+def _close(connection: socket.socket, answers: BinaryIO) -> None:
+    answers.close()
+    connection.close()
+
+
+@contextmanager
+def _losses_told() -> Iterator[None]:
+    """Say in words what has become of the service."""
+    try:
+        yield
+    except TimeoutError:
+        raise ControlNetServiceLost("The ControlNet service does not answer in time.") from None
+    except OSError:
+        raise ControlNetServiceLost("The ControlNet service has ended.") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ControlNetServiceLost(f"The ControlNet service cannot be understood: {error}") from error

@@ -1,0 +1,143 @@
+"""The service's side: each ControlNet once, for all workers that want it."""
+
+import socket
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock, Thread
+from weakref import WeakValueDictionary
+
+import msgspec
+import torch
+
+from safelight.core.errors import AdapterFileError
+from safelight.core.frames import frame, read_body
+from safelight.diffusion.controlnets.net import ControlNet
+from safelight.diffusion.controls import ControlBase
+from safelight.diffusion.placement import Placement
+from safelight.worker.controlnet_service.messages import (
+    Answer,
+    Ended,
+    Load,
+    Loaded,
+    Question,
+    Refused,
+    Steer,
+    Steered,
+    decode_question,
+    pack_residuals,
+    unpack_inputs,
+)
+from safelight.worker.controlnet_service.watch import watched
+
+BACKLOG = 128
+CALL_WITHIN_S = 60.0
+"""A call of a ControlNet that takes longer hangs: the process ends, to be started again."""
+
+
+class ControlNets:
+    """Those that anyone holds at the moment; a folder whose files have changed since holds another ControlNet."""
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self._nets: WeakValueDictionary[bytes, ControlNet] = WeakValueDictionary()
+        self._lock = Lock()
+
+    @property
+    def weights_bytes(self) -> int:
+        """Bytes that the weights of all of them take."""
+        return sum(net.weights_bytes for net in list(self._nets.values()))
+
+    def get(self, folder: Path, base: ControlBase) -> ControlNet:
+        """Load a ControlNet unless somebody holds it; raises AdapterFileError as `ControlNet.load`."""
+        key = msgspec.msgpack.encode((str(folder), _state(folder), base))
+        with self._lock:
+            net = self._nets.get(key)
+            if net is None:
+                net = self._nets[key] = ControlNet.load(folder, base, placement=self.placement)
+            return net
+
+
+class ControlNetService:
+    """Answers workers on a Unix socket: each connection holds one ControlNet, and one call runs at a time."""
+
+    def __init__(self, listener: socket.socket, nets: ControlNets, *, call_within_s: float = CALL_WITHIN_S) -> None:
+        self._listener = listener
+        self._call_within_s = call_within_s
+        self.nets = nets
+        self._calls = Lock()
+        self._accepting = Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
+    def close(self) -> None:
+        """Take no connection from now on, and begin no call."""
+        self._calls.acquire()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._accepting.join()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                Thread(target=self._attend, args=(connection,), daemon=True).start()
+
+    def _attend(self, connection: socket.socket) -> None:
+        seat = _Seat(self.nets, self._calls, self._call_within_s)
+        with connection, connection.makefile("rb") as questions, suppress(OSError), torch.inference_mode():
+            while not seat.is_over and (body := read_body(questions)) is not None:
+                connection.sendall(seat.answer(body))
+
+
+class _Seat:
+    """One connection: the ControlNet that it holds, and the answers that it gets."""
+
+    def __init__(self, nets: ControlNets, calls: Lock, call_within_s: float) -> None:
+        self._nets = nets
+        self._calls = calls
+        self._call_within_s = call_within_s
+        self._net: ControlNet | None = None
+        self.is_over = False
+
+    def answer(self, body: bytes) -> bytes:
+        """Return a frame; no question, however odd, is an error of the service."""
+        try:
+            return frame(self._answer(decode_question(body)))
+        except AdapterFileError as error:
+            self.is_over = True
+            return frame(Refused(message=str(error)))
+        except Exception as error:  # noqa: BLE001 - see above
+            self.is_over = True
+            return frame(Ended(reason=f"{type(error).__name__}: {error}"))
+
+    def _answer(self, question: Question) -> Answer:
+        match question:
+            case Load(folder=folder, base=base) if self._net is None:
+                self._net = self._nets.get(Path(folder), base)
+                return Loaded(weights_bytes=self._net.weights_bytes)
+            case Steer(number=number, tensors=tensors) if self._net is not None:
+                return Steered(number=number, tensors=self._steer(self._net, tensors))
+        raise ValueError(f"{type(question).__name__} comes out of turn")
+
+    def _steer(self, net: ControlNet, tensors: bytes) -> bytes:
+        inputs = unpack_inputs(tensors, device=self._nets.placement.device)
+        with self._calls, watched(self._call_within_s):
+            # On a GPU the call returns at once; it is packing that waits for what is computed.
+            return pack_residuals(net(inputs))
+
+
+def listen(address: Path) -> socket.socket:
+    """Return a socket that listens at `address`, for this user alone, in the place of a predecessor's."""
+    if address.is_socket():
+        address.unlink()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(address))
+    address.chmod(0o600)
+    listener.listen(BACKLOG)
+    return listener
+
+
+def _state(folder: Path) -> list[tuple[str, int, int, int]]:
+    """Return what changes when a file in the folder does; links that lead nowhere are left to the load."""
+    stats = ((path.name, path.stat()) for path in sorted(folder.glob("*")) if path.exists())
+    return [(name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats]

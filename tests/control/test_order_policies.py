@@ -1,0 +1,63 @@
+"""Who goes first: what holds for every policy, and what holds for each."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control.makers import request
+from safelight.control.order_policies import ORDER_POLICIES, PATIENCE_S, ArrivalOrder, DeadlineOrder
+
+DEADLINES = st.none() | st.floats(0, 1e4)
+ORDER = DeadlineOrder()
+every_policy = pytest.mark.parametrize("policy", ORDER_POLICIES, ids=lambda policy: policy.name)
+
+
+@every_policy
+@given(first=DEADLINES, second=DEADLINES, more_s=st.floats(0.01, 1e3))
+def test_who_arrives_a_patience_later_comes_behind_whatever_its_deadline(policy, first, second, more_s):
+    early = policy.place(request(deadline_s=first), 1)
+    late = policy.place(request(arrived_s=policy.patience_s + more_s, deadline_s=second), 0)
+    assert early < late
+
+
+@every_policy
+@given(drawn=st.lists(st.tuples(st.floats(0, 10), DEADLINES), max_size=10))
+def test_no_two_requests_share_a_place(policy, drawn):
+    places = [policy.place(request(arrived_s=at, deadline_s=due), number) for number, (at, due) in enumerate(drawn)]
+    assert len(set(places)) == len(places)
+
+
+@every_policy
+@given(drawn=st.lists(st.tuples(st.floats(0, 10), DEADLINES), max_size=10))
+def test_any_two_places_can_be_compared(policy, drawn):
+    places = [policy.place(request(arrived_s=at, deadline_s=due), number) for number, (at, due) in enumerate(drawn)]
+    assert sorted(places) == sorted(reversed(places))
+
+
+@every_policy
+def test_of_two_alike_the_first_goes_first(policy):
+    assert policy.place(request(deadline_s=2.0), 0) < policy.place(request(deadline_s=2.0), 1)
+
+
+def test_what_is_due_earlier_goes_first():
+    assert ORDER.place(request(deadline_s=2.0), 1) < ORDER.place(request(deadline_s=3.0), 0)
+
+
+def test_a_deadline_within_patience_goes_before_no_deadline():
+    assert ORDER.place(request(deadline_s=PATIENCE_S - 1), 1) < ORDER.place(request(), 0)
+
+
+def test_without_deadlines_the_first_to_arrive_goes_first():
+    assert ORDER.place(request(arrived_s=1.0), 1) < ORDER.place(request(arrived_s=2.0), 0)
+
+
+def test_of_two_that_are_due_together_the_first_to_arrive_goes_first():
+    assert ORDER.place(request(deadline_s=2.0), 1) < ORDER.place(request(arrived_s=1.0, deadline_s=1.0), 0)
+
+
+def test_a_generous_deadline_is_no_worse_than_none():
+    assert ORDER.place(request(deadline_s=1e4), 0) < ORDER.place(request(arrived_s=1.0), 1)
+
+
+def test_where_arrival_counts_no_deadline_goes_before():
+    assert ArrivalOrder().place(request(), 1) < ArrivalOrder().place(request(arrived_s=1.0, deadline_s=0.1), 0)
