@@ -20,15 +20,11 @@ The peers have the engine's own attention, so that they do not pay for 256 equal
 without it.
 """
 
-import sys
-
-# This folder's http.py must not stand in for Python's own `http`, which the libraries below import.
-sys.path = [entry for entry in sys.path if not entry.endswith("benchmarks")]
-
 import argparse
 import json
 import logging
 import statistics
+import sys
 import tempfile
 import time
 import warnings

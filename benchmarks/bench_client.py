@@ -32,20 +32,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-sys.path = [path for path in sys.path if Path(path or ".").resolve() != Path(__file__).parent.resolve()]
 
 import aiohttp
 import numpy as np
 
 from safelight.bench.client.event_loop import loop_factory
-from safelight.bench.client.http_client import Server
+from safelight.bench.client.http_client import ServerConfig
 from safelight.bench.endpoints.endpoint import RequestOptions
 from safelight.bench.endpoints.generations import Generations
 from safelight.bench.load.arrivals import arrival_process, arrive_at_rate
-from safelight.bench.load.runner import RunConfig, run
-from safelight.bench.requests import LoadRequest, Shape
+from safelight.bench.load.runner import run
+from safelight.bench.media.shape import Shape
+from safelight.bench.requests import LoadRequest
+from safelight.bench.run import RunConfig
 from safelight.bench.stats.metrics import compute_metrics
 
 LAG_S = 0.005
@@ -104,7 +103,7 @@ def load(url: str, kind: str, rate: float, count: int) -> dict[str, float]:
 def ours(url: str, requests, *, is_checked: bool):
     """Send with `safelight bench`'s own machinery; returns the run."""
     config = RunConfig(
-        server=Server(url=url),
+        server=ServerConfig(url=url),
         endpoint=Generations(),
         options=RequestOptions(model="null"),
         requests=requests,

@@ -1,4 +1,4 @@
-"""What a ControlNet service costs and saves: ControlNets beside the model of each worker, or once in a process for all.
+"""What a control service costs and saves: ControlNets beside the model of each worker, or once in a process for all.
 
 One and two workers, as the server starts them, paint the same pictures of `shapes-large`, each steered by `edges`, all
 requests being there from the start. Each process has one torch thread. The two set-ups take turns.
@@ -12,11 +12,6 @@ requests being there from the start. Each process has one torch thread. The two 
   it takes `copies_100_mb_ms`.
 """
 
-import sys
-
-# This folder's http.py must not stand in for Python's own `http`, which the libraries below import.
-sys.path = [entry for entry in sys.path if not entry.endswith("benchmarks")]
-
 import argparse
 import json
 import logging
@@ -25,6 +20,7 @@ import re
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -40,7 +36,6 @@ from typing import BinaryIO, Self
 import msgspec
 import numpy as np
 import torch
-from safelight.cli.worker_commands import control_service_argv, worker_argv
 
 import safelight
 from safelight.core.adapter import AdapterHandle, AdapterSpec, ControlNetUse
@@ -55,6 +50,7 @@ from safelight.diffusion.paint import make_job
 from safelight.diffusion.placement import ON_CPU
 from safelight.diffusion.residuals import Residuals
 from safelight.diffusion.stable_diffusion_3 import StableDiffusion3
+from safelight.local.launch import controlnet_service_argv, worker_argv
 from safelight.shapes.caption import tell
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
@@ -80,7 +76,7 @@ HUNDRED_MB = 100_000_000
 
 
 class Process:
-    """A worker or a ControlNet service, with what it says."""
+    """A worker or a control service, with what it says."""
 
     def __init__(self, argv: Sequence[str]) -> None:
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -143,7 +139,7 @@ class Process:
 
 @dataclass
 class Setup:
-    """Workers that run, perhaps with a ControlNet service, and what was measured of them."""
+    """Workers that run, perhaps with a control service, and what was measured of them."""
 
     workers: list[Process]
     service: Process | None
@@ -158,8 +154,8 @@ class Setup:
         options, service = (), None
         if has_service:
             address = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "controls")
-            service = stack.enter_context(Process((*control_service_argv("--threads", "1"), "--socket", address)))
-            options = ("--controlnet-service", address)
+            service = stack.enter_context(Process((*controlnet_service_argv("--threads", "1"), "--socket", address)))
+            options = ("--control-service", address)
         argv = worker_argv([MODEL], "--threads", "1", *options)
         running = [stack.enter_context(Process(argv)) for _ in range(workers)]
         (net_bytes,) = {worker.add().weights_bytes for worker in running}

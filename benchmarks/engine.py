@@ -6,15 +6,11 @@ after another, as its pipeline does, and, for orientation, all sixteen in one lo
 is the same pipeline with the engine's attention, so that the two differ by nothing but batching.
 """
 
-import sys
-
-# This folder's http.py must not stand in for Python's own `http`, which the libraries below import.
-sys.path = [entry for entry in sys.path if not entry.endswith("benchmarks")]
-
 import argparse
 import json
 import logging
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable

@@ -9,16 +9,12 @@ Within a process, seconds are those of processors (all threads), so other work o
 whole commands, both these and those on the clock are told. Each part is a process of its own, so peaks are told apart.
 """
 
-import sys
-
-# This folder's http.py must not stand in for Python's own `http`, which the libraries below import.
-sys.path = [entry for entry in sys.path if not entry.endswith("benchmarks")]
-
 import argparse
 import gc
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path

@@ -8,15 +8,17 @@ import av
 import numpy as np
 from aiohttp import web
 
-from safelight.bench.client.http_client import Server
+from safelight.bench.client.http_client import ServerConfig
 from safelight.bench.datasets.dataset import DatasetOptions
 from safelight.bench.datasets.published import Sources
 from safelight.bench.endpoints.endpoint import RequestOptions
 from safelight.bench.endpoints.generations import Generations
-from safelight.bench.load.runner import Run, RunConfig, run
+from safelight.bench.load.runner import run
+from safelight.bench.media.shape import Shape
 from safelight.bench.null_server import NullSettings, as_server
 from safelight.bench.records import Record
-from safelight.bench.requests import LoadRequest, Shape
+from safelight.bench.requests import LoadRequest
+from safelight.bench.run import Run, RunConfig
 
 SHAPE = Shape(64, 64, None, 4)
 NOWHERE = "http://127.0.0.1:9"
@@ -36,7 +38,7 @@ def sources_at(url, cache, **more):
     return Sources(sites={"hub": url, "github": url}, cache=cache, **more)
 
 
-def wanted(*, sources=sources_at(NOWHERE, None), **more):  # noqa: B008 - frozen
+def dataset_options(*, sources=sources_at(NOWHERE, None), **more):  # noqa: B008 - frozen
     """What a command line wants, of a web where nobody listens unless `sources` are given."""
     facts = {"task": "t2i", "count": 4, "rng": np.random.default_rng(0), "shape": Shape(steps=50)}
     return DatasetOptions(sources=sources, **facts | more)
@@ -66,7 +68,7 @@ def make_video(frames, *, form="mp4", codec="libx264", fps=FPS, **options):
 
 def make_config(url, requests, *, endpoint=Generations(), options=RequestOptions(), timeout_s=20.0, **more):  # noqa: B008 - frozen
     more.setdefault("warm_up_rounds", 0)
-    server = Server(url=url, timeout_s=timeout_s)
+    server = ServerConfig(url=url, timeout_s=timeout_s)
     return RunConfig(server=server, endpoint=endpoint, options=options, requests=requests, **more)
 
 

@@ -5,8 +5,9 @@ import pytest
 
 from bench.makers import make_requests
 from safelight.bench.media.inputs import Input
+from safelight.bench.media.shape import Shape
 from safelight.bench.null_server import png_of
-from safelight.bench.requests import MOST_NAMED, RequestedAdapter, Shape, load_facts_of
+from safelight.bench.requests import MOST_NAMED, RequestedAdapter, load_facts_of
 
 
 def picture(name, prompt="a"):

@@ -2,13 +2,15 @@
 
 from hypothesis import strategies as st
 
-from safelight.core.adapter import AdapterHandle, AdapterUse, ControlNetUse, LoraUse
+from safelight.control.order_policies import DeadlineOrder
+from safelight.control.request_state import RequestState
+from safelight.core.adapter import AdapterHandle, AdapterSpec, AdapterUse, ControlNetUse, LoraUse
 from safelight.core.job import Job
-from safelight.core.level import Level
+from safelight.core.level import Level, Route
 from safelight.core.model import ModelSpec, StepTime
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.work import Finished, Ready
+from safelight.core.work import Finished, Ready, Ticked
 from safelight.profiles.pace import PaceEstimate
 from safelight.profiles.profile import Profile
 
@@ -100,8 +102,47 @@ def job(name="one", *, model=LARGE, steps=4, is_guided=False, paused=None, start
     return Job(request=asked, level=level, adapters=(*controlnets, *(each.handle for each in uses)), paused=paused)
 
 
-def finished(name="one", *, compute_s=0.5):
-    return Finished(request_id=name, picture=DOT, compute_s=compute_s, prompt_tokens=3)
+def state(asked, *, number=0, work_s=0.0, is_suspect=False, weights_bytes=None):
+    """An accepted request that waits."""
+    level = job(asked.id, model=asked.model, steps=asked.steps, is_guided=asked.guidance_scale > 1).level
+    made = RequestState.admitted(
+        asked,
+        Route(levels=(level,)),
+        weights_bytes or {},
+        sequence=number,
+        place=DeadlineOrder().place(asked, number),
+    )
+    made.work_s, made.is_suspect = work_s, is_suspect
+    return made
+
+
+def adapter(name, *, kind="lora", model=LARGE, weights_bytes=1000):
+    return AdapterSpec(name=name, kind=kind, model=model, weights_bytes=weights_bytes, ranks=(4,) * (kind == "lora"))
+
+
+def finished(name="one", *, compute_s=0.5, score=None, steps_without_loras=0):
+    return Finished(
+        request_id=name,
+        picture=DOT,
+        compute_s=compute_s,
+        prompt_tokens=3,
+        score=score,
+        steps_without_loras=steps_without_loras,
+    )
+
+
+def ticked(*names, model=LARGE, side=OWN_SIDE, denoiser_rows=1, seconds=0.03, **fields):
+    """A denoiser call, by default as long as one over one row of `spec` takes."""
+    return Ticked(
+        model=model,
+        width=side,
+        height=side,
+        denoiser_rows=denoiser_rows,
+        seconds=seconds,
+        plain_s=seconds,
+        request_ids=names,
+        **fields,
+    )
 
 
 REQUEST_FIELDS = st.fixed_dictionaries(

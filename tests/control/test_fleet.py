@@ -1,81 +1,48 @@
 import subprocess
 import sys
 
-import msgspec
 import pytest
-from safelight.control.station import FORETOLD_REQUESTS
-from safelight.core.start import PictureStart
 
-from control.makers import LARGE, SMALL, finished, ready, request, spec
-from safelight.control.commands import Assign, Deliver, Dismissed, Foretell, GiveUp, Recall, Reject
-from safelight.control.events import (
-    Arrived,
-    DrainBegan,
-    Reported,
-    TimePassed,
-    Withdrawn,
-    WorkerJoined,
-    WorkerLeft,
-)
-from safelight.control.fleet import ControlConfig, FleetController
-from safelight.core.adapter import AdapterUse
+from control.driven_fleet import DrivenFleet, assigned, prefetched
+from control.makers import LARGE, SMALL, finished, request, spec, ticked, use
+from safelight.control.commands import Deliver, Dismissed, GiveUp, Reject, Send
+from safelight.control.events import Arrived, DrainBegan, PartChanged, TimePassed, Withdrawn
+from safelight.control.placement_policies import FIRST_REQUESTS
+from safelight.core.errors import Draining, NotReady, UnknownModel
 from safelight.core.pixels import Pixels
-from safelight.core.work import Dropped, Failed, Ready, Started, Stepped, Ticked
+from safelight.core.source import PictureSource
+from safelight.core.work import Cancel, Dropped, Failed, Paused, Ready, Started
 
-PICTURE = Pixels(width=2, height=2, rgb=bytes(12))
-
-
-class Fleet:
-    """A controller with a hand on its clock."""
-
-    def __init__(self, *workers, max_denoiser_rows=1, **settings):
-        self.controller = FleetController(ControlConfig(lookahead_rows=0, **settings))
-        self.now = 0.0
-        self.room = max_denoiser_rows
-        for worker in workers:
-            self.join(worker)
-
-    def tell(self, event, *, now=None):
-        self.now = self.now if now is None else now
-        return self.controller.handle(event, self.now)
-
-    def arrive(self, name="one", **fields):
-        return self.tell(Arrived(request(name, arrived_s=self.now, **fields)))
-
-    def join(self, worker, *specs):
-        return self.tell(WorkerJoined(worker, ready(*specs, max_denoiser_rows=self.room)))
-
-    def leave(self, worker):
-        return self.tell(WorkerLeft(worker, "killed by signal 9"))
-
-    def report(self, event, *, worker="w", now=None):
-        return self.tell(Reported(worker, event), now=now)
-
-    @property
-    def waiting(self):
-        return [each.id for each in self.controller.waiting]
-
-    @property
-    def running(self):
-        return {each.request.id: each for each in self.controller.running}
-
-
-def assigned(commands):
-    return [(each.job.request.id, each.worker, each.job.attempt) for each in commands if isinstance(each, Assign)]
+SOURCE = PictureSource(image=Pixels(width=2, height=2, rgb=bytes(12)))
+OUTLINE, MASK = use("outline"), use("mask")
 
 
 def test_a_request_that_finds_room_is_assigned_at_once():
-    assert assigned(Fleet("w").arrive()) == [("one", "w", 1)]
+    assert assigned(DrivenFleet("w").arrive()) == [("one", "w", 1)]
 
 
-def test_a_request_that_arrives_before_any_worker_waits_for_the_first():
-    fleet = Fleet()
+def test_before_any_worker_has_joined_every_request_is_rejected_as_not_ready():
+    (refusal,) = DrivenFleet().arrive(model="shapes-nowhere")
+    assert isinstance(refusal.error, NotReady)
+    assert refusal.outcome is None
+
+
+def test_a_request_that_arrives_while_no_worker_lives_waits_for_the_next():
+    fleet = DrivenFleet("w")
+    fleet.leave("w")
     assert fleet.arrive() == []
-    assert assigned(fleet.join("w")) == [("one", "w", 1)]
+    assert assigned(fleet.join("w.2")) == [("one", "w.2", 1)]
+
+
+def test_a_request_for_a_model_that_no_worker_ever_served_is_rejected_without_a_record():
+    (refusal,) = DrivenFleet("w").arrive(model="shapes-larg")
+    assert isinstance(refusal.error, UnknownModel)
+    assert "did you mean 'shapes-large'" in str(refusal.error)
+    assert refusal.outcome is None
 
 
 def test_a_finished_picture_is_delivered_with_the_times_it_took():
-    fleet = Fleet("w")
+    fleet = DrivenFleet("w")
     fleet.arrive()
     fleet.report(Started(request_id="one"), now=2.0)
     (delivery,) = fleet.report(finished("one", compute_s=0.75), now=3.0)
@@ -86,15 +53,15 @@ def test_a_finished_picture_is_delivered_with_the_times_it_took():
 
 
 def test_a_row_that_comes_free_goes_to_the_earliest_due():
-    fleet = Fleet("w")
+    fleet = DrivenFleet("w")
     fleet.arrive("running")
     fleet.arrive("patient")
     fleet.arrive("urgent", deadline_s=20.0)
     assert assigned(fleet.report(finished("running"), now=1.0)) == [("urgent", "w", 1)]
 
 
-def test_a_failed_picture_is_given_up_with_the_workers_words():
-    fleet = Fleet("w")
+def test_a_failed_picture_is_given_up_with_the_reason_that_its_worker_gives():
+    fleet = DrivenFleet("w")
     fleet.arrive()
     (end,) = fleet.report(Failed(request_id="one", message="The numbers are no longer finite."))
     assert isinstance(end, GiveUp)
@@ -102,20 +69,21 @@ def test_a_failed_picture_is_given_up_with_the_workers_words():
     assert (end.outcome.status, end.outcome.reason) == ("failed", "worker_failed")
 
 
-def test_a_row_that_is_dropped_unasked_is_a_failure_not_a_silence():
-    fleet = Fleet("w")
+@pytest.mark.parametrize("event", [Dropped(request_id="one"), Paused(request_id="one", row=None)])
+def test_a_row_that_its_worker_lets_go_unasked_is_a_failure(event):
+    fleet = DrivenFleet("w")
     fleet.arrive()
-    assert isinstance(fleet.report(Dropped(request_id="one"))[0], GiveUp)
+    assert isinstance(fleet.report(event)[0], GiveUp)
 
 
 def test_what_a_dead_worker_had_runs_again_elsewhere():
-    fleet = Fleet("w", "v")
+    fleet = DrivenFleet("w", "v")
     fleet.arrive()
     assert assigned(fleet.leave("w")) == [("one", "v", 2)]
 
 
 def test_what_a_dead_worker_had_takes_its_old_place_in_the_queue():
-    fleet = Fleet("w")
+    fleet = DrivenFleet("w")
     for name in ("first", "second", "third"):
         fleet.arrive(name)
         fleet.now += 1
@@ -124,7 +92,7 @@ def test_what_a_dead_worker_had_takes_its_old_place_in_the_queue():
 
 
 def test_the_queue_time_of_a_retried_picture_lasts_until_its_last_attempt():
-    fleet = Fleet("w")
+    fleet = DrivenFleet("w")
     fleet.arrive()
     fleet.report(Started(request_id="one"), now=1.0)
     fleet.leave("w")
@@ -135,7 +103,7 @@ def test_the_queue_time_of_a_retried_picture_lasts_until_its_last_attempt():
 
 
 def test_a_request_that_has_lost_its_last_worker_is_given_up():
-    fleet = Fleet("w.1", max_attempts=3)
+    fleet = DrivenFleet("w.1", max_attempts=3)
     fleet.arrive()
     for number in (1, 2):
         assert not any(isinstance(each, GiveUp) for each in fleet.leave(f"w.{number}"))
@@ -147,15 +115,15 @@ def test_a_request_that_has_lost_its_last_worker_is_given_up():
 
 
 def test_the_last_attempt_of_a_request_has_its_worker_for_itself():
-    fleet = Fleet("w.1", max_denoiser_rows=8, max_attempts=2)
+    fleet = DrivenFleet("w.1", max_denoiser_rows=8, max_attempts=2)
     fleet.arrive("one")
     fleet.arrive("two")
     fleet.leave("w.1")
     assert assigned(fleet.join("w.2")) == [("one", "w.2", 2)]
 
 
-def test_a_late_word_from_a_dead_worker_is_ignored():
-    fleet = Fleet("w")
+def test_a_late_event_of_a_dead_worker_is_ignored():
+    fleet = DrivenFleet("w")
     fleet.arrive()
     fleet.leave("w")
     fleet.join("w.2")
@@ -163,75 +131,78 @@ def test_a_late_word_from_a_dead_worker_is_ignored():
     assert set(fleet.running) == {"one"}
 
 
-def test_a_worker_speaks_only_for_what_it_has():
-    fleet = Fleet("w", "v")
+def test_what_a_worker_reports_of_a_request_that_it_does_not_have_is_ignored():
+    fleet = DrivenFleet("w", "v")
     fleet.arrive()
     assert fleet.report(finished("one"), worker="v") == []
+    fleet.report(ticked("one"), worker="v")
+    assert fleet.running["one"].step == 0
 
 
 def test_a_worker_that_left_before_it_joined_changes_nothing():
-    assert Fleet("w").leave("stranger") == []
+    assert DrivenFleet("w").leave("stranger") == []
 
 
 def test_a_withdrawn_request_that_waits_is_dismissed_at_once():
-    fleet = Fleet()
+    fleet = DrivenFleet("w")
+    fleet.leave("w")
     fleet.arrive()
-    (end,) = fleet.tell(Withdrawn("one"), now=4.0)
+    (end,) = fleet.handle(Withdrawn("one"), now=4.0)
     assert isinstance(end, Dismissed)
     assert (end.outcome.status, end.outcome.reason, end.outcome.queue_s) == ("cancelled", "withdrawn", 4.0)
 
 
-def test_a_withdrawn_request_that_runs_is_recalled_and_ends_when_its_row_is_free():
-    fleet = Fleet("w")
+def test_a_withdrawn_request_that_runs_is_cancelled_and_ends_when_its_row_is_free():
+    fleet = DrivenFleet("w")
     fleet.arrive()
-    assert fleet.tell(Withdrawn("one")) == [Recall("w", "one")]
+    assert fleet.handle(Withdrawn("one")) == [Send("w", Cancel(request_id="one"))]
     assert fleet.running["one"].is_withdrawn
     (end,) = fleet.report(Dropped(request_id="one"))
     assert isinstance(end, Dismissed)
 
 
 def test_the_row_of_a_withdrawn_request_is_given_away_only_when_it_is_free():
-    fleet = Fleet("w")
+    fleet = DrivenFleet("w")
     fleet.arrive("one")
     fleet.arrive("two")
-    assert assigned(fleet.tell(Withdrawn("one"))) == []
+    assert assigned(fleet.handle(Withdrawn("one"))) == []
     assert assigned(fleet.report(Dropped(request_id="one"))) == [("two", "w", 1)]
 
 
-@pytest.mark.parametrize("word", [finished("one"), Failed(request_id="one", message="no"), None])
-def test_a_withdrawn_request_is_dismissed_however_its_work_ends(word):
-    fleet = Fleet("w")
+@pytest.mark.parametrize("event", [finished("one"), Failed(request_id="one", message="no"), None])
+def test_a_withdrawn_request_is_dismissed_however_its_work_ends(event):
+    fleet = DrivenFleet("w")
     fleet.arrive()
-    fleet.tell(Withdrawn("one"))
-    (end,) = fleet.leave("w") if word is None else fleet.report(word)
+    fleet.handle(Withdrawn("one"))
+    (end,) = fleet.leave("w") if event is None else fleet.report(event)
     assert isinstance(end, Dismissed)
 
 
-def test_a_wide_request_that_gives_up_waiting_makes_way_for_a_narrow_one():
-    fleet = Fleet("w", max_denoiser_rows=2)
+def test_a_wide_request_that_is_withdrawn_makes_way_for_a_narrow_one():
+    fleet = DrivenFleet("w", max_denoiser_rows=2)
     fleet.arrive("running")
     fleet.arrive("wide", is_guided=True)
     fleet.arrive("narrow")
     assert fleet.waiting == ["wide", "narrow"]
-    assert assigned(fleet.tell(Withdrawn("wide"))) == [("narrow", "w", 1)]
+    assert assigned(fleet.handle(Withdrawn("wide"))) == [("narrow", "w", 1)]
 
 
 def test_withdrawing_twice_is_withdrawing_once():
-    fleet = Fleet("w")
+    fleet = DrivenFleet("w")
     fleet.arrive()
-    fleet.tell(Withdrawn("one"))
-    assert fleet.tell(Withdrawn("one")) == []
+    fleet.handle(Withdrawn("one"))
+    assert fleet.handle(Withdrawn("one")) == []
 
 
 def test_withdrawing_what_has_ended_does_nothing():
-    fleet = Fleet("w")
+    fleet = DrivenFleet("w")
     fleet.arrive()
-    fleet.report(finished("one"))
-    assert fleet.tell(Withdrawn("one")) == []
+    fleet.finish("one")
+    assert fleet.handle(Withdrawn("one")) == []
 
 
 def test_a_full_queue_refuses_and_says_when_to_come_back():
-    fleet = Fleet("w", max_waiting=1)
+    fleet = DrivenFleet("w", max_waiting=1)
     fleet.arrive("running")
     fleet.arrive("waiting")
     (refusal,) = fleet.arrive("late")
@@ -241,7 +212,7 @@ def test_a_full_queue_refuses_and_says_when_to_come_back():
 
 
 def test_a_full_queue_takes_what_finds_room_at_once():
-    fleet = Fleet(max_waiting=1)
+    fleet = DrivenFleet(max_waiting=1)
     fleet.join("large", spec(LARGE))
     fleet.arrive("running")
     fleet.arrive("waiting")
@@ -250,37 +221,37 @@ def test_a_full_queue_takes_what_finds_room_at_once():
 
 
 def test_a_queue_without_places_takes_what_finds_room_at_once():
-    fleet = Fleet("w", max_waiting=0)
+    fleet = DrivenFleet("w", max_waiting=0)
     assert assigned(fleet.arrive("one")) == [("one", "w", 1)]
     assert isinstance(fleet.arrive("two")[0], Reject)
 
 
 def test_a_queue_is_full_with_the_bytes_of_pictures_that_came_along():
-    fleet = Fleet("w", max_waiting_bytes=2 * PICTURE.held_bytes)
+    fleet = DrivenFleet("w", max_waiting_bytes=2 * SOURCE.held_bytes)
     fleet.arrive("running")
     for name in ("a", "b"):
-        fleet.arrive(name, start=PictureStart(image=PICTURE))
-    (refusal,) = fleet.arrive("c", start=PictureStart(image=PICTURE))
+        fleet.arrive(name, source=SOURCE)
+    (refusal,) = fleet.arrive("c", source=SOURCE)
     assert refusal.error.reason == "queue_full"
 
 
 def test_a_queue_that_is_full_with_bytes_takes_what_has_none():
-    fleet = Fleet("w", max_waiting_bytes=PICTURE.held_bytes)
+    fleet = DrivenFleet("w", max_waiting_bytes=SOURCE.held_bytes)
     fleet.arrive("running")
-    fleet.arrive("picture", start=PictureStart(image=PICTURE))
+    fleet.arrive("picture", source=SOURCE)
     fleet.arrive("text")
     assert fleet.waiting == ["picture", "text"]
 
 
 def test_a_picture_that_is_larger_than_the_limit_may_wait_alone():
-    fleet = Fleet("w", max_waiting_bytes=1)
+    fleet = DrivenFleet("w", max_waiting_bytes=1)
     fleet.arrive("running")
-    fleet.arrive("picture", start=PictureStart(image=PICTURE))
+    fleet.arrive("picture", source=SOURCE)
     assert fleet.waiting == ["picture"]
 
 
 def test_work_of_a_dead_worker_is_kept_even_when_the_queue_is_full():
-    fleet = Fleet("w", max_waiting=1)
+    fleet = DrivenFleet("w", max_waiting=1)
     fleet.arrive("running")
     fleet.arrive("waiting")
     assert fleet.leave("w") == []
@@ -288,59 +259,65 @@ def test_work_of_a_dead_worker_is_kept_even_when_the_queue_is_full():
 
 
 def test_a_deadline_that_cannot_be_met_is_refused():
-    (refusal,) = Fleet("w").arrive(deadline_s=0.01)
+    (refusal,) = DrivenFleet("w").arrive(deadline_s=0.01)
     assert (refusal.error.reason, refusal.outcome.reason) == ("deadline_unmeetable", "deadline_unmeetable")
 
 
 def test_while_draining_nothing_new_is_taken():
-    fleet = Fleet("w")
-    fleet.tell(DrainBegan())
-    assert fleet.controller.is_draining
+    fleet = DrivenFleet("w")
+    fleet.handle(DrainBegan())
+    assert isinstance(fleet.controller.refusal, Draining)
     (refusal,) = fleet.arrive()
-    assert refusal.error.reason == "draining"
+    assert refusal.error.reason == refusal.outcome.reason == "draining"
 
 
 def test_while_draining_accepted_work_goes_on_to_its_end():
-    fleet = Fleet("w")
+    fleet = DrivenFleet("w")
     fleet.arrive("running")
     fleet.arrive("waiting")
-    fleet.tell(DrainBegan())
-    assert assigned(fleet.report(finished("running"))) == [("waiting", "w", 1)]
-    assert not fleet.controller.is_drained
-    fleet.report(finished("waiting"))
-    assert fleet.controller.is_drained
+    fleet.handle(DrainBegan())
+    assert assigned(fleet.finish("running")) == [("waiting", "w", 1)]
+    assert not fleet.controller.is_idle
+    fleet.finish("waiting")
+    assert fleet.controller.is_idle
 
 
-def test_an_idle_fleet_that_is_not_draining_is_not_drained():
-    assert not Fleet("w").controller.is_drained
+def test_requests_are_taken_while_only_another_part_is_missing():
+    fleet = DrivenFleet("w")
+    fleet.handle(PartChanged("controlnets", "The ControlNets are being loaded."))
+    assert str(fleet.controller.unreadiness) == "The ControlNets are being loaded."
+    assert fleet.controller.refusal is None
+    fleet.handle(PartChanged("controlnets", None))
+    assert fleet.controller.unreadiness is None
 
 
 def test_a_request_of_a_model_that_has_lost_its_last_worker_waits_a_while():
-    fleet = Fleet("w", orphan_wait_s=60.0)
+    fleet = DrivenFleet("w", orphan_wait_s=60.0)
     fleet.arrive()
-    fleet.tell(WorkerLeft("w", "killed"), now=100.0)
-    assert fleet.tell(TimePassed(), now=159.0) == []
-    (end,) = fleet.tell(TimePassed(), now=160.0)
+    fleet.leave("w", now=100.0)
+    assert fleet.handle(TimePassed(), now=159.0) == []
+    (end,) = fleet.handle(TimePassed(), now=160.0)
     assert end.error.reason == "no_worker"
 
 
-def test_a_request_that_was_never_served_waits_a_while_from_its_arrival():
-    fleet = Fleet(orphan_wait_s=60.0)
+def test_a_request_that_arrives_while_nobody_serves_its_model_waits_a_while_from_its_arrival():
+    fleet = DrivenFleet("w", orphan_wait_s=60.0)
+    fleet.leave("w")
     fleet.now = 10.0
     fleet.arrive()
-    assert fleet.tell(TimePassed(), now=69.0) == []
-    assert isinstance(fleet.tell(TimePassed(), now=70.0)[0], GiveUp)
+    assert fleet.handle(TimePassed(), now=69.0) == []
+    assert isinstance(fleet.handle(TimePassed(), now=70.0)[0], GiveUp)
 
 
 def test_a_request_may_wait_as_long_as_it_takes_for_a_busy_worker():
-    fleet = Fleet("w", orphan_wait_s=60.0)
+    fleet = DrivenFleet("w", orphan_wait_s=60.0)
     fleet.arrive("running")
     fleet.arrive("waiting")
-    assert fleet.tell(TimePassed(), now=1e6) == []
+    assert fleet.handle(TimePassed(), now=1e6) == []
 
 
 def test_a_model_is_known_for_ever_and_served_while_a_worker_lives():
-    fleet = Fleet()
+    fleet = DrivenFleet()
     fleet.join("w", spec(LARGE))
     assert fleet.controller.is_served(LARGE)
     fleet.leave("w")
@@ -349,98 +326,96 @@ def test_a_model_is_known_for_ever_and_served_while_a_worker_lives():
 
 
 def test_a_second_ready_from_a_worker_changes_nothing():
-    assert Fleet("w").report(Ready(models=(), max_denoiser_rows=99)) == []
+    assert DrivenFleet("w").report(Ready(models=(), max_denoiser_rows=99)) == []
 
 
-def test_progress_is_told_step_by_step():
-    fleet = Fleet("w")
+def test_progress_is_counted_tick_by_tick():
+    fleet = DrivenFleet("w")
     fleet.arrive()
     fleet.report(Started(request_id="one"))
-    fleet.report(Stepped(request_id="one", step=3, steps=4))
+    for _ in range(3):
+        fleet.report(ticked("one"))
     running = fleet.running["one"]
     assert (running.worker, running.step, running.attempt, running.has_started) == ("w", 3, 1, True)
 
 
 def test_progress_brings_the_expected_finish_nearer():
-    fleet = Fleet("w")
+    fleet = DrivenFleet("w")
     fleet.arrive()
-    before_s = fleet.controller.expected_finish_s("one", 0.0)
-    fleet.report(Stepped(request_id="one", step=3, steps=4))
-    assert fleet.controller.expected_finish_s("one", 0.0) == pytest.approx(before_s / 4)
+    before_s = fleet.finish_s("one")
+    for _ in range(3):
+        fleet.report(ticked("one"))
+    assert fleet.finish_s("one") == pytest.approx(before_s / 4)
 
 
 def test_observed_ticks_change_what_is_expected():
-    fleet = Fleet("w")
+    fleet = DrivenFleet("w")
     fleet.arrive()
-    before_s = fleet.controller.expected_finish_s("one", 0.0)
+    before_s = fleet.finish_s("one")
     for _ in range(100):
-        fleet.report(Ticked(model=LARGE, denoiser_rows=1, seconds=0.06))
-    assert fleet.controller.expected_finish_s("one", 0.0) == pytest.approx(2 * before_s, rel=0.01)
+        fleet.report(ticked(seconds=0.06))
+    assert fleet.finish_s("one") == pytest.approx(2 * before_s, rel=0.01)
 
 
-def test_a_tick_of_mixed_sizes_teaches_nothing():
-    fleet = Fleet("w", max_denoiser_rows=8)
-    fleet.arrive("one")
-    fleet.arrive("wide", side=128)
-    before_s = fleet.controller.expected_finish_s("one", 0.0)
-    fleet.report(Ticked(model=LARGE, denoiser_rows=1, seconds=0.06))
-    assert fleet.controller.expected_finish_s("one", 0.0) == before_s
+def test_a_tick_of_another_size_changes_nothing_for_this_one():
+    fleet = DrivenFleet("w", max_denoiser_rows=8)
+    fleet.arrive()
+    before_s = fleet.finish_s("one")
+    fleet.report(ticked(side=128, seconds=0.6))
+    assert fleet.finish_s("one") == before_s
 
 
 def test_a_picture_that_is_being_decoded_is_still_expected():
-    fleet = Fleet("w")
+    fleet = DrivenFleet("w")
     fleet.arrive()
-    fleet.report(Stepped(request_id="one", step=4, steps=4))
-    assert fleet.controller.expected_finish_s("one", 9.0) >= 9.0
+    for _ in range(4):
+        fleet.report(ticked("one"))
+    assert fleet.finish_s("one", now=9.0) >= 9.0
 
 
 def test_an_attempt_that_was_lost_counts_for_nothing():
-    fleet = Fleet("w")
+    fleet = DrivenFleet("w")
     fleet.arrive()
-    before_s = fleet.controller.expected_finish_s("one", 0.0)
+    before_s = fleet.finish_s("one")
     fleet.report(Started(request_id="one"))
-    fleet.report(Stepped(request_id="one", step=3, steps=4))
+    fleet.report(ticked("one"))
     fleet.leave("w")
     fleet.join("w.2")
     running = fleet.running["one"]
     assert (running.step, running.has_started) == (0, False)
-    assert fleet.controller.expected_finish_s("one", 0.0) == before_s
+    assert fleet.finish_s("one") == before_s
 
 
 def test_what_is_expected_moves_with_the_time_of_asking():
-    fleet = Fleet("w")
+    fleet = DrivenFleet("w")
     fleet.arrive()
-    first_s, second_s = (fleet.controller.expected_finish_s("one", now) for now in (0.0, 5.0))
-    assert second_s == pytest.approx(first_s + 5.0)
+    assert fleet.finish_s("one", now=5.0) == pytest.approx(fleet.finish_s("one", now=0.0) + 5.0)
 
 
 def test_nothing_is_expected_of_a_model_without_a_worker():
-    fleet = Fleet()
+    fleet = DrivenFleet("w")
+    fleet.leave("w")
     fleet.arrive()
-    assert fleet.controller.expected_finish_s("one", 0.0) is None
+    assert fleet.controller.expected(0.0) == {}
 
 
-def test_nothing_is_expected_of_a_stranger():
-    assert Fleet("w").controller.expected_start_s("stranger", 0.0) is None
-
-
-def test_a_start_that_has_happened_is_remembered():
-    fleet = Fleet("w")
+def test_a_start_that_has_happened_is_expected_now():
+    fleet = DrivenFleet("w")
     fleet.arrive()
     fleet.report(Started(request_id="one"), now=2.0)
-    assert fleet.controller.expected_start_s("one", 7.0) == 2.0
+    assert fleet.controller.expected(7.0)["one"].start_s == 7.0
 
 
 def test_the_position_counts_those_who_wait_ahead():
-    fleet = Fleet("w")
+    fleet = DrivenFleet("w")
     for name in ("running", "first", "second"):
         fleet.arrive(name)
-    positions = [fleet.controller.position(name) for name in ("running", "first", "second")]
-    assert positions == [None, 0, 1]
+    positions = [fleet.controller.position(name) for name in ("running", "first", "second", "stranger")]
+    assert positions == [None, 0, 1, None]
 
 
-def test_the_load_of_a_worker_is_told_in_pictures_and_rows():
-    fleet = Fleet("w", max_denoiser_rows=8)
+def test_the_load_of_a_worker_is_shown_in_pictures_and_rows():
+    fleet = DrivenFleet("w", max_denoiser_rows=8)
     fleet.arrive("one")
     fleet.arrive("two", is_guided=True)
     (load,) = fleet.controller.workers
@@ -454,65 +429,87 @@ def test_the_controller_loads_nothing_heavy():
     assert heavy.stdout.strip() == "[]"
 
 
-OUTLINE, MASK = AdapterUse(name="outline@1", scale=1.0), AdapterUse(name="mask@1", scale=1.0)
-
-
-def foretold(commands):
-    return [(each.worker, each.adapters) for each in commands if isinstance(each, Foretell)]
-
-
-def test_a_worker_hears_of_the_adapters_of_requests_that_wait_in_their_order():
-    fleet = Fleet("w")
+def test_a_worker_reads_ahead_the_adapters_of_requests_that_wait_in_their_order():
+    fleet = DrivenFleet("w")
+    outline, mask = fleet.offer("outline"), fleet.offer("mask")
     fleet.arrive("painting")
-    assert foretold(fleet.arrive("first", loras=(OUTLINE,))) == [("w", ("outline@1",))]
-    assert foretold(fleet.arrive("urgent", loras=(MASK, OUTLINE), deadline_s=20.0)) == [("w", ("mask@1", "outline@1"))]
+    assert prefetched(fleet.arrive("first", loras=(OUTLINE,))) == [("w", (outline,))]
+    assert prefetched(fleet.arrive("urgent", loras=(MASK, OUTLINE), deadline_s=20.0)) == [("w", (mask, outline))]
 
 
-def test_a_worker_hears_nothing_of_a_request_that_it_gets_at_once():
-    assert foretold(Fleet("w").arrive(loras=(OUTLINE,))) == []
+def test_a_worker_reads_nothing_ahead_for_a_request_that_it_gets_at_once():
+    fleet = DrivenFleet("w")
+    fleet.offer("outline")
+    assert prefetched(fleet.arrive(loras=(OUTLINE,))) == []
 
 
-def test_a_worker_hears_only_what_is_news():
-    fleet = Fleet("w")
+def test_a_worker_is_sent_only_changes_of_what_it_should_read_ahead():
+    fleet = DrivenFleet("w")
+    fleet.offer("outline")
     fleet.arrive("painting")
     fleet.arrive("first", loras=(OUTLINE,))
-    assert foretold(fleet.arrive("second", loras=(OUTLINE,))) == []
-    assert foretold(fleet.arrive("third")) == []
+    assert prefetched(fleet.arrive("second", loras=(OUTLINE,))) == []
+    assert prefetched(fleet.arrive("third")) == []
 
 
-def test_a_worker_hears_only_of_models_that_it_serves():
-    fleet = Fleet()
+def test_a_worker_reads_ahead_only_for_models_that_it_serves():
+    fleet = DrivenFleet()
     fleet.join("w", spec(LARGE))
     fleet.join("v", spec(SMALL))
+    outline = fleet.offer("outline", model=SMALL)
     for name, model in (("one", LARGE), ("two", SMALL)):
         fleet.arrive(name, model=model)
-    assert foretold(fleet.arrive("late", model=SMALL, loras=(OUTLINE,))) == [("v", ("outline@1",))]
+    assert prefetched(fleet.arrive("late", model=SMALL, loras=(OUTLINE,))) == [("v", (outline,))]
 
 
-def test_a_worker_that_joins_hears_what_waits_for_others():
-    fleet = Fleet()
-    for number in range(2):
-        fleet.arrive(f"r{number}", loras=((OUTLINE, MASK)[number],))
-    assert foretold(fleet.join("w")) == [("w", ("mask@1",))]
+def test_a_worker_that_joins_reads_ahead_what_still_waits():
+    fleet = DrivenFleet("w")
+    fleet.offer("outline")
+    mask = fleet.offer("mask")
+    fleet.leave("w")
+    fleet.arrive("first", loras=(OUTLINE,))
+    fleet.arrive("second", loras=(MASK,))
+    assert prefetched(fleet.join("w.2")) == [("w.2", (mask,))]
 
 
-def test_what_was_foretold_is_taken_back_when_nobody_waits_for_it():
-    fleet = Fleet("w")
+def test_what_nobody_waits_for_any_more_is_not_read_ahead():
+    fleet = DrivenFleet("w")
+    fleet.offer("outline")
     fleet.arrive("painting")
     fleet.arrive("first", loras=(OUTLINE,))
-    assert foretold(fleet.tell(Withdrawn("first"))) == [("w", ())]
+    assert prefetched(fleet.handle(Withdrawn("first"))) == [("w", ())]
 
 
-def test_only_the_first_of_many_that_wait_are_foretold():
-    fleet = Fleet("w", max_waiting=1000)
+def test_only_for_the_first_of_many_that_wait_something_is_read_ahead():
+    fleet = DrivenFleet("w", max_waiting=1000)
+    for number in range(FIRST_REQUESTS + 1):
+        fleet.offer(f"a{number}")
     fleet.arrive("painting")
-    for number in range(FORETOLD_REQUESTS + 1):
-        said = foretold(fleet.arrive(f"r{number}", loras=(AdapterUse(name=f"a{number}@1", scale=1.0),)))
-        assert bool(said) == (number < FORETOLD_REQUESTS)
+    for number in range(FIRST_REQUESTS + 1):
+        commands = fleet.arrive(f"r{number}", loras=(use(f"a{number}"),))
+        assert bool(prefetched(commands)) == (number < FIRST_REQUESTS)
 
 
-def test_the_record_tells_how_many_steps_ran_without_loras():
-    fleet = Fleet("w")
+def test_the_record_says_how_many_steps_ran_without_loras():
+    fleet = DrivenFleet("w")
+    fleet.offer("outline")
     fleet.arrive(loras=(OUTLINE,), grace_steps=3)
-    (delivered,) = fleet.report(msgspec.structs.replace(finished(), steps_without_loras=2))
+    (delivered,) = fleet.report(finished(steps_without_loras=2))
     assert delivered.outcome.steps_without_loras == 2
+
+
+def test_a_request_that_names_a_missing_adapter_is_rejected_without_a_record():
+    (refusal,) = DrivenFleet("w").arrive(loras=(OUTLINE,))
+    assert (refusal.error.code, refusal.outcome) == ("adapter_not_found", None)
+
+
+def test_the_controller_names_the_policy_of_each_family():
+    assert DrivenFleet().controller.policies["routing"] == "soonest-finish"
+
+
+def test_an_arrival_is_measured_from_when_the_request_arrived():
+    fleet = DrivenFleet("w")
+    fleet.now = 5.0
+    fleet.handle(Arrived((request(arrived_s=2.0),)))
+    (delivery,) = fleet.finish("one")
+    assert delivery.outcome.total_s == 3.0

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from safelight.server.shared_response import Answer
+from safelight.server.shared_response import SharedResponse
 
 CHUNKS = [b"a", b"b", b"c"]
 
@@ -38,7 +38,7 @@ async def settle():
 def test_a_late_reader_gets_all_chunks():
     async def run():
         source = Source()
-        answer = Answer(source.chunks(), headers={})
+        answer = SharedResponse(source.chunks(), headers={})
         early = asyncio.create_task(answer.whole())
         source.let_go()
         return await early, await answer.whole()
@@ -50,7 +50,7 @@ def test_a_late_reader_gets_all_chunks():
 def test_the_making_ends_with_its_last_reader_unless_it_outlives_them(outlives_readers):
     async def run():
         source = Source()
-        answer = Answer(source.chunks(), headers={}, outlives_readers=outlives_readers)
+        answer = SharedResponse(source.chunks(), headers={}, outlives_readers=outlives_readers)
         readers = [asyncio.create_task(answer.whole()) for _ in range(2)]
         await settle()
         readers[0].cancel()
@@ -69,7 +69,7 @@ def test_every_reader_is_told_what_went_wrong():
         raise ValueError("no paint left")
 
     async def run():
-        answer = Answer(fail(), headers={})
+        answer = SharedResponse(fail(), headers={})
         return await asyncio.gather(answer.whole(), answer.whole(), return_exceptions=True)
 
     assert [str(error) for error in asyncio.run(run())] == ["no paint left"] * 2
@@ -79,7 +79,7 @@ def test_the_end_is_told_once_with_whether_it_is_whole():
     async def run():
         source = Source()
         ends = []
-        answer = Answer(source.chunks(), headers={}, on_end=lambda answer: ends.append(answer.is_whole))
+        answer = SharedResponse(source.chunks(), headers={}, on_end=lambda answer: ends.append(answer.is_whole))
         source.let_go()
         await answer.whole()
         return ends

@@ -327,7 +327,7 @@ def test_when_it_is_killed_the_controlnet_that_misses_it_is_named_and_workers_wa
     nets = {name: load(process.address, model, name) for name in "ab"}
     process.kill()
     error = lost(model, nets)
-    assert (error.handle in nets, str(error)) == (True, "The ControlNet service has ended.")
+    assert (error.handle.name in nets, str(error)) == (True, "The ControlNet service has ended.")
     with process.starting():
         again = {name: load(process.address, model, name) for name in "ab"}
     assert torch.equal(predict(model, again), predict(model, model.nets))
@@ -340,7 +340,7 @@ def test_a_service_that_hangs_is_given_up_in_time(models, process):
         error = lost(model, nets)
         with pytest.raises(ControlNetServiceLost, match="does not answer in time"):
             load(process.address, model, patience=SHORT)
-    assert (error.handle, str(error)) == ("b", "The ControlNet service does not answer in time.")
+    assert (error.handle.name, str(error)) == ("b", "The ControlNet service does not answer in time.")
 
 
 def test_the_process_ends_with_its_input(tmp_path):

@@ -1,8 +1,8 @@
-"""A server that paints at once: to try the client, and to measure it.
+"""A server that answers at once, for trying and measuring the client.
 
-It speaks every endpoint that the benchmark knows, and answers with small PNG files whose colours depend on the
-prompt, or with videos of them. With `workers` and times it is a queue in front of so many machines, which has a
-highest rate.
+It has all endpoints of the benchmark, and answers with small PNG files whose colours depend on the
+prompt, or with videos of them. With `workers` and times it behaves like a queue before that many machines, which has a
+maximum rate.
 """
 
 import asyncio
@@ -36,13 +36,13 @@ MOST_BODY_BYTES = 64 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class NullSettings:
-    """How it behaves.
+    """The behaviour of the null server.
 
     Attributes:
         fixed_s: seconds of every picture.
         step_s: seconds of each of its steps.
-        workers: pictures that are painted at once; None is any number.
-        queue: pictures that may wait; more are turned away with 429. None is any number.
+        workers: limit of pictures in progress; None means no limit.
+        queue: limit of waiting pictures, beyond which requests are rejected with 429; None means no limit.
     """
 
     fixed_s: float = 0.0
@@ -96,7 +96,7 @@ class _ChatRequest(msgspec.Struct):
 
     @property
     def image_request(self) -> _ImageRequest:
-        """What is asked for."""
+        """The request for a picture."""
         content = self.messages[-1].content if self.messages else ""
         text = content if isinstance(content, str) else "\n".join(part.text for part in content)
         return msgspec.structs.replace(self.extra_body, prompt=text)
@@ -125,7 +125,7 @@ def video_of(prompt: str, width: int, height: int, frames: int, fps: int) -> byt
 
 @lru_cache(maxsize=64)
 def _frame(width: int, height: int) -> tuple[bytes, bytes]:
-    """Return what stands before the palette and after it."""
+    """Return the parts of a PNG file before and after the palette."""
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     rows = [
         b"\0" + bytes((x * BLOCKS // width + y * BLOCKS // height) % 5 for x in range(width)) for y in range(height)
@@ -139,12 +139,12 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 class _QueueFull(Exception):
-    """More pictures wait than may."""
+    """The queue is full."""
 
 
 @dataclass
 class _Workers:
-    """Paints, so many pictures at once."""
+    """Paints a limited number of pictures at a time."""
 
     settings: NullSettings
     waiting: int = 0
@@ -280,7 +280,7 @@ class NullServer:
         return _json({"id": job, "object": "video", "status": "queued"})
 
     async def _paint_video(self, image_request: _ImageRequest) -> _ImageRequest:
-        """Take as long as a video takes; it is made when it is fetched, so that jobs that nobody fetches are small."""
+        """Wait as long as a video takes; its file is made on download, so that other jobs stay small."""
         await self._workers.paint(image_request)
         return image_request
 
@@ -304,20 +304,20 @@ def _request(
     writer: AbstractStreamWriter,
     task: asyncio.Task[None],
 ) -> web.BaseRequest:
-    """Make a request that may have a large body."""
+    """Create a request object that accepts large bodies."""
     loop = asyncio.get_running_loop()
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MOST_BODY_BYTES)
 
 
 def as_server(settings: NullSettings) -> web.Server:
-    """Return it as what a runner of aiohttp runs."""
+    """Return the null server as a server of aiohttp."""
     return web.Server(NullServer(settings), request_factory=_request, access_log=None)
 
 
 async def serve_null(
     settings: NullSettings, *, host: str, port: int, on_ready: Callable[[str], None], until: asyncio.Event
 ) -> None:
-    """Serve until told to end; `on_ready` gets the address."""
+    """Serve until `until` is set; `on_ready` gets the address."""
     runner = web.ServerRunner(as_server(settings))
     await runner.setup()
     site = web.TCPSite(runner, host, port)

@@ -1,4 +1,4 @@
-"""What is sent: one ask for each request of a load."""
+"""The requests of a load."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import msgspec
 
 from safelight.bench.media.inputs import Input
+from safelight.bench.media.shape import Shape
 
 Task = Literal["t2i", "i2i", "ti2i", "it2i", "t2v", "i2v", "ti2v", "v2v"]
 """Tasks by the names of vLLM-Omni's benchmark."""
@@ -24,7 +25,7 @@ TRACE_TASK_NAMES = {
     "ti2v": "image-to-video",
     "v2v": "video-to-video",
 }
-"""What the table of traces calls them."""
+"""Their names in the table of traces."""
 
 
 class RequestedAdapter(msgspec.Struct, frozen=True, gc=False):
@@ -34,36 +35,15 @@ class RequestedAdapter(msgspec.Struct, frozen=True, gc=False):
     scale: float | None = None
 
 
-class Shape(msgspec.Struct, frozen=True, gc=False):
-    """What the work of a request depends on; None is left to the server."""
-
-    width: int | None = None
-    height: int | None = None
-    frames: int | None = None
-    steps: int | None = None
-
-    @property
-    def size(self) -> str:
-        """How wide and high, and of how many frames if there are several, as people write it."""
-        if self.width is None or self.height is None:
-            return "as served"
-        return f"{self.width}x{self.height}" + (f"x{self.frames}" if self.frames else "")
-
-    @property
-    def words(self) -> str:
-        """The shape for people."""
-        return self.size + (f", {self.steps} steps" if self.steps else "")
-
-
 class LoadRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One request, as a user would put it.
+    """One request of a load.
 
     Attributes:
         request_id: unique within the load.
-        due_s: when it is to be sent, in seconds from the load's start.
-        inputs: pictures and videos of its own to start from, in place of those that all requests have.
-        deadline_s: seconds after `due_s` by which the answer must be there.
-        extra: more fields of the body, over those that all requests have.
+        due_s: when it should be sent, in seconds since the start of the load.
+        inputs: its own pictures and videos to start from; they replace `RequestOptions.default_inputs`.
+        deadline_s: seconds after `due_s` by which the answer must arrive.
+        extra: fields that are added to its body.
     """
 
     request_id: str
@@ -84,29 +64,29 @@ class LoadRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def composition(self) -> str:
-        """All adapters, as people write them, in whatever order they are asked for."""
-        return " + ".join(sorted(use.name for use in (*self.controlnets, *self.loras))) or "none"
+        """Names of all adapters, sorted, for display."""
+        return " + ".join(sorted(adapter.name for adapter in (*self.controlnets, *self.loras))) or "none"
 
 
 MOST_NAMED = 16
 NOT_WORK = frozenset({"request_id", "due_s", "deadline_s", "service", "tenant"})
-"""What tells of a request, and does not change what a server has to do for it."""
+"""Fields that do not change the work that a request causes."""
 
 
 def load_facts_of(
     requests: Sequence[LoadRequest], *, default_inputs: Sequence[Input], controlnet_images: Mapping[str, Input]
 ) -> dict[str, object]:
-    """Return what requests are like, by which other loads know that theirs are too.
+    """Return facts that are equal for two loads of the same work.
 
     Args:
-        asks: of which `NOT_WORK` does not count.
-        starts: what requests start from that have nothing of their own.
-        controls: what ControlNets get, by their names.
+        requests: the load; the fields of `NOT_WORK` are ignored.
+        default_inputs: what requests without own inputs start from.
+        controlnet_images: the picture of each ControlNet, by its name.
     """
     return {
         "sizes": _named(request.shape.size for request in requests),
         "steps": _named(request.shape.steps or "as served" for request in requests),
-        "adapters": _named(use.name for request in requests for use in (*request.controlnets, *request.loras)),
+        "adapters": _named(adapter.name for request in requests for adapter in (*request.controlnets, *request.loras)),
         "load_sha256": _digest(requests, default_inputs, controlnet_images),
     }
 
@@ -130,7 +110,7 @@ def _digest(
     in_common = [names(default_inputs), {name: names([each]) for name, each in controlnet_images.items()}]
     found = hashlib.sha256(json.dumps(in_common, sort_keys=True).encode())
     for request in requests:
-        told = msgspec.structs.asdict(request) | {"inputs": names(request.inputs)}
-        sent = {name: value for name, value in told.items() if name not in NOT_WORK}
+        fields = msgspec.structs.asdict(request) | {"inputs": names(request.inputs)}
+        sent = {name: value for name, value in fields.items() if name not in NOT_WORK}
         found.update(json.dumps(sent, sort_keys=True, default=msgspec.structs.astuple).encode())
     return found.hexdigest()

@@ -1,4 +1,4 @@
-"""What is told beside the results, on standard error."""
+"""Notes and progress on standard error."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ notes = Console(stderr=True, highlight=False)
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Note]:
-    """Show a bar, where somebody sees it, for as long as the block runs; yields what to tell progress to."""
+    """Show a progress bar if standard error is a terminal; yields a function that updates it."""
     with Progress(console=notes, transient=True, disable=not notes.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

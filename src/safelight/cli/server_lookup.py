@@ -1,4 +1,4 @@
-"""Which server a command means, and whether it runs."""
+"""Finds the server that a command uses."""
 
 from safelight.oneshot.server import NotSafelight, ServerSilent, greet
 
@@ -6,12 +6,12 @@ DEFAULT_SERVER = "http://127.0.0.1:8000"
 
 
 def address_of(server: str | None) -> str:
-    """Return the address of the server that was named, or of the one that is expected on this machine."""
+    """Return the address of the named server, or the default address on this machine."""
     return (server or DEFAULT_SERVER).rstrip("/")
 
 
 def is_served(server: str | None, *, api_key: str | None) -> bool:
-    """Say whether a Safelight server is there.
+    """Return whether a Safelight server answers.
 
     Raises:
         ServerError: if one was named and is not there, or if it wants another key.

@@ -1,4 +1,4 @@
-"""Where the models and adapters lie that commands know by name."""
+"""Folders of the models and adapters that commands know by name."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,1 +1,1 @@
-"""What the command line wants done once: by a server that runs, or by a worker started for it alone."""
+"""Single tasks of the command line, done by a running server or by a worker started for one task."""

@@ -1,13 +1,13 @@
-"""What is asked for on the command line, and what comes of it."""
+"""A request for one picture, and its result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 Body = dict[str, object]
-"""A body of `POST /v1/images/generations`, or of `/v1/images/edits` if it has an image; what is unsaid is not in it."""
+"""A body of `POST /v1/images/generations`, or of `/v1/images/edits` if it has an image, without unset fields."""
 
 Progress = Callable[[int, int], None]
-"""Told how much is done, and of how much."""
+"""Called with the steps done, and the total."""
 
 
 @dataclass(frozen=True, kw_only=True)

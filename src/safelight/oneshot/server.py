@@ -1,10 +1,10 @@
-"""What the command line asks of a running server: a picture, or to know an adapter.
+"""Requests to a running server: for a picture, or to add or remove an adapter.
 
 SafelightError
 └── ServerError
-    ├── ServerSilent          nobody answers where a server was named
-    ├── NotSafelight          somebody else does
-    └── Refused               the server will not do this; its own words
+    ├── ServerSilent          no server answers at the address
+    ├── NotSafelight          another server answers
+    └── Refused               the server refuses the request; its own message
 """
 
 import base64
@@ -19,38 +19,38 @@ from safelight.core.errors import SafelightError, WorkFailed
 from safelight.oneshot.picture import Body, Painted, Progress
 
 PARTIALS = 3
-"""Previews asked of a server: its signs of progress."""
+"""How many previews are requested, to show progress."""
 
 HELLO_S = 2.0
-"""How long a server may take to say what it is."""
+"""Timeout of the first contact with a server."""
 
 PAINT_S = 600.0
-"""How long a server may be silent while it paints."""
+"""The longest silence of a server while it paints."""
 
 READ_S = 90.0
-"""How long a server may take until a worker has read an adapter."""
+"""Timeout until a worker of the server has read an adapter."""
 
 
 class ServerError(SafelightError):
-    """Nothing comes of it, for a reason that lies with the server asked."""
+    """A request to a server failed."""
 
 
 class ServerSilent(ServerError):
-    """Nobody answers."""
+    """No server answers."""
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"No server answers at {url} ({reason}); start one with `safelight serve`.")
 
 
 class NotSafelight(ServerError):
-    """Something answers, but not as Safelight does."""
+    """The server that answers is not Safelight."""
 
     def __init__(self, url: str) -> None:
         super().__init__(f"What answers at {url} is not Safelight; name its address with --server.")
 
 
 class Refused(ServerError):
-    """The server says no, in its own words."""
+    """The server refuses the request; the message is its own."""
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
@@ -93,12 +93,12 @@ class _Models(msgspec.Struct):
 
 
 def greet(url: str, *, api_key: str | None) -> None:
-    """Make sure that Safelight answers at `url`.
+    """Check that Safelight answers at `url`.
 
     Raises:
-        ServerSilent: if nobody does.
-        NotSafelight: if somebody else does.
-        Refused: if it wants a key, or another one.
+        ServerSilent: if no server answers.
+        NotSafelight: if another server answers.
+        Refused: if the key is missing or wrong.
     """
     try:
         answer = httpx2.get(f"{url}/v1/models", headers=_headers(api_key), timeout=HELLO_S)
@@ -113,11 +113,11 @@ def greet(url: str, *, api_key: str | None) -> None:
 
 
 def paint_there(body: Body, *, url: str, api_key: str | None, progress: Progress) -> Painted:
-    """Have the server at `url` paint what `body` asks for.
+    """Let the server at `url` paint the picture of `body`.
 
     Raises:
         ServerError: if it cannot be reached, or refuses.
-        WorkFailed: if it gives the picture up.
+        WorkFailed: if painting fails.
     """
     asked = body | {"stream": True, "partial_images": PARTIALS}
     route = "edits" if "image" in body else "generations"
@@ -133,7 +133,7 @@ def paint_there(body: Body, *, url: str, api_key: str | None, progress: Progress
 
 
 def announce_adapter(name: str, *, url: str, api_key: str | None) -> None:
-    """Have the server at `url` take up an adapter that lies in one of its folders.
+    """Let the server at `url` load an adapter from one of its folders.
 
     Raises:
         ServerError: if it cannot be reached, or refuses.
@@ -142,7 +142,7 @@ def announce_adapter(name: str, *, url: str, api_key: str | None) -> None:
 
 
 def withdraw_adapter(name: str, *, url: str, api_key: str | None) -> None:
-    """Have the server at `url` let no further picture use an adapter; it need not know it.
+    """Let the server at `url` remove an adapter; it is no error if the server does not have it.
 
     Raises:
         ServerError: if it cannot be reached, or refuses.

@@ -27,8 +27,8 @@ from safelight.core.work import (
     WorkerEvent,
 )
 from safelight.oneshot.picture import Body, Painted, Progress
+from safelight.server.image_requests import requests_of_images
 from safelight.server.picture_encoder import encode
-from safelight.server.routes.paint_flow import requests_of
 from safelight.server.wire.images import EditRequest, GenerationRequest
 from safelight.server.wire.validation_errors import describe
 
@@ -75,7 +75,7 @@ def paint_here(body: Body, *, argv: Sequence[str], adapters: Mapping[str, Path],
     with _started(argv) as worker:
         events = worker.events()
         models = {spec.name: spec for spec in _ready(events).models}
-        (request,) = requests_of(wanted, find_model(wanted.model, models), arrived_s=0.0)
+        (request,) = requests_of_images(wanted, find_model(wanted.model, models), 0.0)
         route = AsAsked().route(request, models)
         for name, path in paths.items():
             _add(worker, events, name, path)

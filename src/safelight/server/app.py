@@ -1,6 +1,6 @@
-"""The ASGI application: routes, what guards them, and how errors are told."""
+"""The ASGI application: routes, what guards them, and what errors look like."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import get_args
 
@@ -20,6 +20,7 @@ from safelight.server.middleware.browser import BrowserGuard
 from safelight.server.middleware.envelope import Envelope
 from safelight.server.middleware.limits import BodyLimit
 from safelight.server.routes import adapters, chat, edits, generations, health, models, page, queue
+from safelight.server.routes.direct import DirectRoutes, ErrorHandler, Handler
 from safelight.server.schema import describe_api
 from safelight.server.service import Service, TheService
 from safelight.server.settings import ServerSettings
@@ -36,6 +37,11 @@ _KNOWN_FIELDS = {
     "/v1/images/edits": tuple(EditRequest.model_fields),
     "/v1/chat/completions": tuple(ChatRequest.model_fields),
     "/v1/adapters": tuple(AdapterRequest.model_fields),
+}
+_DIRECT_HANDLERS: Mapping[tuple[str, str], Handler] = {
+    ("POST", "/v1/images/generations"): generations.generate_images,
+    ("POST", "/v1/images/edits"): edits.edit_images,
+    ("POST", "/v1/chat/completions"): chat.complete_chat,
 }
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
@@ -69,10 +75,10 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
         loras, controls = ([spec.name for spec in named if spec.kind == kind] for kind in get_args(AdapterKind))
         return JSONResponse(describe_api(app, service.hub.models, loras=loras, controls=controls))
 
-    app.add_exception_handler(SafelightError, _tell)
-    app.add_exception_handler(RequestValidationError, _tell_invalid)
-    app.add_exception_handler(HTTPException, _tell_http)
+    for kind, handler in _ERROR_HANDLERS.items():
+        app.add_exception_handler(kind, handler)
     # The last one added is the outermost.
+    app.add_middleware(DirectRoutes, handlers=_DIRECT_HANDLERS, error_handlers=_ERROR_HANDLERS)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, within_s=settings.body_read_s)
     app.add_middleware(KeyGuard, api_key=settings.api_key)
     app.add_middleware(BrowserGuard, host=settings.host, allowed_hosts=settings.allowed_hosts)
@@ -80,16 +86,16 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     return app
 
 
-async def _tell(_: Request, error: Exception) -> Response:
+async def _safelight_response(_: Request, error: Exception) -> Response:
     return problem_of(error).response()
 
 
-async def _tell_invalid(request: Request, error: Exception) -> Response:
+async def _invalid_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     return describe(error.errors(), _KNOWN_FIELDS.get(request.url.path, ())).response()
 
 
-async def _tell_http(request: Request, error: Exception) -> Response:
+async def _http_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     messages = {
         400: "The body is not valid JSON in UTF-8.",
@@ -113,3 +119,10 @@ def _methods(request: Request) -> list[str]:
     ]
     here = [route for route in routes if route.path_regex.match(request.url.path)]
     return sorted({method for route in here for method in route.methods or ()})
+
+
+_ERROR_HANDLERS: Mapping[type[Exception], ErrorHandler] = {
+    SafelightError: _safelight_response,
+    RequestValidationError: _invalid_response,
+    HTTPException: _http_response,
+}

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -99,6 +100,8 @@ class _Run:
         config.load()
         self.server.lifespan = config.lifespan_class(config)
         await self.server.startup(sockets=[self.listener])
+        gc.collect()
+        gc.freeze()  # what the imports have made stays for ever: no collection has to look at it again
         service: Service = self.app.state.service
         serving = asyncio.create_task(self.server.main_loop())
         announcing = asyncio.create_task(self._announce(service, on_ready))

@@ -6,10 +6,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from safelight.core.model import ModelSpec
-from safelight.server.wire.chat import ChatOptions
-from safelight.server.wire.images import EditRequest
+from safelight.server.idempotency import IDEMPOTENCY_HEADER, MAX_KEY_CHARACTERS
+from safelight.server.wire.chat import ChatOptions, ChatRequest
+from safelight.server.wire.images import EditRequest, GenerationRequest
 
 Schema = dict[str, Any]
 
@@ -17,6 +19,22 @@ MOST_SIDES_LISTED = 64
 """A size pattern with more sides than this would be longer than anybody wants to read."""
 
 _LORA, _OMNI_LORA, _CONTROL = (f"#/components/schemas/{name}" for name in ("LoraChoice", "OmniLora", "ControlChoice"))
+
+_BODIES = (GenerationRequest, EditRequest, ChatRequest)
+"""Bodies that their routes read themselves, so that FastAPI does not know them."""
+
+_KEY_DESCRIPTION = "Names this request: sent again, with the same body, it gets the same answer without new work."
+_IDEMPOTENCY_KEY: Schema = {
+    "name": IDEMPOTENCY_HEADER,
+    "in": "header",
+    "required": False,
+    "description": _KEY_DESCRIPTION,
+    "schema": {
+        "anyOf": [{"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS}, {"type": "null"}],
+        "description": _KEY_DESCRIPTION,
+        "title": IDEMPOTENCY_HEADER,
+    },
+}
 
 _ONE_PICTURE_PER_STREAM: Schema = {
     "if": {"properties": {"stream": {"const": True}}, "required": ["stream"]},
@@ -30,7 +48,8 @@ def describe_api(
     """Return the OpenAPI document of `app` as it serves `models` with LoRAs and ControlNets of these names."""
     document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     schemas: Schema = document["components"]["schemas"]
-    schemas["EditRequest"] = _edit_request(schemas)
+    for body in _BODIES:
+        _add_schema(schemas, body)
     schemas["GenerationRequest"] |= _ONE_PICTURE_PER_STREAM
     if models:
         for name in ("GenerationRequest", "EditRequest", "ChatRequest", "ChatOptions"):
@@ -47,12 +66,22 @@ def describe_api(
     return document
 
 
-def _edit_request(schemas: Schema) -> Schema:
-    """Return the schema of edits, which the route reads by itself; what it refers to is added to `schemas`."""
-    schema = EditRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+def painting_operation(bodies: Mapping[str, str]) -> Schema:
+    """Return what FastAPI cannot know of a route that reads its request itself.
+
+    Args:
+        bodies: media types of its body, each with the name of a schema that `describe_api` adds.
+    """
+    content = {media_type: {"schema": {"$ref": f"#/components/schemas/{name}"}} for media_type, name in bodies.items()}
+    return {"requestBody": {"required": True, "content": content}, "parameters": [_IDEMPOTENCY_KEY]}
+
+
+def _add_schema(schemas: Schema, body: type[BaseModel]) -> None:
+    """Add the schema of `body` to `schemas`, and those that it refers to."""
+    schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
     for name, definition in schema.pop("$defs", {}).items():
         schemas.setdefault(name, definition)
-    return schema
+    schemas[body.__name__] = schema
 
 
 def _as_form(schema: Schema) -> Schema:

@@ -11,7 +11,7 @@ from safelight.core.log import Log
 from safelight.local.controlnet_service import ControlNetService
 from safelight.local.pool import LocalPool
 from safelight.server.adapter_folder import find_adapters
-from safelight.server.idempotency import AnswerStore
+from safelight.server.idempotency import ResponseStore
 from safelight.server.painter import Painter
 from safelight.server.picture_encoder import PictureEncoder
 from safelight.server.picture_store import PictureStore
@@ -45,7 +45,7 @@ class Service:
         self.encoder = PictureEncoder()
         self.painter = Painter(hub=self.hub, encoder=self.encoder)
         self.pictures = PictureStore(max_pictures=settings.max_stored, max_bytes=settings.max_stored_bytes)
-        self.answers = AnswerStore(max_answers=settings.max_stored, max_bytes=settings.max_stored_bytes)
+        self.responses = ResponseStore(max_responses=settings.max_stored, max_bytes=settings.max_stored_bytes)
 
     async def __aenter__(self) -> Self:
         """Start the workers, without waiting for them."""
@@ -65,9 +65,14 @@ class Service:
         self.outcomes.close()
 
 
-async def _service_of(request: Request) -> Service:
+def service_of(request: Request) -> Service:
+    """Return the service of the application that received `request`."""
     service: Service = request.app.state.service
     return service
 
 
-TheService = Annotated[Service, Depends(_service_of)]
+async def _depended_on(request: Request) -> Service:
+    return service_of(request)
+
+
+TheService = Annotated[Service, Depends(_depended_on)]

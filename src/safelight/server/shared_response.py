@@ -1,14 +1,14 @@
-"""One answer in the making, which several clients may wait for."""
+"""The body of a response while it is made, which several clients may wait for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
 
-class Answer:
+class SharedResponse:
     """Chunks of a response body with its headers, made once and read by any number of clients, late ones included.
 
     When the last reader leaves before the end, the making is cancelled, unless `outlives_readers`.
-    `on_end` is called once, when nothing more will come.
+    `on_end` is called once, when no more chunks will come.
     """
 
     def __init__(
@@ -17,7 +17,7 @@ class Answer:
         *,
         headers: Mapping[str, str],
         outlives_readers: bool = False,
-        on_end: Callable[["Answer"], None] = lambda _: None,
+        on_end: Callable[["SharedResponse"], None] = lambda _: None,
     ) -> None:
         self.headers = headers
         self._chunks: list[bytes] = []
@@ -37,7 +37,7 @@ class Answer:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether no more chunks will come."""
         return self._is_over
 
     @property
@@ -63,9 +63,17 @@ class Answer:
         finally:
             self._leave()
 
-    async def whole(self) -> bytes:
-        """Return all chunks as one; raises what the making raised."""
-        return b"".join([chunk async for chunk in self.read()])
+    async def whole(self, *, unless: asyncio.Future[None] | None = None) -> bytes:
+        """Return all chunks as one, or nothing if `unless` is done first; raises what the making raised."""
+        self._readers += 1
+        try:
+            awaited = {self._making} if unless is None else {self._making, unless}
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._leave()
+        if self._error is not None:
+            raise self._error
+        return b"".join(self._chunks) if self._is_over else b""
 
     def _leave(self) -> None:
         self._readers -= 1
@@ -76,15 +84,15 @@ class Answer:
         try:
             async for chunk in chunks:
                 self._chunks.append(chunk)
-                self._tell()
+                self._wake_readers()
             self._is_whole = True
         except Exception as error:  # noqa: BLE001 - it is raised again to every reader
             self._error = error
         finally:
             self._is_over = True
             self._on_end(self)
-            self._tell()
+            self._wake_readers()
 
-    def _tell(self) -> None:
+    def _wake_readers(self) -> None:
         self._news.set()
         self._news = asyncio.Event()

@@ -129,13 +129,13 @@ def test_events_are_the_same_however_their_stream_is_cut(events, end, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)))))
     taken = EventStreamParser(most_bytes=1 << 20)
     pieces = [stream[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
-    found = [each for piece in pieces for each in taken.put(piece)]
+    found = [each for piece in pieces for each in taken.feed(piece)]
     whole = [b"\n".join(line.strip() for line in event) for event in events]
     assert found == [each for each in whole if each]
 
 
 def test_an_event_without_an_end_is_not_kept_for_ever():
     events = EventStreamParser(most_bytes=1000)
-    assert events.put(b"data: 0123456789\n" * 80) == []
+    assert events.feed(b"data: 0123456789\n" * 80) == []
     with pytest.raises(Failure, match="an event has more than"):
-        events.put(b"data: 0123456789\n" * 20)
+        events.feed(b"data: 0123456789\n" * 20)

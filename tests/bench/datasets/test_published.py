@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from bench.makers import NOWHERE, sources_at, wanted
+from bench.makers import NOWHERE, dataset_options, sources_at
 from fakes import odd_server as odd
 from fakes.odd_server import answer, odd_server, saying
 from safelight.bench.datasets.published import PUBLISHED, SITES, Sources
-from safelight.bench.datasets.registry import read
+from safelight.bench.datasets.registry import load_dataset
 from safelight.bench.errors import BadLoad
 
 LINE = (
@@ -55,7 +55,7 @@ async def library(*, tls=None, leads_to=None):
 
 
 def reading(dataset, **more):
-    return asyncio.to_thread(read, dataset, wanted(**more))
+    return asyncio.to_thread(load_dataset, dataset, dataset_options(**more))
 
 
 def files_in(folder):
@@ -153,7 +153,7 @@ def test_what_does_not_come_leaves_nothing_behind_and_says_what_to_do(dataset, n
 )
 def test_an_address_that_cannot_be_reached_is_told(url, words, tmp_path):
     with pytest.raises(BadLoad, match="safelight trace synthesize") as error:
-        read("trace", wanted(sources=sources_at(url, tmp_path)))
+        load_dataset("trace", dataset_options(sources=sources_at(url, tmp_path)))
     assert words in str(error.value)
     assert files_in(tmp_path) == []
 
@@ -161,12 +161,12 @@ def test_an_address_that_cannot_be_reached_is_told(url, words, tmp_path):
 def test_a_proxy_that_cannot_be_used_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("all_proxy", "gopher://127.0.0.1")
     with pytest.raises(BadLoad, match="proxy"):
-        read("trace", wanted(sources=sources_at("http://nowhere.invalid", tmp_path)))
+        load_dataset("trace", dataset_options(sources=sources_at("http://nowhere.invalid", tmp_path)))
 
 
 def test_a_password_in_the_address_is_not_told(tmp_path):
     with pytest.raises(BadLoad, match=r"http://127\.0\.0\.1:9/datasets") as error:
-        read("trace", wanted(sources=sources_at("http://me:s3cret@127.0.0.1:9", tmp_path)))
+        load_dataset("trace", dataset_options(sources=sources_at("http://me:s3cret@127.0.0.1:9", tmp_path)))
     assert "s3cret" not in str(error.value)
 
 
@@ -235,7 +235,7 @@ def test_many_may_fetch_at_once(tmp_path):
 
 def test_a_task_without_a_trace_is_told_which_have_one(tmp_path):
     with pytest.raises(BadLoad, match="only for t2i and t2v") as error:
-        read("trace", wanted(task="i2v", sources=sources_at(NOWHERE, tmp_path)))
+        load_dataset("trace", dataset_options(task="i2v", sources=sources_at(NOWHERE, tmp_path)))
     assert "--dataset-path" in str(error.value)
 
 
@@ -253,7 +253,7 @@ def test_a_cache_that_cannot_be_is_told(tmp_path):
     (tmp_path / "file").touch()
     for cache in (tmp_path / "file" / "cache", None):
         with pytest.raises(BadLoad, match="XDG_CACHE_HOME"):
-            read("trace", wanted(sources=sources_at(NOWHERE, cache)))
+            load_dataset("trace", dataset_options(sources=sources_at(NOWHERE, cache)))
 
 
 def test_the_environment_says_where_from_and_where_to(tmp_path):

@@ -15,13 +15,13 @@ from bench.makers import make_config, make_requests, null_server, ran, run_of
 from fakes import odd_server as odd
 from safelight.bench.endpoints.videos import Videos
 from safelight.bench.errors import BadRequirement, BadResult
-from safelight.bench.load.runner import Run
 from safelight.bench.media.decoding import frames_of
 from safelight.bench.records import Record
-from safelight.bench.report.page import results_of, write_page, write_plots
+from safelight.bench.report.page import plots_of, write_page, write_plots
 from safelight.bench.report.plots import timeline
 from safelight.bench.report.request_log import AT_A_TIME, tables_of, write_log
 from safelight.bench.requests import RequestedAdapter
+from safelight.bench.run import Run
 from safelight.bench.stats.comparison import compare
 from safelight.bench.stats.levels import CapacitySearch, LevelResult, capacity_of
 from safelight.bench.stats.metrics import compute_metrics
@@ -353,7 +353,7 @@ def test_a_timeline_tells_what_was_in_time_from_what_was_late_and_what_failed():
 def test_a_page_and_figures_are_written_for_any_number_of_requests(tmp_path, count):
     done = ran(null_server(), make_requests(count, deadline_s=1.0))
     metrics = compute_metrics(done)
-    results = results_of([done], metrics)
+    results = plots_of([done], metrics)
     facts = {"url": "http://<here>", "title": "random", "notes": ["a <b>"], "command": "safelight bench"}
     write_page(tmp_path / "page.html", results, metrics=metrics, **facts)
     write_plots(tmp_path, results)

@@ -11,7 +11,7 @@ import pytest
 from bench.makers import make_config, make_requests, null_server, ran
 from fakes import odd_server as odd
 from safelight.bench.client.event_loop import loop_factory
-from safelight.bench.client.http_client import Server
+from safelight.bench.client.http_client import ServerConfig
 from safelight.bench.endpoints.endpoint import RequestOptions
 from safelight.bench.endpoints.generations import Generations, StreamedGenerations
 from safelight.bench.endpoints.registry import ENDPOINTS
@@ -19,8 +19,9 @@ from safelight.bench.endpoints.videos import Videos
 from safelight.bench.errors import BadLoad
 from safelight.bench.load.runner import StopSignal, run
 from safelight.bench.media.inputs import input_of
+from safelight.bench.media.shape import Shape
 from safelight.bench.null_server import png_of
-from safelight.bench.requests import RequestedAdapter, Shape
+from safelight.bench.requests import RequestedAdapter
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
@@ -299,13 +300,13 @@ def test_streams_are_read_to_their_end_so_that_connections_are_kept():
 @pytest.mark.parametrize("end", ["?model=x", "#x", "/v1?", "/#"])
 def test_an_address_behind_which_no_path_can_be_put_is_refused(end):
     with pytest.raises(BadLoad, match="no path can be put"):
-        Server(url=f"http://127.0.0.1:8000{end}")
+        ServerConfig(url=f"http://127.0.0.1:8000{end}")
 
 
 @pytest.mark.parametrize("url", ["http://me:secret@host:80/x", "ftp://me:secret@host", "http://me:secret@host/?"])
 def test_an_address_is_shown_without_its_password(url):
     try:
-        shown = Server(url=url).public_url
+        shown = ServerConfig(url=url).public_url
     except BadLoad as error:
         shown = str(error)
     assert "secret" not in shown
@@ -314,7 +315,7 @@ def test_an_address_is_shown_without_its_password(url):
 
 def test_a_user_in_the_address_and_a_key_beside_it_are_refused():
     with pytest.raises(BadLoad, match="leave one out"):
-        Server(url="http://me:secret@host", headers={"authorization": "Bearer x"})
+        ServerConfig(url="http://me:secret@host", headers={"authorization": "Bearer x"})
 
 
 def test_a_user_in_the_address_is_told_to_the_server_and_nothing_packed_is_asked_for():

@@ -12,7 +12,7 @@ from safelight.bench.load.runner import StopSignal, run_repeatedly
 from safelight.bench.stats.comparison import compare, compare_intervals, summary_of
 from safelight.bench.stats.levels import LevelResult
 from safelight.bench.stats.metrics import compute_metrics
-from safelight.bench.stats.result_file import Result
+from safelight.bench.stats.result_file import BenchResult
 
 
 def repeated(repeats, *, stops_in=None, every_s=0.0, **more):
@@ -88,7 +88,7 @@ def test_the_wait_of_a_closed_loop_is_within_the_time_since_due():
 
 
 def result_of(*runs):
-    return msgspec.convert(compute_metrics(*runs), Result)
+    return msgspec.convert(compute_metrics(*runs), BenchResult)
 
 
 def compared(a, b):

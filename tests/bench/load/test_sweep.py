@@ -41,9 +41,9 @@ def series_of(server, *values, stops_after=None, repeats=1, until_sure=False, ta
                 levels,
                 fixed_levels(values),
                 stop=stop,
-                shown=lambda value: nullcontext(lambda turn, load: None),
+                progress_at=lambda value: nullcontext(lambda turn, load: None),
                 notify=said.append,
-                tell=tell,
+                on_result=tell,
             )
 
     return asyncio.run(main()), said
@@ -87,7 +87,7 @@ def test_a_level_is_sure_exactly_where_its_interval_lies_on_one_side_of_the_targ
     if not latencies_s:
         return
     levels, made = levels_over(None, until_sure=True), [run_of(latencies_s, deadline_s=2.0)] * runs
-    low, high = levels.point_of(1.0, made).bounds
+    low, high = levels.result_at(1.0, made).bounds
     assert levels.is_enough(1.0, made) is (low >= 0.8 or high < 0.8)
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.makers import make_requests, ran, wanted
+from bench.makers import dataset_options, make_requests, ran
 from fakes.noting_server import noting_server
-from safelight.bench.datasets.registry import read
+from safelight.bench.datasets.registry import load_dataset
 from safelight.bench.endpoints.chat import Chat
 from safelight.bench.endpoints.compatibility import check_compatible
 from safelight.bench.endpoints.edits import Edits
@@ -60,7 +60,7 @@ def jsonl(folder):
     def write(*rows):
         path = folder / "rows.jsonl"
         path.write_text("\n".join(row if isinstance(row, str) else json.dumps({"prompt": "p"} | row) for row in rows))
-        return read("custom", wanted(path=str(path), count=len(rows))).requests
+        return load_dataset("custom", dataset_options(path=str(path), count=len(rows))).requests
 
     return write
 
@@ -70,7 +70,7 @@ def omni(folder):
     def write(*lines):
         path = folder / "trace.txt"
         path.write_text("".join(f"Request(prompt='p', {line})\n" for line in lines))
-        return read("trace", wanted(path=str(path), count=len(lines))).requests
+        return load_dataset("trace", dataset_options(path=str(path), count=len(lines))).requests
 
     return write
 
@@ -180,7 +180,7 @@ def test_paths_are_beside_the_trace_that_names_them(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "start").write_bytes(content)
         (tmp_path / name / "t.txt").write_text("Request(prompt='p', image_path='start')\n")
-    requests = read("trace", wanted(path=f"{tmp_path}/x/t.txt,{tmp_path}/y/t.txt")).requests
+    requests = load_dataset("trace", dataset_options(path=f"{tmp_path}/x/t.txt,{tmp_path}/y/t.txt")).requests
     assert [request.inputs[0].content for request in requests] == [FILES["a.png"], FILES["b.jpg"]]
 
 
@@ -191,7 +191,7 @@ def test_a_log_can_be_replayed_with_what_its_requests_start_from(jsonl, tmp_path
     )
     log = tmp_path / "elsewhere.jsonl"
     write_log([done], log, task="i2i", to_format="jsonl")
-    again = read("trace", wanted(path=str(log))).requests
+    again = load_dataset("trace", dataset_options(path=str(log))).requests
     assert [[each.content for each in request.inputs] for request in again] == [[FILES["a.png"], FILES["b.jpg"]], []]
 
 

@@ -16,11 +16,12 @@ from bench.makers import make_config, make_requests, null_server, ran, run_of
 from fakes.odd_server import GOOD, answer, odd_server, picture, saying
 from safelight.bench.endpoints.videos import Videos
 from safelight.bench.failures import Failure
+from safelight.bench.load.checker import MOST_PICTURES
 from safelight.bench.load.runner import StopSignal, run
-from safelight.bench.media.pictures import FORMATS, MOST_PICTURES, inspect_picture
+from safelight.bench.media.pictures import FORMATS, inspect_picture
+from safelight.bench.media.shape import Shape
 from safelight.bench.media.videos import Frame
 from safelight.bench.null_server import png_of
-from safelight.bench.requests import Shape
 from safelight.bench.stats.metrics import compute_metrics
 from safelight.cli.bench.display import warnings_about
 
@@ -38,13 +39,13 @@ FILES = {form: file_of(form) for form in FORMATS}
 
 def failure(file, *, shape=Shape(), caption=None):  # noqa: B008 - frozen
     with pytest.raises(Failure) as caught:
-        inspect_picture(file, shape=shape, told_format=None, caption=caption)
+        inspect_picture(file, shape=shape, stated_format=None, caption=caption)
     return caught.value.kind
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_picture_of_a_usual_format_is_opened(form):
-    assert inspect_picture(FILES[form], shape=Shape(48, 40), told_format=form.lower()).digest
+    assert inspect_picture(FILES[form], shape=Shape(48, 40), stated_format=form.lower()).digest
 
 
 @pytest.mark.parametrize("form", ["BMP", "TIFF", "DDS"])
@@ -58,7 +59,7 @@ def test_a_picture_with_other_bytes_in_it_is_good_or_a_failure_and_no_error(form
     for at in data.draw(st.lists(st.integers(0, len(file) - 1), max_size=4)):
         file[at] = data.draw(st.integers(0, 255))
     with suppress(Failure):
-        assert inspect_picture(bytes(file), shape=Shape(), told_format=None).digest
+        assert inspect_picture(bytes(file), shape=Shape(), stated_format=None).digest
 
 
 def test_a_picture_that_is_too_small_to_be_scored_is_of_a_wrong_size():

@@ -8,7 +8,7 @@ import pytest
 from bench.makers import make_frames, make_requests, make_video, null_server, ran
 from fakes.odd_server import GOOD, answer, odd_server, picture, saying
 from safelight.bench.endpoints.videos import Videos
-from safelight.bench.media.pictures import MOST_PICTURES, Checker
+from safelight.bench.load.checker import MOST_PICTURES, Checker
 from safelight.bench.media.saving import MOST_NAME_CHARACTERS, MediaFolder, ending_of
 from safelight.bench.null_server import png_of, video_of
 from safelight.bench.records import GenerationResult, Record

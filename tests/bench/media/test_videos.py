@@ -17,9 +17,9 @@ from safelight.bench.media import decoding
 from safelight.bench.media.containers import MOST_PARTS, MOST_SAMPLES, MOST_TABLE_BYTES
 from safelight.bench.media.decoding import frames_of
 from safelight.bench.media.quicktime import movie_of
+from safelight.bench.media.shape import Shape
 from safelight.bench.media.videos import NOT_DECODED, inspect_video
 from safelight.bench.null_server import png_of, video_of
-from safelight.bench.requests import Shape
 from safelight.bench.stats.metrics import compute_metrics
 
 FORMS = {

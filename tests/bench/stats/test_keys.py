@@ -6,11 +6,11 @@ from pathlib import Path
 
 from bench.makers import make_config, make_requests, run_of
 from safelight.bench.endpoints.videos import Videos
-from safelight.bench.load.runner import Run
+from safelight.bench.load.settings import LoadSettings
 from safelight.bench.load.spec import load_spec_of
 from safelight.bench.records import Record
+from safelight.bench.run import Run
 from safelight.bench.stats.metrics import compute_metrics
-from safelight.cli.bench.flags import LoadFlags
 
 DOCS = Path(__file__).parents[3] / "docs" / "bench.md"
 
@@ -52,8 +52,8 @@ def test_every_figure_is_in_the_list_of_keys():
 
 
 def test_every_fact_of_a_load_is_in_the_list_of_keys():
-    flags = LoadFlags(task="t2i", dataset="random")
-    assert undocumented(load_spec_of(flags, notify=print).facts) == set()
+    settings = LoadSettings(task="t2i", dataset="random")
+    assert undocumented(load_spec_of(settings, notify=print).facts) == set()
 
 
 def test_every_interval_is_of_a_figure_that_is_in_the_list_of_keys():
@@ -63,6 +63,6 @@ def test_every_interval_is_of_a_figure_that_is_in_the_list_of_keys():
 
 def test_the_list_of_keys_has_none_that_there_is_not():
     runs = (rich_run(), rich_run(endpoint=Videos(), decode=lambda _: None))
-    keys = {*load_spec_of(LoadFlags(task="t2i", dataset="random"), notify=print).facts}
+    keys = {*load_spec_of(LoadSettings(task="t2i", dataset="random"), notify=print).facts}
     keys |= {key for run in runs for key in compute_metrics(run)}
     assert {name for name in documented_keys() if not any(fnmatchcase(key, name) for key in keys)} == set()

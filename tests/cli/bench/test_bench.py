@@ -24,23 +24,6 @@ OMNI_KEYS = {
 SAFELIGHT = (sys.executable, "-m", "safelight")
 
 
-@pytest.fixture(scope="module")
-def null_url():
-    argv = (*SAFELIGHT, "bench", "null-server", "--port", "0", "--fixed-s", "0.01")
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-        yield process.stdout.readline().strip()
-        process.send_signal(signal.SIGINT)
-
-
-@pytest.fixture(scope="module")
-def queue_url():
-    """A server that paints 100 pictures a second and no more."""
-    argv = (*SAFELIGHT, "bench", "null-server", "--port", "0", "--workers", "1", "--fixed-s", "0.01")
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
-        yield process.stdout.readline().strip()
-        process.send_signal(signal.SIGINT)
-
-
 @pytest.fixture
 def trace(tmp_path):
     path = tmp_path / "T"

@@ -116,12 +116,20 @@ def test_what_was_published_is_kept_whole(trace, capsys, tmp_path):
         (["--capacities", "2GiB", "--bytes", "nowhere.csv"], "'nowhere.csv' cannot be read"),
         (["--figure", "f.jpg"], "'f.jpg' must end in .pdf, .png, .svg"),
         (["--csv", "nowhere/t.csv"], "there is no folder 'nowhere'"),
+        (["--csv", "f.svg", "--figure", "f.svg"], "named twice"),
     ],
 )
 def test_misuse_is_told_before_any_work(options, complaint, trace, capsys):
     status, out, err = run(["caches", trace, *options], capsys)
     assert (status, out) == (1 if "nowhere.csv" in options else 2, "")
     assert complaint in " ".join(err.split())
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_table_never_replaces_the_trace(is_first, trace, capsys):
+    options = ["--csv", trace]
+    status, *_ = run(["popularity", *([trace, *options] if is_first else [*options, trace])], capsys)
+    assert status == 2
 
 
 def test_a_trace_without_requests_is_told(capsys, tmp_path):

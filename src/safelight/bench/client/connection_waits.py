@@ -1,4 +1,4 @@
-"""How long requests wait for a connection inside the client, where there may be only so many."""
+"""How long requests wait inside the client for a free connection, if connections are limited."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from safelight.bench.formatting import format_seconds
 
 @dataclass
 class ConnectionWait:
-    """One exchange's: since when it waits, while it does, and how long it has waited."""
+    """The wait of one request: when it started, while it lasts, and how long it took."""
 
     since_s: float | None = None
     lasted_s: float = 0.0
@@ -19,28 +19,28 @@ class ConnectionWait:
 
 @dataclass
 class ConnectionWaits:
-    """The waits of a load."""
+    """All waits of a load."""
 
     clock_s: Callable[[], float] = field(repr=False)
     count: int = 0
     longest_s: float = 0.0
 
     @property
-    def words(self) -> str:
-        """What a reader of the figures should know; nothing where nobody waited."""
+    def summary(self) -> str:
+        """A sentence for readers of the metrics; "" if no request waited."""
         if not self.count:
             return ""
         return (
-            f"{self.count:,} times a request waited for one of the --connections, up to {format_seconds(self.longest_s)}; "
-            "latencies have that in them, though no server saw it"
+            f"{self.count:,} times a request waited for one of the --connections, "
+            f"up to {format_seconds(self.longest_s)}; latencies have that in them, though no server saw it"
         )
 
-    def forget(self) -> None:
-        """Begin anew."""
+    def reset(self) -> None:
+        """Forget all waits."""
         self.count, self.longest_s = 0, 0.0
 
     def trace_config(self) -> aiohttp.TraceConfig:
-        """Return what has a session tell of them; each exchange brings its `Wait`."""
+        """Return hooks of a session that measure waits; the context of each request is its `ConnectionWait`."""
         config = aiohttp.TraceConfig()
         config.on_connection_queued_start.append(self._begin)
         config.on_connection_queued_end.append(self._end)
@@ -53,7 +53,7 @@ class ConnectionWaits:
         self.end(context.trace_request_ctx)
 
     def end(self, wait: ConnectionWait) -> None:
-        """Count a wait, if there was one."""
+        """Record a wait, if there was one."""
         if wait.since_s is not None:
             wait.lasted_s, wait.since_s = self.clock_s() - wait.since_s, None
             self.count += 1

@@ -1,4 +1,4 @@
-"""What drives a load: the event loop, and how many connections the process may have."""
+"""The event loop of a load, and the process's limit of connections."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes an event loop: uvloop's where it is installed, or None for asyncio's own."""
+    """Return the factory of uvloop's event loop if uvloop is installed, else None, which means asyncio's own."""
     try:
         import uvloop  # noqa: PLC0415 - there is none for Windows
     except ImportError:
@@ -15,7 +15,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def allow_connections() -> None:
-    """Let the process have as many connections as the system allows it; most shells allow 1,024 at first."""
+    """Raise the process's limit of open files to the hard limit; most shells start with 1,024."""
     try:
         import resource  # noqa: PLC0415 - of Unix only
     except ImportError:

@@ -1,4 +1,4 @@
-"""The line to a server: HTTP exchanges with everything that can go wrong told by its kind."""
+"""An HTTP client for one server, which classifies everything that can go wrong."""
 
 import asyncio
 import io
@@ -25,31 +25,31 @@ TIMEOUT_S = 900.0
 CONNECT_TIMEOUT_S = 10.0
 MOST_ANSWER_BYTES = 512 << 20
 MOST_AT_ONCE_BYTES = 1 << 20
-"""A longer body is sent in pieces, so that others are sent meanwhile."""
+"""A longer body is sent in pieces, so that other requests are sent meanwhile."""
 
-LATER_S = 5.0
-"""What no request waits for may take so long."""
+BACKGROUND_S = 5.0
+"""The longest time of work that no request waits for."""
 
-MOST_REST_BYTES = 1 << 20
-"""So much is read of what nobody wants, to keep the connection."""
+MOST_DISCARDED_BYTES = 1 << 20
+"""How much of an unwanted rest of a stream is read to keep the connection."""
 
 clock_s = time.monotonic
-"""The clock of all measurements; an event loop's own may count in milliseconds."""
+"""The clock of all measurements; the clock of an event loop may count in milliseconds."""
 
 JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Server:
-    """Where requests go, and how.
+class ServerConfig:
+    """The server under test, and how to connect to it.
 
     Attributes:
-        url: what paths are put behind; may have a user and a password.
-        headers: of every request.
-        timeout_s: longest time of a request, with all that it takes: retries, or a job and its file.
-        connect_timeout_s: longest time until there is a connection.
-        connections: how many there may be at once; 0 is any number.
-        is_trusted: take any certificate.
+        url: base address, to which paths are appended; may contain a user and a password.
+        headers: sent with every request.
+        timeout_s: of a request as a whole, with its retries, or with a job and its file.
+        connect_timeout_s: of establishing a connection.
+        connections: limit of open connections; 0 means no limit.
+        accepts_any_certificate: whether TLS certificates are not verified.
     """
 
     url: str
@@ -57,7 +57,7 @@ class Server:
     timeout_s: float = TIMEOUT_S
     connect_timeout_s: float = CONNECT_TIMEOUT_S
     connections: int = 0
-    is_trusted: bool = False
+    accepts_any_certificate: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -76,24 +76,26 @@ class Server:
 
     @property
     def public_url(self) -> str:
-        """The address without user and password, to be shown and kept."""
+        """The address without user and password, for display and results."""
         return without_credentials(self.url)
 
 
 class HttpClient:
-    """Sends requests to one server, over kept connections, without following it elsewhere.
+    """Sends requests to one server over kept connections; it follows no redirects.
 
-    All that is sent has an end by `clock_s`, `until_s`, at which it has failed.
+    Every request has an end, `until_s` by `clock_s`, at which it has failed.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: ServerConfig) -> None:
         self.server = server
         self.connection_waits = ConnectionWaits(clock_s)
         self._base = server.url.rstrip("/")
         self._urls = dict[str, URL]()
-        self._later = set[asyncio.Task[None]]()
+        self._background = set[asyncio.Task[None]]()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=server.connections, ssl=not server.is_trusted, ttl_dns_cache=None),
+            connector=aiohttp.TCPConnector(
+                limit=server.connections, ssl=not server.accepts_any_certificate, ttl_dns_cache=None
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "safelight-bench", "Accept-Encoding": "identity", **server.headers},
             auto_decompress=False,
@@ -109,7 +111,7 @@ class HttpClient:
         await self._session.close()
 
     async def post_json(self, path: str, body: object, *, until_s: float) -> Response:
-        """Send JSON; raises Failure."""
+        """Send JSON and return the whole answer; raises Failure."""
         return await self.exchange("POST", path, data=msgspec.json.encode(body), headers=JSON, until_s=until_s)
 
     async def exchange(
@@ -121,12 +123,12 @@ class HttpClient:
         headers: Mapping[str, str] = {},
         until_s: float,
     ) -> Response:
-        """Send a request and wait for all of its answer.
+        """Send a request and return the whole answer.
 
         Raises:
-            Failure: unless a whole answer of status 200 comes in time.
+            Failure: unless a whole answer with status 200 arrives in time.
         """
-        answer = await self._begun(method, path, data, headers, until_s)
+        answer = await self._start(method, path, data, headers, until_s)
         try:
             content = await self._content(answer)
             return Response(content=content, done_s=clock_s(), headers=answer.headers)
@@ -134,50 +136,50 @@ class HttpClient:
             answer.release()
 
     async def events(self, path: str, body: object, *, until_s: float) -> AsyncGenerator[tuple[float, bytes]]:
-        """Send JSON and give the data of each server-sent event, and when it came.
+        """Send JSON and yield the arrival time and the data of each server-sent event.
 
-        When no more are wanted, the stream is read to its end, which nobody waits for, so that the connection is kept.
+        If the caller stops early, the rest of the stream is read in the background, so that the connection is kept.
 
         Raises:
-            Failure: unless a stream of events comes, and ends, in time.
+            Failure: unless a stream of events starts, and ends, in time.
         """
-        answer = await self._begun("POST", path, msgspec.json.encode(body), JSON, until_s)
+        answer = await self._start("POST", path, msgspec.json.encode(body), JSON, until_s)
         try:
             await self._check_streamed(answer)
-            events = EventStreamParser(most_bytes=MOST_ANSWER_BYTES)
+            parser = EventStreamParser(most_bytes=MOST_ANSWER_BYTES)
             while piece := await self._piece(answer):
                 now_s = clock_s()
-                for data in events.put(piece):
+                for data in parser.feed(piece):
                     yield now_s, data
         except GeneratorExit:
             if not answer.closed:
-                self.later(_read_on(answer))
+                self.run_in_background(_discard_rest(answer))
             raise
         except BaseException:
             answer.release()
             raise
         answer.release()
 
-    def later(self, work: Coroutine[object, object, None]) -> None:
-        """Have something done that no request waits for; `settle` does."""
+    def run_in_background(self, work: Coroutine[object, object, None]) -> None:
+        """Start work that no request waits for; `finish_background` waits for it."""
         task = asyncio.create_task(work)
-        self._later.add(task)
-        task.add_done_callback(self._later.discard)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
-    async def settle(self, *, longest_s: float) -> None:
-        """Wait for what no request waited for, and end what is not done by then."""
+    async def finish_background(self, *, longest_s: float) -> None:
+        """Wait for background work, and cancel what takes longer."""
         try:
-            if self._later:
-                await asyncio.wait(self._later, timeout=longest_s)
+            if self._background:
+                await asyncio.wait(self._background, timeout=longest_s)
         finally:
-            for task in self._later:
+            for task in self._background:
                 task.cancel()
-            await asyncio.gather(*self._later, return_exceptions=True)
+            await asyncio.gather(*self._background, return_exceptions=True)
 
-    async def _begun(
+    async def _start(
         self, method: str, path: str, data: bytes | aiohttp.FormData | None, headers: Mapping[str, str], until_s: float
     ) -> aiohttp.ClientResponse:
-        """Send a request and return its answer once that has begun, if its status is 200."""
+        """Send a request and return its answer, with status 200, once the headers are there."""
         body = io.BytesIO(data) if isinstance(data, bytes) and len(data) > MOST_AT_ONCE_BYTES else data
         wait = ConnectionWait() if self.server.connections else None
         left_s = until_s - clock_s()
@@ -194,18 +196,18 @@ class HttpClient:
                 trace_request_ctx=wait,
             )
         except CONNECTION_ERRORS as error:
-            raise self._unanswered(error, wait) from error
+            raise self._failure_without_answer(error, wait) from error
         if answer.status != 200:
-            raise failure_of_status(answer.status, answer.headers, await self._said(answer))
-        if packing := content_encoding_of(answer.headers):
+            raise failure_of_status(answer.status, answer.headers, await self._error_content(answer))
+        if encoding := content_encoding_of(answer.headers):
             answer.release()
-            raise Failure("packed", f"status 200: the answer is packed as {packing}, though identity was asked for")
+            raise Failure("packed", f"status 200: the answer is packed as {encoding}, though identity was asked for")
         return answer
 
-    async def _said(self, answer: aiohttp.ClientResponse) -> bytes:
-        """Return what an answer says that is no success; one that does not end has said enough by its status."""
+    async def _error_content(self, answer: aiohttp.ClientResponse) -> bytes:
+        """Return the body of an error; nothing if the body does not end, since the status says enough."""
         try:
-            async with asyncio.timeout(LATER_S):
+            async with asyncio.timeout(BACKGROUND_S):
                 return await self._content(answer)
         except (Failure, TimeoutError):
             return b""
@@ -220,8 +222,8 @@ class HttpClient:
                 self._urls[path] = url
         return url
 
-    def _unanswered(self, error: Exception, wait: ConnectionWait | None) -> Failure:
-        """Tell a server that does not answer from a client that has no connection, or had none for long."""
+    def _failure_without_answer(self, error: Exception, wait: ConnectionWait | None) -> Failure:
+        """Distinguish a server that does not answer from a client that had no free connection, or not for long."""
         failure = failure_of_exception(error, self.server.timeout_s)
         if wait is None or failure.kind != "timeout":
             return failure
@@ -245,7 +247,7 @@ class HttpClient:
             try:
                 return await answer.read()
             except READ_ERRORS as error:
-                raise self._cut_short(error) from error
+                raise self._failure_while_reading(error) from error
         found = bytearray()
         while piece := await self._piece(answer):
             found += piece
@@ -255,26 +257,26 @@ class HttpClient:
         return bytes(found)
 
     async def _piece(self, answer: aiohttp.ClientResponse) -> bytes:
-        """Return what has come of an answer, and nothing at its end."""
+        """Return the next bytes of an answer, or no bytes at its end."""
         try:
             return await answer.content.readany()
         except READ_ERRORS as error:
-            raise self._cut_short(error) from error
+            raise self._failure_while_reading(error) from error
 
-    def _cut_short(self, error: Exception) -> Failure:
-        """Tell an answer that is too slow from one that never begins."""
+    def _failure_while_reading(self, error: Exception) -> Failure:
+        """Distinguish an answer that is too slow from one that never starts."""
         failure, timeout_s = failure_of_exception(error, self.server.timeout_s), self.server.timeout_s
         if failure.kind != "timeout":
             return failure
         return Failure("slow_body", f"the answer began, and was not whole within {timeout_s:g} s")
 
 
-async def _read_on(answer: aiohttp.ClientResponse) -> None:
-    """Read what nobody wants to its end, if that is near."""
-    left = MOST_REST_BYTES
+async def _discard_rest(answer: aiohttp.ClientResponse) -> None:
+    """Read the rest of an answer, if it is short."""
+    left = MOST_DISCARDED_BYTES
     try:
         with suppress(*READ_ERRORS):
-            async with asyncio.timeout(LATER_S):
+            async with asyncio.timeout(BACKGROUND_S):
                 while left > 0 and (piece := await answer.content.readany()):
                     left -= len(piece)
     finally:

@@ -1,4 +1,4 @@
-"""What an answer says: its JSON, and how it failed."""
+"""Answers of a server: their JSON, and what their errors mean."""
 
 import email.utils
 import math
@@ -20,7 +20,7 @@ Body = TypeVar("Body")
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """An answer whose status is 200: its bytes, and when the last one came."""
+    """An answer with status 200: its bytes, and when the last one arrived."""
 
     content: bytes
     done_s: float
@@ -28,11 +28,11 @@ class Response:
 
 
 class InvalidJson(Exception):
-    """Why bytes are no JSON of a type."""
+    """The bytes are not JSON of the wanted type."""
 
 
 def parse_json(content: bytes, into: type[Body]) -> Body:
-    """Return what JSON says; raises NotJson, also for what is nested too deeply."""
+    """Decode JSON; raises InvalidJson, also if it is nested too deeply."""
     try:
         return msgspec.json.decode(content, type=into)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -40,33 +40,33 @@ def parse_json(content: bytes, into: type[Body]) -> Body:
 
 
 def decode_json(response: Response, into: type[Body]) -> Body:
-    """Return an answer's JSON.
+    """Decode an answer's JSON.
 
     Raises:
-        Failure: if it is none, or none of this type, or tells of an error in spite of its status, or does not say that
-            it is JSON.
+        Failure: if it is not JSON of this type, if it reports an error in spite of its status, or if its media type is
+            not that of JSON.
     """
-    kind = response.headers.get("Content-Type")
+    media_type = response.headers.get("Content-Type")
     try:
         found = parse_json(response.content, into)
     except InvalidJson as problem:
-        raise unexpected_content(response.content, "JSON of this endpoint", kind, problem) from None
-    if not _is_json(kind):
+        raise unexpected_content(response.content, "JSON of this endpoint", media_type, problem) from None
+    if not _is_json(media_type):
         raise Failure(
-            "wrong_type", f"JSON came as {kind or 'something without a type'}, which clients take for no JSON"
+            "wrong_type", f"JSON came as {media_type or 'something without a type'}, which clients take for no JSON"
         )
     return found
 
 
 @lru_cache
-def _is_json(kind: str | None) -> bool:
-    """Say whether a media type is that of JSON; all answers of a server have few."""
-    name = (kind or "").partition(";")[0].strip().lower()
+def _is_json(media_type: str | None) -> bool:
+    """Return whether a media type is that of JSON; a server uses few types, so results are cached."""
+    name = (media_type or "").partition(";")[0].strip().lower()
     return name == "application/json" or name.endswith("+json")
 
 
 class _ErrorBody(msgspec.Struct):
-    """An error as servers of this kind tell it."""
+    """The fields in which servers report an error."""
 
     error: object = None
     detail: object = None
@@ -74,21 +74,21 @@ class _ErrorBody(msgspec.Struct):
 
 
 def error_message_in(content: bytes) -> str:
-    """Return what an answer says went wrong, short."""
+    """Return the error message of an answer, shortened."""
     try:
-        said = parse_json(content, _ErrorBody)
+        body = parse_json(content, _ErrorBody)
     except InvalidJson:
-        said = _ErrorBody()
-    found = error_text(said.error or said.detail or said.message)
+        body = _ErrorBody()
+    message = error_text(body.error or body.detail or body.message)
     return (
-        found
+        message
         or content[: 4 * MOST_MESSAGE_CHARACTERS].decode(errors="replace").strip()[:MOST_MESSAGE_CHARACTERS]
         or "(no body)"
     )
 
 
 def error_text(error: object) -> str:
-    """Return an error that was read from JSON in words, short; nothing if there is none."""
+    """Return an error that was decoded from JSON as text, shortened; "" if there is none."""
     if isinstance(error, dict):
         error = error.get("message", error)
     try:
@@ -98,33 +98,33 @@ def error_text(error: object) -> str:
 
 
 def failure_of_status(status: int, headers: Mapping[str, str], content: bytes) -> Failure:
-    """Return what an answer means whose status is not 200."""
+    """Return the failure of an answer whose status is not 200."""
     if 300 <= status < 400:
-        there = headers.get("Location", "nowhere")
-        return Failure("redirected", f"status {status}, to {shorten(there, limit=200)}; name that with --base-url")
-    packing = content_encoding_of(headers)
-    said = f"status {status}: {f'(packed as {packing})' if packing else error_message_in(content)}"
+        target = headers.get("Location", "nowhere")
+        return Failure("redirected", f"status {status}, to {shorten(target, limit=200)}; name that with --base-url")
+    encoding = content_encoding_of(headers)
+    message = f"status {status}: {f'(packed as {encoding})' if encoding else error_message_in(content)}"
     match status:
         case 429:
-            return Failure("rejected", said, retry_after_s=retry_after_s(headers))
+            return Failure("rejected", message, retry_after_s=retry_after_s(headers))
         case 502 | 503 | 504:
-            return Failure("unavailable", said, retry_after_s=retry_after_s(headers))
+            return Failure("unavailable", message, retry_after_s=retry_after_s(headers))
         case _ if 400 <= status < 500:
-            return Failure("refused_request", said)
+            return Failure("refused_request", message)
         case _ if 500 <= status < 600:
-            return Failure("server_error", said)
-    return Failure("bad_status", said)
+            return Failure("server_error", message)
+    return Failure("bad_status", message)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Return what `Retry-After` says, in seconds or as a date; nothing if it makes no sense."""
-    said = headers.get("Retry-After")
-    if said is None:
+    """Return the delay of `Retry-After`, which is seconds or a date; None if it is absent or invalid."""
+    header = headers.get("Retry-After")
+    if header is None:
         return None
     try:
-        wait_s = float(said)
+        wait_s = float(header)
     except ValueError:
-        wait_s = _seconds_until(said)
+        wait_s = _seconds_until(header)
     return None if math.isnan(wait_s) else max(0.0, wait_s)
 
 
@@ -136,32 +136,34 @@ def _seconds_until(date: str) -> float:
 
 
 def content_encoding_of(headers: Mapping[str, str]) -> str | None:
-    """Return how a body is packed: a few bytes may stand for very many, so none is unpacked."""
-    told = headers.get("Content-Encoding", "").strip()
-    return None if told.lower() in {"", "identity"} else told
+    """Return the content encoding if there is one; the client decompresses nothing, against decompression bombs."""
+    encoding = headers.get("Content-Encoding", "").strip()
+    return None if encoding.lower() in {"", "identity"} else encoding
 
 
-def unexpected_content(content: bytes, wanted: str, kind: str | None, problem: Exception | None = None) -> Failure:
-    """Return what came in place of what was wanted."""
+def unexpected_content(
+    content: bytes, wanted: str, media_type: str | None, problem: Exception | None = None
+) -> Failure:
+    """Return the failure of an answer that has other content than wanted."""
     start = content[:MOST_MESSAGE_CHARACTERS].lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html")) or (kind or "").startswith("text/html"):
+    if start.startswith((b"<!doctype html", b"<html")) or (media_type or "").startswith("text/html"):
         return Failure("html", f"a page of HTML came in place of {wanted}: {shorten(start.decode(errors='replace'))}")
     if _has_error(content):
         return Failure("error_body", f"status 200: {error_message_in(content)}")
     why = f" ({problem})" if problem else ""
-    return Failure("not_json", f"{kind or 'something without a type'} came in place of {wanted}{why}")
+    return Failure("not_json", f"{media_type or 'something without a type'} came in place of {wanted}{why}")
 
 
 def _has_error(content: bytes) -> bool:
     try:
-        said = parse_json(content, _ErrorBody)
+        body = parse_json(content, _ErrorBody)
     except InvalidJson:
         return False
-    return bool(said.error or said.detail)
+    return bool(body.error or body.detail)
 
 
 def missing_picture(response: Response, what: str = "picture") -> Failure:
-    """Return how an answer that holds nothing failed."""
+    """Return the failure of an answer without a picture."""
     if _has_error(response.content):
         return Failure("error_body", f"status 200: {error_message_in(response.content)}")
     return Failure("no_picture", f"the answer holds no {what}: {shorten(response.content[:MOST_MESSAGE_CHARACTERS])}")

@@ -1,27 +1,34 @@
-"""All datasets there are."""
+"""The family of datasets."""
 
-from collections.abc import Callable, Mapping
+from functools import cache
 
-from safelight.bench.datasets.dataset import DatasetOptions, LoadedRequests
-from safelight.bench.datasets.prompts import read_custom, read_prompts, read_vbench
-from safelight.bench.datasets.random import read_random
-from safelight.bench.datasets.shapes import read_shapes
-from safelight.bench.datasets.trace import read_trace
+from safelight.bench.datasets.dataset import Dataset, DatasetOptions, LoadedRequests
+from safelight.bench.datasets.prompts import CUSTOM, PROMPTS, VBENCH
+from safelight.bench.datasets.random import RANDOM
+from safelight.bench.datasets.shapes import SHAPES
+from safelight.bench.datasets.trace import TRACE
 from safelight.bench.errors import BadLoad
+from safelight.core.entry_points import with_installed
 from safelight.core.errors import nearest, shorten
 
-DATASETS: Mapping[str, Callable[[DatasetOptions], LoadedRequests]] = {
-    "trace": read_trace,
-    "random": read_random,
-    "vbench": read_vbench,
-    "prompts": read_prompts,
-    "custom": read_custom,
-    "shapes": read_shapes,
-}
+DATASETS: tuple[Dataset, ...] = (TRACE, RANDOM, VBENCH, PROMPTS, CUSTOM, SHAPES)
 
 
-def read(dataset: str, wanted: DatasetOptions) -> LoadedRequests:
-    """Return the requests of a dataset; raises BadLoad, TraceError."""
-    if dataset not in DATASETS:
-        raise BadLoad(f"No dataset is {shorten(dataset)}; {nearest(dataset, list(DATASETS))}")
-    return DATASETS[dataset](wanted)
+@cache
+def datasets() -> tuple[Dataset, ...]:
+    """Return our own datasets, then installed ones; raises ExtensionError."""
+    return with_installed("safelight.datasets", DATASETS)
+
+
+def load_dataset(name: str, options: DatasetOptions) -> LoadedRequests:
+    """Return the requests of the dataset of that name.
+
+    Raises:
+        BadLoad: if there is no such dataset, or its requests cannot be sent.
+        TraceError: if a trace cannot be read.
+        ExtensionError: if an installed dataset cannot be loaded.
+    """
+    for dataset in datasets():
+        if dataset.name == name:
+            return dataset.read(options)
+    raise BadLoad(f"No dataset is {shorten(name)}; {nearest(name, [each.name for each in datasets()])}")

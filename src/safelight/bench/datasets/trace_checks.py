@@ -1,4 +1,4 @@
-"""What must hold for a row of a trace that is to be sent, beyond what `safelight.traces` sees to."""
+"""Checks of trace rows before they are sent, beyond those of the package `traces`."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -15,14 +15,14 @@ _RULES = (
     *((name, _AT_LEAST_0) for name in ("steps", "frames", "fps")),
     *((name, _FINITE) for name in ("strength", "guidance_scale")),
 )
-"""Steps, frames and frames a second of 0 are those of the command line."""
+"""0 steps, frames or frames a second mean those of the command line."""
 
 
 def problem_of(row: TraceRow) -> str:
-    """Return what keeps a row from being sent, with the value; "" if nothing does."""
-    for name, (words, is_fit) in _RULES:
+    """Return why a row cannot be sent, with the value; "" if it can."""
+    for name, (rule, is_fit) in _RULES:
         if row[name] is not None and not is_fit(row[name]):
-            return f"{name} is {row[name]}, but it must be {words}"
+            return f"{name} is {row[name]}, but it must be {rule}"
     bad = next((scale for scale in _scales(row) if not math.isfinite(scale)), None)
     return "" if bad is None else f"an adapter's scale is {bad}, but it must be finite"
 

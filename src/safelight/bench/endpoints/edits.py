@@ -25,22 +25,23 @@ class Edits:
     name: ClassVar[str] = PATH
     input_kinds: ClassVar[frozenset[InputKind]] = frozenset({"picture"})
     takes_several_inputs: ClassVar[bool] = True
+    returns_videos: ClassVar[bool] = False
 
     async def send(
         self, request: LoadRequest, options: RequestOptions, client: HttpClient, until_s: float
     ) -> GenerationResult:
-        """Send a request and return what came; raises Failure."""
+        """Send a request and return the answer; raises Failure."""
         form = form_of(body(request, options) | ({"bot_task": options.bot_task} if options.bot_task else {}))
-        default_inputs = request.inputs or options.default_inputs
-        name = "image" if len(default_inputs) == 1 else "image[]"
-        for number, each in enumerate(default_inputs):
+        inputs = request.inputs or options.default_inputs
+        name = "image" if len(inputs) == 1 else "image[]"
+        for number, each in enumerate(inputs):
             add_file(form, name, each, number=number)
         response = await client.exchange("POST", PATH, data=form, until_s=until_s)
-        return decode_json(response, ImagesAnswer).result_of(response)
+        return decode_json(response, ImagesAnswer).to_result(response)
 
 
 def form_of(fields: dict[str, object]) -> aiohttp.FormData:
-    """Return fields as a form: text as it is, all else as JSON."""
+    """Return fields as a form: text unchanged, other values as JSON."""
     form = aiohttp.FormData()
     for name, value in fields.items():
         form.add_field(name, value if isinstance(value, str) else msgspec.json.encode(value).decode())
@@ -48,5 +49,5 @@ def form_of(fields: dict[str, object]) -> aiohttp.FormData:
 
 
 def add_file(form: aiohttp.FormData, name: str, file: Input, *, number: int = 0) -> None:
-    """Put a picture or video into a form."""
+    """Add a picture or video to a form."""
     form.add_field(name, io.BytesIO(file.content), filename=f"{number}.{file.ending}", content_type=file.media_type)

@@ -1,4 +1,4 @@
-"""`POST /v1/images/generations`, at once or as a stream with previews."""
+"""`POST /v1/images/generations`, as one answer or as a stream with previews."""
 
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -23,17 +23,17 @@ from safelight.bench.requests import LoadRequest
 
 PATH = "/v1/images/generations"
 PREVIEWS = 2
-"""That a stream is asked for."""
+"""How many previews a stream is asked for."""
 
 
 class Picture(msgspec.Struct):
-    """One of an answer's pictures."""
+    """A picture of an answer."""
 
     b64_json: str | None = None
 
 
 class ImagesAnswer(msgspec.Struct):
-    """What is read of an answer."""
+    """The fields that are read from an answer."""
 
     data: list[Picture] = []
     output_format: str | None = None
@@ -43,14 +43,14 @@ class ImagesAnswer(msgspec.Struct):
     peak_memory_mb: object = None
     inference_time_s: object = None
 
-    def result_of(self, response: Response) -> GenerationResult:
-        """Return what came; raises Failure."""
+    def to_result(self, response: Response) -> GenerationResult:
+        """Return the pictures and metrics; raises Failure."""
         pictures = [picture.b64_json for picture in self.data if picture.b64_json]
         if not pictures:
             raise missing_picture(response)
         top = ServerMetrics(peak_memory_mb=self.peak_memory_mb, inference_time_s=self.inference_time_s)
-        told = [self.safelight, self.metrics, self.usage, top]
-        return result_of(pictures, response.done_s, told, format=self.output_format)
+        metrics = [self.safelight, self.metrics, self.usage, top]
+        return result_of(pictures, response.done_s, metrics, format=self.output_format)
 
 
 def body(request: LoadRequest, options: RequestOptions) -> dict[str, object]:
@@ -73,13 +73,14 @@ class Generations:
     name: ClassVar[str] = PATH
     input_kinds: ClassVar[frozenset[InputKind]] = frozenset()
     takes_several_inputs: ClassVar[bool] = False
+    returns_videos: ClassVar[bool] = False
 
     async def send(
         self, request: LoadRequest, options: RequestOptions, client: HttpClient, until_s: float
     ) -> GenerationResult:
-        """Send a request and return what came; raises Failure."""
+        """Send a request and return the answer; raises Failure."""
         response = await client.post_json(PATH, body(request, options), until_s=until_s)
-        return decode_json(response, ImagesAnswer).result_of(response)
+        return decode_json(response, ImagesAnswer).to_result(response)
 
 
 class _Event(msgspec.Struct):
@@ -93,16 +94,17 @@ class _Event(msgspec.Struct):
 
 @dataclass(frozen=True)
 class StreamedGenerations:
-    """The same as a stream, so that it is known when the first preview came."""
+    """Pictures from prompts as a stream, which shows when the first preview arrives."""
 
     name: ClassVar[str] = f"{PATH}?stream"
     input_kinds: ClassVar[frozenset[InputKind]] = frozenset()
     takes_several_inputs: ClassVar[bool] = False
+    returns_videos: ClassVar[bool] = False
 
     async def send(
         self, request: LoadRequest, options: RequestOptions, client: HttpClient, until_s: float
     ) -> GenerationResult:
-        """Send a request and return what came; raises Failure."""
+        """Send a request and return the answer; raises Failure."""
         wanted = body(request, options) | {"stream": True, "partial_images": PREVIEWS}
         del wanted["response_format"]
         previews_s: list[float] = []

@@ -1,4 +1,4 @@
-"""When requests are due."""
+"""Assigns due times to requests."""
 
 from collections.abc import Sequence
 
@@ -15,15 +15,15 @@ from safelight.traces.arrivals.renewal import Constant, Gamma, Poisson
 TRACE = "trace"
 ARRIVALS = ("constant", "poisson", "gamma", "bursty", TRACE)
 BURSTINESS = 0.25
-"""Of gamma arrivals where none is told: twice the variation of Poisson's."""
+"""The default shape of gamma arrivals: a coefficient of variation of 2."""
 
 
 def arrival_process(name: str, *, burstiness: float = BURSTINESS) -> ArrivalProcess:
     """Return an arrival process; raises BadLoad, BadArrivals.
 
     Args:
-        name: one of `ARRIVALS`, but for the trace's own.
-        burstiness: shape of gamma arrivals, as in `vllm bench serve`: 1 is Poisson, less comes in bursts.
+        name: one of `ARRIVALS` except `TRACE`.
+        burstiness: shape of gamma arrivals, as in `vllm bench serve`: 1 is Poisson, smaller values are burstier.
     """
     match name:
         case "constant":
@@ -42,7 +42,7 @@ def arrival_process(name: str, *, burstiness: float = BURSTINESS) -> ArrivalProc
 def arrive_at_rate(
     requests: Sequence[LoadRequest], process: ArrivalProcess, rate: float, *, rng: np.random.Generator
 ) -> Sequence[LoadRequest]:
-    """Return requests that arrive by a process, the first one at once; at an infinite rate, all of them are."""
+    """Return requests whose due times follow a process from 0 on; at an infinite rate, all are due at 0."""
     if rate == np.inf:
         return [msgspec.structs.replace(request, due_s=0.0) for request in requests]
     times_s = first(process, len(requests), rate=rate, rng=rng)
@@ -53,7 +53,7 @@ def arrive_at_rate(
 
 
 def replay_at_speed(requests: Sequence[LoadRequest], speed: float) -> Sequence[LoadRequest]:
-    """Return requests at the times of their trace, passing `speed` times as fast; raises BadLoad."""
+    """Return requests whose due times are divided by `speed`; raises BadLoad."""
     if not 0 < speed < np.inf:
         raise BadLoad(f"--speed is {speed}; it must be a positive number.")
     return [msgspec.structs.replace(request, due_s=request.due_s / speed) for request in requests]

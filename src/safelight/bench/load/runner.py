@@ -1,138 +1,42 @@
-"""A whole run: warm-ups, deadlines, the load, and a look at all pictures."""
+"""Runs a load: warm-up, deadlines, sending, and checks of the answers."""
 
 import asyncio
 import gc
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
-from functools import cached_property, partial
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from safelight.bench.client.http_client import HttpClient, Server
-from safelight.bench.deadlines import ESTIMATORS, SCALE, ServiceTimeEstimate
-from safelight.bench.endpoints.endpoint import Endpoint, RequestOptions
-from safelight.bench.endpoints.videos import Videos
-from safelight.bench.load.generator import CANCELLED, LoadGenerator
+from safelight.bench.client.http_client import HttpClient
+from safelight.bench.deadlines import ESTIMATORS, ServiceTimeEstimate
+from safelight.bench.load.checker import Checker
+from safelight.bench.load.generator import LoadGenerator
 from safelight.bench.load.warm_up import check_served, warm_up_requests
-from safelight.bench.media.pictures import Checker
 from safelight.bench.media.saving import MediaFolder
-from safelight.bench.media.videos import NOT_DECODED, Decode
-from safelight.bench.records import Record
 from safelight.bench.requests import LoadRequest
+from safelight.bench.run import Run, RunConfig
 
-WATCH_S = 0.5
+PROGRESS_S = 0.5
 SWITCH_S = 0.0005
-"""Threads that look at pictures give way this soon to the one that sends."""
+"""The interpreter's switch interval during a load, so that checking threads do not delay the sending thread."""
 
-LASTING_S = 1.0
-"""When nothing has been heard for so long, people want to know what for."""
+NOTE_AFTER_S = 1.0
+"""If checking takes longer than this after the last answer, a note explains the wait."""
 
 OnProgress = Callable[[int, LoadGenerator], None]
-"""Is told which turn it is, from 0, and shown how its load goes."""
+"""Called now and then with the turn, counted from 0, and the load that is running."""
 
-StopCondition = Callable[[Sequence["Run"]], bool]
+StopCondition = Callable[[Sequence[Run]], bool]
 Notify = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """What a run does.
-
-    Attributes:
-        server: that is asked.
-        endpoint, manner: how it is asked.
-        asks: in order of their times.
-        limit: requests in flight at most; None is any number.
-        retries: of requests that the server has no room for.
-        warm_up_rounds, warm_up_steps, warm_up_limit: of each shape, before the clock starts.
-        estimator: for deadlines that are lacking; None leaves them so.
-        slo_scale: deadlines are so many times the estimate.
-        checks_pictures: open every picture and video.
-        decode: what decodes videos; None has only their files' outermost parts looked at.
-        scores_scenes: score pictures by their captions.
-        save_to: a folder for all pictures; None saves none.
-    """
-
-    server: Server
-    endpoint: Endpoint
-    options: RequestOptions
-    requests: Sequence[LoadRequest] = field(
-        repr=False
-    )  # there may be very many, and asyncio describes what tasks return
-    max_concurrency: int | None = None
-    retries: int = 0
-    warm_up_rounds: int = 1
-    warm_up_steps: int = 2
-    warm_up_concurrency: int = 1
-    estimator: str | None = None
-    slo_scale: float = SCALE
-    checks_pictures: bool = True
-    decode: Decode | None = None
-    scores_scenes: bool = False
-    save_to: Path | None = None
-
-    @property
-    def is_for_videos(self) -> bool:
-        """Whether what comes is videos, not pictures."""
-        return self.endpoint.name == Videos.name
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """What a reader of the figures should know of how it is judged, in sentences."""
-        return [NOT_DECODED] if self.is_for_videos and self.checks_pictures and self.decode is None else []
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """What came of a plan.
-
-    Attributes:
-        records: of all requests that were sent, in the order in which they were due, and then sent.
-        duration_s: from the first request's time to the last answer.
-        unsent: requests that were not sent, since the run was ended before.
-        unchecked: requests whose pictures nobody looked at.
-        was_cut: whether pictures were left out since the run was ended.
-        began_at: when its clock started, in Unix time; 0 if it did not begin.
-        estimate: where deadlines come from, if they were estimated.
-    """
-
-    config: RunConfig
-    records: Sequence[Record] = field(repr=False)
-    duration_s: float
-    unsent: int = 0
-    unchecked: int = 0
-    was_cut: bool = False
-    began_at: float
-    estimate: ServiceTimeEstimate | None = None
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether it was ended before its end."""
-        return self.was_cut or self.unsent > 0 or len(self.ended) < len(self.records)
-
-    @cached_property
-    def ended(self) -> Sequence[Record]:
-        """Records of requests that were answered or failed."""
-        return [record for record in self.records if record.failure != CANCELLED]
-
-    @property
-    def has_hidden_waits(self) -> bool:
-        """Whether a limit may have held requests back that had times of their own, which no latency tells."""
-        return self.config.max_concurrency is not None and any(record.due_s > 0 for record in self.records)
-
-    @property
-    def is_one_burst(self) -> bool:
-        """Whether all requests were sent at once, with no limit that spread them."""
-        has_no_limit = self.config.max_concurrency is None or self.config.max_concurrency >= len(self.records)
-        return has_no_limit and len({record.due_s for record in self.records}) <= 1
+"""Receives sentences for the user."""
 
 
 def _ignore(*_: object) -> None:
-    """Take no notice."""
+    """Do nothing."""
 
 
 def _never(_: object) -> bool:
@@ -141,16 +45,16 @@ def _never(_: object) -> bool:
 
 @dataclass(kw_only=True)
 class StopSignal:
-    """Ends what is running: warm-ups by a CancelledError, a load early, with what was measured until then.
+    """Ends the running phase early: a warm-up with CancelledError, a load with the records collected so far.
 
-    Called again, or after the last answer, it has pictures left out that were not looked at.
+    A second call, or a call after the last answer, skips the pictures that are not checked yet.
     """
 
     task: asyncio.Task[Any] | None = None
     was_called: bool = False
 
     def __call__(self) -> None:
-        """End it, and begin nothing more."""
+        """End the current phase; no further one starts."""
         self.was_called = True
         if self.task is not None:
             self.task.cancel()
@@ -159,7 +63,7 @@ class StopSignal:
 async def run(
     config: RunConfig, *, stop: StopSignal | None = None, on_progress: OnProgress = _ignore, notify: Notify = _ignore
 ) -> Run:
-    """Run a plan once, as `run_repeatedly` does."""
+    """Run a load once; see `run_repeatedly`."""
     (done,) = await run_repeatedly(lambda _: config, repeats=1, stop=stop, on_progress=on_progress, notify=notify)
     return done
 
@@ -172,17 +76,17 @@ async def run_repeatedly(
     on_progress: OnProgress = _ignore,
     notify: Notify = _ignore,
 ) -> Sequence[Run]:
-    """Run plans of one load in turn, over the same connections and after the warm-ups of the first one.
+    """Run a load several times over the same connections, after one warm-up.
 
     Args:
-        plan_of: gives what to do in each turn, counted from 0.
-        repeats: how many turns there are.
-        stop: to be called when it is to end early; turns that had not begun give runs without records.
-        watch: is called now and then during a load.
-        say: is told, in sentences, what a reader of the figures should know.
+        config_of: returns the configuration of a turn, counted from 0.
+        repeats: the number of turns.
+        stop: called to end early; turns that did not start give runs without records.
+        on_progress: called now and then during a load.
+        notify: receives sentences for readers of the metrics.
 
     Raises:
-        ServerUnusable: if not one warm-up was served.
+        ServerUnusable: if no warm-up request succeeded.
         BadLoad: if deadlines cannot be estimated.
     """
     stop, first = stop or StopSignal(), config_of(0)
@@ -196,10 +100,10 @@ async def run_repeatedly(
 async def warm_up(
     config: RunConfig, client: HttpClient, *, stop: StopSignal, notify: Notify
 ) -> ServiceTimeEstimate | None:
-    """Warm a server up, and return the estimate of how long requests take, if some of the plan's are to get one.
+    """Send warm-up requests, and estimate service times if some requests need an estimated deadline.
 
     Raises:
-        ServerUnusable: if not one warm-up was served.
+        ServerUnusable: if no warm-up request succeeded.
         BadLoad: if deadlines cannot be estimated.
     """
     for note in config.notes:
@@ -219,17 +123,17 @@ async def run_turns(
     notify: Notify = _ignore,
     is_enough: StopCondition = _never,
 ) -> Sequence[Run]:
-    """Run plans of one load in turn, on a server that is warm.
+    """Run a load several times on a server that is warmed up.
 
     Args:
-        plan_of: gives what to do in each turn, counted from 0.
-        line: to the server.
-        estimate: of how long requests take, for deadlines that are lacking.
-        repeats: how many turns there are.
-        stop: to be called when it is to end early; turns that had not begun give runs without records.
-        watch: is called now and then during a load.
-        say: is told, in sentences, what a reader of the figures should know, each once.
-        is_enough: given all runs until then, says whether the rest can be left out.
+        config_of: returns the configuration of a turn, counted from 0.
+        client: connected to the server.
+        estimate: of service times, for missing deadlines.
+        repeats: the largest number of turns.
+        stop: called to end early; turns that did not start give runs without records.
+        on_progress: called now and then during a load.
+        notify: receives sentences for readers of the metrics, each once.
+        is_enough: receives all runs so far, and returns whether the remaining turns can be skipped.
     """
     runs, notify = list[Run](), without_repeats(notify)
     while len(runs) < repeats and not (runs and is_enough(runs)):
@@ -239,23 +143,23 @@ async def run_turns(
 
 
 def without_repeats(notify: Notify) -> Notify:
-    """Return what passes on only what was not said before."""
-    said = set[str]()
+    """Return a function that passes each sentence to `notify` only the first time."""
+    seen = set[str]()
 
-    def say_once(sentence: str) -> None:
-        if sentence not in said:
-            said.add(sentence)
+    def notify_once(sentence: str) -> None:
+        if sentence not in seen:
+            seen.add(sentence)
             notify(sentence)
 
-    return say_once
+    return notify_once
 
 
-async def _run_once(  # noqa: PLR0917 - all that a run has
+async def _run_once(  # noqa: PLR0917 - all parts of a run
     config: RunConfig,
     client: HttpClient,
     estimate: ServiceTimeEstimate | None,
     stop: StopSignal,
-    inspect_picture: Callable[[LoadGenerator], None],
+    on_progress: Callable[[LoadGenerator], None],
     notify: Notify,
 ) -> Run:
     checker = _checker_for(config)
@@ -268,13 +172,13 @@ async def _run_once(  # noqa: PLR0917 - all that a run has
         retries=config.retries,
         checker=checker,
     )
-    client.connection_waits.forget()
+    client.connection_waits.reset()
     if not stop.was_called:
-        with _on_time():
+        with _precise_timing():
             async with _checking(checker, stop, notify):
-                await _loaded(load, stop, inspect_picture)
-    if client.connection_waits.words:
-        notify(client.connection_waits.words)
+                await _generate(load, stop, on_progress)
+    if client.connection_waits.summary:
+        notify(client.connection_waits.summary)
     return Run(
         config=config,
         records=sorted(load.records, key=lambda record: (record.due_s, record.sent_s)),
@@ -301,7 +205,10 @@ def _checker_for(config: RunConfig) -> Checker | None:
 
 async def _warm_up(config: RunConfig, client: HttpClient, notify: Notify) -> ServiceTimeEstimate | None:
     requests = warm_up_requests(
-        config.requests, rounds=config.warm_up_rounds, steps=config.warm_up_steps, full_too=config.estimator == "fit"
+        config.requests,
+        rounds=config.warm_up_rounds,
+        steps=config.warm_up_steps,
+        with_full_steps=config.estimator == "fit",
     )
     load = LoadGenerator(
         requests=requests,
@@ -316,11 +223,11 @@ async def _warm_up(config: RunConfig, client: HttpClient, notify: Notify) -> Ser
         notify(f"warmed up with {len(good)} requests of {len({request.shape for request in requests})} shapes")
     for record in load.records:
         if not record.is_success:
-            notify(f"a warm-up failed ({record.request.shape.words}): {record.message}")
+            notify(f"a warm-up failed ({record.request.shape.description}): {record.message}")
     if config.estimator is None or all(request.deadline_s is not None for request in config.requests):
         return None
     estimate = ESTIMATORS[config.estimator](good)
-    notify(f"deadlines are {config.slo_scale:g} times {estimate.words}")
+    notify(f"deadlines are {config.slo_scale:g} times {estimate.description}")
     return estimate
 
 
@@ -335,22 +242,22 @@ def _with_deadlines(config: RunConfig, estimate: ServiceTimeEstimate | None) -> 
     ]
 
 
-async def _loaded(load: LoadGenerator, stop: StopSignal, inspect_picture: Callable[[LoadGenerator], None]) -> None:
+async def _generate(load: LoadGenerator, stop: StopSignal, on_progress: Callable[[LoadGenerator], None]) -> None:
     task = asyncio.create_task(load.run())
     stop.task = task
-    watching = asyncio.create_task(_watched(load, inspect_picture))
+    reporting = asyncio.create_task(_report_progress(load, on_progress))
     try:
         with suppress(asyncio.CancelledError):
             await task
     finally:
-        watching.cancel()
-    inspect_picture(load)
+        reporting.cancel()
+    on_progress(load)
 
 
-async def _watched(load: LoadGenerator, inspect_picture: Callable[[LoadGenerator], None]) -> None:
+async def _report_progress(load: LoadGenerator, on_progress: Callable[[LoadGenerator], None]) -> None:
     while True:
-        await asyncio.sleep(WATCH_S)
-        inspect_picture(load)
+        await asyncio.sleep(PROGRESS_S)
+        on_progress(load)
 
 
 @asynccontextmanager
@@ -361,7 +268,7 @@ async def _checking(checker: Checker | None, stop: StopSignal, notify: Notify) -
     checker.start()
     try:
         yield
-        await _looked(checker, stop, notify)
+        await _finish_checks(checker, stop, notify)
     finally:
         checker.stop()
         await asyncio.to_thread(checker.finish)
@@ -369,24 +276,24 @@ async def _checking(checker: Checker | None, stop: StopSignal, notify: Notify) -
         notify(problem)
 
 
-async def _looked(checker: Checker, stop: StopSignal, notify: Notify) -> None:
-    """Wait until all pictures are looked at, or nobody wants to wait any more."""
-    looking = asyncio.create_task(asyncio.to_thread(checker.finish))
-    stop.task = asyncio.create_task(_told(looking, checker, notify))
+async def _finish_checks(checker: Checker, stop: StopSignal, notify: Notify) -> None:
+    """Wait until all pictures are checked, or until the user stops the wait."""
+    checks = asyncio.create_task(asyncio.to_thread(checker.finish))
+    stop.task = asyncio.create_task(_wait_for_checks(checks, checker, notify))
     with suppress(asyncio.CancelledError):
         await stop.task
 
 
-async def _told(looking: asyncio.Task[None], checker: Checker, notify: Notify) -> None:
-    _, waiting = await asyncio.wait([looking], timeout=LASTING_S)
+async def _wait_for_checks(checks: asyncio.Task[None], checker: Checker, notify: Notify) -> None:
+    _, waiting = await asyncio.wait([checks], timeout=NOTE_AFTER_S)
     if waiting:
         notify(f"looking at what came for {checker.waiting:,} more requests; Ctrl-C leaves it out")
         await asyncio.wait(waiting)
 
 
 @contextmanager
-def _on_time() -> Iterator[None]:
-    """Keep collections of garbage and other threads from making requests late."""
+def _precise_timing() -> Iterator[None]:
+    """Keep garbage collection and other threads from delaying requests."""
     before_s = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S)
     gc.collect()

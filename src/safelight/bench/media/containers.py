@@ -1,4 +1,4 @@
-"""Files of videos by their outermost parts: of which kind they are, and whether they are whole.
+"""The structure of video files: their format, and whether they are complete.
 
 Libraries that decode videos play what there is of a file that was cut short, and take no notice of the rest.
 """
@@ -16,10 +16,10 @@ MOST_SAMPLES = 1 << 22
 """A few bytes can claim that thousands of millions of samples follow, for which a decoder would take memory at once."""
 
 MOST_TABLE_BYTES = 16 << 20
-"""What tells of the samples of an hour takes less."""
+"""The sample tables of an hour of video are smaller."""
 
 _COUNTED = re.compile(rb"stsz|stz2|trun")
-"""Boxes that tell how many samples a track or a fragment has."""
+"""Boxes that hold the number of samples of a track or a fragment."""
 
 _IMAGE, _TRAILER = b",;"
 
@@ -39,7 +39,7 @@ class _Container:
 
 
 def demuxer_of(file: bytes) -> str:
-    """Return what reads a video's file, as FFmpeg calls it.
+    """Return FFmpeg's name of the demuxer that reads a video file.
 
     Raises:
         Failure: if the file is no video, is cut short, or is made to use up memory.
@@ -75,7 +75,7 @@ def _check_tables(tables: Sequence[bytes]) -> None:
 
 
 def _count(table: bytes, found: re.Match[bytes]) -> int:
-    """Return the number in a box whose name was found, which stands behind a longer size where that is 1."""
+    """Return the sample count of a box whose name was found; a size of 1 means that a 64-bit size precedes it."""
     has_long_size = table[found.start() - 4 : found.start()] == b"\0\0\0\1"
     at = found.end() + 8 * has_long_size + (4 if found[0] == b"trun" else 8)
     return int.from_bytes(table[at : at + 4])
@@ -104,7 +104,7 @@ def _chunks(file: bytes) -> Iterator[_Part]:
 
 
 def _elements(file: bytes) -> Iterator[_Part]:
-    """Yield the elements of EBML (RFC 8794); one whose size is not told goes to the end of the file."""
+    """Yield the elements of EBML (RFC 8794); one without a size extends to the end of the file."""
     start = 0
     while start < len(file):
         at = start + 9 - file[start].bit_length()

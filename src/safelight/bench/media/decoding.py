@@ -37,11 +37,11 @@ def frames_of(file: bytes, demuxer: str) -> Iterator[Frame]:
     """Yield a video's frames, one after the other.
 
     Args:
-        file: whole.
-        demuxer: FFmpeg's name of what reads the file.
+        file: the bytes of a complete file.
+        demuxer: FFmpeg's name of the demuxer.
 
     Raises:
-        Failure: if it cannot be decoded to its end, or is too large.
+        Failure: if the video cannot be decoded to its end, or is too large.
     """
     try:
         with av.open(
@@ -49,8 +49,8 @@ def frames_of(file: bytes, demuxer: str) -> Iterator[Frame]:
         ) as container:
             yield from _frames(container)
     except (av.FFmpegError, ValueError, OSError, MemoryError) as error:
-        said = error.strerror if isinstance(error, av.FFmpegError) else error
-        raise Failure("damaged", f"{len(file):,} bytes that cannot be decoded: {said}") from None
+        reason = error.strerror if isinstance(error, av.FFmpegError) else error
+        raise Failure("damaged", f"{len(file):,} bytes that cannot be decoded: {reason}") from None
 
 
 def _open_no_more(*_: object) -> NoReturn:

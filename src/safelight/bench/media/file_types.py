@@ -1,4 +1,4 @@
-"""What the files of pictures and videos are, by the bytes that they begin with."""
+"""Types of picture and video files, by their first bytes."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FileType:
-    """A kind of file, and how names of such files end."""
+    """A media type and its file name extension."""
 
     media_type: str
     ending: str
@@ -28,9 +28,9 @@ KINDS = {
         (rb"RIFF.{4}AVI ", FileType("video/vnd.avi", "avi")),
     )
 }
-"""The first that fits; files of pictures may be built like those of videos, which stand behind them."""
+"""The first match counts; picture formats built like video formats come before them."""
 
 
 def file_type_of(file: bytes) -> FileType | None:
-    """Return what a file is; None if that is nothing known."""
+    """Return the type of a file; None if it is unknown."""
     return next((kind for begins, kind in KINDS.items() if begins.match(file)), None)

@@ -1,4 +1,4 @@
-"""Pictures and videos that requests start from: read before the clock starts, each file once."""
+"""Pictures and videos that requests start from; each file is read once, before the load starts."""
 
 import base64
 import binascii
@@ -13,7 +13,7 @@ from safelight.bench.media.file_types import KINDS, file_type_of
 from safelight.core.errors import shorten
 
 MOST_BYTES = 1 << 30
-"""All files of a dataset together hold no more."""
+"""Limit of all files of a dataset together."""
 
 InputKind = Literal["picture", "video", "address"]
 
@@ -27,9 +27,9 @@ class Input:
     """A picture or video that requests start from.
 
     Attributes:
-        name: the file's path, a `data:` URL, or the address at which the server is to find it.
-        media_type: by its content; "" of an address.
-        content: the file; nothing of an address.
+        name: the file's path, a `data:` URL, or an address from which the server fetches it.
+        media_type: by its content; "" for an address.
+        content: the file's bytes; none for an address.
     """
 
     name: str
@@ -38,26 +38,26 @@ class Input:
 
     @property
     def kind(self) -> InputKind:
-        """What it is to an endpoint."""
+        """How endpoints classify it."""
         if not self.media_type:
             return "address"
         return "video" if self.media_type.startswith("video/") else "picture"
 
     @property
     def ending(self) -> str:
-        """How a file's name ends; an address has none."""
+        """The file name extension; an address has none."""
         return ENDINGS[self.media_type]
 
     @cached_property
     def url(self) -> str:
-        """It as text in JSON: an address as it is, all else as a `data:` URL."""
+        """Its text in JSON: an address unchanged, a file as a `data:` URL."""
         if self.kind == "address":
             return self.name
         return f"data:{self.media_type};base64,{base64.b64encode(self.content).decode()}"
 
 
 def input_of(content: bytes, name: str) -> Input | None:
-    """Return the bytes of a file as what they are, or None if that is nothing to start from."""
+    """Return the bytes of a file as an input; None if no endpoint takes such a file."""
     kind = file_type_of(content)
     if kind is None or kind.media_type not in TAKEN:
         return None
@@ -65,15 +65,15 @@ def input_of(content: bytes, name: str) -> Input | None:
 
 
 class _Unfit(Exception):
-    """Why something cannot be started from, as the end of a sentence."""
+    """An input cannot be used; the message is the end of a sentence."""
 
 
 @dataclass(kw_only=True)
 class InputReader:
-    """Reads what is named; requests that name the same file share it.
+    """Reads inputs by their names; requests that name the same file share it.
 
     Attributes:
-        most_bytes: that all files may have together.
+        most_bytes: limit of all files together.
     """
 
     most_bytes: int = MOST_BYTES
@@ -82,15 +82,15 @@ class InputReader:
     _held_bytes: int = 0
 
     def read(self, names: Sequence[str], *, folder: Path, location: str) -> tuple[Input, ...]:
-        """Return what is named.
+        """Return the inputs of these names.
 
         Args:
-            names: paths of files, relative to `folder` or, if there is none, to the working directory; or URLs.
+            names: URLs, or paths relative to `folder` or, if there is no such file, to the working directory.
             folder: of the dataset.
-            place: in the dataset, such as "line 3 of t.jsonl", for errors.
+            location: in the dataset, such as "line 3 of t.jsonl", for errors.
 
         Raises:
-            BadLoad: for what is not there, or is nothing to start from, or if it is too much.
+            BadLoad: if an input does not exist, cannot be used, or exceeds the limit.
         """
         return tuple(self._input(name, folder, location) for name in names)
 
@@ -139,7 +139,7 @@ class InputReader:
 
 
 def _path(name: str, folder: Path) -> Path:
-    """Return where a file lies, whatever ways there are to name it."""
+    """Return the resolved path of a file."""
     for location in (folder / name, Path(name)):
         try:
             if location.is_file():

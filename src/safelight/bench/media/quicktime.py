@@ -1,4 +1,4 @@
-"""QuickTime files whose frames are PNG files: the least that is a video, made without an encoder.
+"""QuickTime files whose frames are PNG files: videos that need no encoder.
 
 See "QuickTime File Format" by Apple, and ISO/IEC 14496-12 for the boxes that MP4 took over.
 """
@@ -10,7 +10,7 @@ from functools import lru_cache
 
 _DPI = 72 << 16
 _AS_IT_IS = struct.pack(">9I", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-"""The matrix that neither turns nor scales a picture."""
+"""The identity matrix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class _Movie:
 
 
 def movie_of(frames: Sequence[bytes], *, width: int, height: int, fps: int) -> bytes:
-    """Return a file that shows PNG files of the same length, one after the other."""
+    """Return a video whose frames are PNG files of the same length."""
     assert len({*map(len, frames)}) == 1
     movie = _Movie(count=len(frames), frame_bytes=len(frames[0]), width=width, height=height, fps=fps)
     return _head(movie) + b"".join(frames)
@@ -31,7 +31,7 @@ def movie_of(frames: Sequence[bytes], *, width: int, height: int, fps: int) -> b
 
 @lru_cache(maxsize=64)
 def _head(movie: _Movie) -> bytes:
-    """Return all that stands before the frames."""
+    """Return the part of the file before the frames."""
     kind = _box(b"ftyp", b"qt  ", _words(0), b"qt  ")
     frames = struct.pack(">I4s", 8 + movie.count * movie.frame_bytes, b"mdat")
     start = len(kind) + len(_table(movie, start=0)) + len(frames)
@@ -70,7 +70,7 @@ def _table(movie: _Movie, *, start: int) -> bytes:
 
 
 def _entry(movie: _Movie) -> bytes:
-    """Return what tells that samples are PNG files of 24 bits a pixel, with no name and no table of colours."""
+    """Return the sample description: PNG files of 24 bits a pixel, without name and colour table."""
     return _box(b"png ", struct.pack(">6xH16xHHIIIH32xHh", 1, movie.width, movie.height, _DPI, _DPI, 0, 1, 24, -1))
 
 

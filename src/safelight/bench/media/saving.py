@@ -1,4 +1,4 @@
-"""Saving what came: no file is ever replaced, and the server has no say in what a file is called."""
+"""Saves pictures and videos; no file is ever replaced, and servers do not influence file names."""
 
 import errno
 import re
@@ -15,17 +15,17 @@ _UNFIT = re.compile(r"[^A-Za-z0-9._-]")
 
 
 def ending_of(file: bytes) -> str:
-    """Return how a file's name is to end by what the file begins like; "bin" if that is nothing known."""
+    """Return the file name extension for the content of a file; "bin" if its type is unknown."""
     kind = file_type_of(file)
     return "bin" if kind is None else kind.ending
 
 
 @dataclass(kw_only=True)
 class MediaFolder:
-    """A folder to save to, by several threads.
+    """A folder that several threads save to.
 
     Attributes:
-        trouble: why something was not saved, the first time that it happened.
+        problem: the first reason why something was not saved.
     """
 
     folder: Path
@@ -35,7 +35,7 @@ class MediaFolder:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def save(self, request_id: str, number: int, file: bytes) -> None:
-        """Write one of a request's files; after trouble that all others would have too, do nothing."""
+        """Write one file of a request; after an error that all others would have too, do nothing."""
         if self._is_over:
             return
         name = _UNFIT.sub("_", request_id)[:MOST_NAME_CHARACTERS].lstrip(".")
@@ -43,10 +43,10 @@ class MediaFolder:
             self._write(f"{name}-{number}", ending_of(file), file)
         except OSError as error:
             self._is_over = error.errno != errno.ENAMETOOLONG
-            self.note(f"{self.folder}: {error.strerror or error}")
+            self.note_problem(f"{self.folder}: {error.strerror or error}")
 
-    def note(self, problem: str) -> None:
-        """Take note of why something is not saved."""
+    def note_problem(self, problem: str) -> None:
+        """Record why something is not saved."""
         self.problem = self.problem or problem
 
     def _write(self, name: str, ending: str, file: bytes) -> None:
@@ -59,7 +59,7 @@ class MediaFolder:
             return
 
     def _free(self, name: str, ending: str) -> Path:
-        """Return a path that this album has not given out before, though a file may be there."""
+        """Return a path that was not returned before, though a file may exist there."""
         with self._lock:
             self._taken[name] += 1
             count = self._taken[name]

@@ -1,4 +1,4 @@
-"""Whether what came is a video, of the kind that was asked for."""
+"""Checks whether an answer is a video, and the one that was asked for."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from safelight.bench.failures import Failure
 from safelight.bench.media.containers import demuxer_of
-from safelight.bench.requests import Shape
+from safelight.bench.media.shape import Shape
 
 NOT_DECODED = (
     "Videos are not decoded, only their files' outermost parts are looked at, since PyAV is not installed; "
@@ -17,11 +17,11 @@ NOT_DECODED = (
 )
 
 LEAST_CONTRAST = 3
-"""Of 256 levels: less is what codecs and conversions make of one colour."""
+"""In levels of 256; codecs and conversions add less contrast to a single colour."""
 
 RATE_SLACK = 0.01
 TIME_SLACK_S = 0.002
-"""Rates such as 29.97 pass for 30, and WebM tells times in milliseconds."""
+"""Rates such as 29.97 count as 30, and WebM has times in milliseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +33,12 @@ class Frame:
 
 
 Decode = Callable[[bytes, str], Iterator[Frame]]
-"""Yields the frames of a file that a demuxer of FFmpeg's reads, or raises Failure."""
+"""Yields the frames of a file, given FFmpeg's name of its demuxer; raises Failure."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInspection:
-    """What a video showed: `digest` tells its frames from others, and a still has several frames that are all alike."""
+    """Findings about a video; equal frames give equal digests, and a still has several frames that are all equal."""
 
     digest: bytes
     is_still: bool = False
@@ -78,7 +78,7 @@ def inspect_video(file: bytes, *, shape: Shape, fps: int | None, decode: Decode 
 
 @dataclass(kw_only=True)
 class _Seen:
-    """What was seen of a video so far, none of whose frames is kept."""
+    """What the frames so far showed; no frame is kept."""
 
     count: int = 0
     size: tuple[int, int] | None = None
@@ -90,7 +90,7 @@ class _Seen:
     digests: hashlib.blake2b = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
 
     def add(self, frame: Frame) -> None:
-        """Take note of a frame."""
+        """Add a frame."""
         digest = _digest(frame.pixels.tobytes())
         if not self.count:
             self.size, self.first, self.start_s = _size(frame), digest, frame.time_s

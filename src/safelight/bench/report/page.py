@@ -1,12 +1,12 @@
-"""A run or a sweep as a page, in the manner of reports of traces."""
+"""The report page of a run or a sweep."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from safelight.bench.formatting import format_seconds
-from safelight.bench.load.runner import Run
 from safelight.bench.report.plots import breakdown, latency_distribution, timeline
+from safelight.bench.run import Run
 from safelight.bench.stats.metrics import Metrics
 from safelight.reports.atomic_files import write_atomically
 from safelight.reports.data import data_of
@@ -33,8 +33,8 @@ TILES: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 
 
-def results_of(runs: Sequence[Run], metrics: Metrics) -> Sequence[Result]:
-    """Return what runs of one load show."""
+def plots_of(runs: Sequence[Run], metrics: Metrics) -> Sequence[Result]:
+    """Return the plots of one load."""
     by_run = {str(number): run for number, run in enumerate(metrics["runs"], 1)}
     parts = (
         latency_distribution(runs),
@@ -51,13 +51,13 @@ def write_page(
     """Write a page that loads nothing from anywhere.
 
     Args:
-        path: of a file that is made or replaced.
-        results: what to show.
-        figures: of which some stand out.
+        path: of a file that is created or replaced.
+        results: the plots.
+        metrics: the main ones are shown as tiles.
         url: of the server.
         title: of the page.
-        notes: what a reader must know.
-        command: that measured all this.
+        notes: sentences for readers.
+        command: that produced the results.
 
     Raises:
         CannotWrite: if the file cannot be written.
@@ -67,8 +67,8 @@ def write_page(
         for facts in metrics.get("failures", {}).values()
     ]
     tiles = [
-        Tile(label=words, value=tell(metrics[name]))
-        for name, (words, tell) in TILES.items()
+        Tile(label=label, value=format_value(metrics[name]))
+        for name, (label, format_value) in TILES.items()
         if metrics.get(name) is not None
     ]
     chapter = Chapter(
@@ -99,7 +99,7 @@ def _answer(result: Result, command: str) -> Answer:
 
 
 def write_plots(folder: Path, results: Sequence[Result]) -> None:
-    """Write each figure as PNG and as PDF, for slides and papers; raises CannotWrite."""
+    """Write each plot as PNG and as PDF; raises CannotWrite."""
     for result in results:
         if not result.table.is_empty():
             for ending in ("png", "pdf"):

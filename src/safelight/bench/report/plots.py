@@ -1,4 +1,4 @@
-"""What a run and a sweep show, as tables with figures."""
+"""Plots of runs and sweeps, with their tables."""
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from safelight.bench.formatting import format_seconds
-from safelight.bench.load.runner import Run
 from safelight.bench.records import Record
+from safelight.bench.run import Run
 from safelight.bench.stats.levels import LevelResult
 from safelight.bench.stats.metrics import Metrics
 from safelight.reports.result import Result
@@ -18,14 +18,14 @@ from safelight.reports.style import BLUE, ORANGE, SERIES, VERMILLION, in_percent
 
 CDF_POINTS = 1000
 SERIES_POINTS = 200
-"""Of the distribution at each of several levels."""
+"""Points of the distribution at each of several levels."""
 
 MOST_DOTS = 4000
 SERVED, LATE = "served", "too late"
 
 
 def latency_distribution(runs: Sequence[Run]) -> Result:
-    """Return how many answers came how soon."""
+    """Plot the distribution of latencies."""
     latencies_s = np.sort([record.latency_s for run in runs for record in run.records if record.is_success])
     shares = np.linspace(0, 1, min(CDF_POINTS, max(2, len(latencies_s))))
     table = pl.DataFrame(
@@ -39,15 +39,15 @@ def latency_distribution(runs: Sequence[Run]) -> Result:
         axes.set_ylim(0, 1.02)
         in_percent(axes.yaxis)
 
-    said = "No answer."
+    finding = "No answer."
     if len(latencies_s):
         p50, p99 = np.quantile(latencies_s, [0.5, 0.99])
-        said = f"Half of the answers came within {format_seconds(p50)}, 99 % of them within {format_seconds(p99)}."
-    return Result(name="latency", title="How soon answers came", table=table, findings=(said,), draw=draw)
+        finding = f"Half of the answers came within {format_seconds(p50)}, 99 % of them within {format_seconds(p99)}."
+    return Result(name="latency", title="How soon answers came", table=table, findings=(finding,), draw=draw)
 
 
 def timeline(runs: Sequence[Run]) -> Result:
-    """Return each request's latency at its time within its run."""
+    """Plot each request's latency at its due time."""
     count = sum(len(run.records) for run in runs)
     numbered = ((number, record) for number, run in enumerate(runs, 1) for record in run.records)
     shown = [*islice(numbered, 0, None, max(1, count // MOST_DOTS))]
@@ -76,8 +76,8 @@ def timeline(runs: Sequence[Run]) -> Result:
     failed = sum(not record.is_success for run in runs for record in run.records)
     late = sum(_outcome(record) == LATE for run in runs for record in run.records)
     lasted = format_seconds(sum(run.duration_s for run in runs))
-    said = f"{count:,} requests within {lasted}, of which {failed:,} failed and {late:,} were served too late."
-    return Result(name="timeline", title="Latencies over time", table=table, findings=(said,), draw=draw)
+    finding = f"{count:,} requests within {lasted}, of which {failed:,} failed and {late:,} were served too late."
+    return Result(name="timeline", title="Latencies over time", table=table, findings=(finding,), draw=draw)
 
 
 def _outcome(record: Record) -> str:
@@ -87,7 +87,7 @@ def _outcome(record: Record) -> str:
 
 
 def breakdown(groups: Mapping[str, Metrics], *, by: str, title: str) -> Result | None:
-    """Return figures of groups; None where there are none, since all requests are alike."""
+    """Plot metrics of groups; None if there are no groups."""
     if not groups:
         return None
     keys = ("requests", "completed_requests", "latency_p50", "latency_p95", "slo_attainment_rate")
@@ -115,8 +115,8 @@ def breakdown(groups: Mapping[str, Metrics], *, by: str, title: str) -> Result |
         )
         axes.legend()
 
-    said = f"{len(groups)} groups; the slowest by its p95 is {_slowest(groups)}."
-    return Result(name=f"by_{by}", title=title, table=table, findings=(said,), draw=draw)
+    finding = f"{len(groups)} groups; the slowest by its p95 is {_slowest(groups)}."
+    return Result(name=f"by_{by}", title=title, table=table, findings=(finding,), draw=draw)
 
 
 def _slowest(groups: Mapping[str, Metrics]) -> str:
@@ -124,7 +124,7 @@ def _slowest(groups: Mapping[str, Metrics]) -> str:
 
 
 def against_level(points: Sequence[LevelResult], *, level: str, target: float, findings: Sequence[str]) -> Result:
-    """Return attainment and latencies, with their 95 % intervals, against rates or numbers in flight."""
+    """Plot attainment and latencies, with 95 % intervals, against rates or concurrencies."""
     ordered = sorted(points, key=lambda point: point.level)
     keys = (
         "throughput_qps",
@@ -166,7 +166,7 @@ def against_level(points: Sequence[LevelResult], *, level: str, target: float, f
 
 
 def distributions(points: Sequence[LevelResult], *, level: str) -> Result:
-    """Return how soon answers came at each rate or number in flight; of many, at some of them."""
+    """Plot the distribution of latencies at each rate or concurrency; of many, at some of them."""
     ordered = sorted((point for point in points if point.metrics["latencies_s"]), key=lambda point: point.level)
     shown = ordered[:: max(1, -(-len(ordered) // len(SERIES)))]
     shares = np.linspace(0, 1, SERIES_POINTS)
@@ -192,8 +192,8 @@ def distributions(points: Sequence[LevelResult], *, level: str) -> Result:
         f"{format_seconds(float(np.median(point.metrics['latencies_s'])))} at {point.level:.4g} {_AXES[level]}"
         for point in shown
     ]
-    said = f"Half of the answers came within {', '.join(medians)}." if shown else "No answer."
-    return Result(name="latencies", title="How soon answers came", table=table, findings=(said,), draw=draw)
+    finding = f"Half of the answers came within {', '.join(medians)}." if shown else "No answer."
+    return Result(name="latencies", title="How soon answers came", table=table, findings=(finding,), draw=draw)
 
 
 def _line(
@@ -205,11 +205,11 @@ def _line(
     color: str,
     label: str = "",
 ) -> None:
-    """Draw a line whose points have their intervals, where there are some."""
+    """Draw a line through points, with their intervals if they have some."""
     axes.plot(x, y, "o-", color=color, label=label)
-    for place, found in zip(x, bounds, strict=True):
+    for position, found in zip(x, bounds, strict=True):
         if found is not None:
-            axes.vlines(place, found[0], found[1], colors=color, linewidth=1.2, alpha=0.7)
+            axes.vlines(position, found[0], found[1], colors=color, linewidth=1.2, alpha=0.7)
 
 
 _AXES = {"request_rate": "requests per second", "max_concurrency": "requests in flight"}

@@ -1,4 +1,4 @@
-"""What became of each request, as rows of the table of traces."""
+"""Writes the records of requests as a trace."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from safelight.bench.load.generator import CANCELLED, RETRYABLE
-from safelight.bench.load.runner import Run
-from safelight.bench.records import Record
+from safelight.bench.failures import RETRYABLE
+from safelight.bench.records import CANCELLED, Record
 from safelight.bench.requests import TRACE_TASK_NAMES, RequestedAdapter, Task
+from safelight.bench.run import Run
 from safelight.traces.converting import passing
 from safelight.traces.schema import ADAPTERS, SCHEMA
 from safelight.traces.writing import write_trace
@@ -21,10 +21,10 @@ Column = Callable[[Record], Any]
 
 
 def tables_of(runs: Sequence[Run], *, task: Task) -> Iterator[pl.DataFrame]:
-    """Give the canonical table, some requests at a time, so that there is never much beside their records.
+    """Yield the canonical table in parts, which limits memory.
 
-    Arrivals are Unix time: when requests were due if they had times of their own. What a limit of requests in flight
-    lets through as answers come has no times, and arrives when it is let through.
+    Arrival times are Unix time: the due times of requests that have some. Requests of a closed loop without due times
+    arrive when the concurrency limit lets them through.
     """
     for run in runs:
         columns = _columns(run, task)
@@ -37,18 +37,18 @@ def _series(name: str, dtype: pl.DataType, of: Column | None, records: Sequence[
     if of is None:
         return pl.Series(name, [None], dtype).new_from_index(0, len(records))
     values = [of(record) for record in records]
-    return _lists_of_uses(name, values) if dtype == ADAPTERS else pl.Series(name, values, dtype)
+    return _adapter_lists(name, values) if dtype == ADAPTERS else pl.Series(name, values, dtype)
 
 
-def _lists_of_uses(name: str, values: Sequence[tuple[RequestedAdapter, ...]]) -> pl.Series:
-    """Return a column of adapters; each different list of them is made once, since polars takes long for each."""
-    indices = {uses: index for index, uses in enumerate(dict.fromkeys(values))}
-    lists = [[msgspec.structs.asdict(use) for use in uses] for uses in indices]
-    return pl.Series(name, lists, ADAPTERS).gather([indices[uses] for uses in values])
+def _adapter_lists(name: str, values: Sequence[tuple[RequestedAdapter, ...]]) -> pl.Series:
+    """Return a column of adapters; each distinct list is built once, since that is slow in polars."""
+    indices = {adapters: index for index, adapters in enumerate(dict.fromkeys(values))}
+    lists = [[msgspec.structs.asdict(adapter) for adapter in adapters] for adapters in indices]
+    return pl.Series(name, lists, ADAPTERS).gather([indices[adapters] for adapters in values])
 
 
 def _columns(run: Run, task: Task) -> Mapping[str, Column]:
-    """Return what makes a column of a record."""
+    """Return for each column how it is computed from a record."""
     began_s = run.began_at
     times: dict[str, Column] = {
         "arrival_s": lambda record: began_s + record.released_s,
@@ -90,7 +90,7 @@ def _columns(run: Run, task: Task) -> Mapping[str, Column]:
 
 
 def write_log(runs: Sequence[Run], path: Path, *, task: Task, to_format: str) -> Sequence[str]:
-    """Write the tables of runs, and return in sentences what the format had no place for; raises CannotWrite."""
+    """Write the records of runs, and return sentences about what the format cannot hold; raises CannotWrite."""
     frame = passing(tables_of(runs, task=task))
     return write_trace(frame, path, to_format=to_format, source="safelight bench")
 

@@ -1,4 +1,4 @@
-"""Whether one run is faster than another, and how sure that is."""
+"""Compares two runs, with confidence intervals."""
 
 import math
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ from safelight.bench.stats.resampling import (
     mean_and_quantiles,
     resampled,
 )
-from safelight.bench.stats.result_file import IntervalEstimate, LoadFacts, Result
+from safelight.bench.stats.result_file import BenchResult, IntervalEstimate, LoadFacts
 from safelight.core.errors import shorten
 
 DRAWS = 1000
 ENOUGH = 10
-"""With fewer answers on a side there is nothing to be said."""
+"""The fewest answers of each run that can be compared."""
 
 LATENCIES = ("latency_mean", *(f"latency_{name}" for name in QUANTILES))
 
@@ -39,15 +39,16 @@ MAIN = "latency_p50"
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How a figure of B stands to A's.
+    """A metric of B compared with that of A.
 
     Attributes:
-        name: of the figure.
-        of_a, of_b: its values.
-        ratio: of B to A, with its `bounds`; None for shares.
-        difference: B less A, with its `bounds`; None for all else.
-        bounds: with 95 % confidence.
-        chance: that B is the better one, from 0 to 1.
+        name: of the metric.
+        of_a: its value in A.
+        of_b: its value in B.
+        ratio: B divided by A; None for shares.
+        difference: B minus A, for shares; None for other metrics.
+        bounds: the 95 % interval of the ratio or the difference.
+        chance: the probability that B is better, from 0 to 1.
     """
 
     name: str
@@ -60,18 +61,18 @@ class Difference:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the interval leaves one answer only."""
+        """Whether the interval excludes equality."""
         equal = 0.0 if self.ratio is None else 1.0
         return self.bounds[1] < equal or self.bounds[0] > equal
 
     @property
     def is_better(self) -> bool:
-        """Whether B is seen to be the better one."""
+        """Whether B is better, and the interval confirms it."""
         return self.is_sure and (self.of_b < self.of_a) == (self.name in LESS_IS_BETTER)
 
     @property
     def verdict(self) -> str:
-        """What it says of B."""
+        """The finding about B, in words."""
         if not self.is_sure:
             return "no difference that is sure"
         if self.name in LATENCIES:
@@ -80,10 +81,10 @@ class Difference:
 
 
 def compare(a: Runs, b: Runs, *, seed: int = 0, draws: int = DRAWS) -> Sequence[Difference]:
-    """Compare the latencies of two loads, run by run in order of arrival, by a bootstrap.
+    """Compare the latencies of two loads, given by run and in order of arrival, by a bootstrap.
 
     Raises:
-        BadResult: if there are too few.
+        BadResult: if there are too few answers.
     """
     counts = [sum(map(len, runs)) for runs in (a, b)]
     if min(counts) < ENOUGH:
@@ -109,13 +110,13 @@ def _of_latencies(name: str, of_a: float, of_b: float, ratios: Values) -> Differ
     )
 
 
-def compare_intervals(a: Result, b: Result) -> Sequence[Difference]:
-    """Compare rates and shares that both loads have, from their own intervals."""
+def compare_intervals(a: BenchResult, b: BenchResult) -> Sequence[Difference]:
+    """Compare the rates and shares that both loads have, using their own intervals."""
     return [
         difference
         for name in (*RATES, *SHARES)
         if name not in OF_DEADLINES or have_same_deadlines(a, b)
-        if (of_a := a.seen(name)) and (of_b := b.seen(name))
+        if (of_a := a.interval_of(name)) and (of_b := b.interval_of(name))
         if (difference := _of_shares(name, of_a, of_b) if name in SHARES else _of_rates(name, of_a, of_b))
     ]
 
@@ -127,7 +128,7 @@ def _of_shares(name: str, a: IntervalEstimate, b: IntervalEstimate) -> Differenc
 
 
 def _of_rates(name: str, a: IntervalEstimate, b: IntervalEstimate) -> Difference | None:
-    """Return the ratio, as a difference of logarithms; None where a rate may be nothing."""
+    """Compare rates as a difference of logarithms; None if a rate may be 0."""
     if min(a.value, b.value, *a.bounds, *b.bounds) < LEAST_RATE:
         return None
     (of_a, *bounds_a), (of_b, *bounds_b) = ([math.log(x) for x in (each.value, *each.bounds)] for each in (a, b))
@@ -143,43 +144,43 @@ def _of_rates(name: str, a: IntervalEstimate, b: IntervalEstimate) -> Difference
 
 
 def _chance(difference: float, bounds: Bounds, *, less_is_better: bool) -> float:
-    """Return how likely B is the better one, as if the side of the interval towards zero were that of a normal law."""
+    """Return the probability that B is better, from a normal law fitted to the side of the interval towards zero."""
     reach = difference - bounds[0] if difference > 0 else bounds[1] - difference
     is_more = 0.5 if reach <= 0 else NormalDist().cdf(NormalDist().inv_cdf(TAILS[1]) * difference / reach)
     return 1 - is_more if less_is_better else is_more
 
 
 def summary_of(differences: Sequence[Difference]) -> str:
-    """Say in one sentence whether B is faster, by its median latency, and what speaks against that."""
+    """Return a sentence: whether B is faster by its median latency, and which metrics disagree."""
     main = next(each for each in differences if each.name == MAIN)
     assert main.ratio is not None
     low, high = main.bounds
-    words = f"its median latency is {main.ratio:.3g} of A's ({low:.3g} to {high:.3g})"
+    ratio = f"its median latency is {main.ratio:.3g} of A's ({low:.3g} to {high:.3g})"
     if main.is_sure:
-        said = f"{main.verdict}: {words}, sure to {_surety(main.chance)}"
+        summary = f"{main.verdict}: {ratio}, sure to {_confidence(main.chance)}"
     else:
-        said = f"No difference in speed that is sure: {words}"
+        summary = f"No difference in speed that is sure: {ratio}"
     others = [each for each in differences if each.is_sure and each is not main and not _agrees(each, main)]
-    return "; but ".join([said, ", ".join(map(_clause, others))] if others else [said]) + "."
+    return "; but ".join([summary, ", ".join(map(_describe, others))] if others else [summary]) + "."
 
 
 def _agrees(each: Difference, main: Difference) -> bool:
     return main.is_sure and each.is_better == main.is_better
 
 
-def _clause(each: Difference) -> str:
+def _describe(each: Difference) -> str:
     if each.difference is not None:
         return f"{each.name} is {each.of_b:.4g} in place of {each.of_a:.4g}"
     return f"{each.name} is {each.ratio:.3g} of A's"
 
 
-def _surety(chance: float) -> str:
+def _confidence(chance: float) -> str:
     sure = max(chance, 1 - chance)
     return "more than 99.9 %" if sure >= 0.999 else f"{100 * sure:.1f} %"
 
 
-def cautions(a: Result, b: Result) -> Sequence[str]:
-    """Return in sentences why two runs can hardly be compared."""
+def cautions(a: BenchResult, b: BenchResult) -> Sequence[str]:
+    """Return sentences about differences that make the comparison doubtful."""
     found = [
         f"The runs differ in {name}: {shorten(getattr(a, name))} and {shorten(getattr(b, name))}."
         for name in LoadFacts.__struct_fields__
@@ -200,12 +201,12 @@ def cautions(a: Result, b: Result) -> Sequence[str]:
     return found
 
 
-def have_same_deadlines(a: Result, b: Result) -> bool:
-    """Say whether two loads are seen to have had the same deadlines."""
+def have_same_deadlines(a: BenchResult, b: BenchResult) -> bool:
+    """Return whether two loads had the same deadlines, as far as the results show."""
     return bool(a.deadlines_s and b.deadlines_s) and np.allclose(a.deadlines_s, b.deadlines_s, rtol=1e-9, atol=0.0)
 
 
-def _deadlines(of: Result) -> str:
+def _deadlines(of: BenchResult) -> str:
     if not of.has_deadlines:
         return "none"
     if not of.deadlines_s:

@@ -1,12 +1,12 @@
-"""95 % intervals of a load's main figures."""
+"""95 % confidence intervals of the main metrics."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from safelight.bench.load.runner import Run
 from safelight.bench.records import Record
+from safelight.bench.run import Run
 from safelight.bench.stats.resampling import (
     QUANTILES,
     Bounds,
@@ -27,11 +27,11 @@ Times = Callable[[Record], float]
 
 @dataclass(frozen=True, kw_only=True)
 class Intervals:
-    """How sure figures are, by their names.
+    """Confidence of metrics, by their names.
 
     Attributes:
-        bounds: that hold a figure with 95 % confidence.
-        sizes: of shares: how many independent requests would tell as much.
+        bounds: 95 % confidence intervals.
+        sizes: effective sample sizes of shares.
     """
 
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Intervals:
 
 
 def intervals_of(runs: Sequence[Run]) -> Intervals:
-    """Return how sure the figures of runs of one load are."""
+    """Return the confidence intervals of the metrics of one load that was run once or more often."""
     found = Intervals(bounds={**_of_times(runs, "latency", lambda record: record.latency_s), **_of_rates(runs)})
     found |= _of_share("failed_share", [1 - _flags(run, lambda record: record.is_success) for run in runs])
     found |= _of_attainment(runs, "slo_attainment_rate", lambda record: record.latency_s)
@@ -91,10 +91,10 @@ def _drawn(runs: Iterable[Values], statistic: Statistic, names: Sequence[str]) -
 
 
 def _of_attainment(runs: Sequence[Run], name: str, time_s: Times) -> Intervals:
-    """Return how sure the share of requests is that met their deadlines.
+    """Return the interval of the share of requests that met their deadlines.
 
-    Requests that were close to their deadlines tell as well which ones share their fate, so that a run without a miss
-    is not taken for more than it is: those that used more than half of the time that the median request left.
+    Near misses, which used more than half of the slack of the median request, also show how requests cluster. They
+    count in the effective sample size, so that a run without a miss is not overrated.
     """
     used = [_used(run, time_s) for run in runs]
     used = [run for run in used if len(run)]

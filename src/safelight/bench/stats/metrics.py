@@ -1,4 +1,4 @@
-"""What a run measured, as figures by name: vLLM-Omni's under their names, and ours beside them."""
+"""The metrics of a load, by name: those of vLLM-Omni's benchmark under its names, and more."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -7,24 +7,24 @@ from typing import Any
 import numpy as np
 
 from safelight.bench.failures import KINDS
-from safelight.bench.load.runner import Run
 from safelight.bench.records import Record
+from safelight.bench.run import Run
 from safelight.bench.stats.intervals import intervals_of
 from safelight.bench.stats.resampling import QUANTILES, mean_and_quantiles
 
 Metrics = dict[str, Any]
 
 SAMPLES = 3
-"""Messages that are kept of each kind of failure."""
+"""How many messages of each kind of failure are kept."""
 
 MOST_GROUPS = 50
 DIGITS = 6
 
 
 def compute_metrics(*runs: Run) -> Metrics:
-    """Return all figures of one load that was run once or more often; times are seconds, and latencies of successes.
+    """Return all metrics of one load that was run once or more often; times are in seconds, latencies of successes.
 
-    Figures are of all runs as if they were one, and those of each are in `runs`; runs that did not begin are left out.
+    Metrics cover all runs together, and `runs` holds those of each run. Runs that did not start are left out.
     """
     begun = [run for run in runs if run.records]
     records = [record for run in begun for record in run.ended]
@@ -63,7 +63,7 @@ def compute_metrics(*runs: Run) -> Metrics:
 
 
 def distribution_metrics(name: str, values: Iterable[float]) -> Metrics:
-    """Return mean, quantiles and maximum of values, each under its name; nothing if there are none."""
+    """Return mean, quantiles and maximum of values as `name_mean` and so on; {} if there are no values."""
     found = np.fromiter(values, float)
     if not len(found):
         return {}
@@ -96,14 +96,14 @@ def _stages(good: Sequence[Record]) -> Metrics:
             found[stage].append(value_s)
     if not found:
         return {}
-    told: dict[str, Callable[[list[float]], Any]] = {
+    statistics: dict[str, Callable[[list[float]], Any]] = {
         "mean": np.mean,
         "p50": np.median,
         "p99": lambda values: np.quantile(values, 0.99),
     }
     return {
-        f"stage_durations_{name}": {stage: float(tell(values)) for stage, values in found.items()}
-        for name, tell in told.items()
+        f"stage_durations_{name}": {stage: float(statistic(values)) for stage, values in found.items()}
+        for name, statistic in statistics.items()
     }
 
 
@@ -124,18 +124,22 @@ def _attainment(run: Run, records: Sequence[Record], duration_s: float) -> Metri
 
 
 def _source(run: Run) -> str:
-    """Return where deadlines come from, of which a plan has those that are not estimated."""
+    """Return where deadlines come from; the configuration has those that are not estimated."""
     explicit, requests = (
         sum(request.deadline_s is not None for request in run.config.requests),
         len(run.config.requests),
     )
     if run.estimate is None:
         return "explicit"
-    return f"explicit for {explicit:,} of {requests:,}, else {run.estimate.words}" if explicit else run.estimate.words
+    return (
+        f"explicit for {explicit:,} of {requests:,}, else {run.estimate.description}"
+        if explicit
+        else run.estimate.description
+    )
 
 
 def _since_due(runs: Sequence[Run], records: Sequence[Record]) -> Metrics:
-    """Return what users would have felt, where a limit of requests in flight hides their wait from latencies."""
+    """Return latencies since due times, if the concurrency limit hides waits from plain latencies."""
     if not any(run.has_hidden_waits for run in runs):
         return {}
     bound = _bound(records)
@@ -151,7 +155,7 @@ def _bound(records: Sequence[Record]) -> Sequence[Record]:
 
 
 def _client(runs: Sequence[Run]) -> Metrics:
-    """Return how honest the client was."""
+    """Return how far the client itself kept to the plan."""
     ended = [run.ended for run in runs]
     records = [record for each in ended for record in each]
     sending_s = sum(max((record.sent_s for record in each), default=0.0) for each in ended)
@@ -194,7 +198,7 @@ def _scenes(good: Sequence[Record]) -> Metrics:
 
 
 def _videos(run: Run, good: Sequence[Record]) -> Metrics:
-    """Return whether videos were decoded, and how many of them do not move."""
+    """Return whether videos were decoded, and how many are stills."""
     if not run.config.is_for_videos:
         return {}
     if not run.config.checks_pictures or run.config.decode is None:
@@ -214,7 +218,7 @@ def _failures(records: Sequence[Record]) -> Metrics:
 
 
 def _groups(records: Sequence[Record], key: Callable[[Record], str | None]) -> Metrics:
-    """Return figures of the largest groups; nothing where all requests are alike."""
+    """Return metrics of the largest groups; {} if there is only one."""
     found = defaultdict[str, list[Record]](list)
     for record in records:
         if (name := key(record)) is not None:

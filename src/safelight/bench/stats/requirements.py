@@ -9,8 +9,8 @@ from decimal import Decimal
 import msgspec
 
 from safelight.bench.errors import BadRequirement
-from safelight.bench.load.runner import Run, RunConfig
 from safelight.bench.records import Record
+from safelight.bench.run import Run, RunConfig
 from safelight.bench.stats.metrics import compute_metrics
 from safelight.core.errors import nearest, shorten
 
@@ -26,7 +26,7 @@ SHORT = {
     "p99": "latency_p99",
     "scene_score": "scene_score_mean",
 }
-"""Short words for figures that are often wanted."""
+"""Short names of common metrics."""
 
 _OF_DEADLINES = "it takes deadlines: give them with --slo-ms or --slo."
 _LACKS = {
@@ -34,7 +34,7 @@ _LACKS = {
     "goodput_qps": _OF_DEADLINES,
     "scene_score_mean": "it takes captions of scenes, and a look at all pictures: --dataset shapes, --check.",
 }
-"""Why a run has not got a figure that others have."""
+"""Why a run may lack a metric."""
 
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -49,7 +49,7 @@ _UNITS = {"ms": "0.001", "s": "1", "%": "0.01", None: "1"}
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
-    """A condition on one figure."""
+    """A condition on one metric."""
 
     text: str
     metric: str
@@ -57,37 +57,37 @@ class Requirement:
     bound: float
 
     def check(self, metrics: Mapping[str, object]) -> None:
-        """Raise BadRequirement unless there is such a figure."""
+        """Raise BadRequirement if there is no such metric."""
         if not isinstance(metrics.get(self.metric), int | float):
             known = [name for name, each in metrics.items() if isinstance(each, int | float)]
             why = _LACKS.get(self.metric) or nearest(self.metric, [*SHORT, *known])
             raise BadRequirement(f"--require {shorten(self.text)}: this run can have no figure {self.metric!r}; {why}")
 
     def holds(self, metrics: Mapping[str, object]) -> bool:
-        """Say whether it is fulfilled; a figure that a run does not tell, for want of successes, fulfils nothing."""
+        """Return whether the condition holds; it does not if the metric is missing for lack of successes."""
         value = metrics.get(self.metric)
         return isinstance(value, int | float) and _COMPARISONS[self.comparison](value, self.bound)
 
 
 def check_possible(requirements: Sequence[Requirement], config: RunConfig, facts: Mapping[str, object]) -> None:
-    """Look, before a run, whether it can have the figures that are asked for.
+    """Check before a run that it can have the metrics of its conditions.
 
     Args:
-        requirements: what is asked for.
-        plan: of the run.
-        facts: that stand beside its figures.
+        requirements: the conditions.
+        config: of the run.
+        facts: that are stored with its metrics.
 
     Raises:
-        BadRequirement: if it cannot.
+        BadRequirement: if a metric is impossible.
     """
     if requirements:
-        metrics = {**facts, **_best_figures(config)}
+        metrics = {**facts, **_possible_metrics(config)}
         for each in requirements:
             each.check(metrics)
 
 
-def _best_figures(config: RunConfig) -> Mapping[str, object]:
-    """Return the figures of a made-up run in which the server tells all that servers may tell; only names count."""
+def _possible_metrics(config: RunConfig) -> Mapping[str, object]:
+    """Return metrics of a fictitious run in which the server reports everything; only their names matter."""
     deadlines_s = [request.deadline_s for request in config.requests if request.deadline_s is not None]
     deadline_s = deadlines_s[0] if deadlines_s else None if config.estimator is None else 1.0
     due_s = max((request.due_s for request in config.requests), default=0.0)

@@ -1,7 +1,7 @@
-"""How sure figures are: a bootstrap for what is measured in seconds, effective sizes for shares.
+"""Confidence of metrics: a block bootstrap for times and rates, effective sample sizes for shares.
 
-Latencies of neighbours are alike, since they wait in the same queue; to take them for independent witnesses would make
-every figure look surer than it is. Runs of the same load differ too, by more than their requests tell.
+Requests that are neighbours in time wait in the same queue, so their latencies are correlated, and intervals for
+independent samples would be too narrow. Runs of the same load also differ by more than their requests explain.
 """
 
 import math
@@ -13,10 +13,10 @@ from scipy.special import betaincinv, stdtrit
 
 Values = npt.NDArray[np.float64]
 Runs = Sequence[Values]
-"""For each run one number, or one row of numbers, for each request in the order of time; none is empty."""
+"""For each run an array with one number, or one vector, for each request in order of time; no run is empty."""
 
 Statistic = Callable[[Values], npt.ArrayLike]
-"""Makes one figure, or several, of what was measured."""
+"""Computes one metric, or several, from measurements."""
 
 Bounds = tuple[float, float]
 
@@ -26,10 +26,10 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 LEVEL = 0.95
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 MOST_LOG = 130.0
-"""Ratios of what is drawn are finite numbers."""
+"""Limit of logarithms, so that ratios of draws stay finite."""
 
 SPAN = 5.0
-"""Autocorrelations count up to so many times the autocorrelation time, beyond which they are noise."""
+"""Autocorrelations are summed up to this multiple of the autocorrelation time; beyond that they are noise."""
 
 
 def mean_and_quantiles(values: Values) -> Values:
@@ -38,11 +38,11 @@ def mean_and_quantiles(values: Values) -> Values:
 
 
 def resampled(runs: Runs, statistic: Statistic, *, rng: np.random.Generator, draws: int = DRAWS) -> Values:
-    """Return a statistic of each of `draws` loads that are put together from what was measured.
+    """Return a statistic of each of `draws` resampled loads.
 
-    Each run is put together from its own blocks of neighbours (Davison and Hinkley, Bootstrap Methods and their
-    Application, 1997, section 8.2). By what runs differ beyond that is added by Student's law, as for independent
-    replications (Law, Simulation Modeling and Analysis, 2015, section 9.4), to the logarithms of what is positive.
+    Each run is resampled by blocks of neighbours (Davison and Hinkley, Bootstrap Methods and their Application, 1997,
+    section 8.2). The variance between runs that this leaves out is added by Student's law, as for independent
+    replications (Law, Simulation Modeling and Analysis, 2015, section 9.4), on a log scale for positive statistics.
     """
     count = sum(map(len, runs))
     draws = max(50, min(draws, MOST_VALUES_DRAWN // count))
@@ -60,7 +60,7 @@ def resampled(runs: Runs, statistic: Statistic, *, rng: np.random.Generator, dra
 
 
 def _differing(drawn: Values, of_runs: Values, rng: np.random.Generator) -> Values:
-    """Return draws that differ as runs do too, if these differ by more than the draws."""
+    """Widen the draws to the variance between runs, if that is larger."""
     count, runs = len(drawn), len(of_runs)
     beyond = np.sqrt(np.maximum(0.0, of_runs.var(axis=0, ddof=1) / runs - drawn.var(axis=0)))
     by_chance = rng.permutation(stdtrit(runs - 1, (np.arange(count) + 0.5) / count))
@@ -80,7 +80,7 @@ def _from_blocks(values: Values, length: int, rng: np.random.Generator) -> Value
 
 
 def _block_length(values: Values) -> int:
-    """Return how long blocks should be: as the column wants it that depends the longest on what was before.
+    """Return the block length: the longest that any column needs.
 
     Politis and White, Econometric Reviews 23 (2004), for the circular bootstrap, as corrected by Patton, Politis and
     White (2009), with the window of `_autocorrelations`.
@@ -111,18 +111,18 @@ def _autocorrelations(values: Values) -> Values:
 
 
 def _time_of(alike: Values) -> float:
-    """Return how many neighbours tell as much as one independent request."""
+    """Return the autocorrelation time: how many requests carry as much information as one independent request."""
     return max(1.0, 2 * float(alike.sum()) - 1)
 
 
 def interval(drawn: Values) -> Bounds:
-    """Return the bounds that hold `LEVEL` of what was drawn."""
+    """Return the bounds that contain the share `LEVEL` of the draws."""
     low, high = np.quantile(drawn, TAILS)
     return float(low), float(high)
 
 
 def effective_size(runs: Runs) -> float:
-    """Return how many independent requests would tell a share as well as these do.
+    """Return the effective sample size of a share: how many independent requests would be as informative.
 
     It is Kish's (Survey Sampling, 1965): the variance of one value over that of the mean, which is what neighbours
     within runs show, or what the means of runs show, whichever is more. Where that is the runs, it is less by the
@@ -159,7 +159,7 @@ def share_interval(share: float, size: float) -> Bounds:
 
 
 def requests_for_confidence(target: float) -> int:
-    """Return how many independent requests, all of which count, it takes to be sure of a share below 1."""
+    """Return how many independent requests without a miss it takes to confirm a share below 1."""
     return math.ceil(math.log(TAILS[0]) / math.log(target)) if target > 0 else 1
 
 

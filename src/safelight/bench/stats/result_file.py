@@ -1,4 +1,4 @@
-"""What is read of the file of figures that a load left."""
+"""Reads the result file of a load."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from safelight.core.errors import shorten
 
 
 class IntervalEstimate(NamedTuple):
-    """A figure, and the bounds that hold it with 95 % confidence."""
+    """A metric and its 95 % confidence interval."""
 
     value: float
     bounds: Bounds
@@ -26,13 +26,13 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class RunPart(msgspec.Struct, kw_only=True):
-    """What is read of one run of several."""
+    """The part about one run of several."""
 
     completed_requests: Count
 
 
 class LoadFacts(msgspec.Struct, kw_only=True):
-    """What two loads must have in common for a difference to be the server's."""
+    """Facts that two loads must share for a difference to be caused by the server."""
 
     endpoint: Any = None
     task: Any = None
@@ -58,8 +58,8 @@ class LoadFacts(msgspec.Struct, kw_only=True):
     videos_decoded: Any = None
 
 
-class Result(LoadFacts, kw_only=True):
-    """What is read of a load's file; latencies are those of one run after the other."""
+class BenchResult(LoadFacts, kw_only=True):
+    """The fields that are read from a result file; latencies are those of one run after the other."""
 
     latencies_s: list[Latency]
     completed_requests: Count
@@ -80,37 +80,37 @@ class Result(LoadFacts, kw_only=True):
 
     @property
     def has_deadlines(self) -> bool:
-        """Whether its requests had some."""
+        """Whether its requests had deadlines."""
         return self.slo_attainment_rate is not None
 
     @property
     def deadlines_s(self) -> Sequence[float]:
-        """By what deadlines are known from others; nothing where the file does not tell."""
+        """Statistics that identify the deadlines; empty if the file has none."""
         found = (self.deadline_mean, self.deadline_p50, self.deadline_p99, self.deadline_max)
         return [each for each in found if each is not None]
 
-    def seen(self, name: str) -> IntervalEstimate | None:
-        """Return a rate or share and its bounds; None where the file has not both."""
+    def interval_of(self, name: str) -> IntervalEstimate | None:
+        """Return a rate or share with its interval; None if the file lacks one of them."""
         value, bounds = getattr(self, name), (self.confidence or {}).get(name)
         return None if value is None or bounds is None else IntervalEstimate(value, bounds)
 
     @property
     def latencies_of_runs(self) -> Runs:
-        """Latencies of each run that has some."""
+        """Latencies of each run that has successes."""
         ends = np.cumsum([run.completed_requests for run in self.runs])[:-1]
         return [run for run in np.split(np.array(self.latencies_s), ends) if len(run)]
 
 
-def read_result(path: Path) -> Result:
-    """Return what is in a run's file; raises BadResult."""
+def read_result(path: Path) -> BenchResult:
+    """Read a result file; raises BadResult."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Result)
+        found = msgspec.json.decode(path.read_bytes(), type=BenchResult)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadResult(
             f"{shorten(str(path))} is no result of safelight bench --output-file with its latencies: {error}."
         ) from None
-    told = sum(run.completed_requests for run in found.runs) if found.runs else found.completed_requests
-    if told != len(found.latencies_s):
+    expected = sum(run.completed_requests for run in found.runs) if found.runs else found.completed_requests
+    if expected != len(found.latencies_s):
         raise BadResult(
             f"{shorten(str(path))} has {len(found.latencies_s):,} latencies, and its runs tell of another number; "
             "write it anew with safelight bench --output-file."

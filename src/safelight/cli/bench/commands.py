@@ -1,4 +1,4 @@
-"""`safelight bench`: load over HTTP, and what its users would have felt."""
+"""`safelight bench`: load over HTTP, and its latencies as users would see them."""
 
 import asyncio
 import json
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from safelight.cli.bench.flags import LoadFlags, with_load_flags
+from safelight.bench.load.settings import LoadSettings
+from safelight.cli.bench.flags import LoadCommand, LoadGroup, with_load_flags
 from safelight.cli.errors import FAILURE, INTERRUPTED, Misuse
 from safelight.cli.options import AsJson
+from safelight.cli.output_files import check_output_files
 
 if TYPE_CHECKING:
     from safelight.bench.load.runner import StopSignal
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
     from safelight.cli.bench.outputs import Outputs
 
 UNMET = 3
-"""Exit status of a run that does not fulfil a condition."""
+"""Exit status if a condition does not hold."""
 
 Given = TypeVar("Given")
 
 bench = typer.Typer(
     help="Drive any diffusion server over HTTP, and tell what its users would have felt.",
     invoke_without_command=True,
+    cls=LoadGroup,
 )
 
 Require = Annotated[
@@ -44,7 +47,7 @@ Require = Annotated[
 )
 @with_load_flags
 def _bench(
-    flags: LoadFlags,
+    settings: LoadSettings,
     ctx: typer.Context,
     *,
     output_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures there, as JSON.")] = None,
@@ -69,17 +72,17 @@ def _bench(
     from safelight.cli.bench.interruption import interruption
     from safelight.cli.bench.outputs import Outputs
 
-    outputs = Outputs.checked(output_file, log, report, figures_folder, inputs=flags.files)
-    with _told_as_misuse():
+    outputs = Outputs.checked(output_file, log, report, figures_folder, inputs=settings.input_files)
+    with _as_misuse():
         requirements = [parse(text) for text in require or ()]
-        spec = load_spec_of(flags, notify=print_note)
-        check_possible(requirements, spec.timed(), spec.facts)
+        spec = load_spec_of(settings, notify=print_note)
+        check_possible(requirements, spec.config_for(), spec.facts)
         with interruption() as stop:
             return _measure(spec, outputs, requirements, stop=stop, as_json=as_json)
 
 
 def _check_nothing_is_lost(ctx: typer.Context, command: str) -> None:
-    """Raise Misuse for flags before a command, which would not reach it."""
+    """Raise Misuse for flags before a subcommand, which would not receive them."""
     for parameter in ctx.command.params:
         source = ctx.get_parameter_source(parameter.name or "")
         if source is not None and source.name == "COMMANDLINE":
@@ -90,8 +93,8 @@ def _check_nothing_is_lost(ctx: typer.Context, command: str) -> None:
 
 
 @contextmanager
-def _told_as_misuse() -> Iterator[None]:
-    """Tell what cannot be asked for from what fails."""
+def _as_misuse() -> Iterator[None]:
+    """Turn errors of the settings into Misuse, which has its own exit status."""
     from safelight.bench.errors import BadLoad, BadRequirement
     from safelight.traces.errors import BadArrivals, BadTrace
 
@@ -108,12 +111,16 @@ def _measure(
     from safelight.bench.stats.metrics import compute_metrics
     from safelight.cli.bench.display import print_metrics, print_note, shown_progress, warnings_about
 
-    repeats = spec.flags.repeats
-    with shown_progress(is_off=spec.flags.disable_tqdm, title=spec.flags.dataset, repeats=repeats) as on_progress:
+    repeats = spec.settings.repeats
+    with shown_progress(is_off=spec.settings.disable_tqdm, title=spec.settings.dataset, repeats=repeats) as on_progress:
         work = run_repeatedly(
-            lambda turn: spec.timed(turn=turn), repeats=repeats, stop=stop, on_progress=on_progress, notify=print_note
+            lambda turn: spec.config_for(turn=turn),
+            repeats=repeats,
+            stop=stop,
+            on_progress=on_progress,
+            notify=print_note,
         )
-        runs = looped(work)
+        runs = run_in_loop(work)
     metrics = spec.facts | compute_metrics(*runs)
     if as_json:
         print(json.dumps(metrics))
@@ -133,8 +140,8 @@ def _measure(
     return 0 if metrics["completed_requests"] else FAILURE
 
 
-def looped(work: Coroutine[Any, Any, Given]) -> Given:
-    """Run something in an event loop, of uvloop where it is installed; raises KeyboardInterrupt if it was cancelled."""
+def run_in_loop(work: Coroutine[Any, Any, Given]) -> Given:
+    """Run a coroutine in an event loop, uvloop's if it is installed; raises KeyboardInterrupt if it was cancelled."""
     from safelight.bench.client.event_loop import allow_connections, loop_factory
 
     allow_connections()
@@ -160,12 +167,13 @@ Attainment = Annotated[
 
 
 @bench.command(
+    cls=LoadCommand,
     epilog="Example:\n\nsafelight bench sweep --base-url http://127.0.0.1:8000 --task t2i --dataset shapes "
-    "--slo-ms 2000 --rates 0.5,1,2,4 -o sweep.html"
+    "--slo-ms 2000 --rates 0.5,1,2,4 -o sweep.html",
 )
 @with_load_flags
 def sweep(
-    flags: LoadFlags,
+    settings: LoadSettings,
     *,
     rates: Annotated[str | None, typer.Option(metavar="X,Y", help="Requests per second, one run each.")] = None,
     concurrencies: Annotated[str | None, typer.Option(metavar="N,M", help="Requests in flight, one run each.")] = None,
@@ -177,41 +185,43 @@ def sweep(
     from safelight.bench.load.sweep import fixed_levels
     from safelight.cli.bench.display import print_note
     from safelight.cli.bench.interruption import interruption
-    from safelight.cli.bench.outputs import check_outputs
     from safelight.cli.bench.sweeps import (
-        LIMIT,
+        CONCURRENCY,
         RATE,
-        levels_of,
-        numbers_of,
-        show_series,
-        shown_series,
-        whole_numbers_of,
+        concurrencies_of,
+        rates_of,
+        run_with_progress,
+        show_result,
+        sweep_config_of,
     )
 
     if (rates is None) == (concurrencies is None):
         raise Misuse("A sweep is over --rates or over --concurrencies; give one of them.")
     if rates is not None:
-        level, values = RATE, numbers_of(rates, option="--rates")
+        level, values = RATE, rates_of(rates, option="--rates")
     else:
-        level, values = LIMIT, whole_numbers_of(concurrencies or "", option="--concurrencies")
-    if flags.save_dir is not None and len({*values}) < len(values):
+        level, values = CONCURRENCY, concurrencies_of(concurrencies or "", option="--concurrencies")
+    if settings.save_dir is not None and len({*values}) < len(values):
         raise Misuse("--save-dir keeps pictures by their level, and a level stands twice; use --repeats in its place.")
-    check_outputs([output] if output else [], inputs=flags.files)
-    with _told_as_misuse():
-        spec = load_spec_of(flags, notify=print_note)
-        levels = levels_of(spec, level=level, target=attainment)
+    check_output_files([output] if output else [], inputs=settings.input_files)
+    with _as_misuse():
+        spec = load_spec_of(settings, notify=print_note)
+        config = sweep_config_of(spec, level=level, target=attainment)
         with interruption() as stop:
-            series = looped(shown_series(levels, fixed_levels(values), stop=stop, is_off=flags.disable_tqdm))
-            return show_series(series, output, spec=spec)
+            result = run_in_loop(
+                run_with_progress(config, fixed_levels(values), stop=stop, is_off=settings.disable_tqdm)
+            )
+            return show_result(result, output, spec=spec)
 
 
 @bench.command(
+    cls=LoadCommand,
     epilog="Example:\n\nsafelight bench capacity --base-url http://127.0.0.1:8000 --task t2i --dataset shapes "
-    "--slo-ms 2000 --num-prompts 200 --attainment 0.99"
+    "--slo-ms 2000 --num-prompts 200 --attainment 0.99",
 )
 @with_load_flags
 def capacity(
-    flags: LoadFlags,
+    settings: LoadSettings,
     *,
     attainment: Attainment = 0.99,
     start_rate: Annotated[float, typer.Option(metavar="X", help="Where the search begins.")] = 1.0,
@@ -225,20 +235,19 @@ def capacity(
     from safelight.bench.stats.levels import CapacitySearch
     from safelight.cli.bench.display import print_note
     from safelight.cli.bench.interruption import interruption
-    from safelight.cli.bench.outputs import check_outputs
-    from safelight.cli.bench.sweeps import RATE, levels_of, numbers_of, show_series, shown_series
+    from safelight.cli.bench.sweeps import RATE, rates_of, run_with_progress, show_result, sweep_config_of
 
-    numbers_of(str(start_rate), option="--start-rate")
-    check_outputs([output] if output else [], inputs=flags.files)
-    with _told_as_misuse():
-        spec = load_spec_of(flags, notify=print_note)
-        if not flags.slo and any(request.deadline_s is None for request in spec.config.requests):
+    rates_of(str(start_rate), option="--start-rate")
+    check_output_files([output] if output else [], inputs=settings.input_files)
+    with _as_misuse():
+        spec = load_spec_of(settings, notify=print_note)
+        if not settings.slo and any(request.deadline_s is None for request in spec.config.requests):
             raise Misuse("Some requests have no deadline to meet; give one with --slo-ms, or estimate it with --slo.")
-        levels = levels_of(spec, level=RATE, target=attainment, until_sure=True)
+        config = sweep_config_of(spec, level=RATE, target=attainment, until_sure=True)
         search = CapacitySearch(target=attainment, start=start_rate, precision=precision)
         with interruption() as stop:
-            series = looped(shown_series(levels, search, stop=stop, is_off=flags.disable_tqdm))
-            return show_series(series, output, spec=spec)
+            result = run_in_loop(run_with_progress(config, search, stop=stop, is_off=settings.disable_tqdm))
+            return show_result(result, output, spec=spec)
 
 
 @bench.command("compare", epilog="Example:\n\nsafelight bench compare before.json after.json")

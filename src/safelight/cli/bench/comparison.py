@@ -23,13 +23,13 @@ from safelight.cli.bench.display import print_table
 
 
 def print_comparison(a: Path, b: Path, *, as_json: bool) -> None:
-    """Print how B stands to A; raises BadResult."""
+    """Print the comparison of B with A; raises BadResult."""
     of_a, of_b = read_result(a), read_result(b)
     differences = [*compare(of_a.latencies_of_runs, of_b.latencies_of_runs), *compare_intervals(of_a, of_b)]
     summary, notes = summary_of(differences), cautions(of_a, of_b)
     if as_json:
-        told = [asdict(each) | {"verdict": each.verdict} for each in differences]
-        print(msgspec.json.encode({"summary": summary, "cautions": notes, "differences": told}).decode())
+        differences_json = [asdict(each) | {"verdict": each.verdict} for each in differences]
+        print(msgspec.json.encode({"summary": summary, "cautions": notes, "differences": differences_json}).decode())
         return
     table = Table(box=None, pad_edge=False)
     for name in ("", "A", "B", "B to A", "95 % interval", "B better", ""):
@@ -44,15 +44,15 @@ def print_comparison(a: Path, b: Path, *, as_json: bool) -> None:
 
 
 def _compared(each: Difference) -> tuple[str, str, str, str]:
-    """Return values, how they stand to each other, and the interval of that."""
+    """Return both values, their ratio or difference, and its interval."""
     low, high = each.bounds
-    a, b = _of_figure(each.name, each.of_a), _of_figure(each.name, each.of_b)
+    a, b = _formatted(each.name, each.of_a), _formatted(each.name, each.of_b)
     if each.difference is not None:
         return a, b, f"{100 * each.difference:+.3g} points", f"{100 * low:+.3g} to {100 * high:+.3g}"
     return a, b, f"x {each.ratio:.3f}", f"{low:.3f} to {high:.3f}"
 
 
-def _of_figure(name: str, value: float) -> str:
+def _formatted(name: str, value: float) -> str:
     if name in SHARES:
         return f"{100 * value:.4g} %"
     return f"{value:.4g}/s" if name in RATES else format_seconds(value)

@@ -1,4 +1,4 @@
-"""What a run shows: progress on standard error, a table at the end."""
+"""Shows a run: progress on standard error, and a table at the end."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,57 +16,59 @@ from safelight.bench.load.runner import OnProgress
 from safelight.cli.console import notes
 
 LATELY = 500
-"""The last so many requests tell how it goes."""
+"""Progress covers this many of the last requests."""
 
-LAG_WORTH_TELLING_S = 0.01
+NOTABLE_LAG_S = 0.01
 MOST_COLUMNS = 200
 
 
 def print_note(sentence: str) -> None:
-    """Tell a sentence on standard error."""
+    """Print a sentence on standard error."""
     notes.print(escape(sentence), soft_wrap=True)
 
 
 @contextmanager
 def shown_progress(*, is_off: bool, title: str, repeats: int) -> Iterator[OnProgress]:
-    """Show how a load goes, where somebody sees it; yields what is to be told now and then."""
+    """Show the progress of a load if standard error is a terminal; yields the callback."""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=12),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[words]}"),
+        TextColumn("{task.fields[summary]}"),
         console=notes,
         transient=True,
         auto_refresh=False,
         disable=is_off or not notes.is_terminal,
     ) as bar:
-        task = bar.add_task(title, total=None, words="")
+        task = bar.add_task(title, total=None, summary="")
 
         def on_progress(turn: int, load: LoadGenerator) -> None:
             if not bar.disable:
                 name = title if repeats == 1 else f"{title}, run {turn + 1} of {repeats}"
-                done, words = len(load.records), _words(load)
-                bar.update(task, description=name, total=len(load.requests), completed=done, words=words, refresh=True)
+                done, summary = len(load.records), _summary(load)
+                bar.update(
+                    task, description=name, total=len(load.requests), completed=done, summary=summary, refresh=True
+                )
 
         yield on_progress
 
 
-def _words(load: LoadGenerator) -> str:
+def _summary(load: LoadGenerator) -> str:
     lately = load.records[-LATELY:]
     good = [record.latency_s for record in lately if record.is_success]
     bound = [record for record in lately if record.request.deadline_s is not None]
-    words = [f"{len(load.records) / max(load.now_s, 1e-9):.3g}/s", f"{load.in_flight} in flight"]
+    parts = [f"{len(load.records) / max(load.now_s, 1e-9):.3g}/s", f"{load.in_flight} in flight"]
     if good:
-        words.append(f"p95 {format_seconds(float(np.quantile(good, 0.95)))}")
+        parts.append(f"p95 {format_seconds(float(np.quantile(good, 0.95)))}")
     if bound:
-        words.append(f"attainment {sum(record.has_met for record in bound) / len(bound):.1%}")
+        parts.append(f"attainment {sum(record.has_met for record in bound) / len(bound):.1%}")
     if failed := sum(not record.is_success for record in lately):
-        words.append(f"{failed} failed")
-    return ", ".join(words)
+        parts.append(f"{failed} failed")
+    return ", ".join(parts)
 
 
-_ROWS = (
+_METRICS = (
     ("duration", "duration", "s"),
     ("completed_requests", "completed", ""),
     ("failed_requests", "failed", ""),
@@ -94,23 +96,23 @@ _ROWS = (
     ("scene_score_mean", "scene score", "%"),
     ("scene_all_facts_share", "pictures with all facts right", "%"),
 )
-_OF_A_RUN = (
+_RUN_METRICS = (
     *("completed_requests", "failed_requests", "throughput_qps", "slo_attainment_rate"),
     *("latency_p50", "latency_p95", "latency_p99"),
 )
 
 
 def print_metrics(metrics: dict[str, Any], *, title: str) -> None:
-    """Print the main figures, with intervals where there are, and what failed."""
+    """Print the main metrics, with intervals if there are some, and the failures."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(justify="right")
     table.add_column(style="dim")
-    for name, words, unit in _ROWS:
+    for name, label, unit in _METRICS:
         if metrics.get(name) is not None:
             bounds = metrics["confidence"].get(name)
-            sure = f"{_told(bounds[0], unit)} to {_told(bounds[1], unit)}" if bounds else ""
-            table.add_row(words, _told(metrics[name], unit), sure)
+            sure = f"{_formatted(bounds[0], unit)} to {_formatted(bounds[1], unit)}" if bounds else ""
+            table.add_row(label, _formatted(metrics[name], unit), sure)
     console = Console(highlight=False)
     console.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
     print_table(table)
@@ -123,7 +125,7 @@ def print_metrics(metrics: dict[str, Any], *, title: str) -> None:
 
 
 def print_table(table: Table) -> None:
-    """Print a table as wide as it is, so that nothing in it is cut."""
+    """Print a table at its full width, so that no cell is cut."""
     console = Console(highlight=False)
     wanted = console.measure(table, options=console.options.update(max_width=MOST_COLUMNS)).maximum
     Console(highlight=False, width=max(console.width, wanted)).print(table)
@@ -131,16 +133,16 @@ def print_table(table: Table) -> None:
 
 def _runs(runs: Sequence[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    shown = [row for row in _ROWS if row[0] in _OF_A_RUN and any(run.get(row[0]) is not None for run in runs)]
-    for words in ("run", *(words for _, words, _ in shown)):
-        table.add_column(words, justify="right")
+    shown = [row for row in _METRICS if row[0] in _RUN_METRICS and any(run.get(row[0]) is not None for run in runs)]
+    for label in ("run", *(label for _, label, _ in shown)):
+        table.add_column(label, justify="right")
     for number, run in enumerate(runs, 1):
-        told = ("" if run.get(name) is None else _told(run[name], unit) for name, _, unit in shown)
-        table.add_row(f"{number}", *told)
+        cells = ("" if run.get(name) is None else _formatted(run[name], unit) for name, _, unit in shown)
+        table.add_row(f"{number}", *cells)
     return table
 
 
-def _told(value: float, unit: str) -> str:
+def _formatted(value: float, unit: str) -> str:
     if unit == "s":
         return format_seconds(value)
     if isinstance(value, int):
@@ -149,7 +151,7 @@ def _told(value: float, unit: str) -> str:
 
 
 def warnings_about(metrics: dict[str, Any]) -> Sequence[str]:
-    """Return what a reader of the figures must know, in sentences."""
+    """Return sentences about what makes the metrics doubtful."""
     found = []
     if metrics["partial"]:
         run = "This run" if metrics["repeats"] == 1 else f"Run {len(metrics['runs'])} of {metrics['repeats']}"
@@ -157,16 +159,16 @@ def warnings_about(metrics: dict[str, Any]) -> Sequence[str]:
             f"{run} was ended early: {metrics['unsent_requests']:,} requests were not sent, "
             f"{metrics['cancelled_requests']:,} not waited for. All figures are partial."
         )
-    if (send_lag_s := metrics.get("send_lag_p99") or 0.0) > LAG_WORTH_TELLING_S:
+    if (lag_s := metrics.get("send_lag_p99") or 0.0) > NOTABLE_LAG_S:
         found.append(
-            f"The client itself was late: 1 % of requests were sent {format_seconds(send_lag_s)} or more after their time, the "
-            f"last by {format_seconds(metrics['send_lag_max'])}. Latencies have that in them; ask for a lower rate."
+            f"The client itself was late: 1 % of requests were sent {format_seconds(lag_s)} or more after their time, "
+            f"the last by {format_seconds(metrics['send_lag_max'])}. Latencies have that in them; ask for a lower rate."
         )
     wait_s = metrics.get("semaphore_wait_max") or 0.0
-    if (hidden := _since_due(metrics)) and wait_s > LAG_WORTH_TELLING_S:
+    if (hidden := _since_due(metrics)) and wait_s > NOTABLE_LAG_S:
         found.append(
-            f"--max-concurrency held requests back, by up to {format_seconds(wait_s)}, which is not in their latencies; "
-            f"counted from when they were due, {' and '.join(hidden)}."
+            f"--max-concurrency held requests back, by up to {format_seconds(wait_s)}, which is not in their "
+            f"latencies; counted from when they were due, {' and '.join(hidden)}."
         )
     if unchecked := metrics["unchecked_pictures"]:
         found.append(
@@ -179,6 +181,6 @@ def warnings_about(metrics: dict[str, Any]) -> Sequence[str]:
 
 
 def _since_due(metrics: dict[str, Any]) -> Sequence[str]:
-    """Return what --max-concurrency hides, where it does."""
-    words = {"latency_since_due_p95": format_seconds, "slo_attainment_rate_since_due": "{:.4g}".format}
-    return [f"{name} is {tell(metrics[name])}" for name, tell in words.items() if name in metrics]
+    """Return the metrics since due times, if --max-concurrency hides waits."""
+    formats = {"latency_since_due_p95": format_seconds, "slo_attainment_rate_since_due": "{:.4g}".format}
+    return [f"{name} is {format_value(metrics[name])}" for name, format_value in formats.items() if name in metrics]

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during a measurement: it ends early, and what was measured until then is kept."""
+"""Ctrl-C and SIGTERM end a measurement early, and keep the results so far."""
 
 import asyncio
 import signal
@@ -10,23 +10,23 @@ from types import FrameType
 from safelight.bench.load.runner import StopSignal
 
 APART_S = 1.0
-"""Signals that follow sooner are one wish: a shell and a wrapper may both pass it on."""
+"""Signals within this time count as one, since a shell and a wrapper may both pass it on."""
 
-HEEDED = 2
-"""The first ends the load, the second has waiting pictures left out; after these, a third ends the process."""
+MOST_HANDLED = 2
+"""The first signal ends the load, the second skips unchecked pictures, and a third ends the process."""
 
 
 @contextmanager
 def interruption() -> Iterator[StopSignal]:
-    """Yield what the signals call, until all results are written; elsewhere than in a main thread nothing is heard."""
-    stop, heard_s = StopSignal(), list[float]()
+    """Yield what signals call, until all results are written; outside the main thread signals are not handled."""
+    stop, handled_s = StopSignal(), list[float]()
 
-    def hear(_: int, __: FrameType | None) -> None:
+    def handle(_: int, __: FrameType | None) -> None:
         now_s = time.monotonic()
-        if heard_s and now_s - heard_s[-1] < APART_S:
+        if handled_s and now_s - handled_s[-1] < APART_S:
             return
-        heard_s.append(now_s)
-        if len(heard_s) > HEEDED:
+        handled_s.append(now_s)
+        if len(handled_s) > MOST_HANDLED:
             raise KeyboardInterrupt
         try:
             asyncio.get_running_loop().call_soon_threadsafe(stop)
@@ -34,11 +34,11 @@ def interruption() -> Iterator[StopSignal]:
             stop()
 
     try:
-        before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:
         before = {}
     try:
         yield stop
     finally:
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if heard_s else handler)  # a late echo must not change the status
+            signal.signal(number, signal.SIG_IGN if handled_s else handler)  # a late echo must not change the status

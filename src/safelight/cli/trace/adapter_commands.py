@@ -1,4 +1,4 @@
-"""Questions of `safelight trace` about adapters: which are asked for, and what caches make of it."""
+"""Commands of `safelight trace` about adapters: their popularity, and caches for them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from safelight.cli.errors import MissingExtra, Misuse
+from safelight.cli.number_lists import BYTE_UNITS, BadNumberList, NumberList
 from safelight.cli.options import AsJson
 from safelight.cli.trace.results import Csv, FigureFile, show, write_files
 from safelight.cli.trace.trace_files import Lenient, Service, TraceFile, opened
@@ -23,16 +24,9 @@ adapter_questions = typer.Typer()
 
 MOST_SIZES = 200
 LARGEST_SIZE = 100_000
-UNITS = {
-    "KB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-    "TB": 10**12,
-    "KiB": 1 << 10,
-    "MiB": 1 << 20,
-    "GiB": 1 << 30,
-    "TiB": 1 << 40,
-}
+
+SIZES = NumberList(low=1, high=LARGEST_SIZE, is_whole=True, has_ranges=True, most=MOST_SIZES)
+CAPACITIES = NumberList(low=1, units=BYTE_UNITS)
 
 
 Kind = Annotated[Literal["loras", "controlnets"], typer.Option("--adapters", help="Which adapters caches hold.")]
@@ -68,44 +62,28 @@ FarSeconds = Annotated[float | None, typer.Option("--far-s", min=0, metavar="SEC
 
 
 def sizes_of(text: str) -> list[int]:
-    """Read numbers of adapters such as 1-10,20,50.
-
-    Raises:
-        BadParameter: if that is not what the text has.
-    """
-    found: set[int] = set()
-    for part in text.split(","):
-        first, dash, last = (piece.strip() for piece in part.partition("-"))
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise typer.BadParameter(f"{shorten(part)} is no size; give sizes such as 1-10,20,50.")
-        low, high = int(first), int(last or first)
-        if not 1 <= low <= high <= LARGEST_SIZE:
-            raise typer.BadParameter(f"{shorten(part)} must run upwards, from at least 1 to at most {LARGEST_SIZE:,}.")
-        if len(found) + high - low >= MOST_SIZES:
-            raise typer.BadParameter(f"these are more than {MOST_SIZES} sizes; give fewer, such as 1-10,20,50,100.")
-        found |= set(range(low, high + 1))
-    return sorted(found)
+    """Parse numbers of adapters such as 1-10,20,50; raises BadParameter."""
+    try:
+        return sorted({int(number) for number in SIZES.parse(text)})
+    except BadNumberList as error:
+        match error.problem:
+            case "range":
+                reason = f"{shorten(error.part)} must run upwards, from at least 1 to at most {LARGEST_SIZE:,}."
+            case "count":
+                reason = f"these are more than {MOST_SIZES} sizes; give fewer, such as 1-10,20,50,100."
+            case _:
+                reason = f"{shorten(error.part)} is no size; give sizes such as 1-10,20,50."
+        raise typer.BadParameter(reason) from None
 
 
 def capacities_of(text: str) -> list[int]:
-    """Read bytes such as 1GiB,2.5GiB,800MB.
-
-    Raises:
-        BadParameter: if that is not what the text has.
-    """
-    return sorted({capacity_of(part) for part in text.split(",")})
-
-
-def capacity_of(text: str) -> int:
-    """Read bytes such as 2.5GiB; raises BadParameter."""
-    for unit, factor in UNITS.items():
-        number = text.strip().removesuffix(unit)
-        try:
-            if number != text.strip() and (found := round(float(number) * factor)) >= 1:
-                return found
-        except (ValueError, OverflowError):
-            break
-    raise typer.BadParameter(f"{shorten(text)} is no capacity; give a number with its unit, such as 2GiB or 800MB.")
+    """Parse bytes such as 1GiB,2.5GiB,800MB; raises BadParameter."""
+    try:
+        return sorted({int(number) for number in CAPACITIES.parse(text)})
+    except BadNumberList as error:
+        raise typer.BadParameter(
+            f"{shorten(error.part)} is no capacity; give a number with its unit, such as 2GiB or 800MB."
+        ) from None
 
 
 @adapter_questions.command(
@@ -211,7 +189,7 @@ def caches(
         adapters=kind,
         policies=_policies(policies or ("LRU" if in_bytes else "LRU,LFU,BELADY"), in_bytes=in_bytes),
         sizes=sizes_of(sizes or "1-10") if capacities is None else capacities_of(capacities),
-        host_size=0 if host is None else capacity_of(host) if in_bytes else sizes_of(host)[-1],
+        host_size=0 if host is None else capacities_of(host)[-1] if in_bytes else sizes_of(host)[-1],
         bytes_of=_bytes_of(kind, bytes_file, draw_bytes, in_bytes=in_bytes),
         by_base=by_base,
         times=LoadTimes(
@@ -245,7 +223,7 @@ def published(
 
 
 def _usages(path: Path, service: str | None, *, lenient: bool) -> "Sequence[Usage]":
-    """Return what the services of a trace use; raises Misuse where there is nothing to ask about."""
+    """Return the adapter uses of each service of a trace; raises Misuse if there are no requests."""
     from safelight.traces.errors import NoSuchService, as_bad_trace
     from safelight.traces.usage import usages
 
@@ -262,7 +240,7 @@ def _usages(path: Path, service: str | None, *, lenient: bool) -> "Sequence[Usag
 
 
 def _policies(names: str, *, in_bytes: bool) -> "Sequence[Policy]":
-    """Return policies by their names; libcachesim is an extra, so it is only needed where a name asks for it."""
+    """Return policies by their names; libcachesim is an extra, so it is only needed for its own policies."""
     from safelight.traces.caches.policy import LIBRARY_NAMES, OWN, CountsOnly
 
     known: list[Policy] = list(OWN)
@@ -290,7 +268,7 @@ def _library() -> "Sequence[Policy]":
 def _bytes_of(
     kind: "AdapterColumn", path: Path | None, seed: int | None, *, in_bytes: bool
 ) -> "Callable[[Sequence[Name]], Integers] | None":
-    """Return what tells the bytes of adapters, where they are asked for."""
+    """Return a function that gives the bytes of adapters; None if no capacity is in bytes."""
     from safelight.traces.caches.sizes import drawn_bytes, given_bytes
 
     if in_bytes != ((path is None) != (seed is None)):

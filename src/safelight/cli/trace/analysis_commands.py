@@ -1,4 +1,4 @@
-"""Questions of `safelight trace` about when requests come, what they share, and where they are sent; and its report."""
+"""Commands of `safelight trace` about arrivals, shared adapters and routing; and its report."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +7,9 @@ import typer
 
 from safelight.cli.console import progress_bar
 from safelight.cli.errors import Misuse
+from safelight.cli.number_lists import BadNumberList, NumberList
 from safelight.cli.options import AsJson
+from safelight.cli.output_files import check_output_files
 from safelight.cli.trace.results import Csv, FigureFile, show
 from safelight.cli.trace.trace_files import Lenient, Service, TraceFile, opened
 from safelight.core.errors import nearest, shorten
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 questions = typer.Typer()
 
 MOST_INSTANCES = 100_000
+INSTANCES = NumberList(low=1, high=MOST_INSTANCES, is_whole=True)
 
 ABOUT = {
     "arrivals": "Tell how many requests arrive over time, and by hour of the day.",
@@ -27,11 +30,11 @@ ABOUT = {
     "cooccurrence": "Tell which adapters are asked for together, and how much more often than by chance.",
     "reuse": "Tell how long it takes until an adapter is used again, on any instance and on the same.",
 }
-"""Questions that need no more than a trace, with what they are about."""
+"""Analyses that need only a trace, with their help texts."""
 
 
 def _add(name: str, about: str) -> None:
-    """Add a command that asks one question."""
+    """Add the command of one analysis."""
 
     @questions.command(
         name,
@@ -152,8 +155,7 @@ def report(
     from safelight.traces.errors import NoSuchService
     from safelight.traces.report.report import write_report
 
-    if not output.parent.is_dir():
-        raise Misuse(f"There is no folder {str(output.parent)!r} to write {output.name!r} into.")
+    check_output_files([output], inputs=[trace_file])
     trace = opened(trace_file, lenient=lenient)
     try:
         with progress_bar("asking") as note:
@@ -164,7 +166,7 @@ def report(
 
 
 def _answered(path: Path, ask: "Question", service: str | None, *, lenient: bool) -> "Result":
-    """Ask about one service, or about each."""
+    """Run an analysis for one service, or for each."""
     from safelight.traces.analyses.by_service import by_service
     from safelight.traces.errors import NoSuchService, as_bad_trace
 
@@ -178,8 +180,10 @@ def _answered(path: Path, ask: "Question", service: str | None, *, lenient: bool
 
 
 def _counts(text: str) -> list[int]:
-    """Read numbers of instances such as 40,20,10."""
-    counts = [int(part) if part.strip().isdecimal() else 0 for part in text.split(",")]
-    if not all(1 <= count <= MOST_INSTANCES for count in counts):
-        raise Misuse(f"--instances is {shorten(text)}; give numbers from 1 to {MOST_INSTANCES:,}, such as 40,20,10.")
-    return sorted(set(counts), reverse=True)
+    """Parse numbers of instances such as 40,20,10; raises Misuse."""
+    try:
+        return sorted({int(number) for number in INSTANCES.parse(text)}, reverse=True)
+    except BadNumberList:
+        raise Misuse(
+            f"--instances is {shorten(text)}; give numbers from 1 to {MOST_INSTANCES:,}, such as 40,20,10."
+        ) from None

@@ -10,7 +10,7 @@ from safelight.cli.options import AsJson
 from safelight.cli.trace.adapter_commands import adapter_questions
 from safelight.cli.trace.analysis_commands import questions
 from safelight.cli.trace.synthesis import EXAMPLES, synthesize
-from safelight.cli.trace.trace_files import Lenient, Service, TraceFile, opened, tell
+from safelight.cli.trace.trace_files import Lenient, Service, TraceFile, opened, print_notes
 
 trace = typer.Typer(help="Read, convert and understand traces of requests.", no_args_is_help=True)
 trace.add_typer(adapter_questions)
@@ -42,7 +42,7 @@ def convert(
     except UnknownFormat as error:
         raise Misuse(str(error)) from None
     done = convert_trace(trace_file, target, to_format=chosen, lenient=lenient)
-    tell(done.dropped, done.notes)
+    print_notes(done.dropped, done.notes)
 
 
 @trace.command(

@@ -1,4 +1,4 @@
-"""A described trace in words."""
+"""Prints the description of a trace."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""How every question about a trace is told: a table and findings as text, or as JSON, CSV and a figure."""
+"""Outputs of every trace analysis: a table and findings as text, JSON, CSV, and a plot."""
 
 import json
 import math
@@ -10,6 +10,9 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from safelight.cli.errors import Misuse
+from safelight.cli.output_files import check_output_files
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,14 +29,24 @@ MANY = 1000
 WIDEST = 16
 
 
-def _is_in_a_folder(path: Path | None) -> Path | None:
-    """Refuse a file that cannot come to be, before any work is done for it."""
-    if path is not None and not path.parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {str(path.parent)!r}.")
+def _is_writable(ctx: typer.Context, path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written, before any work is done for it."""
+    if path is not None:
+        try:
+            check_output_files([path], inputs=_other_files(ctx))
+        except Misuse as error:
+            reason = str(error)
+            raise typer.BadParameter(reason[0].lower() + reason[1:]) from None
     return path
 
 
-def _is_figure(path: Path | None) -> Path | None:
+def _other_files(ctx: typer.Context) -> list[Path]:
+    """Return the trace, and what other options write."""
+    found = (ctx.params.get(name) for name in ("trace_file", "csv", "figure"))
+    return [path for path in found if path is not None]
+
+
+def _is_figure(ctx: typer.Context, path: Path | None) -> Path | None:
     if path is not None:
         from safelight.reports.figure_files import format_of
 
@@ -41,12 +54,12 @@ def _is_figure(path: Path | None) -> Path | None:
             format_of(path)
         except ValueError as error:
             raise typer.BadParameter(f"{error}.") from None
-    return _is_in_a_folder(path)
+    return _is_writable(ctx, path)
 
 
 Csv = Annotated[
     Path | None,
-    typer.Option("--csv", metavar="FILE", callback=_is_in_a_folder, help="Write the whole table to this file as CSV."),
+    typer.Option("--csv", metavar="FILE", callback=_is_writable, help="Write the whole table to this file as CSV."),
 ]
 FigureFile = Annotated[
     Path | None,
@@ -78,7 +91,7 @@ def write_files(result: "Result", *, csv: Path | None, figure: Path | None) -> N
 
 
 def rows_of(table: "pl.DataFrame") -> list[dict[str, object]]:
-    """Return a table's rows for JSON, which has no word for what is not a finite number."""
+    """Return a table's rows for JSON, with None for numbers that are not finite."""
     return [{name: _finite(value) for name, value in row.items()} for row in table.iter_rows(named=True)]
 
 
@@ -87,7 +100,7 @@ def _finite(value: object) -> object:
 
 
 def _print(result: "Result") -> None:
-    """Print a result; columns in which all rows agree are told once."""
+    """Print a result; columns in which all rows agree are printed once, above the table."""
     console = Console(highlight=False, soft_wrap=True)
     table = result.table
     common = [name for name in table.columns if len(table) > 1 and table[name].n_unique() == 1]
@@ -110,7 +123,7 @@ def _print(result: "Result") -> None:
 
 
 def _width(column: "pl.Series") -> int:
-    """Return how wide a column must be for its numbers and the words over it; longer names are folded."""
+    """Return the width of a column for its numbers and the words of its heading; longer names are wrapped."""
     return min(WIDEST, max(map(len, [*_heading(column.name).split(), *map(_cell, column)])))
 
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from safelight.cli.console import notes, progress_bar
 from safelight.cli.errors import Misuse
-from safelight.cli.trace.trace_files import Lenient, opened, tell
+from safelight.cli.trace.trace_files import Lenient, opened, print_notes
 from safelight.core.errors import nearest, shorten
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def synthesize(
             lost = write_trace(table.lazy(), output, to_format=chosen, source=f"synthesized like {like}, seed {seed}")
     except (BadArrivals, CannotSynthesize, UnknownFormat) as error:
         raise Misuse(str(error)) from None
-    tell({}, lost)
+    print_notes({}, lost)
     notes.print(f"{escape(str(output))}: {len(table):,} synthesized requests", soft_wrap=True)
 
 
@@ -141,7 +141,7 @@ def _prompts(prompts: str, rng: "np.random.Generator") -> Sequence[str]:
 
 
 def _allowed(deadlines: str) -> dict[str, float]:
-    """Return a deadline in the words of `join_deadlines`."""
+    """Parse a deadline into arguments of `join_deadlines`."""
     unit = "times" if deadlines.endswith("x") else "seconds"
     try:
         value = float(deadlines.removesuffix("x"))

@@ -6,9 +6,10 @@ from another origin.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from safelight.server.errors import Problem
@@ -25,6 +26,11 @@ SECURITY_HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
 }
+
+_RAW_SECURITY_HEADERS = {name.encode(): value.encode() for name, value in SECURITY_HEADERS.items()}
+
+HOSTS_REMEMBERED = 128
+"""Host headers whose parts are remembered; almost all requests have the same."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -58,27 +64,32 @@ class BrowserGuard:
         return None
 
     def _answers_to(self, host: str) -> bool:
-        name = _name(host)
-        return self._answers_to_any or is_loopback(name) or name in self._allowed_hosts
+        return self._answers_to_any or _is_loopback_name(host) or _name(host) in self._allowed_hosts
 
 
 def _with_security_headers(send: Send) -> Send:
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in SECURITY_HEADERS.items():
-                headers.setdefault(name, value)
+            given = dict(message["headers"])
+            added = [header for header in _RAW_SECURITY_HEADERS.items() if header[0] not in given]
+            message["headers"] = [*message["headers"], *added]
         await send(message)
 
     return guarded
 
 
+@lru_cache(HOSTS_REMEMBERED)
 def _name(host: str) -> str:
     """Return the name in a Host header, without the port."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return ""
+
+
+@lru_cache(HOSTS_REMEMBERED)
+def _is_loopback_name(host: str) -> bool:
+    return is_loopback(_name(host))
 
 
 def _is_foreign(headers: Headers, host: str) -> bool:

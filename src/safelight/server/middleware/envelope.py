@@ -4,13 +4,15 @@ import re
 import secrets
 import time
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from safelight.server.errors import UNEXPECTED
 from safelight.server.logs import Log
 
 REQUEST_ID_HEADER = "x-request-id"
+
+_RAW_REQUEST_ID_HEADER = REQUEST_ID_HEADER.encode()
 
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _QUIET_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/metrics", "/v1/queue"})
@@ -36,7 +38,7 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                message["headers"] = [*message["headers"], (_RAW_REQUEST_ID_HEADER, request_id.encode())]
             await send(message)
 
         try:

@@ -3,11 +3,10 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from safelight.server.routes.images import paint_images
 from safelight.server.routes.openapi_responses import json_or_stream
-from safelight.server.routes.paint_flow import paint_order
-from safelight.server.routes.replies import IdempotencyKey
-from safelight.server.service import TheService
-from safelight.server.wire.forms import FORM, JSON, read_body
+from safelight.server.schema import painting_operation
+from safelight.server.wire.bodies import FORM, JSON, read_json_or_form
 from safelight.server.wire.images import EditRequest, ImagesResponse
 
 router = APIRouter()
@@ -19,16 +18,8 @@ router = APIRouter()
     responses=json_or_stream(ImagesResponse),
     operation_id="edit_images",
     tags=["images"],
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                FORM: {"schema": {"$ref": "#/components/schemas/EditForm"}},
-                JSON: {"schema": {"$ref": "#/components/schemas/EditRequest"}},
-            },
-        }
-    },
+    openapi_extra=painting_operation({FORM: "EditForm", JSON: "EditRequest"}),
 )
-async def edit_images(request: Request, service: TheService, idempotency_key: IdempotencyKey = None) -> Response:
+async def edit_images(request: Request) -> Response:
     """Paint pictures that start from given ones; with a mask, only within it."""
-    return await paint_order(await read_body(request, EditRequest), request, service, idempotency_key)
+    return await paint_images(await read_json_or_form(request, EditRequest), request)

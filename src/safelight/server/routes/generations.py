@@ -4,10 +4,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from safelight.server.errors import not_found
+from safelight.server.routes.images import paint_images
 from safelight.server.routes.openapi_responses import errors, json_or_stream
-from safelight.server.routes.paint_flow import paint_order
-from safelight.server.routes.replies import IdempotencyKey
+from safelight.server.schema import painting_operation
 from safelight.server.service import TheService
+from safelight.server.wire.bodies import JSON, read_json
 from safelight.server.wire.images import GenerationRequest, ImagesResponse
 
 router = APIRouter()
@@ -19,12 +20,11 @@ router = APIRouter()
     responses=json_or_stream(ImagesResponse),
     operation_id="generate_images",
     tags=["images"],
+    openapi_extra=painting_operation({JSON: "GenerationRequest"}),
 )
-async def generate_images(
-    body: GenerationRequest, request: Request, service: TheService, idempotency_key: IdempotencyKey = None
-) -> Response:
+async def generate_images(request: Request) -> Response:
     """Paint pictures from a prompt; the answer comes when all are ready, or as a stream of events."""
-    return await paint_order(body, request, service, idempotency_key)
+    return await paint_images(await read_json(request, GenerationRequest), request)
 
 
 @router.get(

@@ -1,17 +1,18 @@
-"""One accepted order of pictures, and how its answer is made: one document, or a stream of events."""
+"""Response bodies of the image routes: one document, or a stream of events."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from safelight.core.errors import SafelightError
-from safelight.core.model import ModelSpec
 from safelight.server.errors import problem_of
-from safelight.server.painter import Painted, base64_text, provenance_of, unix_now, usage_of
+from safelight.server.painter import Painted, base64_text, unix_now
 from safelight.server.picture_encoder import FULL_QUALITY
 from safelight.server.picture_store import StoredPicture
-from safelight.server.service import Service
+from safelight.server.provenance import provenance_of, usage_of
+from safelight.server.routes.paint_flow import Accepted
 from safelight.server.wire.fields import OutputFormat
 from safelight.server.wire.images import (
+    PLAIN_QUALITY,
     CompletedEvent,
     EditRequest,
     GenerationRequest,
@@ -21,60 +22,47 @@ from safelight.server.wire.images import (
     PlainQuality,
 )
 from safelight.server.wire.server_sent_events import KEEP_ALIVE, server_sent
-from safelight.service.pending import PendingPicture, Preview
-
-PLAIN_QUALITY: dict[str | None, PlainQuality] = {
-    None: "medium",
-    "auto": "medium",
-    "standard": "medium",
-    "hd": "high",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "xhigh",
-    "max": "max",
-}
+from safelight.service.pending import Preview
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationJob:
-    """Tickets of one order; `base_url` is how the client calls this server."""
+class ImageResponse:
+    """Makes the response to one body; `url_of` returns the URL of a picture by its id."""
 
-    service: Service
+    accepted: Accepted
     body: GenerationRequest
-    model: ModelSpec
-    tickets: Sequence[PendingPicture]
-    base_url: str
+    url_of: Callable[[str], str]
 
     async def document(self) -> AsyncIterator[bytes]:
-        """Yield the whole JSON answer."""
+        """Yield the whole JSON document."""
         painted = await self._paint()
         deliveries = [picture.delivery for picture in painted]
-        answer = ImagesResponse(
+        document = ImagesResponse(
             created=unix_now(),
             data=[self._image(picture) for picture in painted],
             output_format=self._output_format,
             quality=self._quality,
             size=self._size,
-            usage=usage_of(deliveries, self.model),
+            usage=usage_of(deliveries, self.accepted.model),
             safelight=provenance_of(deliveries),
         )
-        yield answer.model_dump_json(exclude_none=True).encode()
+        yield document.model_dump_json(exclude_none=True).encode()
 
     async def events(self) -> AsyncIterator[bytes]:
         """Yield server-sent events: previews, then the picture; or an error."""
+        service, ticket = self.accepted.service, self.accepted.tickets[0]
         try:
-            async for partial in self.service.painter.partials(self.tickets[0]):
+            async for partial in service.painter.partials(ticket):
                 yield KEEP_ALIVE if partial is None else await self._partial_image(*partial)
             yield await self._completed()
         except SafelightError as error:
             yield server_sent("error", problem_of(error).document)
         finally:
-            self.service.hub.withdraw(self.tickets[0].request.id)
+            service.hub.withdraw(ticket.request.id)
 
     async def _partial_image(self, index: int, preview: Preview) -> bytes:
-        request = self.tickets[0].request
-        content = await self.service.encoder.encode_preview(
+        request = self.accepted.tickets[0].request
+        content = await self.accepted.service.encoder.encode_preview(
             preview.pixels, (request.width, request.height), self._output_format
         )
         event = PartialImageEvent(
@@ -97,7 +85,7 @@ class GenerationJob:
             output_format=self._output_format,
             quality=self._quality,
             size=self._size,
-            usage=usage_of([picture.delivery], self.model),
+            usage=usage_of([picture.delivery], self.accepted.model),
             safelight=provenance_of([picture.delivery]),
         )
         return server_sent(event.type, event)
@@ -105,15 +93,15 @@ class GenerationJob:
     async def _paint(self) -> list[Painted]:
         compression = self.body.output_compression
         quality = FULL_QUALITY if compression is None else compression
-        return await self.service.painter.paint(self.tickets, self._output_format, quality)
+        return await self.accepted.service.painter.paint(self.accepted.tickets, self._output_format, quality)
 
     def _image(self, picture: Painted) -> Image:
         if self.body.response_format != "url":
             return Image(b64_json=base64_text(picture.content))
         picture_id = picture.delivery.request.id
         stored = StoredPicture(content=picture.content, media_type=f"image/{self._output_format}")
-        self.service.pictures.put(picture_id, stored)
-        return Image(url=f"{self.base_url}v1/images/{picture_id}/content")
+        self.accepted.service.pictures.put(picture_id, stored)
+        return Image(url=self.url_of(picture_id))
 
     @property
     def _is_edit(self) -> bool:
@@ -129,5 +117,5 @@ class GenerationJob:
 
     @property
     def _size(self) -> str:
-        request = self.tickets[0].request
+        request = self.accepted.tickets[0].request
         return f"{request.width}x{request.height}"

@@ -1,78 +1,115 @@
-"""What the image routes share: from a checked body to the answer."""
+"""The one way from a checked body to the pictures in its response, for the image routes and the chat route."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from fastapi import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from safelight.control.levels import find_model
-from safelight.core.errors import InvalidParameter
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
-from safelight.server.routes.image_response import PLAIN_QUALITY, GenerationJob
-from safelight.server.routes.replies import make_answer, repeatable, reply
-from safelight.server.service import Service
-from safelight.server.wire.fields import MAX_PICTURES
-from safelight.server.wire.images import EditRequest, GenerationRequest
-from safelight.server.wire.paint_request import PaintRequest, image_requests
-from safelight.server.wire.pictures import read_controls, read_sources
+from safelight.server.idempotency import RepeatableRequest, repeatable
+from safelight.server.service import Service, service_of
+from safelight.server.shared_response import SharedResponse
+from safelight.server.wire.options import PaintOptions
+from safelight.service.pending import PendingPicture
+
+REPLAYED = {"idempotent-replayed": "true"}
+PICTURE_IDS_HEADER = "x-safelight-picture-ids"
+"""The pictures' names in the queue, so that a client that waits can cancel them there."""
+
+STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
-async def paint_order(
-    body: GenerationRequest, request: Request, service: Service, idempotency_key: str | None
-) -> Response:
-    """Answer with the pictures when all are ready, or with a stream of events."""
-    is_stream = bool(body.stream)
-    _check_count(body, is_stream=is_stream)
-    name = repeatable(request, idempotency_key, body)
-    if name is not None and (known := service.answers.find(name)) is not None:
-        return await reply(request, known, is_stream=is_stream, is_replay=True)
-    service.hub.check_open()
-    model = find_model(body.model, service.hub.models)
-    requests = await service.encoder.run(partial(requests_of, body, model, arrived_s=service.hub.now_s))
-    # Others may have asked meanwhile; from here to the answer in the making nothing waits.
-    if name is not None and (known := service.answers.find(name)) is not None:
-        return await reply(request, known, is_stream=is_stream, is_replay=True)
-    tickets = service.hub.submit(requests, partial_images=body.partial_images or 0 if is_stream else 0)
-    job = GenerationJob(service=service, body=body, model=model, tickets=tickets, base_url=str(request.base_url))
-    answer = make_answer(
-        job.events() if is_stream else job.document(),
-        tickets=tickets,
-        store=service.answers,
-        name=name,
-        outlives_readers=body.on_disconnect == "finish",
-    )
-    return await reply(request, answer, is_stream=is_stream, is_replay=False)
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """Pictures that are queued, all of one model."""
+
+    service: Service
+    model: ModelSpec
+    tickets: Sequence[PendingPicture]
 
 
-def requests_of(body: GenerationRequest, model: ModelSpec, *, arrived_s: float) -> tuple[ImageRequest, ...]:
-    """Return one request for each picture, with all pictures that come along read and fitted.
+@dataclass(frozen=True, kw_only=True)
+class PaintCall:
+    """What a route wants painted, and how its response is made.
+
+    Attributes:
+        body: repetitions of a request are known by it.
+        model: the name of a served model; the first one when None.
+        image_requests: makes the requests for pictures, for a model and a time of arrival; raises RequestError.
+        has_pictures: whether `image_requests` decodes pictures, which is done in a thread.
+        chunks: makes the response body of accepted pictures.
+        outlives_client: whether the work goes on when the client leaves.
+        is_stream: whether each chunk is sent when it is made.
+        partial_images: how many previews are kept for the response.
+    """
+
+    body: PaintOptions
+    model: str | None
+    image_requests: Callable[[ModelSpec, float], tuple[ImageRequest, ...]]
+    has_pictures: bool
+    chunks: Callable[[Accepted], AsyncIterator[bytes]]
+    outlives_client: bool
+    is_stream: bool = False
+    partial_images: int = 0
+
+
+async def paint(call: PaintCall, request: Request) -> Response:
+    """Return the response when all pictures are ready, or at once for a stream; a repeated request joins the first.
 
     Raises:
-        RequestError: if one cannot be painted like that.
+        SafelightError: if the pictures are refused or fail.
     """
-    width, _, height = (body.size or "auto").replace("auto", "").partition("x")
-    edit = body if isinstance(body, EditRequest) else None
-    paint = PaintRequest(
-        prompt=body.prompt,
-        options=body,
-        model=body.model,
-        pictures=body.n or 1,
-        width=int(width) if width else None,
-        height=int(height) if height else None,
-        quality=PLAIN_QUALITY[body.quality],
-        controlnets=read_controls(body.controls or ()),
-        sources=() if edit is None else read_sources(edit.image, edit.mask, param="image"),
-        strength=None if edit is None else edit.strength,
-    )
-    return image_requests(paint, model, arrived_s=arrived_s)
+    service = service_of(request)
+    identity = repeatable(request, call.body)
+    if identity is not None and (known := service.responses.find(identity)) is not None:
+        return await _send(known, call, request, is_replay=True)
+    service.hub.check_open()
+    model = find_model(call.model, service.hub.models)
+    make_requests = partial(call.image_requests, model, service.hub.now_s)
+    if call.has_pictures:
+        image_requests = await service.encoder.run(make_requests)
+        # The same request may have come meanwhile; from here to the shared response nothing waits.
+        if identity is not None and (known := service.responses.find(identity)) is not None:
+            return await _send(known, call, request, is_replay=True)
+    else:
+        image_requests = make_requests()
+    tickets = service.hub.submit(image_requests, partial_images=call.partial_images)
+    shared = _share(call, Accepted(service=service, model=model, tickets=tickets), identity)
+    return await _send(shared, call, request, is_replay=False)
 
 
-def _check_count(body: GenerationRequest, *, is_stream: bool) -> None:
-    sources = len(body.image) if isinstance(body, EditRequest) else 1
-    pictures = (body.n or 1) * sources
-    if is_stream and pictures > 1:
-        raise InvalidParameter("n", body.n, "streaming is only supported with n=1 and one image")
-    if pictures > MAX_PICTURES:
-        rule = f"{sources} pictures times n make {pictures}, of which at most {MAX_PICTURES} are painted at once"
-        raise InvalidParameter("n", body.n, rule)
+def _share(call: PaintCall, accepted: Accepted, identity: RepeatableRequest | None) -> SharedResponse:
+    """Start to make the response, and keep it for repetitions if the client gave a key."""
+    headers = {PICTURE_IDS_HEADER: ",".join(ticket.request.id for ticket in accepted.tickets)}
+    chunks = call.chunks(accepted)
+    if identity is None:
+        return SharedResponse(chunks, headers=headers, outlives_readers=call.outlives_client)
+    store = accepted.service.responses
+    settle = partial(store.settle, identity)
+    shared = SharedResponse(chunks, headers=headers, outlives_readers=call.outlives_client, on_end=settle)
+    store.put(identity, shared)
+    return shared
+
+
+async def _send(shared: SharedResponse, call: PaintCall, request: Request, *, is_replay: bool) -> Response:
+    """Return the HTTP response that carries `shared`; raises what its making raised."""
+    headers = {**shared.headers, **(REPLAYED if is_replay else {})}
+    if call.is_stream:
+        return StreamingResponse(shared.read(), media_type="text/event-stream", headers=STREAM_HEADERS | headers)
+    departure = asyncio.ensure_future(_departure(request))
+    try:
+        body = await shared.whole(unless=departure)
+    finally:
+        departure.cancel()
+    return Response(body, media_type="application/json", headers=headers)
+
+
+async def _departure(request: Request) -> None:
+    """Return when the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -148,8 +148,8 @@ class ChatRequest(ChatOptions):
     extra_body: Annotated[ChatOptions | None, Field(description="The options, as some clients nest them.")] = None
 
     @property
-    def wish(self) -> UserMessage:
-        """The message that says what to paint."""
+    def last_user_message(self) -> UserMessage:
+        """The message that is the prompt."""
         return next(message for message in reversed(self.messages) if isinstance(message, UserMessage))
 
 

@@ -24,6 +24,18 @@ from safelight.server.wire.provenance import Provenance, Usage
 PlainQuality = Literal["low", "medium", "high", "xhigh", "max"]
 """What a quality asked for comes down to."""
 
+PLAIN_QUALITY: dict[str | None, PlainQuality] = {
+    None: "medium",
+    "auto": "medium",
+    "standard": "medium",
+    "hd": "high",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "xhigh",
+    "max": "max",
+}
+
 _DEFAULT_MODEL = "A served model; the first one when it is left out."
 
 

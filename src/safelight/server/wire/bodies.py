@@ -1,4 +1,4 @@
-"""Bodies that come as JSON or as a form with files: either way one checked object."""
+"""Bodies of requests: JSON, or a form with files; either way one checked object."""
 
 import base64
 import json
@@ -26,12 +26,28 @@ MOST_FIELDS = 200
 _LISTED = frozenset({"image"})
 _NESTED = frozenset({"loras", "lora", "controls"})
 _BRACKETS = re.compile(r"(?P<field>\w+)(?P<list>\[\])?(\[(?P<key>\w+)\])?")
+_JSON_TYPE = re.compile(r"application/([^;\s]+\+)?json", re.IGNORECASE)
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
-async def read_body(request: Request, kind: type[Body]) -> Body:
-    """Return the body of a request as `kind`: JSON, or a form in which files are pictures.
+async def read_json(request: Request, kind: type[Body]) -> Body:
+    """Return the body of a request, which its content type declares as JSON.
+
+    Raises:
+        RequestValidationError: if it is not what `kind` says.
+        RequestError: if it is JSON that cannot be read, such as too deep a one.
+    """
+    text = await request.body()
+    is_json = text and _JSON_TYPE.fullmatch(_media_type(request))
+    try:
+        return kind.model_validate(_parsed(text) if is_json else None)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+
+
+async def read_json_or_form(request: Request, kind: type[Body]) -> Body:
+    """Return the body of a request as `kind`: JSON of any content type, or a form in which files are pictures.
 
     In a form, `loras`, `lora` and `controls` are JSON, or in brackets as the official client writes them.
 
@@ -39,14 +55,17 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
         RequestValidationError: if it is not what `kind` says.
         RequestError: if it is no whole form.
     """
-    is_form = request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
     try:
-        if is_form:
+        if _media_type(request).lower() == FORM:
             # All that a form has is text, so numbers have to be read from it.
             return kind.model_validate(_assembled(await _read_form(request)), strict=False)
         return kind.model_validate(_parsed(await request.body()))
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from None
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip()
 
 
 def _parsed(text: bytes | str, field: str = "body") -> Any:  # noqa: ANN401 - JSON, not checked yet
