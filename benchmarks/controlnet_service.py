@@ -38,7 +38,6 @@ import numpy as np
 import torch
 
 import safelight
-from safelight.cli.workers import control_service_argv, worker_argv
 from safelight.core.adapter import AdapterHandle, AdapterSpec, ControlNetUse
 from safelight.core.frames import decode_event, frame, read_body
 from safelight.core.job import Job
@@ -51,6 +50,7 @@ from safelight.diffusion.paint import make_job
 from safelight.diffusion.placement import ON_CPU
 from safelight.diffusion.residuals import Residuals
 from safelight.diffusion.stable_diffusion_3 import StableDiffusion3
+from safelight.local.launch import controlnet_service_argv, worker_argv
 from safelight.shapes.caption import tell
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
@@ -154,7 +154,7 @@ class Setup:
         options, service = (), None
         if has_service:
             address = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "controls")
-            service = stack.enter_context(Process((*control_service_argv("--threads", "1"), "--socket", address)))
+            service = stack.enter_context(Process((*controlnet_service_argv("--threads", "1"), "--socket", address)))
             options = ("--control-service", address)
         argv = worker_argv([MODEL], "--threads", "1", *options)
         running = [stack.enter_context(Process(argv)) for _ in range(workers)]

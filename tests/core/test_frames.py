@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.makers import a_job, a_request
-from safelight.core.adapter import AdapterHandle, AdapterSpec, ControlNetUse, LoraUse
+from safelight.core.adapter import AdapterHandle, AdapterSpec, AdapterUse, ControlNetUse, LoraUse, composition_of
 from safelight.core.frames import decode_command, decode_event, frame, read_body
 from safelight.core.job import Job, PausedRow
 from safelight.core.level import Level
@@ -83,6 +83,8 @@ uses = st.builds(LoraUse, name=words, scale=st.floats(allow_nan=False))
 controls = st.builds(ControlNetUse, name=words, scale=st.floats(allow_nan=False), image=pixels)
 handles = st.builds(AdapterHandle, name=words, generation=counts)
 latents = st.builds(LatentsHandle, id=words)
+weights = st.builds(AdapterUse, handle=handles, scale=st.floats(-4, 4))
+compositions = st.lists(weights, max_size=3).map(composition_of)
 sources = st.builds(PictureSource, image=pixels, mask=st.none() | files, strength=st.none() | seconds)
 requests = st.builds(
     ImageRequest,
@@ -147,6 +149,7 @@ EVENTS = {
         height=counts,
         denoiser_rows=counts,
         misfit_rows=counts,
+        folded=compositions,
         seconds=seconds,
         plain_s=seconds,
         request_ids=st.lists(words, max_size=3).map(tuple),
