@@ -72,7 +72,8 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(service: TheService) -> Response:
         loras, controls = (service.hub.adapters.names(kind) for kind in get_args(AdapterKind))
-        return JSONResponse(describe_api(app, service.hub.models, loras=loras, controls=controls))
+        document = describe_api(app, service.hub.models, aliases=list(settings.aliases), loras=loras, controls=controls)
+        return JSONResponse(document)
 
     for kind, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(kind, handler)

@@ -6,7 +6,15 @@ from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 from safelight.server.tickets import Delivery
 from safelight.server.wire.options import LoraChoice
-from safelight.server.wire.provenance import ControlUsed, InputTokensDetails, PictureProvenance, Provenance, Usage
+from safelight.server.wire.provenance import (
+    ControlUsed,
+    InputTokensDetails,
+    LevelProvenance,
+    PictureProvenance,
+    Provenance,
+    StageProvenance,
+    Usage,
+)
 
 
 def usage_of(deliveries: Sequence[Delivery], model: ModelSpec) -> Usage:
@@ -27,7 +35,7 @@ def _squares(request: ImageRequest, model: ModelSpec) -> int:
 
 
 def provenance_of(deliveries: Sequence[Delivery]) -> Provenance:
-    """Return where pictures of one order came from."""
+    """Return how the pictures of one request were made."""
     request = deliveries[0].request
     outcomes = [delivery.outcome for delivery in deliveries]
     return Provenance(
@@ -42,11 +50,11 @@ def provenance_of(deliveries: Sequence[Delivery]) -> Provenance:
         queue_s=max(outcome.queue_s for outcome in outcomes),
         compute_s=sum(outcome.compute_s for outcome in outcomes),
         retries=sum(outcome.retries for outcome in outcomes),
-        images=[_provenance_of_one(delivery) for delivery in deliveries],
+        images=[_of_picture(delivery) for delivery in deliveries],
     )
 
 
-def _provenance_of_one(delivery: Delivery) -> PictureProvenance:
+def _of_picture(delivery: Delivery) -> PictureProvenance:
     request, outcome = delivery.request, delivery.outcome
     return PictureProvenance(
         id=request.id,
@@ -57,4 +65,26 @@ def _provenance_of_one(delivery: Delivery) -> PictureProvenance:
         total_s=outcome.total_s,
         retries=outcome.retries,
         steps_without_loras=outcome.steps_without_loras,
+        stages=_stages_of(delivery),
     )
+
+
+def _stages_of(delivery: Delivery) -> list[StageProvenance]:
+    """Return the stages of a picture; there is one today."""
+    request, outcome = delivery.request, delivery.outcome
+    level = LevelProvenance(
+        model=request.model,
+        steps=request.steps,
+        steps_run=request.steps_to_run,
+        sampler=request.sampler,
+        guidance_scale=request.guidance_scale,
+    )
+    stage = StageProvenance(
+        level=level,
+        worker=outcome.worker,
+        queue_s=outcome.queue_s,
+        compute_s=outcome.compute_s,
+        retries=outcome.retries,
+        steps_without_loras=outcome.steps_without_loras,
+    )
+    return [stage]

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from fastapi import Depends, Request
 
 from safelight.control.fleet import ControlConfig, FleetController
+from safelight.core.model import ModelSpec
 from safelight.server.adapter_folder import find_adapters
 from safelight.server.clock import MonotonicClock
 from safelight.server.control_service import ControlService
@@ -13,6 +14,7 @@ from safelight.server.hub import Hub, HubParts
 from safelight.server.idempotency import ResponseStore
 from safelight.server.logs import Log
 from safelight.server.metrics import Metrics
+from safelight.server.orders import find_model
 from safelight.server.outcomes import OutcomeLog
 from safelight.server.painter import Painter
 from safelight.server.picture_encoder import PictureEncoder
@@ -76,6 +78,11 @@ def service_of(request: Request) -> Service:
     """Return the service of the application that received `request`."""
     service: Service = request.app.state.service
     return service
+
+
+def model_of(name: str | None, service: Service) -> ModelSpec:
+    """Return the model with this name or alias, or the first one for None; raises UnknownModel."""
+    return find_model(None if name is None else service.settings.aliases.get(name, name), service.hub.models)
 
 
 async def _depended_on(request: Request) -> Service:

@@ -1,5 +1,6 @@
-"""What a server is told when it starts."""
+"""Settings of a server."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class ServerSettings:
         drain_s: how long accepted work may go on after SIGTERM.
         max_waiting: pictures that may wait; further ones are refused.
         outcomes: file to which one JSON line a request is added; none when None.
+        aliases: further names of served models: alias to model name.
+        policies: policy names by family, as `GET /v1/models` reports them.
     """
 
     worker_argv: tuple[str, ...]
@@ -51,3 +54,5 @@ class ServerSettings:
     max_stored_bytes: int = MAX_STORED_BYTES
     max_stored: int = MAX_STORED
     outcomes: Path | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    policies: Mapping[str, str] = field(default_factory=dict)
