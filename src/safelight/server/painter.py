@@ -24,7 +24,7 @@ class Painted:
 
 @dataclass(frozen=True, kw_only=True)
 class Painter:
-    """Turns tickets into picture files; whoever stops listening early withdraws what is still to come."""
+    """Turns tickets into picture files; a caller that stops early withdraws the pictures that are not ready."""
 
     hub: Service
     encoder: PictureEncoder

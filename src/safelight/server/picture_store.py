@@ -1,4 +1,4 @@
-"""Pictures kept in memory for a while, so that a URL can stand for them."""
+"""Pictures kept in memory for a while, which URLs name."""
 
 from collections import OrderedDict
 from dataclasses import dataclass

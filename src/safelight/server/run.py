@@ -95,7 +95,7 @@ class _Run:
 
     async def to_the_end(self, on_ready: Callable[[str], None]) -> int:
         """Serve, drain and stop; returns the exit status. Raises CannotServe."""
-        told = _Signals()
+        signals = _Signals()
         config = self.server.config
         config.load()
         self.server.lifespan = config.lifespan_class(config)
@@ -105,7 +105,7 @@ class _Run:
         service: Service = self.app.state.service
         serving = asyncio.create_task(self.server.main_loop())
         announcing = asyncio.create_task(self._announce(service, on_ready))
-        lost = await self._until_told(service, told)
+        lost = await self._until_signalled(service, signals)
         announcing.cancel()
         self.server.should_exit = True
         await serving
@@ -122,9 +122,9 @@ class _Run:
         self.log.info("server ready", url=url, models=list(service.hub.models))
         on_ready(url)
 
-    async def _until_told(self, service: Service, told: "_Signals") -> int:
+    async def _until_signalled(self, service: Service, signals: "_Signals") -> int:
         """Return when the server should end, having drained it: how many accepted pictures are lost."""
-        first = asyncio.create_task(told.first.wait())
+        first = asyncio.create_task(signals.first.wait())
         reasons: set[asyncio.Future[Any]] = {first, service.hub.collapse}
         await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
         first.cancel()
@@ -132,7 +132,7 @@ class _Run:
         if not service.hub.collapse.done():
             self.log.info("server drains", within_s=self.settings.drain_s)
             drained = asyncio.create_task(service.hub.idle())
-            hurried = asyncio.create_task(told.second.wait())
+            hurried = asyncio.create_task(signals.second.wait())
             await asyncio.wait({drained, hurried}, timeout=self.settings.drain_s, return_when=asyncio.FIRST_COMPLETED)
             drained.cancel()
             hurried.cancel()

@@ -7,7 +7,9 @@ from fastapi import Depends, Request
 
 from safelight.control.config import ControlConfig
 from safelight.control.fleet import FleetController
+from safelight.control.levels import find_model
 from safelight.core.log import Log
+from safelight.core.model import ModelSpec
 from safelight.local.controlnet_service import ControlNetService
 from safelight.local.pool import LocalPool
 from safelight.server.adapter_folder import find_adapters
@@ -69,6 +71,11 @@ def service_of(request: Request) -> Service:
     """Return the service of the application that received `request`."""
     service: Service = request.app.state.service
     return service
+
+
+def model_of(name: str | None, service: Service) -> ModelSpec:
+    """Return the model with this name or alias, or the first one for None; raises UnknownModel."""
+    return find_model(None if name is None else service.settings.aliases.get(name, name), service.hub.models)
 
 
 async def _depended_on(request: Request) -> Service:

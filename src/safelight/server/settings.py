@@ -1,5 +1,6 @@
-"""What a server is told when it starts."""
+"""Settings of a server."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class ServerSettings:
         max_waiting: pictures that may wait; further ones are refused.
         policies: by which the service decides; workers get theirs by `worker_argv`.
         outcomes: file to which one JSON line a request is added; none when None.
+        aliases: further names of served models: alias to model name.
     """
 
     worker_argv: tuple[str, ...]
@@ -55,3 +57,4 @@ class ServerSettings:
     max_stored: int = MAX_STORED
     policies: Policies = field(default_factory=Policies)
     outcomes: Path | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)

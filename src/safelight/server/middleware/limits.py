@@ -1,4 +1,4 @@
-"""How much a client may send: the body is read up to a limit, within a time, before anything looks at it."""
+"""The body of a request is read before anything else, up to a number of bytes and within a time."""
 
 import asyncio
 

@@ -8,11 +8,10 @@ from functools import partial
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
-from safelight.control.levels import find_model
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 from safelight.server.idempotency import RepeatableRequest, repeatable
-from safelight.server.service import Service, service_of
+from safelight.server.service import Service, model_of, service_of
 from safelight.server.shared_response import SharedResponse
 from safelight.server.wire.options import PaintOptions
 from safelight.service.pending import PendingPicture
@@ -39,7 +38,7 @@ class PaintCall:
 
     Attributes:
         body: repetitions of a request are known by it.
-        model: the name of a served model; the first one when None.
+        model: the name or alias of a served model; the first one when None.
         image_requests: makes the requests for pictures, for a model and a time of arrival; raises RequestError.
         has_pictures: whether `image_requests` decodes pictures, which is done in a thread.
         chunks: makes the response body of accepted pictures.
@@ -69,7 +68,7 @@ async def paint(call: PaintCall, request: Request) -> Response:
     if identity is not None and (known := service.responses.find(identity)) is not None:
         return await _send(known, call, request, is_replay=True)
     service.hub.check_open()
-    model = find_model(call.model, service.hub.models)
+    model = model_of(call.model, service)
     make_requests = partial(call.image_requests, model, service.hub.now_s)
     if call.has_pictures:
         image_requests = await service.encoder.run(make_requests)

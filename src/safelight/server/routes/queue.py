@@ -1,4 +1,4 @@
-"""`GET /v1/queue`: what waits and what is being painted, with a way to cancel it."""
+"""`GET /v1/queue`: pictures that wait or run, and a route to cancel one."""
 
 from fastapi import APIRouter
 

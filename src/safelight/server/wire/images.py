@@ -22,7 +22,7 @@ from safelight.server.wire.options import PaintOptions
 from safelight.server.wire.provenance import Provenance, Usage
 
 PlainQuality = Literal["low", "medium", "high", "xhigh", "max"]
-"""What a quality asked for comes down to."""
+"""The qualities that others are synonyms of."""
 
 PLAIN_QUALITY: dict[str | None, PlainQuality] = {
     None: "medium",

@@ -92,6 +92,6 @@ class PaintOptions(BaseModel):
 
     @property
     def uses(self) -> tuple[LoraUse, ...]:
-        """All LoRAs asked for."""
+        """All LoRAs of the request."""
         asked = [*(self.loras or ()), *([self.lora] if self.lora else ())]
         return tuple(LoraUse(name=choice.name, scale=choice.scale) for choice in asked)

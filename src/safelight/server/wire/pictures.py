@@ -1,4 +1,4 @@
-"""Pictures that clients send: from data URLs to pixels, checked, and fitted to what is to be painted."""
+"""Pictures that clients send: data URLs are decoded to pixels, checked, and resized to the picture to paint."""
 
 import base64
 import io
