@@ -22,8 +22,8 @@ from safelight.server.middleware.limits import BodyLimit
 from safelight.server.routes import adapters, chat, edits, generations, health, models, page, queue
 from safelight.server.routes.direct import DirectRoutes, ErrorHandler, Handler
 from safelight.server.schema import describe_api
-from safelight.server.service import Service, TheService
 from safelight.server.settings import ServerSettings
+from safelight.server.state import ServerState, TheState
 from safelight.server.wire.adapters import AdapterRequest
 from safelight.server.wire.chat import ChatRequest
 from safelight.server.wire.images import EditRequest, GenerationRequest
@@ -54,8 +54,8 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Service(settings, outcomes=outcomes, log=log) as service:
-            app.state.service = service
+        async with ServerState(settings, outcomes=outcomes, log=log) as state:
+            app.state.server = state
             yield
 
     app = FastAPI(
@@ -70,11 +70,11 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
         app.include_router(module.router)
 
     @app.get("/openapi.json", include_in_schema=False)
-    async def openapi(service: TheService) -> Response:
-        named = [adapter.spec for adapter in service.hub.controller.adapters]
+    async def openapi(state: TheState) -> Response:
+        named = [adapter.spec for adapter in state.service.controller.adapters]
         loras, controls = ([spec.name for spec in named if spec.kind == kind] for kind in get_args(AdapterKind))
-        document = describe_api(app, service.hub.models, aliases=list(settings.aliases), loras=loras, controls=controls)
-        return JSONResponse(document)
+        names = {"aliases": tuple(settings.aliases), "loras": loras, "controls": controls}
+        return JSONResponse(describe_api(app, state.service.models, **names))
 
     for kind, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(kind, handler)

@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 
+from safelight.core.level import MAX_STEPS
 from safelight.core.model import ModelSpec
 from safelight.server.routes.openapi_responses import errors
-from safelight.server.service import TheService, model_of
 from safelight.server.settings import ServerSettings
-from safelight.server.wire.fields import MAX_CONTROLS, MAX_LORAS, MAX_PICTURES, MAX_PROMPT_CHARACTERS, MAX_STEPS
+from safelight.server.state import TheState, model_of
+from safelight.server.wire.fields import MAX_CONTROLS, MAX_LORAS, MAX_PICTURES, MAX_PROMPT_CHARACTERS
 from safelight.server.wire.models import ModelAbilities, ModelCard, ModelLimits, ModelList
 
 router = APIRouter(tags=["models"])
@@ -17,15 +18,15 @@ CREATED = 0
 
 
 @router.get("/v1/models", responses=errors(), operation_id="list_models")
-async def list_models(service: TheService) -> ModelList:
+async def list_models(state: TheState) -> ModelList:
     """Return the served models; empty while the first worker loads them."""
-    return ModelList(data=[_card(model, service.settings) for model in service.hub.models.values()])
+    return ModelList(data=[_card(model, state.settings) for model in state.service.models.values()])
 
 
 @router.get("/v1/models/{model}", responses=errors(404), operation_id="get_model")
-async def get_model(model: str, service: TheService) -> ModelCard:
+async def get_model(model: str, state: TheState) -> ModelCard:
     """Return one served model, found by its name or by an alias."""
-    return _card(model_of(model, service), service.settings)
+    return _card(model_of(model, state), state.settings)
 
 
 def _card(model: ModelSpec, settings: ServerSettings) -> ModelCard:

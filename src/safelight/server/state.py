@@ -21,11 +21,10 @@ from safelight.server.settings import ServerSettings
 from safelight.service.clock import MonotonicClock
 from safelight.service.metrics import Metrics
 from safelight.service.outcome_log import OutcomeLog
-from safelight.service.service import Service as PictureService
-from safelight.service.service import ServiceParts
+from safelight.service.service import Service, ServiceParts
 
 
-class Service:
+class ServerState:
     """The parts of one running server."""
 
     def __init__(self, settings: ServerSettings, *, outcomes: OutcomeLog, log: Log) -> None:
@@ -34,7 +33,7 @@ class Service:
         self.outcomes = outcomes
         self.controlnets = ControlNetService(settings.controlnet_argv, log=log) if settings.controlnet_argv else None
         options = self.controlnets.worker_options if self.controlnets else ()
-        self.hub = PictureService(
+        self.service = Service(
             ServiceParts(
                 controller=FleetController(ControlConfig(max_waiting=settings.max_waiting, policies=settings.policies)),
                 pool=LocalPool((*settings.worker_argv, *options), size=settings.workers, log=log),
@@ -45,7 +44,7 @@ class Service:
             )
         )
         self.encoder = PictureEncoder()
-        self.painter = Painter(hub=self.hub, encoder=self.encoder)
+        self.painter = Painter(service=self.service, encoder=self.encoder)
         self.pictures = PictureStore(max_pictures=settings.max_stored, max_bytes=settings.max_stored_bytes)
         self.responses = ResponseStore(max_responses=settings.max_stored, max_bytes=settings.max_stored_bytes)
 
@@ -53,33 +52,33 @@ class Service:
         """Start the workers, without waiting for them."""
         if self.controlnets:
             self.controlnets.start(
-                on_change=partial(self.hub.part_changed, "ControlNet service"), on_collapse=self.hub.collapsed
+                on_change=partial(self.service.part_changed, "ControlNet service"), on_collapse=self.service.collapsed
             )
-        self.hub.start(find_adapters(self.settings.adapters))
+        self.service.start(find_adapters(self.settings.adapters))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """End everything that was started."""
-        await self.hub.stop()
+        await self.service.stop()
         if self.controlnets:
             await self.controlnets.stop()
         self.encoder.close()
         self.outcomes.close()
 
 
-def service_of(request: Request) -> Service:
-    """Return the service of the application that received `request`."""
-    service: Service = request.app.state.service
-    return service
+def state_of(request: Request) -> ServerState:
+    """Return the state of the application that received `request`."""
+    state: ServerState = request.app.state.server
+    return state
 
 
-def model_of(name: str | None, service: Service) -> ModelSpec:
+def model_of(name: str | None, state: ServerState) -> ModelSpec:
     """Return the model with this name or alias, or the first one for None; raises UnknownModel."""
-    return find_model(None if name is None else service.settings.aliases.get(name, name), service.hub.models)
+    return find_model(None if name is None else state.settings.aliases.get(name, name), state.service.models)
 
 
-async def _depended_on(request: Request) -> Service:
-    return service_of(request)
+async def _depended_on(request: Request) -> ServerState:
+    return state_of(request)
 
 
-TheService = Annotated[Service, Depends(_depended_on)]
+TheState = Annotated[ServerState, Depends(_depended_on)]
