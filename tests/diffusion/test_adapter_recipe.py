@@ -9,7 +9,6 @@ import torch
 from rich.progress import Progress
 from safetensors.torch import load_file
 
-from safelight.cli.shipped import SHIPPED_MODELS
 from safelight.core.errors import AdapterFileError, InvalidParameter
 from safelight.diffusion.adapter_quality import score_adapters
 from safelight.diffusion.quality import LARGE, SMALL
@@ -19,6 +18,7 @@ from safelight.diffusion.training.base_model import load_base
 from safelight.diffusion.training.data import to_signal
 from safelight.diffusion.training.fit import Course
 from safelight.diffusion.training.sharpening import sharpen
+from safelight.local.model_folders import SHIPPED_MODELS
 from safelight.shapes.sampling import training_scenes
 from safelight.shapes.styles import STYLES
 

@@ -14,8 +14,8 @@ import uvicorn
 from safelight.server.app import make_app
 from safelight.server.logs import make_log
 from safelight.server.run import listen
-from safelight.server.state import ServerState
 from safelight.server.settings import ServerSettings
+from safelight.server.state import ServerState
 
 NULL_WORKER = Path(__file__).with_name("null_worker.py")
 PATIENCE_S = 30.0

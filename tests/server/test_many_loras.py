@@ -11,7 +11,7 @@ from PIL import Image
 
 import safelight
 from fakes.live_server import LiveServer, eventually, web
-from safelight.server.adapter_folder import find_adapters
+from safelight.local.adapter_folder import find_adapters
 
 MODELS = Path(safelight.__file__).parent / "models"
 STYLES = ("outline", "pastel", "night", "rose", "mint", "sunset", "spotlight", "neon")

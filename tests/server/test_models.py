@@ -3,12 +3,13 @@
 import pytest
 
 from fakes.live_server import LiveServer, web
+from safelight.control.policies import policies_from
 
 
 @pytest.fixture(scope="module")
 def renamed():
     """A server with an alias and a policy."""
-    with LiveServer(aliases={"large": "null-large"}, policies={"routing": "fewest"}) as server:
+    with LiveServer(aliases={"large": "null-large"}, policies=policies_from(["routing=affinity"])) as server:
         yield server
 
 
@@ -48,7 +49,7 @@ def test_a_prompt_of_the_reported_limit_is_painted_and_one_more_character_is_ref
 def test_a_model_card_has_its_aliases_and_the_policies(renamed):
     cards = {card["id"]: card["safelight"] for card in web.get(f"{renamed.url}/v1/models").json()["data"]}
     assert [cards[name]["aliases"] for name in ("null-large", "null-small")] == [["large"], []]
-    assert cards["null-small"]["policies"] == {"routing": "fewest"}
+    assert cards["null-small"]["policies"]["routing"] == "affinity"
 
 
 def test_a_model_is_found_by_its_alias(renamed):

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from safelight.core.pixels import Pixels
-from safelight.server.picture_encoder import PictureEncoder, encode, encode_enlarged
+from safelight.server.picture_encoder import PictureEncoder
+from safelight.service.picture_files import encode, encode_enlarged
 
 NOISE = Pixels(width=32, height=16, rgb=random.Random(0).randbytes(32 * 16 * 3))
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from safelight.cli.console import notes, progress_bar
 from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import AsJson, TrainingThreads
-from safelight.cli.shipped import SHIPPED_ADAPTERS, SHIPPED_MODELS
+from safelight.local.model_folders import SHIPPED_ADAPTERS, SHIPPED_MODELS
 
 train = typer.Typer(help="Train the embedded models from nothing.", no_args_is_help=True)
 score = typer.Typer(help="Measure how well the embedded models paint.", no_args_is_help=True)

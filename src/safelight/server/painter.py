@@ -6,8 +6,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from safelight.server.picture_encoder import FULL_QUALITY, OutputFormat, PictureEncoder
+from safelight.server.picture_encoder import PictureEncoder
 from safelight.service.pending import Delivery, PendingPicture, Preview
+from safelight.service.picture_files import FULL_QUALITY, OutputFormat
 from safelight.service.service import Service
 
 QUIET_S = 15.0

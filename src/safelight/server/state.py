@@ -10,9 +10,9 @@ from safelight.control.fleet import FleetController
 from safelight.control.levels import find_model
 from safelight.core.log import Log
 from safelight.core.model import ModelSpec
+from safelight.local.adapter_folder import find_adapters
 from safelight.local.controlnet_service import ControlNetService
 from safelight.local.pool import LocalPool
-from safelight.server.adapter_folder import find_adapters
 from safelight.server.idempotency import ResponseStore
 from safelight.server.painter import Painter
 from safelight.server.picture_encoder import PictureEncoder

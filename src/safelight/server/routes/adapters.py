@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from safelight.adapters.registry import Registered
 from safelight.core.errors import UnknownAdapter
-from safelight.server.adapter_folder import find_adapters
+from safelight.local.adapter_folder import find_adapters
 from safelight.server.errors import still_reading
 from safelight.server.routes.openapi_responses import errors
 from safelight.server.state import ServerState, TheState

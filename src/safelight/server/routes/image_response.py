@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from safelight.core.errors import SafelightError
 from safelight.server.errors import problem_of
 from safelight.server.painter import Painted, base64_text, unix_now
-from safelight.server.picture_encoder import FULL_QUALITY
 from safelight.server.picture_store import StoredPicture
 from safelight.server.provenance import provenance_of, usage_of
 from safelight.server.routes.paint_flow import Accepted
@@ -23,6 +22,7 @@ from safelight.server.wire.images import (
 )
 from safelight.server.wire.server_sent_events import KEEP_ALIVE, server_sent
 from safelight.service.pending import Preview
+from safelight.service.picture_files import FULL_QUALITY
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""From what a client wrote to requests for single pictures: sizes chosen, pictures fitted, seeds drawn."""
+"""From what a client asks for to requests for single pictures: sizes chosen, pictures fitted, seeds drawn."""
 
 import secrets
 from dataclasses import dataclass
@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import msgspec
 
 from safelight.control.levels import check_size, is_paintable
-from safelight.core.adapter import ControlNetUse
+from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest, Quality
 from safelight.core.source import PictureSource
-from safelight.server.wire.options import PaintOptions
-from safelight.server.wire.pictures import Source, fit
+from safelight.service.pictures import Source, fit
 
 PREVIEWS = 8
 """About how many previews a picture gets on its way; streams and the queue show some of them."""
@@ -21,18 +20,25 @@ _RANDOM_SEEDS = 2**32
 
 @dataclass(frozen=True, kw_only=True)
 class PaintRequest:
-    """One or more pictures as one body asks for them, whichever route it came by.
+    """One or more pictures as one call asks for them, over HTTP or in process.
 
     `pictures` are painted from the prompt alone, or so many from each of `sources`.
     """
 
     prompt: str
-    options: PaintOptions
+    negative_prompt: str = ""
     model: str | None = None
     pictures: int = 1
     width: int | None = None
     height: int | None = None
     quality: Quality = "medium"
+    seed: int | None = None
+    steps: int | None = None
+    guidance_scale: float | None = None
+    sampler: str | None = None
+    loras: tuple[LoraUse, ...] = ()
+    grace_steps: int = 0
+    deadline_s: float | None = None
     controlnets: tuple[ControlNetUse, ...] = ()
     sources: tuple[Source, ...] = ()
     strength: float | None = None
@@ -44,24 +50,23 @@ def image_requests(paint: PaintRequest, model: ModelSpec, *, arrived_s: float) -
     Raises:
         InvalidParameter: for a size that it does not make.
     """
-    options = paint.options
-    seed = secrets.randbelow(_RANDOM_SEEDS) if options.seed is None else options.seed
+    seed = secrets.randbelow(_RANDOM_SEEDS) if paint.seed is None else paint.seed
     plain = ImageRequest(
         id="",
         prompt=paint.prompt,
-        negative_prompt=options.negative_prompt or "",
+        negative_prompt=paint.negative_prompt,
         width=model.width,
         height=model.height,
         seed=seed,
         arrived_s=arrived_s,
-        model=paint.model,
-        steps=options.num_inference_steps,
-        sampler=options.sampler,
-        guidance_scale=options.guidance_scale,
+        model=None if paint.model is None else model.name,
+        steps=paint.steps,
+        sampler=paint.sampler,
+        guidance_scale=paint.guidance_scale,
         quality=paint.quality,
-        loras=options.uses,
-        grace_steps=options.lora_grace_steps or 0,
-        deadline_s=options.deadline_s,
+        loras=paint.loras,
+        grace_steps=paint.grace_steps,
+        deadline_s=paint.deadline_s,
         previews=PREVIEWS,
     )
     fitted = [_from_source(plain, source, paint, model) for source in paint.sources or (None,)]

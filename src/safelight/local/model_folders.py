@@ -1,11 +1,10 @@
-"""Folders of the models and adapters that commands know by name."""
+"""Folders of the models and adapters that are known by name."""
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from safelight.cli.errors import Misuse
-from safelight.core.errors import nearest, shorten
+from safelight.core.errors import RequestError, nearest, shorten
 
 SHIPPED_MODELS = Path(__file__).parent.parent / "models"
 SHIPPED_ADAPTERS = SHIPPED_MODELS / "adapters"
@@ -20,16 +19,16 @@ def model_folders(models: Sequence[str] | None) -> list[Path]:
     """Return a folder for each model named, by default for every shipped one.
 
     Raises:
-        Misuse: if there is no such model.
+        RequestError: if there is no such model.
     """
     shipped = shipped_models()
     if not models:
         if not shipped:
-            raise Misuse("This copy of Safelight came without models; name a diffusers folder with --model DIR.")
+            raise RequestError("This copy of Safelight came without models; name a diffusers folder with --model DIR.")
         return list(shipped.values())
     for model in models:
         if model not in shipped and not Path(model).is_dir():
-            raise Misuse(f"No model or folder is called {shorten(model)}; {nearest(model, tuple(shipped))}")
+            raise RequestError(f"No model or folder is called {shorten(model)}; {nearest(model, tuple(shipped))}")
     return [shipped.get(model, Path(model)) for model in models]
 
 
@@ -43,9 +42,9 @@ def adapter_folders(further: Sequence[Path] = ()) -> tuple[Path, ...]:
     """Return where adapters are looked for: in `further` folders first, then among the user's own ones.
 
     Raises:
-        Misuse: if a further folder is none.
+        RequestError: if a further folder is none.
     """
     for folder in further:
         if not folder.is_dir():
-            raise Misuse(f"There is no folder {shorten(str(folder))} to find adapters in.")
+            raise RequestError(f"There is no folder {shorten(str(folder))} to find adapters in.")
     return (*further, own_adapters(), SHIPPED_ADAPTERS)

@@ -1,7 +1,7 @@
 import pytest
 
 from safelight.core.errors import AdapterFileError
-from safelight.server.adapter_folder import copy_adapter, delete_adapter, files_of, find_adapters
+from safelight.local.adapter_folder import copy_adapter, delete_adapter, files_of, find_adapters
 
 
 @pytest.fixture
