@@ -52,10 +52,10 @@ from safelight.core.request import ImageRequest
 from safelight.core.work import AdapterAdded, AddAdapter, Failed, Finished, Job, Ready, Run, Ticked, WorkerEvent
 from safelight.diffusion.controlnets.kind import ControlInputs
 from safelight.diffusion.controlnets.net import ControlNet
+from safelight.diffusion.families.residuals import Residuals
+from safelight.diffusion.families.stable_diffusion_3 import StableDiffusion3
 from safelight.diffusion.paint import make_request
 from safelight.diffusion.placement import ON_CPU
-from safelight.diffusion.residuals import Residuals
-from safelight.diffusion.stable_diffusion_3 import StableDiffusion3
 from safelight.shapes.caption import tell
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene

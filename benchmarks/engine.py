@@ -30,10 +30,10 @@ import safelight
 from safelight.core.frames import frame
 from safelight.core.work import Finished, Job, Run, Stop, WorkerEvent
 from safelight.diffusion.engine import LORA_RANKS, DiffusionEngine
-from safelight.diffusion.joint_attention import CountedJointAttention
+from safelight.diffusion.families.joint_attention import CountedJointAttention
+from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS
 from safelight.diffusion.loading import load_model
 from safelight.diffusion.paint import make_request
-from safelight.diffusion.stable_diffusion_3 import T5_TOKENS
 from safelight.worker.loop import Inbox, WorkerLoop
 
 MODEL = Path(safelight.__file__).parent / "models" / "shapes-large"

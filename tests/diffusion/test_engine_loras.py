@@ -10,8 +10,8 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 
-from diffusion.families import MADE
-from diffusion.test_parity import open_pipeline
+from diffusion.families.test_parity import open_pipeline
+from diffusion.tiny_families import MADE
 from safelight.core.adapter import NO_ADAPTERS, AdapterUse, composition_of
 from safelight.core.errors import AdapterFileError
 from safelight.diffusion.engine import DiffusionEngine

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from diffusion.families import MADE
-from diffusion.test_parity import MODELS
+from diffusion.families.test_parity import MODELS
+from diffusion.tiny_families import MADE
 from safelight.core.adapter import AdapterUse
 from safelight.core.errors import LatentsFileError
 from safelight.core.start import LatentsStart, PictureStart
@@ -15,7 +15,7 @@ from safelight.core.work import PausedRow
 from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.latents_file import LatentsFile
 from safelight.diffusion.paint import paint
-from safelight.diffusion.samplers import SAMPLERS
+from safelight.diffusion.samplers.sampler import SAMPLERS
 
 STEPS = 8
 ONE_BYTE = 1

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from diffusion.families import MADE
+from diffusion.families.test_parity import MODELS
 from diffusion.makers import write_controlnet
-from diffusion.test_parity import MODELS
+from diffusion.tiny_families import MADE
 from safelight.core.adapter import AdapterUse, ControlUse
 from safelight.core.errors import PlacementError
 from safelight.core.pixels import Pixels

@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from diffusion.test_controlnets import CASES, CASES_BY_NAME, OTHER, PROMPT, Model
+from diffusion.controlnets.test_controlnets import CASES, CASES_BY_NAME, OTHER, PROMPT, Model
 from fakes.live_server import eventually
 from safelight.core.errors import AdapterFileError, AdapterLost, ControlServiceEnded, ControlServiceLost
 from safelight.core.frames import frame, read_body
 from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.residuals import Residuals
+from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.families.residuals import Residuals
 from safelight.worker.control_service.messages import (
     Ended,
     Load,

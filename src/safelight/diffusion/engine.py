@@ -17,14 +17,14 @@ from safelight.core.work import Captured, PausedRow
 from safelight.diffusion.controlnets.batch import Control, control_residuals
 from safelight.diffusion.controlnets.net import CONFIG, ControlNet
 from safelight.diffusion.controlnets.steering import LoadControlNet, SteeringNet
-from safelight.diffusion.family import Conditioning
+from safelight.diffusion.families.family import Conditioning
 from safelight.diffusion.latents_file import Kind, LatentsFile, LatentsHeader
 from safelight.diffusion.loading import LoadedModel, load_model
 from safelight.diffusion.lora.weights import LoraWeights
 from safelight.diffusion.placement import ON_CPU, Placement
 from safelight.diffusion.rows import Row, before, levels_after, levels_now
-from safelight.diffusion.samplers import SAMPLERS_BY_NAME, Before, Levels
-from safelight.diffusion.schedule import Schedule
+from safelight.diffusion.samplers.sampler import SAMPLERS_BY_NAME, Before, Levels
+from safelight.diffusion.samplers.schedule import Schedule
 from safelight.diffusion.starts import begin_from
 
 SCHEDULES_KEPT = 256

@@ -8,19 +8,19 @@ import msgspec
 from safelight.core.errors import ModelFolderError
 from safelight.core.model import ModelSpec
 from safelight.diffusion.controlnets.steering import SteeringNet
-from safelight.diffusion.family import Conditioning, Family
-from safelight.diffusion.flux import Flux
+from safelight.diffusion.families.defaults import Settings
+from safelight.diffusion.families.family import Conditioning, Family
+from safelight.diffusion.families.flux import Flux
+from safelight.diffusion.families.stable_diffusion import StableDiffusion
+from safelight.diffusion.families.stable_diffusion_3 import StableDiffusion3
+from safelight.diffusion.families.stable_diffusion_xl import StableDiffusionXL
 from safelight.diffusion.folder import INDEX, SETTINGS, fingerprint, read_index, read_json
+from safelight.diffusion.lora.model_loras import ModelLoras
 from safelight.diffusion.measuring import measure_decode_s, measure_encode_s, measure_step_times
 from safelight.diffusion.measuring_loras import measure_adapter_costs
-from safelight.diffusion.model_loras import ModelLoras
 from safelight.diffusion.placement import ON_CPU, Placement
 from safelight.diffusion.preview import PreviewMap, fit_preview
-from safelight.diffusion.samplers import SAMPLERS_BY_NAME
-from safelight.diffusion.settings import Settings
-from safelight.diffusion.stable_diffusion import StableDiffusion
-from safelight.diffusion.stable_diffusion_3 import StableDiffusion3
-from safelight.diffusion.stable_diffusion_xl import StableDiffusionXL
+from safelight.diffusion.samplers.sampler import SAMPLERS_BY_NAME
 
 FAMILIES: tuple[type[Family], ...] = (StableDiffusion, StableDiffusionXL, StableDiffusion3, Flux)
 

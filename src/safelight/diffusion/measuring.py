@@ -8,7 +8,7 @@ from statistics import median
 import torch
 
 from safelight.core.model import StepTime
-from safelight.diffusion.family import Family
+from safelight.diffusion.families.family import Family
 from safelight.diffusion.placement import Placement
 
 DENOISER_ROWS = (1, 2, 4, 8, 16, 32)

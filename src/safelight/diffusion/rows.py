@@ -9,9 +9,9 @@ from torch import Tensor
 from safelight.core.adapter import NO_ADAPTERS, Composition
 from safelight.core.request import ImageRequest
 from safelight.diffusion.controlnets.batch import Control
-from safelight.diffusion.family import Conditioning
-from safelight.diffusion.samplers import Before, Levels
-from safelight.diffusion.schedule import Schedule
+from safelight.diffusion.families.family import Conditioning
+from safelight.diffusion.samplers.sampler import Before, Levels
+from safelight.diffusion.samplers.schedule import Schedule
 from safelight.diffusion.starts import Kept
 
 

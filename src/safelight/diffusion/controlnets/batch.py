@@ -14,9 +14,9 @@ from safelight.core.errors import AdapterLost, ControlServiceLost
 from safelight.diffusion.controlnets.kind import ControlInputs
 from safelight.diffusion.controlnets.kinds import control_kind
 from safelight.diffusion.controlnets.steering import SteeringNet
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.family import Conditioning
-from safelight.diffusion.residuals import Residuals
+from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.families.family import Conditioning
+from safelight.diffusion.families.residuals import Residuals
 
 
 @dataclass(frozen=True, kw_only=True)

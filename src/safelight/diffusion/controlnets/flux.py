@@ -8,9 +8,9 @@ from diffusers import FluxControlNetModel
 from torch import Tensor
 
 from safelight.diffusion.controlnets.kind import ControlInputs, transformer_width
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.flux import arguments, pack
-from safelight.diffusion.residuals import Residuals
+from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.families.flux import arguments, pack
+from safelight.diffusion.families.residuals import Residuals
 
 
 class FluxControl:

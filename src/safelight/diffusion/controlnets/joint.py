@@ -7,9 +7,9 @@ import torch
 from diffusers import SD3ControlNetModel
 
 from safelight.diffusion.controlnets.kind import ControlInputs, transformer_width
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.joint_attention import CountedJointAttention
-from safelight.diffusion.residuals import Residuals
+from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.families.joint_attention import CountedJointAttention
+from safelight.diffusion.families.residuals import Residuals
 
 
 class JointControl:

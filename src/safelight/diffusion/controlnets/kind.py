@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.residuals import Residuals
+from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.families.residuals import Residuals
 
 
 @dataclass(frozen=True, kw_only=True)

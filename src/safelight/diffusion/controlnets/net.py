@@ -9,11 +9,11 @@ from typing import Any
 from safelight.core.errors import AdapterFileError, ModelFolderError
 from safelight.diffusion.controlnets.kind import ControlInputs, ControlKind
 from safelight.diffusion.controlnets.kinds import control_kind
-from safelight.diffusion.controls import ControlBase
+from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.families.parts import load_part
+from safelight.diffusion.families.residuals import Residuals
 from safelight.diffusion.folder import read_json
-from safelight.diffusion.parts import load_part
 from safelight.diffusion.placement import Placement
-from safelight.diffusion.residuals import Residuals
 
 CONFIG = "config.json"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Protocol
 
 from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.residuals import Residuals
+from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.families.residuals import Residuals
 
 
 class SteeringNet(Protocol):

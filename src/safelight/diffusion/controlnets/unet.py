@@ -6,9 +6,9 @@ from typing import Any
 from diffusers import ControlNetModel
 
 from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.residuals import Residuals
-from safelight.diffusion.stable_diffusion_xl import size_conditioning
+from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.families.residuals import Residuals
+from safelight.diffusion.families.stable_diffusion_xl import size_conditioning
 
 HINT_CHANNELS = 3
 

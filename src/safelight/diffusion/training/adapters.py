@@ -7,9 +7,9 @@ import torch
 from rich.progress import Progress
 
 from safelight.core.errors import InvalidParameter, nearest
-from safelight.diffusion.adapter_painter import fold_lora
-from safelight.diffusion.quality import LARGE
-from safelight.diffusion.training.adapter_recipe import AdapterRecipe, LoraPlan
+from safelight.diffusion.embedded import LARGE, LoraPlan
+from safelight.diffusion.evaluation.adapter_painter import fold_lora
+from safelight.diffusion.training.adapter_recipe import AdapterRecipe
 from safelight.diffusion.training.adapter_sheet import write_control_sheet, write_style_sheet, write_styles
 from safelight.diffusion.training.base_model import BaseModel, load_base
 from safelight.diffusion.training.controlnets import train_controlnet

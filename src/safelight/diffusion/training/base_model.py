@@ -9,10 +9,10 @@ from diffusers import AutoencoderKL, SD3ControlNetModel, SD3Transformer2DModel
 from torch import Tensor, nn
 from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
-from safelight.diffusion.joint_attention import CountedJointAttention
-from safelight.diffusion.parts import load_part, load_tokenizer, tokenize
+from safelight.diffusion.families.joint_attention import CountedJointAttention
+from safelight.diffusion.families.parts import load_part, load_tokenizer, tokenize
+from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS, encode_clips
 from safelight.diffusion.placement import ON_CPU
-from safelight.diffusion.stable_diffusion_3 import T5_TOKENS, encode_clips
 from safelight.diffusion.training.data import to_signal
 
 ENCODED_AT_ONCE = 64

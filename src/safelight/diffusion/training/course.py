@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from rich.progress import Progress
 
-from safelight.diffusion.quality import LARGE, SMALL
+from safelight.diffusion.embedded import LARGE, SMALL
 from safelight.diffusion.training import nets
 from safelight.diffusion.training.autoencoder import encode_all, train_autoencoder, train_decoder
 from safelight.diffusion.training.data import fineness, make_scenes

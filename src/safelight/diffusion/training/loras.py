@@ -12,10 +12,11 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from rich.progress import Progress
 from torch import Tensor, nn
 
+from safelight.diffusion.embedded import LoraPlan
 from safelight.diffusion.lora.kohya_writing import write_kohya_file
 from safelight.diffusion.lora.reading import read_lora
 from safelight.diffusion.lora.targets import lora_targets
-from safelight.diffusion.training.adapter_recipe import AdapterRecipe, LoraPlan
+from safelight.diffusion.training.adapter_recipe import AdapterRecipe
 from safelight.diffusion.training.base_model import BaseModel
 from safelight.diffusion.training.data import make_scenes
 from safelight.diffusion.training.denoisers import Captioned, add_noise

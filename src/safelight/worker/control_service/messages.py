@@ -9,8 +9,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.residuals import Residuals
+from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.families.residuals import Residuals
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True, tag=True):

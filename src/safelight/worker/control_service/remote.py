@@ -16,8 +16,8 @@ import torch
 from safelight.core.errors import AdapterFileError, ControlServiceEnded, ControlServiceLost
 from safelight.core.frames import frame, read_body
 from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.residuals import Residuals
+from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.families.residuals import Residuals
 from safelight.worker.control_service.messages import (
     Answer,
     Ended,

@@ -12,7 +12,7 @@ import torch
 from safelight.core.errors import AdapterFileError
 from safelight.core.frames import frame, read_body
 from safelight.diffusion.controlnets.net import ControlNet
-from safelight.diffusion.controls import ControlBase
+from safelight.diffusion.families.controlnet_base import ControlBase
 from safelight.diffusion.placement import Placement
 from safelight.worker.control_service.messages import (
     Answer,

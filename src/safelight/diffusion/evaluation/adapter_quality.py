@@ -7,9 +7,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from safelight.diffusion.adapter_painter import DiffusersPainter, Painter
-from safelight.diffusion.quality import LARGE
-from safelight.diffusion.training.adapter_recipe import LORAS, LoraPlan
+from safelight.diffusion.embedded import LARGE, LORAS, LoraPlan
+from safelight.diffusion.evaluation.adapter_painter import DiffusersPainter, Painter
 from safelight.shapes.caption import parse, tell
 from safelight.shapes.controls import CONTROLS, centre_distance
 from safelight.shapes.sampling import draw_scene, held_out_captions

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from diffusion.families import MADE
-from diffusion.test_parity import LARGEST_DIFFERENCE, largest_difference, open_pipeline
+from diffusion.families.test_parity import LARGEST_DIFFERENCE, largest_difference, open_pipeline
+from diffusion.tiny_families import MADE
 from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.paint import paint
 

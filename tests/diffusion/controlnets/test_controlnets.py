@@ -20,20 +20,20 @@ from diffusers import (
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from diffusion.families import MADE
+from diffusion.families.test_parity import LARGEST_DIFFERENCE, MODELS, open_pipeline
 from diffusion.makers import CONTROLNETS, shout, write_controlnet
-from diffusion.test_parity import LARGEST_DIFFERENCE, MODELS, open_pipeline
+from diffusion.tiny_families import MADE
 from safelight.core.errors import AdapterFileError
 from safelight.core.pixels import Pixels
 from safelight.diffusion.controlnets.batch import Control, control_residuals
 from safelight.diffusion.controlnets.kind import ControlInputs
 from safelight.diffusion.controlnets.net import ControlNet
-from safelight.diffusion.flux import Flux, pack
+from safelight.diffusion.families.flux import Flux, pack
+from safelight.diffusion.families.stable_diffusion import StableDiffusion
+from safelight.diffusion.families.stable_diffusion_3 import StableDiffusion3
+from safelight.diffusion.families.stable_diffusion_xl import StableDiffusionXL
 from safelight.diffusion.placement import ON_CPU
-from safelight.diffusion.samplers import SAMPLERS_BY_NAME, Before, Levels
-from safelight.diffusion.stable_diffusion import StableDiffusion
-from safelight.diffusion.stable_diffusion_3 import StableDiffusion3
-from safelight.diffusion.stable_diffusion_xl import StableDiffusionXL
+from safelight.diffusion.samplers.sampler import SAMPLERS_BY_NAME, Before, Levels
 from safelight.diffusion.training.controlnets import make_controlnet
 
 # diffusers' class of ControlNets for FLUX calls another of its own by an old name.

@@ -15,11 +15,17 @@ from transformers import CLIPTextModelWithProjection, T5EncoderModel
 
 from safelight.core.model import Guidance
 from safelight.core.pixels import Pixels
-from safelight.diffusion.controls import ControlBase, latent_hint, latent_shift, pixel_hint, plain_config
-from safelight.diffusion.family import Conditioning
-from safelight.diffusion.folder import class_in, explaining, has_numbers, read_index, read_json
-from safelight.diffusion.joint_attention import CountedJointAttention
-from safelight.diffusion.parts import (
+from safelight.diffusion.families.controlnet_base import (
+    ControlBase,
+    latent_hint,
+    latent_shift,
+    pixel_hint,
+    plain_config,
+)
+from safelight.diffusion.families.defaults import Settings
+from safelight.diffusion.families.family import Conditioning
+from safelight.diffusion.families.joint_attention import CountedJointAttention
+from safelight.diffusion.families.parts import (
     T5_TOKENIZERS,
     TOKENIZERS,
     count_words,
@@ -30,10 +36,10 @@ from safelight.diffusion.parts import (
     load_tokenizer,
     tokenize,
 )
+from safelight.diffusion.families.residuals import Residuals
+from safelight.diffusion.folder import class_in, explaining, has_numbers, read_index, read_json
 from safelight.diffusion.placement import Placement
-from safelight.diffusion.residuals import Residuals
-from safelight.diffusion.schedule import Schedule, flow_schedule
-from safelight.diffusion.settings import Settings
+from safelight.diffusion.samplers.schedule import Schedule, flow_schedule
 
 ALLOWED = {
     "transformer": frozenset({"SD3Transformer2DModel"}),

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import CLIPTextModelWithProjection
 
+from safelight.diffusion.families.joint_attention import CountedJointAttention
+from safelight.diffusion.families.parts import load_part, load_tokenizer, tokenize
+from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS, encode_clips
 from safelight.diffusion.folder import SETTINGS, read_json
-from safelight.diffusion.joint_attention import CountedJointAttention
 from safelight.diffusion.lora.reading import read_lora
 from safelight.diffusion.lora.targets import lora_targets
-from safelight.diffusion.parts import load_part, load_tokenizer, tokenize
 from safelight.diffusion.placement import ON_CPU
-from safelight.diffusion.stable_diffusion_3 import T5_TOKENS, encode_clips
 
 PAINTED_AT_ONCE = 16
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from safelight.diffusion.samplers import SAMPLERS, Before, Levels, Sampler
+from safelight.diffusion.samplers.sampler import SAMPLERS, Before, Levels, Sampler
 
 MEAN, SPREAD = 0.7, 0.4
 FIRST_RATIO, LAST_RATIO = 20.0, 0.05

@@ -9,8 +9,8 @@ import torch
 from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler
 
 import safelight
-from diffusion.families import DIFFUSION_PEERS, FLOW_PEERS
 from diffusion.makers import write_stable_diffusion
+from diffusion.tiny_families import DIFFUSION_PEERS, FLOW_PEERS
 from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.paint import paint
 

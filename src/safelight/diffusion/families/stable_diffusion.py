@@ -12,10 +12,10 @@ from transformers import CLIPTextModel
 from safelight.core.errors import ModelFolderError
 from safelight.core.model import Guidance
 from safelight.core.pixels import Pixels
-from safelight.diffusion.controls import ControlBase, pixel_hint, plain_config
-from safelight.diffusion.family import Conditioning
-from safelight.diffusion.folder import explaining, read_index, read_json
-from safelight.diffusion.parts import (
+from safelight.diffusion.families.controlnet_base import ControlBase, pixel_hint, plain_config
+from safelight.diffusion.families.defaults import Settings
+from safelight.diffusion.families.family import Conditioning
+from safelight.diffusion.families.parts import (
     TOKENIZERS,
     count_words,
     decode,
@@ -25,10 +25,10 @@ from safelight.diffusion.parts import (
     load_tokenizer,
     tokenize,
 )
+from safelight.diffusion.families.residuals import Residuals, unet_arguments
+from safelight.diffusion.folder import explaining, read_index, read_json
 from safelight.diffusion.placement import Placement
-from safelight.diffusion.residuals import Residuals, unet_arguments
-from safelight.diffusion.schedule import Schedule, diffusion_schedule
-from safelight.diffusion.settings import Settings
+from safelight.diffusion.samplers.schedule import Schedule, diffusion_schedule
 
 ALLOWED = {
     "unet": frozenset({"UNet2DConditionModel"}),

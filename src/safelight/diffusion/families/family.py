@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from safelight.core.model import Guidance
 from safelight.core.pixels import Pixels
-from safelight.diffusion.controls import ControlBase
+from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.families.defaults import Settings
+from safelight.diffusion.families.residuals import Residuals
 from safelight.diffusion.placement import Placement
-from safelight.diffusion.residuals import Residuals
-from safelight.diffusion.schedule import Schedule
-from safelight.diffusion.settings import Settings
+from safelight.diffusion.samplers.schedule import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,6 @@ from safelight.shapes.caption import parse
 from safelight.shapes.sampling import held_out_captions
 from safelight.shapes.score import score
 
-LARGE, SMALL = "shapes-large", "shapes-small"
 PROMPTS = 500
 SEED = 20_000
 COST_REPEATS = 7

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from safelight.cli.shipped import SHIPPED_MODELS
 from safelight.core.errors import AdapterFileError, InvalidParameter
-from safelight.diffusion.adapter_quality import score_adapters
-from safelight.diffusion.quality import LARGE, SMALL
-from safelight.diffusion.training.adapter_recipe import AdapterRecipe, LoraPlan
+from safelight.diffusion.embedded import LARGE, SMALL, LoraPlan
+from safelight.diffusion.evaluation.adapter_quality import score_adapters
+from safelight.diffusion.training.adapter_recipe import AdapterRecipe
 from safelight.diffusion.training.adapters import train_adapters
 from safelight.diffusion.training.base_model import load_base
 from safelight.diffusion.training.data import to_signal

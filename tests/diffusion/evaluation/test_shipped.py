@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 import safelight
-from safelight.diffusion.adapter_quality import score_adapters
+from safelight.diffusion.embedded import LORAS
+from safelight.diffusion.evaluation.adapter_quality import score_adapters
 from safelight.diffusion.paint import make_request, paint_all
-from safelight.diffusion.training.adapter_recipe import LORAS, AdapterRecipe
+from safelight.diffusion.training.adapter_recipe import AdapterRecipe
 from safelight.shapes.caption import parse
 from safelight.shapes.looking import look
 
