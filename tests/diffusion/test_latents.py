@@ -15,7 +15,7 @@ from safelight.core.work import PausedRow
 from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.latents_file import LatentsFile
 from safelight.diffusion.paint import paint
-from safelight.diffusion.samplers.sampler import SAMPLERS
+from safelight.diffusion.samplers.registry import SAMPLERS
 
 STEPS = 8
 ONE_BYTE = 1

@@ -25,15 +25,17 @@ from diffusion.makers import CONTROLNETS, shout, write_controlnet
 from diffusion.tiny_families import MADE
 from safelight.core.errors import AdapterFileError
 from safelight.core.pixels import Pixels
-from safelight.diffusion.controlnets.batch import Control, control_residuals
-from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.controlnets.net import ControlNet
-from safelight.diffusion.families.flux import Flux, pack
-from safelight.diffusion.families.stable_diffusion import StableDiffusion
-from safelight.diffusion.families.stable_diffusion_3 import StableDiffusion3
-from safelight.diffusion.families.stable_diffusion_xl import StableDiffusionXL
+from safelight.diffusion.controlnets.architecture import ControlNetInputs
+from safelight.diffusion.controlnets.batch import RowControlNet, controlnet_residuals
+from safelight.diffusion.controlnets.local import LocalControlNet
+from safelight.diffusion.families.flux import FLUX
+from safelight.diffusion.families.flux_transformer import pack
+from safelight.diffusion.families.stable_diffusion import STABLE_DIFFUSION
+from safelight.diffusion.families.stable_diffusion_3 import STABLE_DIFFUSION_3
+from safelight.diffusion.families.stable_diffusion_xl import STABLE_DIFFUSION_XL
 from safelight.diffusion.placement import ON_CPU
-from safelight.diffusion.samplers.sampler import SAMPLERS_BY_NAME, Before, Levels
+from safelight.diffusion.samplers.levels import NoiseLevels, PreviousStep
+from safelight.diffusion.samplers.registry import samplers_by_name
 from safelight.diffusion.training.controlnets import make_controlnet
 
 # diffusers' class of ControlNets for FLUX calls another of its own by an old name.
@@ -65,15 +67,15 @@ class Case:
         return next(made.write for made in MADE if made.name == self.name)
 
 
-SD3 = partial(Case, family=StableDiffusion3, pipeline=StableDiffusion3ControlNetPipeline, sampler="euler")
-FLUX = partial(Case, family=Flux, pipeline=FluxControlNetPipeline, sampler="euler")
+SD3_CASE = partial(Case, family=STABLE_DIFFUSION_3, pipeline=StableDiffusion3ControlNetPipeline, sampler="euler")
+FLUX_CASE = partial(Case, family=FLUX, pipeline=FluxControlNetPipeline, sampler="euler")
 CASES = (
-    Case(name="sd", family=StableDiffusion, pipeline=StableDiffusionControlNetPipeline, sampler="ddim"),
-    Case(name="sdxl", family=StableDiffusionXL, pipeline=StableDiffusionXLControlNetPipeline, sampler="ddim"),
-    SD3(name="sd3", config={"num_layers": 1, "force_zeros_for_pooled_projection": False}),
-    SD3(name="sd3-without-t5"),
-    FLUX(name="flux-dev"),
-    FLUX(name="flux-schnell", config={"num_single_layers": 0}),
+    Case(name="sd", family=STABLE_DIFFUSION, pipeline=StableDiffusionControlNetPipeline, sampler="ddim"),
+    Case(name="sdxl", family=STABLE_DIFFUSION_XL, pipeline=StableDiffusionXLControlNetPipeline, sampler="ddim"),
+    SD3_CASE(name="sd3", config={"num_layers": 1, "force_zeros_for_pooled_projection": False}),
+    SD3_CASE(name="sd3-without-t5"),
+    FLUX_CASE(name="flux-dev"),
+    FLUX_CASE(name="flux-schnell", config={"num_single_layers": 0}),
 )
 CASES_BY_NAME = {case.name: case for case in CASES}
 
@@ -84,7 +86,7 @@ class Model:
     def __init__(self, case, folder):
         self.case = case
         self.folder = case.write(folder / "model")
-        self.family = case.family(self.folder, placement=ON_CPU)
+        self.family = case.family.load(self.folder, placement=ON_CPU)
         self.paths = {
             name: write_controlnet(folder / name, self.folder, seed=seed, **case.config)
             for seed, name in enumerate("ab")
@@ -99,13 +101,13 @@ class Model:
         return parts, {name: kind.from_pretrained(path, dtype=torch.float32) for name, path in self.paths.items()}
 
     def load(self, path):
-        return ControlNet.load(path, self.family.control_base, placement=ON_CPU)
+        return LocalControlNet.load(path, self.family.controlnet_base, placement=ON_CPU)
 
     def misfit(self, folder, **config):
         return write_controlnet(folder, self.folder, **(self.case.config | config))
 
     def control(self, name, scale=1.0, seed=1):
-        return Control(name=name, scale=scale, hint=self.family.control_hint(picture(seed)))
+        return RowControlNet(name=name, scale=scale, hint=self.family.controlnet_hint(picture(seed)))
 
     def noise(self, rows=1, seed=5):
         shape = self.family.latent_shape(WIDTH, HEIGHT)
@@ -118,7 +120,7 @@ class Model:
             "conditionings": encoded(self.family, *prompts),
             "guidance": torch.full((len(prompts),), STRENGTH),
         }
-        residuals = control_residuals(nets or self.nets, self.family.control_base, uses=uses, **call)
+        residuals = controlnet_residuals(nets or self.nets, self.family.controlnet_base, uses=uses, **call)
         return self.family.denoise(**call, residuals=residuals)
 
 
@@ -164,10 +166,10 @@ def walk(model, noise, controls):
         if len(prompts) > 1:
             wanted, unwanted = prediction.split(1)
             prediction = unwanted + STRENGTH * (wanted - unwanted)
-        now = Levels(alpha=schedule.alpha[step], sigma=schedule.sigma[step])
-        after = Levels(alpha=schedule.alpha_after[step], sigma=schedule.sigma_after[step])
+        now = NoiseLevels(alpha=schedule.alpha[step], sigma=schedule.sigma[step])
+        after = NoiseLevels(alpha=schedule.alpha_after[step], sigma=schedule.sigma_after[step])
         x0 = model.family.estimate_x0(latents, prediction, now.alpha, now.sigma)
-        latents = SAMPLERS_BY_NAME[model.case.sampler].step(latents, x0, now, after, Before(x0=x0, levels=now))
+        latents = samplers_by_name()[model.case.sampler].step(latents, x0, now, after, PreviousStep(x0=x0, levels=now))
     return latents
 
 
@@ -176,11 +178,11 @@ def walk_in_diffusers(model, noise, controls):
     parts, nets = model.in_diffusers
     names, scales, seeds = zip(*controls, strict=True)
     mine, images = [nets[name] for name in names], [as_image(picture(seed)) for seed in seeds]
-    is_flux, is_sd = issubclass(model.case.family, Flux), issubclass(model.case.family, StableDiffusion)
+    is_flux, is_sd = model.case.family is FLUX, model.case.family is STABLE_DIFFUSION
     extra = {"requires_safety_checker": False} if is_sd else {}
     pipeline = model.case.pipeline(**parts.components, controlnet=mine[0] if len(mine) == 1 else mine, **extra)
     pipeline.set_progress_bar_config(disable=True)
-    reads_pixels = issubclass(model.case.family, StableDiffusion | StableDiffusionXL)
+    reads_pixels = model.case.family in {STABLE_DIFFUSION, STABLE_DIFFUSION_XL}
     return pipeline(
         PROMPT,
         **{"image" if reads_pixels else "control_image": images[0] if len(mine) == 1 else images},
@@ -212,7 +214,7 @@ def largest_difference(first, second):
 def test_they_steer_as_they_do_in_diffusers(model, controls):
     noise = model.noise()
     mine = walk(model, noise, list(starmap(model.control, controls)))
-    if isinstance(model.family, Flux):
+    if model.case.family is FLUX:
         mine = pack(mine)
     assert largest_difference(mine, walk_in_diffusers(model, noise, controls)) <= LARGEST_DIFFERENCE
 
@@ -249,7 +251,7 @@ class Counted:
     """A ControlNet that notes when it is asked and when its answer is waited for."""
 
     name: str
-    net: ControlNet
+    net: LocalControlNet
     calls: list
 
     def start(self, inputs):
@@ -275,8 +277,8 @@ def test_rows_without_controlnets_call_none(models):
 
 def test_one_computes_on_plain_tensors(models):
     model = models("sdxl")
-    (conditioning,), hint = encoded(model.family, PROMPT), model.family.control_hint(picture(1))
-    inputs = ControlInputs(
+    (conditioning,), hint = encoded(model.family, PROMPT), model.family.controlnet_hint(picture(1))
+    inputs = ControlNetInputs(
         latents=model.noise(),
         times=torch.tensor([500.0]),
         contexts=conditioning.context[None],
@@ -327,16 +329,16 @@ def trained(tmp_path_factory):
 
 def test_one_as_training_writes_it_steers_as_it_does_in_diffusers(trained):
     shipped, folder = trained
-    family = StableDiffusion3(shipped, placement=ON_CPU)
-    net = ControlNet.load(folder, family.control_base, placement=ON_CPU)
+    family = STABLE_DIFFUSION_3.load(shipped, placement=ON_CPU)
+    net = LocalControlNet.load(folder, family.controlnet_base, placement=ON_CPU)
     call = {
         "latents": torch.randn(1, *family.latent_shape(64, 64), generator=torch.Generator().manual_seed(1)),
         "times": torch.tensor([500.0]),
         "conditionings": family.encode([PROMPT]),
         "guidance": torch.ones(1),
     }
-    control = Control(name="edges", scale=0.9, hint=family.control_hint(picture(1, 64, 64)))
-    residuals = control_residuals({"edges": net}, family.control_base, uses=[[control]], **call)
+    control = RowControlNet(name="edges", scale=0.9, hint=family.controlnet_hint(picture(1, 64, 64)))
+    residuals = controlnet_residuals({"edges": net}, family.controlnet_base, uses=[[control]], **call)
     mine = family.denoise(**call, residuals=residuals)
     assert largest_difference(mine, predict_in_diffusers(trained, call["latents"], 0.9)) <= LARGEST_DIFFERENCE
 

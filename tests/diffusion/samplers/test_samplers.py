@@ -7,38 +7,40 @@ import pytest
 import torch
 from torch import Tensor
 
-from safelight.diffusion.samplers.sampler import SAMPLERS, Before, Levels, Sampler
+from safelight.diffusion.samplers.levels import NoiseLevels, PreviousStep
+from safelight.diffusion.samplers.registry import SAMPLERS
+from safelight.diffusion.samplers.sampler import Sampler
 
 MEAN, SPREAD = 0.7, 0.4
 FIRST_RATIO, LAST_RATIO = 20.0, 0.05
 
 
-def variance_preserving(ratio: Tensor) -> Levels:
+def variance_preserving(ratio: Tensor) -> NoiseLevels:
     alpha = (1 + ratio**2).rsqrt()
-    return Levels(alpha=alpha, sigma=ratio * alpha)
+    return NoiseLevels(alpha=alpha, sigma=ratio * alpha)
 
 
-def flow(ratio: Tensor) -> Levels:
-    return Levels(alpha=1 / (1 + ratio), sigma=ratio / (1 + ratio))
+def flow(ratio: Tensor) -> NoiseLevels:
+    return NoiseLevels(alpha=1 / (1 + ratio), sigma=ratio / (1 + ratio))
 
 
 PATHS = (variance_preserving, flow)
 
 
-def total_spread(levels: Levels) -> Tensor:
+def total_spread(levels: NoiseLevels) -> Tensor:
     return ((levels.alpha * SPREAD) ** 2 + levels.sigma**2).sqrt()
 
 
-def best_estimate(latent: Tensor, levels: Levels) -> Tensor:
+def best_estimate(latent: Tensor, levels: NoiseLevels) -> Tensor:
     gain = levels.alpha * SPREAD**2 / total_spread(levels) ** 2
     return MEAN + gain * (latent - levels.alpha * MEAN)
 
 
-def exact(latent: Tensor, start: Levels, end: Levels) -> Tensor:
+def exact(latent: Tensor, start: NoiseLevels, end: NoiseLevels) -> Tensor:
     return end.alpha * MEAN + total_spread(end) / total_spread(start) * (latent - start.alpha * MEAN)
 
 
-def level(path, ratio: float) -> Levels:
+def level(path, ratio: float) -> NoiseLevels:
     return path(torch.full((1, 1, 1, 1), ratio, dtype=torch.float64))
 
 
@@ -50,8 +52,8 @@ def walk(sampler: Sampler, path, steps: int) -> tuple[Tensor, Tensor]:
     before = None
     for now, after in pairwise(levels):
         x0 = best_estimate(latent, now)
-        latent = sampler.step(latent, x0, now, after, before or Before(x0=x0, levels=now))
-        before = Before(x0=x0, levels=now)
+        latent = sampler.step(latent, x0, now, after, before or PreviousStep(x0=x0, levels=now))
+        before = PreviousStep(x0=x0, levels=now)
     return latent, exact(start, levels[0], levels[-1])
 
 
@@ -71,8 +73,8 @@ def test_the_measured_order_of_convergence_is_the_declared_one(sampler, path):
 def test_the_last_step_to_zero_noise_gives_the_estimate(sampler):
     latent, x0 = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
     now = variance_preserving(torch.full((2, 1, 1, 1), 0.1))
-    clean = Levels(alpha=torch.ones(2, 1, 1, 1), sigma=torch.zeros(2, 1, 1, 1))
-    past = Before(x0=torch.randn(2, 3, 4, 4), levels=variance_preserving(torch.full((2, 1, 1, 1), 0.3)))
+    clean = NoiseLevels(alpha=torch.ones(2, 1, 1, 1), sigma=torch.zeros(2, 1, 1, 1))
+    past = PreviousStep(x0=torch.randn(2, 3, 4, 4), levels=variance_preserving(torch.full((2, 1, 1, 1), 0.3)))
     assert torch.allclose(sampler.step(latent, x0, now, clean, past), x0, atol=1e-5)
 
 
@@ -81,15 +83,15 @@ def test_rows_at_different_levels_step_as_they_would_alone(sampler):
     latent, x0, old = torch.randn(3, 2, 4, 4), torch.randn(3, 2, 4, 4), torch.randn(3, 2, 4, 4)
     ratios = torch.tensor([9.0, 2.0, 0.4]).view(-1, 1, 1, 1)
     now, after, past = (variance_preserving(ratios * factor) for factor in (1.0, 0.5, 2.0))
-    together = sampler.step(latent, x0, now, after, Before(x0=old, levels=past))
+    together = sampler.step(latent, x0, now, after, PreviousStep(x0=old, levels=past))
 
-    def one(levels: Levels, row: int) -> Levels:
-        return Levels(alpha=levels.alpha[row : row + 1], sigma=levels.sigma[row : row + 1])
+    def one(levels: NoiseLevels, row: int) -> NoiseLevels:
+        return NoiseLevels(alpha=levels.alpha[row : row + 1], sigma=levels.sigma[row : row + 1])
 
     for row in range(3):
         part = slice(row, row + 1)
         alone = sampler.step(
-            latent[part], x0[part], one(now, row), one(after, row), Before(x0=old[part], levels=one(past, row))
+            latent[part], x0[part], one(now, row), one(after, row), PreviousStep(x0=old[part], levels=one(past, row))
         )
         assert torch.allclose(together[part], alone, atol=1e-6)
 

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import CLIPTextModelWithProjection
 
+from safelight.diffusion.families.components import load_network, load_tokenizer
 from safelight.diffusion.families.joint_attention import CountedJointAttention
-from safelight.diffusion.families.parts import load_part, load_tokenizer, tokenize
-from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS, encode_clips
+from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS
+from safelight.diffusion.families.text import encode_clips, tokenize
 from safelight.diffusion.folder import SETTINGS, read_json
 from safelight.diffusion.lora.reading import read_lora
 from safelight.diffusion.lora.targets import lora_targets
@@ -48,9 +49,9 @@ class DiffusersPainter:
         self._steps, self._guidance = int(settings["steps"]), float(settings["guidance_scale"])
         self._tokenizer = load_tokenizer(model / "tokenizer")
         parts = {
-            "transformer": load_part(SD3Transformer2DModel, model / "transformer", placement=ON_CPU),
-            "text_encoder": load_part(CLIPTextModelWithProjection, model / "text_encoder", placement=ON_CPU),
-            "text_encoder_2": load_part(CLIPTextModelWithProjection, model / "text_encoder_2", placement=ON_CPU),
+            "transformer": load_network(SD3Transformer2DModel, model / "transformer", placement=ON_CPU),
+            "text_encoder": load_network(CLIPTextModelWithProjection, model / "text_encoder", placement=ON_CPU),
+            "text_encoder_2": load_network(CLIPTextModelWithProjection, model / "text_encoder_2", placement=ON_CPU),
         }
         if lora is not None:
             fold_lora(lora, parts)
@@ -58,14 +59,14 @@ class DiffusersPainter:
         attending = [parts["transformer"]]
         shared: dict[str, Any] = {
             "transformer": parts["transformer"],
-            "vae": load_part(AutoencoderKL, model / "vae", placement=ON_CPU),
+            "vae": load_network(AutoencoderKL, model / "vae", placement=ON_CPU),
             "scheduler": FlowMatchEulerDiscreteScheduler.from_pretrained(model / "scheduler", local_files_only=True),
             **{f"{kind}{ending}": None for kind in ("text_encoder", "tokenizer") for ending in ("", "_2", "_3")},
         }
         if controlnet is None:
             self._pipeline = StableDiffusion3Pipeline(**shared)
         else:
-            net = load_part(SD3ControlNetModel, controlnet, placement=ON_CPU)
+            net = load_network(SD3ControlNetModel, controlnet, placement=ON_CPU)
             attending.append(net)
             self._pipeline = StableDiffusion3ControlNetPipeline(controlnet=net, **shared)
         self._pipeline.set_progress_bar_config(disable=True)

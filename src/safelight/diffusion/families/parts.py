@@ -1,85 +1,160 @@
-"""The parts that families share: loading them from a folder, tokenizing, decoding."""
+"""The parts that a family is composed of: text encoder, denoiser, noise process and autoencoder.
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+A part computes, and keeps no state between calls. Pictures are `Pixels`; latents and what is computed from them are
+tensors of shape (rows, channels, height, width).
+"""
 
-import torch
-from diffusers import AutoencoderKL
-from torch import Tensor
-from transformers import AutoTokenizer
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
-from safelight.core.errors import ModelFolderError
-from safelight.diffusion.folder import check_weights, explaining, read_json
-from safelight.diffusion.placement import Placement
+from torch import Tensor, nn
 
-TOKENIZERS = frozenset({"CLIPTokenizer", "CLIPTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"})
-"""Tokenizer classes that families may name."""
-
-T5_TOKENIZERS = frozenset({"T5Tokenizer", "T5TokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"})
-"""Likewise, for a T5 encoder."""
+from safelight.core.pixels import Pixels
+from safelight.diffusion.families.residuals import Residuals
+from safelight.diffusion.samplers.sampler import Sampler
+from safelight.diffusion.samplers.schedule import Schedule
 
 
-def load_part(kind: Any, folder: Path, *, placement: Placement) -> Any:  # noqa: ANN401 - the libraries' classes are untyped
-    """Load one network, ready to compute and never to learn.
+@dataclass(frozen=True, kw_only=True)
+class TextFeatures:
+    """What a text encoder computes for some prompts.
 
-    Raises:
-        ModelFolderError: if its folder does not hold whole safetensors weights of this kind.
+    Attributes:
+        context: (prompts, tokens, width), what the denoiser's attention reads.
+        pooled: (prompts, width), each prompt as one vector.
+        words: for each prompt, how many of its tokens are words.
     """
-    check_weights(folder)
-    with explaining(folder):
-        part = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, dtype=placement.dtype)
-    return part.to(placement.device).eval().requires_grad_(requires_grad=False)
+
+    context: Tensor | None = None
+    pooled: Tensor | None = None
+    words: Sequence[int]
 
 
-def load_tokenizer(folder: Path) -> Any:  # noqa: ANN401 - likewise
-    """Load a tokenizer that is plain data.
+class TextEncoder(Protocol):
+    """One text encoder, or several that are joined."""
 
-    Raises:
-        ModelFolderError: if there is none, or it brings code.
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """The networks that LoRAs may change, under diffusers' names."""
+        ...
+
+    def encode(self, prompts: Sequence[str | None]) -> TextFeatures:
+        """Encode prompts in one batch; None is the negative prompt of a request that has none."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditioning:
+    """What the denoiser reads of one prompt.
+
+    Attributes:
+        context: (tokens, width), what attention reads.
+        pooled: (width,), the prompt as one vector, for denoisers that read it.
+        prompt_tokens: how many tokens are words.
     """
-    config = read_json(folder / "tokenizer_config.json")
-    if config.get("auto_map"):
-        raise ModelFolderError(f"{str(folder)!r} brings code of its own (auto_map), which Safelight does not run.")
-    with explaining(folder):
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+    context: Tensor
+    pooled: Tensor | None = None
+    prompt_tokens: int
 
 
-def tokenize(tokenizer: Any, prompts: Sequence[str | None], length: int | None = None) -> Tensor:  # noqa: ANN401 - likewise
-    """Return (prompts, tokens) numbers, cut or padded to `length` or the tokenizer's own, as diffusers does."""
-    texts = [prompt or "" for prompt in prompts]
-    tokens: Tensor = tokenizer(
-        texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
-    ).input_ids
-    return tokens
+@dataclass(frozen=True, kw_only=True)
+class ControlNetSupport:
+    """How ControlNets work with a denoiser.
 
-
-def count_words(tokenizer: Any, tokens: Tensor) -> list[int]:  # noqa: ANN401 - likewise
-    """Return how many tokens of each row lie between start and end."""
-    ends = (tokens == tokenizer.eos_token_id).int().argmax(dim=1).tolist()
-    return [max(0, end - 1) for end in ends]
-
-
-def downscale(autoencoder: AutoencoderKL) -> int:
-    """Return how many pixels one place of the latents is wide."""
-    return int(2 ** (len(autoencoder.config.block_out_channels) - 1))
-
-
-def encode(autoencoder: AutoencoderKL, signal: Tensor, noise: Tensor) -> Tensor:
-    """Return latents (channels, height, width), scaled and shifted as a denoiser's are, of a picture.
-
-    `signal` is the picture as (3, height, width) numbers in [0, 1]; `noise`, of the latents' shape, chooses from the
-    autoencoder's distribution.
+    Attributes:
+        architecture: the diffusers class of its ControlNets.
+        reads: whether they read control pictures as pixels or as latents.
+        context_count: how many equal tokens the last token of a context stands for.
     """
-    config = autoencoder.config
-    seen = autoencoder.encode((2 * signal - 1).unsqueeze(0).to(autoencoder.device)).latent_dist
-    latents: Tensor = seen.mean[0] + seen.std[0] * noise.to(autoencoder.device)
-    return (latents - (config.shift_factor or 0.0)) * config.scaling_factor
+
+    architecture: str
+    reads: Literal["pixels", "latents"]
+    context_count: int = 1
 
 
-def decode(autoencoder: AutoencoderKL, latents: Tensor) -> Tensor:
-    """Return pictures as (rows, height, width, 3) bytes."""
-    config = autoencoder.config
-    scaled = latents.to(autoencoder.device) / config.scaling_factor + (config.shift_factor or 0.0)
-    signal = autoencoder.decode(scaled, return_dict=False)[0]
-    return (signal / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+class Denoiser(Protocol):
+    """The network that predicts noise, or a velocity."""
+
+    @property
+    def component(self) -> str:
+        """Diffusers' name of the network: `unet` or `transformer`."""
+        ...
+
+    @property
+    def network(self) -> Any:  # noqa: ANN401 - diffusers' network, untyped
+        """The network itself; LoRAs may change it."""
+        ...
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the latents."""
+        ...
+
+    @property
+    def patch(self) -> int:
+        """Both sides of the latents must be multiples of this; a transformer makes one token of such a square."""
+        ...
+
+    @property
+    def native_side(self) -> int:
+        """Height and width of the latents that the model was trained at."""
+        ...
+
+    @property
+    def controlnets(self) -> ControlNetSupport | None:
+        """How ControlNets work with it; None if there are none."""
+        ...
+
+    def denoise(
+        self,
+        latents: Tensor,
+        times: Tensor,
+        conditionings: Sequence[Conditioning],
+        guidance: Tensor,
+        residuals: Residuals | None = None,
+    ) -> Tensor:
+        """Return the raw prediction for latents at (rows,) times.
+
+        `guidance`, of shape (rows,), is for models that read it themselves; `residuals` are added within.
+        """
+        ...
+
+
+class NoiseProcess(Protocol):
+    """How pictures and noise are mixed, and what a prediction means: a diffusion or a flow."""
+
+    def schedule(self, sampler: Sampler, steps: int, *, tokens: int) -> Schedule:
+        """Return the noise levels that diffusers would use for a picture of `tokens` patches."""
+        ...
+
+    def estimate_x0(self, latents: Tensor, prediction: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """Return the clean latents that a prediction stands for."""
+        ...
+
+
+class Autoencoder(Protocol):
+    """From pictures to latents, scaled and shifted as the denoiser reads them, and back."""
+
+    @property
+    def downscale(self) -> int:
+        """How many pixels wide one place of the latents is."""
+        ...
+
+    @property
+    def latent_shift(self) -> float:
+        """What is subtracted from scaled latents."""
+        ...
+
+    def encode(self, picture: Pixels, noise: Tensor) -> Tensor:
+        """Return (channels, height, width) latents; `noise`, of their shape, samples the encoder's distribution."""
+        ...
+
+    def encode_mean(self, picture: Pixels) -> Tensor:
+        """Return the mean of the encoder's distribution, (channels, height, width)."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return pictures as (rows, height, width, 3) bytes."""
+        ...

@@ -1,79 +1,56 @@
-"""Samplers: pure functions from one noise level to the next, each row at a level of its own.
+"""What a sampler is: a pure function from one noise level to the next, and the grids of levels that it walks."""
 
-A noisy latent is `alpha * x0 + sigma * noise`. Every function takes tensors of shape
-(rows, channels, height, width) and levels of shape (rows, 1, 1, 1), and works for any family, since a
-family only differs in how alpha and sigma fall (a variance-preserving model has alpha^2 + sigma^2 = 1, a
-flow has alpha + sigma = 1).
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import torch
 from torch import Tensor
 
+from safelight.diffusion.samplers.levels import NoiseLevels, PreviousStep
+from safelight.diffusion.samplers.schedule import Schedule
 
-@dataclass(frozen=True, kw_only=True)
-class Levels:
-    """Signal and noise shares of each row, both of shape (rows, 1, 1, 1)."""
+Step = Callable[[Tensor, Tensor, NoiseLevels, NoiseLevels, PreviousStep], Tensor]
+"""`(latents, estimate of x0, levels now, levels next, previous step) -> latents at the next levels`.
 
-    alpha: Tensor
-    sigma: Tensor
-
-    @property
-    def ratio(self) -> Tensor:
-        """Noise over signal: the noise level on which samplers agree whatever the family."""
-        return self.sigma / self.alpha
+Latents have shape (rows, channels, height, width), and each row is at a level of its own.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Before:
-    """What a multistep sampler remembers of the step before; rows on their first step repeat the present."""
+class FlowConfig:
+    """What the grid of a flow depends on, besides the number of steps.
 
-    x0: Tensor
-    levels: Levels
-
-
-Step = Callable[[Tensor, Tensor, Levels, Levels, Before], Tensor]
-"""`(latent, estimate of x0, level now, level next, step before) -> latent at the next level`."""
-
-
-def ddim(latent: Tensor, x0: Tensor, now: Levels, after: Levels, before: Before) -> Tensor:
-    """Keep the estimated noise and the estimated picture, and mix them anew (Song et al., 2021, eq. 12, eta 0).
-
-    This is also one Euler step along the noise ratio (Karras et al., 2022, alg. 1) and along a flow's time.
+    Attributes:
+        scheduler: the config of the model's FlowMatchEulerDiscreteScheduler.
+        tokens: how many tokens the picture makes; dynamic shifting depends on it.
+        starts_at_one: whether the Euler grid goes evenly from 1 to 1 / steps before it is shifted, as FLUX's does.
     """
-    noise = (latent - now.alpha * x0) / now.sigma
-    return after.alpha * x0 + after.sigma * noise
+
+    scheduler: Mapping[str, Any]
+    tokens: int
+    starts_at_one: bool = False
 
 
-def dpm_2m(latent: Tensor, x0: Tensor, now: Levels, after: Levels, before: Before) -> Tensor:
-    """DPM-Solver++(2M) (Lu et al., 2022, alg. 2): the estimate is extrapolated along log signal-to-noise.
+DiffusionGrid = Callable[[Mapping[str, Any], int], Schedule]
+"""`(config of the model's scheduler, steps) -> schedule` on a variance-preserving model."""
 
-    The first step, and a last step to zero noise, are of first order.
-    """
-    shrink = after.ratio / now.ratio
-    step = -torch.log(shrink)
-    step_before = torch.log(before.levels.ratio / now.ratio)
-    can_extrapolate = torch.isfinite(step) & (step_before > 0)
-    weight = torch.where(can_extrapolate, 0.5 * step / step_before, 0.0)
-    extrapolated = x0 + weight * (x0 - before.x0)
-    return (after.sigma / now.sigma) * latent + after.alpha * (1 - shrink) * extrapolated
+FlowGrid = Callable[[FlowConfig, int], Schedule]
+"""`(config, steps) -> schedule` on a flow."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampler:
-    """A sampler under its served name, with its order of convergence in the largest step."""
+    """A sampler under its served name.
+
+    Attributes:
+        order: of convergence, in the largest step; the tests measure it.
+        step: works on any family.
+        diffusion_grid: lays the noise levels for a variance-preserving model, as diffusers does.
+        flow_grid: likewise for a flow.
+    """
 
     name: str
     order: int
     step: Step
-
-
-SAMPLERS = (
-    Sampler(name="ddim", order=1, step=ddim),
-    Sampler(name="euler", order=1, step=ddim),
-    Sampler(name="dpm++2m", order=2, step=dpm_2m),
-)
-
-SAMPLERS_BY_NAME = {sampler.name: sampler for sampler in SAMPLERS}
+    diffusion_grid: DiffusionGrid
+    flow_grid: FlowGrid

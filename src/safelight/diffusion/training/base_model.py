@@ -9,9 +9,10 @@ from diffusers import AutoencoderKL, SD3ControlNetModel, SD3Transformer2DModel
 from torch import Tensor, nn
 from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
+from safelight.diffusion.families.components import load_network, load_tokenizer
 from safelight.diffusion.families.joint_attention import CountedJointAttention
-from safelight.diffusion.families.parts import load_part, load_tokenizer, tokenize
-from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS, encode_clips
+from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS
+from safelight.diffusion.families.text import encode_clips, tokenize
 from safelight.diffusion.placement import ON_CPU
 from safelight.diffusion.training.data import to_signal
 
@@ -83,17 +84,17 @@ def load_base(folder: Path) -> BaseModel:
     Raises:
         ModelFolderError: if it is not a whole model.
     """
-    denoiser = load_part(SD3Transformer2DModel, folder / "transformer", placement=ON_CPU)
+    denoiser = load_network(SD3Transformer2DModel, folder / "transformer", placement=ON_CPU)
     count_zeros(denoiser)
     return BaseModel(
         name=folder.resolve().name,
         tokenizer=load_tokenizer(folder / "tokenizer"),
         text_encoders=[
-            load_part(CLIPTextModelWithProjection, folder / part, placement=ON_CPU)
+            load_network(CLIPTextModelWithProjection, folder / part, placement=ON_CPU)
             for part in ("text_encoder", "text_encoder_2")
         ],
         denoiser=denoiser,
-        autoencoder=load_part(AutoencoderKL, folder / "vae", placement=ON_CPU),
+        autoencoder=load_network(AutoencoderKL, folder / "vae", placement=ON_CPU),
     )
 
 

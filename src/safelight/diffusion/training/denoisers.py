@@ -13,8 +13,7 @@ from rich.progress import Progress
 from torch import Tensor, nn
 from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
-from safelight.diffusion.families.parts import tokenize
-from safelight.diffusion.families.stable_diffusion_3 import encode_clips
+from safelight.diffusion.families.text import encode_clips, tokenize
 from safelight.diffusion.training import nets
 from safelight.diffusion.training.export import export_model, write_sheet
 from safelight.diffusion.training.fit import Course, Loss, fit

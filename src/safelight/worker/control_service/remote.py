@@ -15,8 +15,8 @@ import torch
 
 from safelight.core.errors import AdapterFileError, ControlServiceEnded, ControlServiceLost
 from safelight.core.frames import frame, read_body
-from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.controlnets.architecture import ControlNetInputs
+from safelight.diffusion.families.controlnet_base import ControlNetBase
 from safelight.diffusion.families.residuals import Residuals
 from safelight.worker.control_service.messages import (
     Answer,
@@ -68,12 +68,12 @@ class RemoteControlNet:
 
     @classmethod
     def load(
-        cls, address: Path, folder: Path, base: ControlBase, *, patience: Patience = PATIENCE
+        cls, address: Path, folder: Path, base: ControlNetBase, *, patience: Patience = PATIENCE
     ) -> "RemoteControlNet":
         """Have the service that listens at a Unix socket load the ControlNet in a diffusers folder.
 
         Raises:
-            AdapterFileError: as `ControlNet.load`, or if the service cannot load it for another reason.
+            AdapterFileError: as `LocalControlNet.load`, or if the service cannot load it for another reason.
             ControlServiceLost: if the service does not start or answer in time.
             ControlServiceEnded: if the service ends each time.
         """
@@ -90,7 +90,7 @@ class RemoteControlNet:
         """Bytes that its weights take at the service."""
         return self._weights_bytes
 
-    def start(self, inputs: ControlInputs) -> Callable[[], Residuals]:
+    def start(self, inputs: ControlNetInputs) -> Callable[[], Residuals]:
         """Send what the ControlNet reads; what is returned waits for its residuals.
 
         Both raise ControlServiceLost.

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.controlnets.architecture import ControlNetInputs
+from safelight.diffusion.families.controlnet_base import ControlNetBase
 from safelight.diffusion.families.residuals import Residuals
 
 
-class SteeringNet(Protocol):
+class ControlNet(Protocol):
     """A loaded ControlNet, in this process or behind it in another."""
 
     @property
@@ -17,7 +17,7 @@ class SteeringNet(Protocol):
         """Bytes that its weights take, wherever they are."""
         ...
 
-    def start(self, inputs: ControlInputs) -> Callable[[], Residuals]:
+    def start(self, inputs: ControlNetInputs) -> Callable[[], Residuals]:
         """Ask what it adds for each row of `inputs`; what is returned waits for the answer and gives it.
 
         Both raise ControlServiceLost if it is in another process that does not answer.
@@ -25,5 +25,5 @@ class SteeringNet(Protocol):
         ...
 
 
-LoadControlNet = Callable[[Path, ControlBase], SteeringNet]
+LoadControlNet = Callable[[Path, ControlNetBase], ControlNet]
 """Loads the ControlNet in a diffusers folder, for a model of which the base tells; raises AdapterFileError."""

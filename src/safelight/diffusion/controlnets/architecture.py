@@ -6,12 +6,12 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.families.controlnet_base import ControlNetBase
 from safelight.diffusion.families.residuals import Residuals
 
 
 @dataclass(frozen=True, kw_only=True)
-class ControlInputs:
+class ControlNetInputs:
     """What one call of a ControlNet reads, as plain tensors, one row for each denoiser row that it steers.
 
     Attributes:
@@ -33,12 +33,12 @@ class ControlInputs:
     scales: Tensor
 
 
-class ControlKind(Protocol):
+class ControlNetArchitecture(Protocol):
     """How ControlNets of one diffusers class are served; `network` is that class, untyped."""
 
     network: Any
 
-    def refusals(self, config: Mapping[str, Any], base: ControlBase) -> Iterator[str]:
+    def refusals(self, config: Mapping[str, Any], base: ControlNetBase) -> Iterator[str]:
         """Say what of a ControlNet with this config cannot be served beside `base`."""
         ...
 
@@ -46,15 +46,15 @@ class ControlKind(Protocol):
         """Return what a ControlNet and its denoiser must have alike, from either one's config."""
         ...
 
-    def prepare(self, network: Any, base: ControlBase) -> None:  # noqa: ANN401 - diffusers' network, untyped
+    def prepare(self, network: Any, base: ControlNetBase) -> None:  # noqa: ANN401 - diffusers' network, untyped
         """Change a loaded network as the denoiser of `base` is changed."""
         ...
 
-    def call(self, network: Any, base: ControlBase, inputs: ControlInputs) -> Residuals:  # noqa: ANN401 - likewise
+    def call(self, network: Any, base: ControlNetBase, inputs: ControlNetInputs) -> Residuals:  # noqa: ANN401 - likewise
         """Return the network's residuals, in as many places as it has layers."""
         ...
 
-    def spread(self, residuals: Residuals, base: ControlBase) -> Residuals:
+    def spread(self, residuals: Residuals, base: ControlNetBase) -> Residuals:
         """Return residuals for every layer of the denoiser, each as often as diffusers would add it."""
         ...
 

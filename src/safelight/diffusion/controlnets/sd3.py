@@ -6,18 +6,18 @@ from typing import Any
 import torch
 from diffusers import SD3ControlNetModel
 
-from safelight.diffusion.controlnets.kind import ControlInputs, transformer_width
-from safelight.diffusion.families.controlnet_base import ControlBase
+from safelight.diffusion.controlnets.architecture import ControlNetInputs, transformer_width
+from safelight.diffusion.families.controlnet_base import ControlNetBase
 from safelight.diffusion.families.joint_attention import CountedJointAttention
 from safelight.diffusion.families.residuals import Residuals
 
 
-class JointControl:
+class SD3Architecture:
     """ControlNets beside the joint transformer of Stable Diffusion 3."""
 
     network = SD3ControlNetModel
 
-    def refusals(self, config: Mapping[str, Any], base: ControlBase) -> Iterator[str]:
+    def refusals(self, config: Mapping[str, Any], base: ControlNetBase) -> Iterator[str]:
         """Say what of a ControlNet with this config cannot be served beside `base`."""
         if config["joint_attention_dim"] is None or not config["use_pos_embed"]:
             yield "it reads neither prompts nor latents itself, as those for Stable Diffusion 3.5 8B do"
@@ -33,13 +33,13 @@ class JointControl:
         names = ("in_channels", "patch_size", "joint_attention_dim", "pooled_projection_dim")
         return {name: config[name] for name in names} | {"width": transformer_width(config)}
 
-    def prepare(self, network: Any, base: ControlBase) -> None:  # noqa: ANN401 - diffusers' network, untyped
+    def prepare(self, network: Any, base: ControlNetBase) -> None:  # noqa: ANN401 - diffusers' network, untyped
         """Have the last token of a context stand for many, where it does for the denoiser."""
         if base.context_count > 1:
             for block in network.transformer_blocks:
                 block.attn.set_processor(CountedJointAttention(base.context_count))
 
-    def call(self, network: Any, base: ControlBase, inputs: ControlInputs) -> Residuals:  # noqa: ANN401 - likewise
+    def call(self, network: Any, base: ControlNetBase, inputs: ControlNetInputs) -> Residuals:  # noqa: ANN401 - likewise
         """Return the network's residuals, in as many places as it has layers."""
         hints, pooled = inputs.hints, inputs.pooled
         assert pooled is not None
@@ -57,7 +57,7 @@ class JointControl:
         )
         return Residuals(early=tuple(samples))
 
-    def spread(self, residuals: Residuals, base: ControlBase) -> Residuals:
+    def spread(self, residuals: Residuals, base: ControlNetBase) -> Residuals:
         """Return residuals for every layer of the denoiser, each as often as diffusers would add it."""
         layers = int(base.denoiser["num_layers"])
         interval = layers / len(residuals.early)
