@@ -28,6 +28,7 @@ from safelight.core.pixels import Pixels
 from safelight.diffusion.controlnets.architecture import ControlNetInputs
 from safelight.diffusion.controlnets.batch import RowControlNet, controlnet_residuals
 from safelight.diffusion.controlnets.local import LocalControlNet
+from safelight.diffusion.families.controlnet_base import ControlNetBase
 from safelight.diffusion.families.flux import FLUX
 from safelight.diffusion.families.flux_transformer import pack
 from safelight.diffusion.families.stable_diffusion import STABLE_DIFFUSION
@@ -421,3 +422,9 @@ def test_weights_of_another_shape_than_the_config_says_are_refused(models, tmp_p
     config = folder / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"cross_attention_dim": 32}))
     assert "cannot be loaded" in refused(model, folder)
+
+
+def test_a_family_without_controlnets_refuses_them(tmp_path):
+    base = ControlNetBase(architecture=None, denoiser={}, downscale=8)
+    with pytest.raises(AdapterFileError, match="models of this family take none"):
+        LocalControlNet.load(tmp_path, base, placement=ON_CPU)
