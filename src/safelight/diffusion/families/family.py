@@ -21,7 +21,7 @@ from safelight.diffusion.samplers.schedule import Schedule
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Family:
     """One loaded model, composed of its parts; computes, and keeps no state between calls.
 
@@ -122,7 +122,7 @@ class Family:
         return self.autoencoder.decode(latents)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class FamilyDefinition:
     """How models of a family are recognised and composed.
 
