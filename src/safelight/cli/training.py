@@ -43,11 +43,11 @@ def train_shapes(
     if adapters:
         _train_adapters(models, folder, only=only or (), threads=threads)
         return
-    from safelight.diffusion.training.course import train
+    from safelight.diffusion.training.models import train_models
     from safelight.diffusion.training.recipe import Recipe
 
     with Progress(console=notes) as progress:
-        finished = train(Recipe(threads=threads), folder, progress)
+        finished = train_models(Recipe(threads=threads), folder, progress)
     print(f"Serve the models with: safelight serve {' '.join(f'--model {model}' for model in finished)}")
 
 

@@ -7,7 +7,7 @@ LARGE, SMALL = "shapes-large", "shapes-small"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoraPlan:
+class EmbeddedLora:
     """One LoRA: which style it teaches to which model, and how it is kept.
 
     A model that needs no guidance forgets so if it learns from pictures: it learns from a `teacher`, another LoRA.
@@ -31,13 +31,13 @@ class LoraPlan:
 
 
 LORAS = (
-    LoraPlan(name="outline", style="outline", rank=16, longer=4, strength=0.875),
-    LoraPlan(name="pastel", style="pastel", rank=8),
-    LoraPlan(name="night", style="night", rank=8, with_text=True),
-    LoraPlan(name="rose", style="rose", rank=4),
-    LoraPlan(name="mint", style="mint", rank=4, as_kohya=True),
-    LoraPlan(name="sunset", style="sunset", rank=8),
-    LoraPlan(name="spotlight", style="spotlight", rank=8),
-    LoraPlan(name="neon", style="neon", rank=16, longer=2, strength=0.9375),
-    LoraPlan(name="pastel-small", style="pastel", rank=8, model=SMALL, teacher="pastel", longer=3, strength=0.75),
+    EmbeddedLora(name="outline", style="outline", rank=16, longer=4, strength=0.875),
+    EmbeddedLora(name="pastel", style="pastel", rank=8),
+    EmbeddedLora(name="night", style="night", rank=8, with_text=True),
+    EmbeddedLora(name="rose", style="rose", rank=4),
+    EmbeddedLora(name="mint", style="mint", rank=4, as_kohya=True),
+    EmbeddedLora(name="sunset", style="sunset", rank=8),
+    EmbeddedLora(name="spotlight", style="spotlight", rank=8),
+    EmbeddedLora(name="neon", style="neon", rank=16, longer=2, strength=0.9375),
+    EmbeddedLora(name="pastel-small", style="pastel", rank=8, model=SMALL, teacher="pastel", longer=3, strength=0.75),
 )

@@ -17,7 +17,7 @@ from safelight.shapes.caption import parse
 from safelight.shapes.looking import look
 
 MODELS = Path(safelight.__file__).parent / "models"
-NAMES = tuple(plan.name for plan in LORAS)
+NAMES = tuple(lora.name for lora in LORAS)
 MOST_BYTES = 24_000_000
 BACKGROUNDS = ("white", "gray", "black", "beige")
 
@@ -32,18 +32,18 @@ def test_all_adapters_together_stay_within_their_bytes():
 
 def test_the_adapters_are_those_of_the_recipe():
     recipe = AdapterRecipe()
-    names = {plan.path(MODELS / "adapters").name for plan in recipe.loras} | set(recipe.controls)
+    names = {lora.path(MODELS / "adapters").name for lora in recipe.loras} | set(recipe.controls)
     assert {file.name for file in (MODELS / "adapters").iterdir()} == names
 
 
 def test_loras_have_the_ranks_of_the_recipe():
     ranks = {
-        plan.name: json.loads(config.read_text())["r"]
-        for plan in LORAS
-        for config in plan.path(MODELS / "adapters").rglob("adapter_config.json")
+        lora.name: json.loads(config.read_text())["r"]
+        for lora in LORAS
+        for config in lora.path(MODELS / "adapters").rglob("adapter_config.json")
     }
-    assert ranks == {plan.name: plan.rank for plan in LORAS if not plan.as_kohya}
-    assert {plan.rank for plan in LORAS} == {4, 8, 16}
+    assert ranks == {lora.name: lora.rank for lora in LORAS if not lora.as_kohya}
+    assert {lora.rank for lora in LORAS} == {4, 8, 16}
 
 
 def test_every_lora_shows_its_style():

@@ -8,9 +8,11 @@ import torch
 from rich.progress import Progress
 from torch import nn
 
-from safelight.diffusion.training.fit import Course, fit
+from safelight.diffusion.training.fit import TrainingConfig, fit
 
-COURSE = Course(name="line", steps=40, learning_rate=0.05, warmup_steps=5, checkpoint_every=10, milestone_every=20)
+CONFIG = TrainingConfig(
+    name="line", steps=40, learning_rate=0.05, warmup_steps=5, checkpoint_every=10, milestone_every=20
+)
 
 
 class Interrupted(Exception):
@@ -35,7 +37,7 @@ def train(tmp_path):
             x = torch.randn(16, 1, generator=generator)
             return (net(x) - (3 * x - 1)).square().mean()
 
-        fit(net, average, loss, COURSE, folder=tmp_path, progress=Progress(disable=True), on_milestone=on_milestone)
+        fit(net, average, loss, CONFIG, folder=tmp_path, progress=Progress(disable=True), on_milestone=on_milestone)
         return average.state_dict()
 
     return run
@@ -70,8 +72,8 @@ def test_milestones_come_on_time_and_at_the_end(train):
 
 
 def test_the_learning_rate_warms_up_and_cools_down():
-    course = replace(COURSE, steps=100)
-    rates = [course.rate_at(step) for step in range(100)]
+    config = replace(CONFIG, steps=100)
+    rates = [config.rate_at(step) for step in range(100)]
     assert max(rates) == rates[4]
     assert rates[0] < rates[4]
     assert rates[-1] < 0.01 * rates[4]

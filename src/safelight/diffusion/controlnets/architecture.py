@@ -1,4 +1,4 @@
-"""What it takes to serve the ControlNets of one family or several."""
+"""How the ControlNets of one diffusers class are served, for one family or several."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from safelight.diffusion.families.residuals import Residuals
 
 @dataclass(frozen=True, kw_only=True)
 class ControlNetInputs:
-    """What one call of a ControlNet reads, as plain tensors, one row for each denoiser row that it steers.
+    """What one call of a ControlNet reads, as plain tensors, one row for each denoiser row that uses it.
 
     Attributes:
         latents: (rows, channels, height, width), as the denoiser gets them.
@@ -20,8 +20,8 @@ class ControlNetInputs:
         contexts: (rows, tokens, width).
         pooled: (rows, width), for families that want it.
         guidance: (rows,), for networks that read it themselves.
-        hints: (rows, channels, height, width), what the family makes of control pictures.
-        scales: (rows,), how strongly it steers.
+        hints: (rows, channels, height, width), the control pictures as pixels or latents.
+        scales: (rows,), the conditioning scales.
     """
 
     latents: Tensor

@@ -21,7 +21,7 @@ from safelight.diffusion.families.residuals import Residuals
 
 @dataclass(frozen=True, kw_only=True)
 class RowControlNet:
-    """One use of a ControlNet by a row; `hint` is what the family made of the control picture."""
+    """One use of a ControlNet by a row; `hint` is the control picture as the family's ControlNets read it."""
 
     name: str
     scale: float

@@ -1,4 +1,4 @@
-"""A ControlNet as the engine meets it, wherever it computes."""
+"""The protocol of a loaded ControlNet, wherever it computes."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from safelight.diffusion.embedded import LARGE, LORAS, LoraPlan
+from safelight.diffusion.embedded import LARGE, LORAS, EmbeddedLora
 from safelight.diffusion.evaluation.adapter_painter import DiffusersPainter, Painter
 from safelight.shapes.caption import parse, tell
 from safelight.shapes.controls import CONTROLS, centre_distance
@@ -47,19 +47,19 @@ def score_adapters(
     models: Path, adapters: Path, *, prompts: int = PROMPTS, on_adapter: Progress, names: Sequence[str] = ()
 ) -> AdapterEffects:
     """Paint held-out captions with each adapter in folder `adapters` and without; `names` picks some of them."""
-    plans = [plan for plan in LORAS if plan.path(adapters).exists() and (not names or plan.name in names)]
+    wanted = [lora for lora in LORAS if lora.path(adapters).exists() and (not names or lora.name in names)]
     kinds = [kind for kind in CONTROLS if (adapters / kind).exists() and (not names or kind in names)]
     loras, controlnets, plain = {}, {}, {}
-    for plan in plans:
-        if plan.model not in plain:
-            plain[plan.model] = _paint_captions(DiffusersPainter(models / plan.model), prompts)
-        painter = DiffusersPainter(models / plan.model, lora=plan.path(adapters))
-        loras[plan.name] = _style_effect(plan, _paint_captions(painter, prompts), plain[plan.model])
-        on_adapter(len(loras), len(plans) + len(kinds))
+    for lora in wanted:
+        if lora.model not in plain:
+            plain[lora.model] = _paint_captions(DiffusersPainter(models / lora.model), prompts)
+        painter = DiffusersPainter(models / lora.model, lora=lora.path(adapters))
+        loras[lora.name] = _style_effect(lora, _paint_captions(painter, prompts), plain[lora.model])
+        on_adapter(len(loras), len(wanted) + len(kinds))
     for kind in kinds:
         with_it = DiffusersPainter(models / LARGE, controlnet=adapters / kind)
         controlnets[kind] = _misplaced(kind, with_it, DiffusersPainter(models / LARGE), prompts)
-        on_adapter(len(plans) + len(controlnets), len(plans) + len(kinds))
+        on_adapter(len(wanted) + len(controlnets), len(wanted) + len(kinds))
     return AdapterEffects(loras=loras, controlnets=controlnets)
 
 
@@ -74,9 +74,9 @@ def _paint_captions(painter: Painter, count: int) -> list[NDArray[np.uint8]]:
 
 
 def _style_effect(
-    plan: LoraPlan, styled: Sequence[NDArray[np.uint8]], plain: Sequence[NDArray[np.uint8]]
+    lora: EmbeddedLora, styled: Sequence[NDArray[np.uint8]], plain: Sequence[NDArray[np.uint8]]
 ) -> StyleEffect:
-    measure = next(style.measure for style in STYLES if style.name == plan.style)
+    measure = next(style.measure for style in STYLES if style.name == lora.style)
     wishes = [parse(caption) for caption in _captions(len(styled))]
 
     def facts(pictures: Sequence[NDArray[np.uint8]]) -> float:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from safelight.diffusion.embedded import LORAS, LoraPlan
-from safelight.diffusion.training.fit import Course
+from safelight.diffusion.embedded import LORAS, EmbeddedLora
+from safelight.diffusion.training.fit import TrainingConfig
 from safelight.shapes.controls import CONTROLS
 
 
@@ -11,8 +11,8 @@ from safelight.shapes.controls import CONTROLS
 class AdapterRecipe:
     """Which adapters, how much, how long and how fast; the names of the two courses stand for the adapters'."""
 
-    loras: tuple[LoraPlan, ...] = LORAS
-    lora: Course = Course(
+    loras: tuple[EmbeddedLora, ...] = LORAS
+    lora: TrainingConfig = TrainingConfig(
         name="lora", steps=150, learning_rate=2.5e-3, warmup_steps=10, weight_decay=0.0, checkpoint_every=50, seed=11
     )
     lora_scenes: int = 320
@@ -23,7 +23,7 @@ class AdapterRecipe:
     lora_batch: int = 24
     teacher_guidance: float = 3.0
     controls: tuple[str, ...] = tuple(CONTROLS)
-    control: Course = Course(
+    control: TrainingConfig = TrainingConfig(
         name="control",
         steps=600,
         matrix_learning_rate=4e-3,

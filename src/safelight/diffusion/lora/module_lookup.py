@@ -10,18 +10,18 @@ from safelight.diffusion.lora.targets import Modules, Targets, locate, modules_o
 from safelight.diffusion.lora.tensor_file import TensorFile
 
 
-def place(layers: Layers, component: str, targets: Targets, *, file: Path) -> dict[str, str]:
+def find_modules(layers: Layers, component: str, targets: Targets, *, file: Path) -> dict[str, str]:
     """Return the path of the module that each layer's name means.
 
     Raises:
         AdapterFileError: naming the nearest module, if there is none of that name.
     """
     modules = modules_of(component, targets, file=file)
-    places = {name: locate(name, modules) for name in layers}
-    for name, path in places.items():
+    found = {name: locate(name, modules) for name in layers}
+    for name, path in found.items():
         if path is None:
             raise unknown_module(name, component, modules, file=file)
-    return {name: path for name, path in places.items() if path is not None}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def infer_component(file: TensorFile, layers: Layers, targets: Targets) -> str:
