@@ -26,10 +26,12 @@ SIDES_OVER_NATIVE = 2
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """A family with all that serving needs to know about it.
+    """A loaded model, and all that serving needs to know about it.
 
-    `weights` is a fingerprint of them, `unprompted` is what guidance steers away from where nobody said what, and
-    `controlnets` are by handle.
+    Attributes:
+        weights: a fingerprint of the weights.
+        unprompted: the conditioning of a request without a negative prompt.
+        controlnets: by handle.
     """
 
     family: Family

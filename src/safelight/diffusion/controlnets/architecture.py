@@ -39,7 +39,7 @@ class ControlNetArchitecture(Protocol):
     network: Any
 
     def refusals(self, config: Mapping[str, Any], base: ControlNetBase) -> Iterator[str]:
-        """Say what of a ControlNet with this config cannot be served beside `base`."""
+        """Yield reasons why a ControlNet with this config cannot be used with `base`."""
         ...
 
     def widths(self, config: Mapping[str, Any]) -> Mapping[str, object]:

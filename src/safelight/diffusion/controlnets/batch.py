@@ -38,7 +38,7 @@ def controlnet_residuals(
     guidance: Tensor,
     uses: Sequence[Sequence[RowControlNet]],
 ) -> Residuals | None:
-    """Return what ControlNets add within the denoiser call that has the same arguments; None if nobody uses any.
+    """Return what ControlNets add within the denoiser call that has the same arguments; None if no row uses any.
 
     Each ControlNet is called once, for all of the rows in whose `uses` it is. What several of them add to a row is
     summed, as in diffusers; ControlNets of different depth are each spread over the denoiser's layers first. All are

@@ -10,7 +10,7 @@ from safelight.diffusion.families.residuals import Residuals
 
 
 class ControlNet(Protocol):
-    """A loaded ControlNet, in this process or behind it in another."""
+    """A loaded ControlNet, in this process or in another."""
 
     @property
     def weights_bytes(self) -> int:
@@ -18,7 +18,7 @@ class ControlNet(Protocol):
         ...
 
     def start(self, inputs: ControlNetInputs) -> Callable[[], Residuals]:
-        """Ask what it adds for each row of `inputs`; what is returned waits for the answer and gives it.
+        """Start to compute the residuals of `inputs`; the returned function waits for them.
 
         Both raise ControlServiceLost if it is in another process that does not answer.
         """
@@ -26,4 +26,4 @@ class ControlNet(Protocol):
 
 
 LoadControlNet = Callable[[Path, ControlNetBase], ControlNet]
-"""Loads the ControlNet in a diffusers folder, for a model of which the base tells; raises AdapterFileError."""
+"""Loads the ControlNet in a diffusers folder for the model that the base describes; raises AdapterFileError."""

@@ -19,7 +19,7 @@ class FluxArchitecture:
     network = FluxControlNetModel
 
     def refusals(self, config: Mapping[str, Any], base: ControlNetBase) -> Iterator[str]:
-        """Say what of a ControlNet with this config cannot be served beside `base`."""
+        """Yield reasons why a ControlNet with this config cannot be used with `base`."""
         if config["num_mode"] is not None:
             yield "it is a union of several ControlNets, which Safelight does not serve"
         if config["conditioning_embedding_channels"] is not None:
@@ -34,7 +34,7 @@ class FluxArchitecture:
         return {name: config[name] for name in names} | {"width": transformer_width(config)}
 
     def prepare(self, network: Any, base: ControlNetBase) -> None:  # noqa: ANN401 - diffusers' network, untyped
-        """Leave it as it is."""
+        """Leave the network as it is."""
 
     def call(self, network: Any, base: ControlNetBase, inputs: ControlNetInputs) -> Residuals:  # noqa: ANN401 - likewise
         """Return the network's residuals, in as many places as it has layers."""

@@ -28,7 +28,7 @@ class LocalControlNet:
 
     @classmethod
     def load(cls, folder: Path, base: ControlNetBase, *, placement: Placement) -> "LocalControlNet":
-        """Load the ControlNet in a diffusers folder, to be used beside a model of which `base` tells.
+        """Load the ControlNet in a diffusers folder, for the model that `base` describes.
 
         Raises:
             AdapterFileError: if the folder holds no whole ControlNet in safetensors, or not one that fits.

@@ -18,7 +18,7 @@ class SD3Architecture:
     network = SD3ControlNetModel
 
     def refusals(self, config: Mapping[str, Any], base: ControlNetBase) -> Iterator[str]:
-        """Say what of a ControlNet with this config cannot be served beside `base`."""
+        """Yield reasons why a ControlNet with this config cannot be used with `base`."""
         if config["joint_attention_dim"] is None or not config["use_pos_embed"]:
             yield "it reads neither prompts nor latents itself, as those for Stable Diffusion 3.5 8B do"
         if config["extra_conditioning_channels"]:
@@ -34,7 +34,7 @@ class SD3Architecture:
         return {name: config[name] for name in names} | {"width": transformer_width(config)}
 
     def prepare(self, network: Any, base: ControlNetBase) -> None:  # noqa: ANN401 - diffusers' network, untyped
-        """Have the last token of a context stand for many, where it does for the denoiser."""
+        """Count the last token of a context as often as the denoiser does."""
         if base.context_count > 1:
             for block in network.transformer_blocks:
                 block.attn.set_processor(CountedJointAttention(base.context_count))

@@ -19,7 +19,7 @@ class UNetArchitecture:
     network = ControlNetModel
 
     def refusals(self, config: Mapping[str, Any], base: ControlNetBase) -> Iterator[str]:
-        """Say what of a ControlNet with this config cannot be served beside `base`."""
+        """Yield reasons why a ControlNet with this config cannot be used with `base`."""
         if config["global_pool_conditions"]:
             yield "it pools what it sees over the whole picture, which needs diffusers' guess mode"
         if config["conditioning_channels"] != HINT_CHANNELS:
@@ -43,7 +43,7 @@ class UNetArchitecture:
         return {name: config[name] for name in names}
 
     def prepare(self, network: Any, base: ControlNetBase) -> None:  # noqa: ANN401 - diffusers' network, untyped
-        """Leave it as it is."""
+        """Leave the network as it is."""
 
     def call(self, network: Any, base: ControlNetBase, inputs: ControlNetInputs) -> Residuals:  # noqa: ANN401 - likewise
         """Return the network's residuals, in as many places as it has layers."""
@@ -62,5 +62,5 @@ class UNetArchitecture:
         return Residuals(early=tuple(down), late=(middle,))
 
     def spread(self, residuals: Residuals, base: ControlNetBase) -> Residuals:
-        """Return them as they are: there is one for every place of the UNet."""
+        """Return them unchanged: there is one for every block of the UNet."""
         return residuals

@@ -30,7 +30,7 @@ class CountedJointAttention:
         encoder_hidden_states: Tensor,
         attention_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Return what image and context tokens, both (rows, tokens, width), take from each other."""
+        """Return the attention output of image and context tokens, both (rows, tokens, width)."""
         rows, places, _ = hidden_states.shape
 
         def heads(values: Tensor, norm: nn.Module | None = None) -> Tensor:

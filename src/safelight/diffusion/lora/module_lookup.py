@@ -1,4 +1,4 @@
-"""From the names of layers in a file to the modules of a model."""
+"""Finding the modules of a model by the names of layers in a file."""
 
 from collections.abc import Mapping
 from pathlib import Path

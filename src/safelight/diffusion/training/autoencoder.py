@@ -53,7 +53,7 @@ def train_autoencoder(recipe: Recipe, pictures: Tensor, folder: Path, progress: 
 
 @torch.no_grad()
 def encode_all(autoencoder: AutoencoderKL, pictures: Tensor, path: Path, progress: Progress) -> Tensor:
-    """Return the latents of all pictures at zero mean and unit spread by channel, and have the autoencoder speak so."""
+    """Return the latents of all pictures, and change the autoencoder to match: zero mean, unit spread by channel."""
     if path.exists():
         latents = load_file(path)["latents"]
     else:

@@ -1,4 +1,4 @@
-"""A finished model as the ground that adapters are trained on."""
+"""A finished model that adapters are trained for."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +99,6 @@ def load_base(folder: Path) -> BaseModel:
 
 
 def count_zeros(net: SD3Transformer2DModel | SD3ControlNetModel) -> None:
-    """Have one token of zeros stand for all that diffusers puts in the place of a T5 encoder."""
+    """Make one token of zeros count as all those that diffusers uses in place of a T5 encoder."""
     for block in net.transformer_blocks:
         block.attn.set_processor(CountedJointAttention(T5_TOKENS, in_single_precision=True))

@@ -23,7 +23,7 @@ SCENES_SEED = 32
 
 
 def make_controlnet(denoiser: SD3Transformer2DModel, *, layers: int) -> SD3ControlNetModel:
-    """Return a ControlNet that says nothing yet, its layers those that `denoiser` begins with."""
+    """Return a ControlNet that adds zeros, its layers copied from the first ones of `denoiser`."""
     config = {name: value for name, value in denoiser.config.items() if not name.startswith("_")}
     net = SD3ControlNetModel.from_config(config | {"num_layers": layers, "extra_conditioning_channels": 0})
     for part in ("pos_embed", "time_text_embed", "context_embedder"):
