@@ -187,7 +187,13 @@ def test_only_misfits_pay_overhead():
 
 
 def test_the_policies_go_by_these_names():
-    assert set(ADAPTER_MODE_NAMES) == {"always-unmerged", "always-merged", "always-corrected", "payback", "dlora-credit"}
+    assert set(ADAPTER_MODE_NAMES) == {
+        "always-unmerged",
+        "always-merged",
+        "always-corrected",
+        "payback",
+        "dlora-credit",
+    }
 
 
 def test_an_unknown_policy_is_refused_with_names():

@@ -142,9 +142,7 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         del self.host[handle]
         moves = self.residency.lost(handle)
         evictions = [EvictFromDevice, EvictFromHost] if was_on_device else [EvictFromHost]
-        assert [(type(move), move.handle) for move in moves[: len(evictions)]] == [
-            (kind, handle) for kind in evictions
-        ]
+        assert [(type(move), move.handle) for move in moves[: len(evictions)]] == [(kind, handle) for kind in evictions]
         self.obey(moves[len(evictions) :])
 
     @rule(place=places)

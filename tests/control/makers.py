@@ -23,9 +23,7 @@ OWN_SIDE = 64
 DOT = Pixels(width=1, height=1, rgb=b"\0\0\0")
 
 
-def spec(
-    name=LARGE, *, tick_s=0.02, row_s=0.01, encode_s=0.0, decode_s=0.0, encode_picture_s=0.0, adapter_costs=None
-):
+def spec(name=LARGE, *, tick_s=0.02, row_s=0.01, encode_s=0.0, decode_s=0.0, encode_picture_s=0.0, adapter_costs=None):
     return ModelSpec(
         name=name,
         family="sd3",

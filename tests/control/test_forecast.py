@@ -79,9 +79,7 @@ def test_the_forecast_for_one_worker_is_what_its_scheduler_does(batching, jobs, 
 
 @given(crowds(), crowds(), st.integers(2, 12))
 def test_everything_held_or_waiting_is_expected_to_start_before_it_is_ready(held, waiting, most):
-    renamed = [
-        job(f"w{number}", model=each.level.model, steps=each.level.steps) for number, each in enumerate(waiting)
-    ]
+    renamed = [job(f"w{number}", model=each.level.model, steps=each.level.steps) for number, each in enumerate(waiting)]
     expected = forecast([busy(*held, most=most), busy(most=most)], queued(renamed, first=100), now=3.0)
     assert set(expected) == {each.id for each in (*held, *renamed)}
     assert all(3.0 <= seen.start_s < seen.finish_s for seen in expected.values())

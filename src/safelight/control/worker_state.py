@@ -142,13 +142,13 @@ class WorkerState:
             foldings=self._foldings(),
             max_denoiser_rows=self.max_denoiser_rows,
             capacity_rows=self.capacity_rows,
-            rows=sorted((request.queued_job() for request in held), key=place_of),
+            rows=[request.queued_job() for request in held],
             resident=self._resident,
             weights_bytes=known,
         )
         for row in worker.rows:
-            if not row.has_begun:
-                worker.plan_load(row, now)
+            worker.plan_load(row, now)
+        worker.rows.sort(key=place_of)
         return worker
 
     def _foldings(self) -> dict[str, Folding]:
