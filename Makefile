@@ -8,7 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 BUILD := hatchling editables
 HELD := torch==2.13.0
-INPUTS := pyproject.toml constraints.txt src/safelight/__init__.py
+INPUTS := pyproject.toml constraints.txt src/safelight/core/version.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install serve test check format lock clean

@@ -20,15 +20,11 @@ The peers have the engine's own attention, so that they do not pay for 256 equal
 without it.
 """
 
-import sys
-
-# This folder's http.py must not stand in for Python's own `http`, which the libraries below import.
-sys.path = [entry for entry in sys.path if not entry.endswith("benchmarks")]
-
 import argparse
 import json
 import logging
 import statistics
+import sys
 import tempfile
 import time
 import warnings
@@ -54,29 +50,30 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import safelight
-from safelight.adapters.registry import handle_of
-from safelight.core.adapter import NO_ADAPTERS, AdapterUse, ControlUse, composition_of
+from safelight.adapters.modes import adapter_mode_named
+from safelight.control.replica.config import ReplicaConfig
+from safelight.control.replica.machine import ReplicaMachine
+from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, AdapterUse, ControlNetUse, LoraUse, composition_of
 from safelight.core.frames import frame
+from safelight.core.job import Job
 from safelight.core.pixels import Pixels
-from safelight.core.request import ImageRequest
 from safelight.core.work import (
     AdapterAdded,
     AdapterRefused,
     AddAdapter,
     Cancel,
     Finished,
-    Job,
     RemoveAdapter,
     Run,
-    Stepped,
     Stop,
+    Ticked,
     WorkerEvent,
 )
 from safelight.diffusion.engine import DiffusionEngine, ReadAdapter
-from safelight.diffusion.joint_attention import CountedJointAttention
-from safelight.diffusion.paint import make_request
-from safelight.diffusion.stable_diffusion_3 import T5_TOKENS
-from safelight.server.adapter_folder import find_adapters
+from safelight.diffusion.families.joint_attention import CountedJointAttention
+from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS
+from safelight.diffusion.paint import make_job
+from safelight.local.adapter_folder import find_adapters
 from safelight.shapes.caption import tell
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
@@ -112,7 +109,12 @@ MODES = {
 }
 
 
-def draw_mix(names: Sequence[str], count: int, rng: np.random.Generator) -> list[tuple[AdapterUse, ...]]:
+def handle_of(name: str) -> AdapterHandle:
+    """Return what the engine calls an adapter."""
+    return AdapterHandle(name=name, generation=1)
+
+
+def draw_mix(names: Sequence[str], count: int, rng: np.random.Generator) -> list[tuple[LoraUse, ...]]:
     """Return the LoRAs of each request, services A and B in turn; each pair and each LoRA has a scale of its own."""
     scales: dict[tuple[str, ...], float] = {}
     mix = []
@@ -126,7 +128,7 @@ def draw_mix(names: Sequence[str], count: int, rng: np.random.Generator) -> list
         chosen = tuple(names[(first + step) % len(names)] for step in range(many))
         mix.append(
             tuple(
-                AdapterUse(name=name, scale=scales.setdefault((*chosen, name), float(rng.choice(SCALES))))
+                LoraUse(name=name, scale=scales.setdefault((*chosen, name), float(rng.choice(SCALES))))
                 for name in chosen
             )
         )
@@ -139,7 +141,7 @@ class Wish:
 
     number: int
     prompt: str
-    loras: tuple[AdapterUse, ...]
+    loras: tuple[LoraUse, ...]
     controls: Mapping[str, NDArray[np.uint8]]
 
     @property
@@ -176,9 +178,10 @@ class Engine:
     def first_step_s(self, prompt: str, *, name: str, grace_steps: int) -> float:
         """Return the seconds from a request for a cold LoRA to its first step."""
         inbox: Inbox = SimpleQueue()
-        handle = handle_of(name, 1)
-        request = self._request(Wish(number=0, prompt=prompt, loras=(AdapterUse(name=name, scale=1.0),), controls={}))
-        job = Job(request=msgspec.structs.replace(request, grace_steps=grace_steps))
+        handle = handle_of(name)
+        plain = self._job(Wish(number=0, prompt=prompt, loras=(LoraUse(name=name, scale=1.0),), controls={}))
+        request = msgspec.structs.replace(plain.request, grace_steps=grace_steps)
+        job = msgspec.structs.replace(plain, request=request)
         started_s = seconds = 0.0
 
         def send(event: WorkerEvent) -> None:
@@ -189,50 +192,51 @@ class Engine:
                 case AdapterAdded():
                     started_s = time.perf_counter()
                     inbox.put(Run(job=job))
-                case Stepped(step=1):
+                case Ticked() if not seconds:
                     seconds = time.perf_counter() - started_s
-                    for command in (Cancel(request_id=request.id), RemoveAdapter(handle=handle), Stop()):
+                    for command in (Cancel(request_id=job.id), RemoveAdapter(handle=handle), Stop()):
                         inbox.put(command)
 
-        inbox.put(AddAdapter(handle=handle, name=name, path=str(self._paths[name])))
-        WorkerLoop(self._engine, inbox=inbox, send=send, max_denoiser_rows=2 * AT_ONCE).run()
+        inbox.put(AddAdapter(handle=handle, path=str(self._paths[name])))
+        self._run(inbox, send, ReplicaConfig(max_denoiser_rows=2 * AT_ONCE))
         return seconds
 
     def load_s(self, name: str) -> float:
         """Return the seconds of bringing a LoRA from host memory to the device, which the worker does between ticks."""
         _, weights = self._engine.read_adapter(name, self._paths[name])
         started_s = time.perf_counter()
-        self._engine.load_adapter(name, weights)
+        self._engine.load_adapter(handle_of(name), weights)
         seconds = time.perf_counter() - started_s
-        self._engine.evict_adapter(name)
+        self._engine.evict_adapter(handle_of(name))
         return seconds
 
     def fold_s(self, name: str) -> tuple[float, float]:
         """Return the seconds of folding a LoRA into the weights, and of making them pristine again."""
+        handle = handle_of(name)
         _, weights = self._engine.read_adapter(name, self._paths[name])
-        self._engine.load_adapter(name, weights)
+        self._engine.load_adapter(handle, weights)
         moments = [time.perf_counter()]
-        for composition in (composition_of([AdapterUse(name=name, scale=1.0)]), NO_ADAPTERS):
+        for composition in (composition_of([AdapterUse(handle=handle, scale=1.0)]), NO_ADAPTERS):
             self._engine.fold(MODEL.name, composition)
             moments.append(time.perf_counter())
-        self._engine.evict_adapter(name)
+        self._engine.evict_adapter(handle)
         return moments[1] - moments[0], moments[2] - moments[1]
 
     def step_s(self, prompt: str) -> float:
         """Return the seconds of one step of one picture alone, without LoRAs."""
-        request = self._request(Wish(number=0, prompt=prompt, loras=(), controls={}))
-        self._engine.begin([request])
+        job = self._job(Wish(number=0, prompt=prompt, loras=(), controls={}))
+        self._engine.begin([job])
         started_s = time.perf_counter()
-        self._engine.step([request.id])
+        self._engine.step([job.id])
         seconds = time.perf_counter() - started_s
-        self._engine.drop(request.id)
+        self._engine.drop(job.id)
         return seconds
 
     def paint(self, wishes: Sequence[Wish], *, policy: str) -> float:
         """Return the seconds that all requests take, adapters being known beforehand."""
         inbox: Inbox = SimpleQueue()
-        added: set[str] = set()
-        requests = [self._request(wish) for wish in wishes]
+        added: set[AdapterHandle] = set()
+        jobs = [self._job(wish) for wish in wishes]
         started_s = seconds = 0.0
         finished = 0
 
@@ -246,33 +250,40 @@ class Engine:
                     added.add(handle)
                     if len(added) == len(self._paths):
                         started_s = time.perf_counter()
-                        for request in requests:
-                            inbox.put(Run(job=Job(request=request)))
+                        for job in jobs:
+                            inbox.put(Run(job=job))
                 case Finished():
                     finished += 1
-                    if finished == len(requests):
+                    if finished == len(jobs):
                         seconds = time.perf_counter() - started_s
                         for handle in added:
                             inbox.put(RemoveAdapter(handle=handle))
                         inbox.put(Stop())
 
         for name, path in self._paths.items():
-            inbox.put(AddAdapter(handle=handle_of(name, 1), name=name, path=str(path)))
-        WorkerLoop(self._engine, inbox=inbox, send=send, max_denoiser_rows=2 * AT_ONCE, adapter_mode=policy).run()
+            inbox.put(AddAdapter(handle=handle_of(name), path=str(path)))
+        mode = adapter_mode_named(policy)
+        self._run(inbox, send, ReplicaConfig(max_denoiser_rows=2 * AT_ONCE, adapter_mode=mode))
         return seconds
 
-    def _request(self, wish: Wish) -> ImageRequest:
-        request = make_request(self._engine.models, wish.prompt, model=MODEL.name, seed=wish.number)
-        controls = (
-            ControlUse(
-                name=handle_of(name, 1),
+    def _run(self, inbox: Inbox, send: Callable[[WorkerEvent], None], config: ReplicaConfig) -> None:
+        replica = ReplicaMachine.serving(self._engine.models, config=config)
+        WorkerLoop(self._engine, replica, inbox=inbox, send=send).run()
+
+    def _job(self, wish: Wish) -> Job:
+        plain = make_job(self._engine.models, wish.prompt, model=MODEL.name, seed=wish.number)
+        controlnets = (
+            ControlNetUse(
+                name=name,
                 scale=1.0,
                 image=Pixels(width=picture.shape[1], height=picture.shape[0], rgb=picture.tobytes()),
             )
             for name, picture in wish.controls.items()
         )
-        loras = (AdapterUse(name=handle_of(use.name, 1), scale=use.scale) for use in wish.loras)
-        return msgspec.structs.replace(request, id=f"row-{wish.number}", loras=tuple(loras), controls=tuple(controls))
+        request = msgspec.structs.replace(
+            plain.request, id=f"row-{wish.number}", loras=wish.loras, controlnets=tuple(controlnets)
+        )
+        return msgspec.structs.replace(plain, request=request, adapters=tuple(map(handle_of, request.adapters)))
 
 
 class Diffusers:
@@ -315,7 +326,7 @@ class Diffusers:
 
     def set_adapters(self, wishes: Sequence[Wish]) -> float:
         """Return the seconds of painting with all LoRAs resident, requests that are alike in one call each."""
-        self._load([AdapterUse(name=name, scale=1.0) for name in self._files])
+        self._load([LoraUse(name=name, scale=1.0) for name in self._files])
         started_s = time.perf_counter()
         for start in range(0, len(wishes), AT_ONCE):
             alike = defaultdict[tuple[object, ...], list[Wish]](list)
@@ -328,14 +339,14 @@ class Diffusers:
         self._pipeline.unload_lora_weights()
         return seconds
 
-    def _choose(self, uses: Sequence[AdapterUse]) -> None:
+    def _choose(self, uses: Sequence[LoraUse]) -> None:
         if uses:
             self._pipeline.enable_lora()
             self._pipeline.set_adapters([use.name for use in uses], [use.scale for use in uses])
         else:
             self._pipeline.disable_lora()
 
-    def _load(self, uses: Sequence[AdapterUse]) -> None:
+    def _load(self, uses: Sequence[LoraUse]) -> None:
         for use in uses:
             file = self._files[use.name]
             self._pipeline.load_lora_weights(file.parent, weight_name=file.name, adapter_name=use.name)

@@ -32,21 +32,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-sys.path = [path for path in sys.path if Path(path or ".").resolve() != Path(__file__).parent.resolve()]
 
 import aiohttp
 import numpy as np
 
-from safelight.bench.asks import Ask, Shape
-from safelight.bench.endpoints.endpoint import Manner
+from safelight.bench.client.event_loop import loop_factory
+from safelight.bench.client.http_client import ServerConfig
+from safelight.bench.endpoints.endpoint import RequestOptions
 from safelight.bench.endpoints.generations import Generations
-from safelight.bench.figures import figures_of
-from safelight.bench.line import Server
-from safelight.bench.loop import loop_factory
-from safelight.bench.running import Plan, run
-from safelight.bench.timing import at_rate, process_named
+from safelight.bench.load.arrivals import arrival_process, arrive_at_rate
+from safelight.bench.load.runner import run
+from safelight.bench.media.shape import Shape
+from safelight.bench.requests import LoadRequest
+from safelight.bench.run import RunConfig
+from safelight.bench.stats.metrics import compute_metrics
 
 LAG_S = 0.005
 KINDS = ("", "_checked", "_peer")
@@ -67,28 +66,28 @@ def null_server() -> Iterator[str]:
             process.send_signal(signal.SIGINT)
 
 
-def asks_of(count: int, rate: float):
+def requests_of(count: int, rate: float):
     """Return requests that arrive by a Poisson process."""
     shape = Shape(64, 64, None, 4)
-    asks = [Ask(request_id=str(number), prompt=f"prompt {number}", shape=shape) for number in range(count)]
-    process = process_named("poisson")
-    return at_rate(asks, process, rate, rng=np.random.default_rng(0))
+    requests = [LoadRequest(request_id=str(number), prompt=f"prompt {number}", shape=shape) for number in range(count)]
+    process = arrival_process("poisson")
+    return arrive_at_rate(requests, process, rate, rng=np.random.default_rng(0))
 
 
 def load(url: str, kind: str, rate: float, count: int) -> dict[str, float]:
     """Send requests and return the figures, of this process."""
     base_mb, done = peak_mb(), None
-    asks = asks_of(count, rate)
+    requests = requests_of(count, rate)
     began_s = time.process_time()
     if kind == "_peer":
-        sent_s, failed = asyncio.run(peer(url, asks))
+        sent_s, failed = asyncio.run(peer(url, requests))
     else:
-        done = ours(url, asks, is_checked=kind == "_checked")
+        done = ours(url, requests, is_checked=kind == "_checked")
         sent_s = np.array([record.sent_s for record in done.records])
         failed = sum(not record.is_success for record in done.records)
     cpu_s = time.process_time() - began_s
-    figures = {
-        "lag_p99_s": float(np.quantile(sent_s - np.array([ask.due_s for ask in asks]), 0.99)),
+    metrics = {
+        "lag_p99_s": float(np.quantile(sent_s - np.array([request.due_s for request in requests]), 0.99)),
         "sent_qps": (count - 1) / float(sent_s.max() - sent_s.min()),
         "cpu_s_per_1000": 1000 * cpu_s / count,
         "peak_mb": peak_mb(),
@@ -96,42 +95,42 @@ def load(url: str, kind: str, rate: float, count: int) -> dict[str, float]:
         "failed": failed,
     }
     if done is not None:
-        figures_of(done)
-        figures["peak_with_figures_mb"] = peak_mb()
-    return figures
+        compute_metrics(done)
+        metrics["peak_with_figures_mb"] = peak_mb()
+    return metrics
 
 
-def ours(url: str, asks, *, is_checked: bool):
+def ours(url: str, requests, *, is_checked: bool):
     """Send with `safelight bench`'s own machinery; returns the run."""
-    plan = Plan(
-        server=Server(url=url),
+    config = RunConfig(
+        server=ServerConfig(url=url),
         endpoint=Generations(),
-        manner=Manner(model="null"),
-        asks=asks,
+        options=RequestOptions(model="null"),
+        requests=requests,
         warm_up_rounds=1,
         checks_pictures=is_checked,
     )
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(run(plan))
+        return runner.run(run(config))
 
 
-async def peer(url: str, asks):
+async def peer(url: str, requests):
     """Send with a task for each request, all made up front."""
-    sent_s, failed, ready = np.empty(len(asks)), 0, asyncio.Event()
+    sent_s, failed, ready = np.empty(len(requests)), 0, asyncio.Event()
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         began_s = 0.0
 
-        async def send(number, ask) -> None:
+        async def send(number, request) -> None:
             nonlocal failed
             await ready.wait()
-            await asyncio.sleep(began_s + ask.due_s - time.monotonic())
+            await asyncio.sleep(began_s + request.due_s - time.monotonic())
             sent_s[number] = time.monotonic() - began_s
-            body = {"model": "null", "prompt": ask.prompt, "size": "64x64", "response_format": "b64_json"}
+            body = {"model": "null", "prompt": request.prompt, "size": "64x64", "response_format": "b64_json"}
             async with session.post(f"{url}/v1/images/generations", json=body) as answer:
                 failed += answer.status != 200
                 await answer.json()
 
-        tasks = [asyncio.create_task(send(*each)) for each in enumerate(asks)]
+        tasks = [asyncio.create_task(send(*each)) for each in enumerate(requests)]
         began_s = time.monotonic() + 0.5
         ready.set()
         ends = await asyncio.gather(*tasks, return_exceptions=True)
@@ -156,7 +155,7 @@ def best(url: str, kind: str, rate: float, count: int, tries: int) -> dict[str, 
         found.append(apart(url, kind, rate, count))
         if found[-1]["lag_p99_s"] <= LAG_S and not found[-1]["failed"]:
             break
-    return min(found, key=lambda figures: (figures["failed"] > 0, figures["lag_p99_s"]))
+    return min(found, key=lambda metrics: (metrics["failed"] > 0, metrics["lag_p99_s"]))
 
 
 def highest(url: str, kind: str, tries: int) -> dict[str, float]:
@@ -165,11 +164,11 @@ def highest(url: str, kind: str, tries: int) -> dict[str, float]:
     while low < high:
         middle = (low + high) // 2
         rate = RATES[middle]
-        figures = best(url, kind, rate, int(rate * SECONDS), tries)
-        is_held = figures["lag_p99_s"] <= LAG_S and not figures["failed"]
-        note(f"{kind or 'unchecked':>10} {rate:>5}/s: lag p99 {1000 * figures['lag_p99_s']:.2f} ms" + " *" * is_held)
+        metrics = best(url, kind, rate, int(rate * SECONDS), tries)
+        is_held = metrics["lag_p99_s"] <= LAG_S and not metrics["failed"]
+        note(f"{kind or 'unchecked':>10} {rate:>5}/s: lag p99 {1000 * metrics['lag_p99_s']:.2f} ms" + " *" * is_held)
         if is_held:
-            low, kept = middle + 1, figures | {"rate": rate}
+            low, kept = middle + 1, metrics | {"rate": rate}
         else:
             high = middle
     return kept
@@ -187,13 +186,13 @@ def measure(arguments: argparse.Namespace) -> dict[str, float | int | None]:
         for kind in KINDS:
             rate = (found[f"max_rate{kind}"] or RATES[0]) * 0.8
             note(f"{kind or 'unchecked':>10} {arguments.requests:,} requests at {rate:g}/s ...")
-            figures = apart(url, kind, rate, arguments.requests)
-            found[f"long_sent_qps{kind}"] = round(figures["sent_qps"], 1)
-            found[f"long_lag_p99_ms{kind}"] = round(1000 * figures["lag_p99_s"], 3)
-            found[f"peak_mb{kind}"] = round(figures["peak_mb"], 1)
-            found[f"base_mb{kind}"] = round(figures["base_mb"], 1)
-            if "peak_with_figures_mb" in figures:
-                found[f"peak_with_figures_mb{kind}"] = round(figures["peak_with_figures_mb"], 1)
+            metrics = apart(url, kind, rate, arguments.requests)
+            found[f"long_sent_qps{kind}"] = round(metrics["sent_qps"], 1)
+            found[f"long_lag_p99_ms{kind}"] = round(1000 * metrics["lag_p99_s"], 3)
+            found[f"peak_mb{kind}"] = round(metrics["peak_mb"], 1)
+            found[f"base_mb{kind}"] = round(metrics["base_mb"], 1)
+            if "peak_with_figures_mb" in metrics:
+                found[f"peak_with_figures_mb{kind}"] = round(metrics["peak_with_figures_mb"], 1)
     return found
 
 
@@ -214,11 +213,11 @@ def main() -> None:
         url, kind, rate, count = arguments.one
         print(json.dumps(load(url, "" if kind == "plain" else kind, float(rate), int(count))))
         return
-    figures = measure(arguments)
+    metrics = measure(arguments)
     if arguments.json:
-        print(json.dumps(figures))
+        print(json.dumps(metrics))
         return
-    for name, value in figures.items():
+    for name, value in metrics.items():
         print(f"{name:>24}  {value}")
 
 

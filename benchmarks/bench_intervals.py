@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from safelight.bench.confidence import Bounds, Values, effective_size, interval, resampled, share_interval
+from safelight.bench.stats.resampling import Bounds, Values, effective_size, interval, resampled, share_interval
 
 LOADS = 400
 REQUESTS = 200
@@ -61,8 +61,8 @@ def _queue(count: int, deadline_s: float) -> Values:
 
 
 def _rates(answers: Values) -> Values:
-    duration_s, served, met = answers.sum(axis=0)
-    return np.array([served, met]) / duration_s
+    duration_s, result_of, met = answers.sum(axis=0)
+    return np.array([result_of, met]) / duration_s
 
 
 def _of_share(runs: Sequence[Values]) -> Bounds:

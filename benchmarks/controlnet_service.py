@@ -1,4 +1,4 @@
-"""What a ControlNet service costs and saves: ControlNets beside the model of each worker, or once in a process for all.
+"""What a control service costs and saves: ControlNets beside the model of each worker, or once in a process for all.
 
 One and two workers, as the server starts them, paint the same pictures of `shapes-large`, each steered by `edges`, all
 requests being there from the start. Each process has one torch thread. The two set-ups take turns.
@@ -12,11 +12,6 @@ requests being there from the start. Each process has one torch thread. The two 
   it takes `copies_100_mb_ms`.
 """
 
-import sys
-
-# This folder's http.py must not stand in for Python's own `http`, which the libraries below import.
-sys.path = [entry for entry in sys.path if not entry.endswith("benchmarks")]
-
 import argparse
 import json
 import logging
@@ -25,6 +20,7 @@ import re
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -42,20 +38,18 @@ import numpy as np
 import torch
 
 import safelight
-from safelight.adapters.registry import handle_of
-from safelight.cli.workers import control_service_argv, worker_argv
-from safelight.core.adapter import AdapterSpec, ControlUse
+from safelight.core.adapter import AdapterHandle, AdapterSpec, ControlNetUse
 from safelight.core.frames import decode_event, frame, read_body
+from safelight.core.job import Job
 from safelight.core.model import ModelSpec
 from safelight.core.pixels import Pixels
-from safelight.core.request import ImageRequest
-from safelight.core.work import AdapterAdded, AddAdapter, Failed, Finished, Job, Ready, Run, Ticked, WorkerEvent
-from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.controlnets.net import ControlNet
-from safelight.diffusion.paint import make_request
+from safelight.core.work import AdapterAdded, AddAdapter, Failed, Finished, Ready, Run, Ticked, WorkerEvent
+from safelight.diffusion.controlnets.architecture import ControlNetInputs
+from safelight.diffusion.controlnets.local import LocalControlNet
+from safelight.diffusion.families.residuals import Residuals
+from safelight.diffusion.paint import make_job
 from safelight.diffusion.placement import ON_CPU
-from safelight.diffusion.residuals import Residuals
-from safelight.diffusion.stable_diffusion_3 import StableDiffusion3
+from safelight.local.launch import controlnet_service_argv, worker_argv
 from safelight.shapes.caption import tell
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
@@ -72,7 +66,7 @@ from safelight.worker.controlnet_service.messages import (
 
 MODELS = Path(safelight.__file__).parent / "models"
 MODEL, NAME = MODELS / "shapes-large", "edges"
-HANDLE = handle_of(NAME, 1)
+HANDLE = AdapterHandle(name=NAME, generation=1)
 FOLDER = MODELS / "adapters" / NAME
 REQUESTS = 16
 SEED = 1
@@ -81,7 +75,7 @@ HUNDRED_MB = 100_000_000
 
 
 class Process:
-    """A worker or a ControlNet service, with what it says."""
+    """A worker or a control service, with what it says."""
 
     def __init__(self, argv: Sequence[str]) -> None:
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -111,13 +105,13 @@ class Process:
 
     def add(self) -> AdapterSpec:
         """Have a worker read the ControlNet."""
-        self._tell(AddAdapter(handle=HANDLE, name=NAME, path=str(FOLDER)))
+        self._tell(AddAdapter(handle=HANDLE, path=str(FOLDER)))
         return next(self._events(AdapterAdded)).spec
 
-    def paint(self, requests: Sequence[ImageRequest]) -> list[Ticked]:
+    def paint(self, jobs: Sequence[Job]) -> list[Ticked]:
         """Have a worker paint all of these; returns its ticks."""
-        for request in requests:
-            self._tell(Run(job=Job(request=request)))
+        for job in jobs:
+            self._tell(Run(job=job))
         ticks, finished = [], 0
         for event in self._events(WorkerEvent):
             match event:
@@ -127,7 +121,7 @@ class Process:
                     ticks.append(event)
                 case Finished():
                     finished += 1
-                    if finished == len(requests):
+                    if finished == len(jobs):
                         break
         return ticks
 
@@ -144,7 +138,7 @@ class Process:
 
 @dataclass
 class Setup:
-    """Workers that run, perhaps with a ControlNet service, and what was measured of them."""
+    """Workers that run, perhaps with a control service, and what was measured of them."""
 
     workers: list[Process]
     service: Process | None
@@ -159,8 +153,8 @@ class Setup:
         options, service = (), None
         if has_service:
             address = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "controls")
-            service = stack.enter_context(Process((*control_service_argv("--threads", "1"), "--socket", address)))
-            options = ("--controlnet-service", address)
+            service = stack.enter_context(Process((*controlnet_service_argv("--threads", "1"), "--socket", address)))
+            options = ("--control-service", address)
         argv = worker_argv([MODEL], "--threads", "1", *options)
         running = [stack.enter_context(Process(argv)) for _ in range(workers)]
         (net_bytes,) = {worker.add().weights_bytes for worker in running}
@@ -176,11 +170,11 @@ class Setup:
         """All of them."""
         return [*self.workers, *([self.service] if self.service else [])]
 
-    def paint(self, requests: Sequence[ImageRequest]) -> None:
-        """Paint all requests on each worker, and note the times."""
+    def paint(self, jobs: Sequence[Job]) -> None:
+        """Paint all jobs on each worker, and note the times."""
         before_s, started_s = self._cpu_s, time.perf_counter()
         with ThreadPoolExecutor(len(self.workers)) as pool:
-            per_worker = list(pool.map(Process.paint, self.workers, [requests] * len(self.workers)))
+            per_worker = list(pool.map(Process.paint, self.workers, [jobs] * len(self.workers)))
         self.seconds.append(time.perf_counter() - started_s)
         self.cpu_s.append(self._cpu_s - before_s)
         for tick in (tick for ticks in per_worker for tick in ticks):
@@ -217,28 +211,29 @@ def usual_rows(ticks: dict[int, list[float]]) -> int:
     return Counter({rows: len(seconds) for rows, seconds in ticks.items()}).most_common(1)[0][0]
 
 
-def draw_requests(model: ModelSpec, count: int) -> list[ImageRequest]:
-    """Return requests with a scene each, and its line drawing to steer them."""
+def draw_jobs(model: ModelSpec, count: int) -> list[Job]:
+    """Return jobs with a scene each, and its line drawing to steer them."""
     luck = np.random.default_rng(SEED)
-    requests = []
+    jobs = []
     for number in range(count):
         scene = draw_scene(luck, objects=1 + number % 2)
         height, width, _ = (drawing := CONTROLS[NAME](scene)).shape
         picture = Pixels(width=width, height=height, rgb=drawing.tobytes())
-        request = make_request([model], tell(scene.wish), model=model.name, seed=number)
-        use = ControlUse(name=HANDLE, scale=1.0, image=picture)
-        requests.append(msgspec.structs.replace(request, id=f"row-{number}", controls=(use,)))
-    return requests
+        plain = make_job([model], tell(scene.wish), model=model.name, seed=number)
+        use = ControlNetUse(name=NAME, scale=1.0, image=picture)
+        request = msgspec.structs.replace(plain.request, id=f"row-{number}", controlnets=(use,))
+        jobs.append(msgspec.structs.replace(plain, request=request, adapters=(HANDLE,)))
+    return jobs
 
 
-def draw_call(rows: int) -> tuple[ControlInputs, Residuals]:
+def draw_call(rows: int) -> tuple[ControlNetInputs, Residuals]:
     """Return what one tick of so many rows sends and gets."""
-    family = StableDiffusion3(MODEL, placement=ON_CPU)
-    net = ControlNet.load(FOLDER, family.control_base, placement=ON_CPU)
+    family = STABLE_DIFFUSION_3.load(MODEL, placement=ON_CPU)
+    net = LocalControlNet.load(FOLDER, family.controlnet_base, placement=ON_CPU)
     (conditioning,) = family.encode(["a large red circle"])
     latents = torch.randn(rows, *family.latent_shape(*family.native_size))
     assert conditioning.pooled is not None
-    inputs = ControlInputs(
+    inputs = ControlNetInputs(
         latents=latents,
         times=torch.full((rows,), 500.0),
         contexts=conditioning.context.expand(rows, -1, -1),
@@ -250,7 +245,7 @@ def draw_call(rows: int) -> tuple[ControlInputs, Residuals]:
     return inputs, net(inputs)
 
 
-def copies_ms(inputs: ControlInputs, residuals: Residuals, *, tries: int = 9) -> float:
+def copies_ms(inputs: ControlNetInputs, residuals: Residuals, *, tries: int = 9) -> float:
     """Return the fewest milliseconds of a round trip over a Unix socket of these, with nothing computed."""
     mine, its = socket.socketpair(socket.AF_UNIX)
     with mine, its, mine.makefile("rb") as answers, its.makefile("rb") as questions:
@@ -282,7 +277,7 @@ def measure(rounds: int, count: int) -> dict[str, object]:
         with ExitStack() as stack:
             local = Setup.start(stack, workers=workers, has_service=False)
             served = Setup.start(stack, workers=workers, has_service=True)
-            paint_in_turn({"local": local, "service": served}, draw_requests(local.model, count), rounds)
+            paint_in_turn({"local": local, "service": served}, draw_jobs(local.model, count), rounds)
             rows = usual_rows(local.ticks)
             here, there = local.summary(count), served.summary(count)
             figures[f"workers_{workers}"] = {
@@ -301,11 +296,11 @@ def measure(rounds: int, count: int) -> dict[str, object]:
         }
 
 
-def paint_in_turn(setups: Mapping[str, Setup], requests: Sequence[ImageRequest], rounds: int) -> None:
+def paint_in_turn(setups: Mapping[str, Setup], jobs: Sequence[Job], rounds: int) -> None:
     """Measure `rounds` rounds of each set-up, after one that warms up."""
     for turn in range(rounds + 1):
         for name, setup in setups.items():
-            setup.paint(requests)
+            setup.paint(jobs)
             print(f"{len(setup.workers)} workers, round {turn}: {name} {setup.seconds[-1]:.2f} s", file=sys.stderr)
             if not turn:
                 setup.seconds.clear()

@@ -6,15 +6,11 @@ after another, as its pipeline does, and, for orientation, all sixteen in one lo
 is the same pipeline with the engine's attention, so that the two differ by nothing but batching.
 """
 
-import sys
-
-# This folder's http.py must not stand in for Python's own `http`, which the libraries below import.
-sys.path = [entry for entry in sys.path if not entry.endswith("benchmarks")]
-
 import argparse
 import json
 import logging
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -27,13 +23,15 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusion3Pipeline
 from torch import nn
 
 import safelight
+from safelight.control.replica.config import ReplicaConfig
+from safelight.control.replica.machine import ReplicaMachine
 from safelight.core.frames import frame
-from safelight.core.work import Finished, Job, Run, Stop, WorkerEvent
+from safelight.core.work import Finished, Run, Stop, WorkerEvent
 from safelight.diffusion.engine import LORA_RANKS, DiffusionEngine
-from safelight.diffusion.joint_attention import CountedJointAttention
+from safelight.diffusion.families.joint_attention import CountedJointAttention
+from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS
 from safelight.diffusion.loading import load_model
-from safelight.diffusion.paint import make_request
-from safelight.diffusion.stable_diffusion_3 import T5_TOKENS
+from safelight.diffusion.paint import make_job
 from safelight.worker.loop import Inbox, WorkerLoop
 
 MODEL = Path(safelight.__file__).parent / "models" / "shapes-large"
@@ -72,9 +70,9 @@ def paint_here(engine: DiffusionEngine, count: int, seed: int) -> None:
             inbox.put(Stop())
 
     for number in range(count):
-        request = make_request(engine.models, PROMPT, model=MODEL.name, seed=seed + number)
-        inbox.put(Run(job=Job(request=request)))
-    WorkerLoop(engine, inbox=inbox, send=send, max_denoiser_rows=2 * MANY).run()
+        inbox.put(Run(job=make_job(engine.models, PROMPT, model=MODEL.name, seed=seed + number)))
+    replica = ReplicaMachine.serving(engine.models, config=ReplicaConfig(max_denoiser_rows=2 * MANY))
+    WorkerLoop(engine, replica, inbox=inbox, send=send).run()
 
 
 def paint_there(pipeline: StableDiffusion3Pipeline, settings: dict[str, Any], seeds: list[int]) -> None:

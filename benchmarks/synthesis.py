@@ -8,24 +8,17 @@ hardly depend on what else the machine does.
     python benchmarks/synthesis.py [--seed 1] [--json]
 """
 
-import sys
-from pathlib import Path
-
-# This folder's http.py must not stand in for Python's own `http`; the statistics are kept beside the tests.
-sys.path = [entry for entry in sys.path if not entry.endswith("benchmarks")]
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-
 import argparse
 import json
 import resource
 import subprocess
+import sys
 import tempfile
 import time
+from pathlib import Path
 
-from traces import literal
-from traces.katz_figures import lru_curves, mean_off, off_pairs, off_popularity, off_sizes, off_slope
-
-KINDS = ("controlnets", "loras")
+TESTS = Path(__file__).parents[1] / "tests"
+"""The statistics are a program there."""
 
 
 def measure(service, seed):
@@ -36,25 +29,13 @@ def measure(service, seed):
         start, used_s = time.perf_counter(), _children_s()
         subprocess.run([sys.executable, "-m", "safelight", *command], check=True, stderr=subprocess.DEVNULL)
         took_s, used_s = time.perf_counter() - start, _children_s() - used_s
-        requests = literal.read(path)
-    curves = {kind: lru_curves(requests, service, kind) for kind in KINDS}
-    points = literal.distinct(requests, "loras")
+        statistics = [sys.executable, "-m", "traces.katz_figures", str(path), service]
+        found = subprocess.run(statistics, cwd=TESTS, check=True, stdout=subprocess.PIPE).stdout
     return {
         "service": service,
         "seconds": round(took_s, 1),
         "cpu_seconds": round(used_s, 1),
-        "requests": len(requests),
-        "instances": len(points),
-        "distinct_controlnets": len(literal.cumulative(requests, "controlnets")),
-        "distinct_loras": len(literal.cumulative(requests, "loras")),
-        "first_lora_loads": sum(loras for _, loras in points),
-        "sizes_off_points": {kind: round(off_sizes(requests, service, kind), 3) for kind in KINDS},
-        "popularity_off": {kind: round(off_popularity(requests, service, kind), 5) for kind in KINDS},
-        "lru_mean_off": {kind: round(mean_off(curves[kind]), 5) for kind in KINDS},
-        "lru_loads_per_request": {kind: [round(loads, 4) for loads in curves[kind][0]] for kind in KINDS},
-        "lru_loads_per_request_published": {kind: [round(loads, 4) for loads in curves[kind][1]] for kind in KINDS},
-        "distinct_slope_off": round(off_slope(requests, service), 5),
-        "pairs_off": round(off_pairs(requests, service), 6),
+        **json.loads(found),
     }
 
 

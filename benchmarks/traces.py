@@ -9,16 +9,12 @@ Within a process, seconds are those of processors (all threads), so other work o
 whole commands, both these and those on the clock are told. Each part is a process of its own, so peaks are told apart.
 """
 
-import sys
-
-# This folder's http.py must not stand in for Python's own `http`, which the libraries below import.
-sys.path = [entry for entry in sys.path if not entry.endswith("benchmarks")]
-
 import argparse
 import gc
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -35,8 +31,8 @@ from safelight.traces.caches.policy import LFU, LRU, Capacities, hits_of
 from safelight.traces.caches.stream import joined, stream_of
 from safelight.traces.parquet import scan_parquet, write_parquet
 from safelight.traces.reading import open_trace
-from safelight.traces.synthesis.katz import LikeKatz
-from safelight.traces.synthesis.synthesize import Wishes, synthesize
+from safelight.traces.synthesis.katz_template import KatzTemplate
+from safelight.traces.synthesis.synthesize import SynthesisOptions, synthesize
 from safelight.traces.usage import usages
 from safelight.traces.writing import write_trace
 
@@ -83,7 +79,7 @@ def run(*command):
 
 def make(folder):
     """Write the trace as JSON and as Parquet."""
-    table = synthesize([LikeKatz("A"), LikeKatz("B")], Wishes(), seed=1)
+    table = synthesize([KatzTemplate("A"), KatzTemplate("B")], SynthesisOptions(), seed=1)
     write_trace(table.lazy(), folder / "trace.json", to_format="katz", source="like katz-a and katz-b, seed 1")
     write_parquet(table.lazy(), folder / "trace.parquet", source="like katz-a and katz-b, seed 1")
     return {"requests": len(table)}

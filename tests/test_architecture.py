@@ -57,6 +57,11 @@ def test_no_module_is_called_utils_or_common():
     assert [path for path in MODULES if path.stem in {"util", "utils", "common", "helpers", "misc"}] == []
 
 
+def test_no_benchmark_changes_where_python_finds_modules():
+    programs = sorted((ROOT / "benchmarks").rglob("*.py"))
+    assert [path for path in programs if "sys.path" in path.read_text(encoding="utf-8")] == []
+
+
 @pytest.mark.parametrize("room", DECIDING_ROOMS)
 def test_a_deciding_room_draws_no_luck_and_opens_no_file(room):
     calls = [
@@ -90,6 +95,12 @@ def test_torch_is_not_loaded_by(module):
 def test_the_command_line_starts_without_the_web_and_the_models():
     heavy = ("torch", "diffusers", "transformers", "fastapi", "uvicorn", "numpy", "scipy", "polars", "matplotlib")
     program = f"import sys, safelight.cli; sys.exit(str([name for name in {heavy} if name in sys.modules] or ''))"
+    said = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert said.stderr.strip() == ""
+
+
+def test_the_package_is_imported_without_its_client():
+    program = "import sys, safelight; sys.exit(str([name for name in ('httpx2', 'PIL') if name in sys.modules] or ''))"
     said = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert said.stderr.strip() == ""
 

@@ -1,9 +1,9 @@
 import pytest
 
 from adapters.makers import controlnet, lora, registered
+from safelight.adapters.capacity import AdapterCapacity
 from safelight.adapters.moves import EvictFromDevice, EvictFromHost, LoadToDevice, LoadToHost
 from safelight.adapters.residency import Residency
-from safelight.adapters.capacity import AdapterCapacity
 from safelight.adapters.weights import MOVING, Stage
 from safelight.core.errors import AdapterTooLarge
 

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from adapters.makers import controlnet, lora, registered
+from safelight.adapters.capacity import AdapterCapacity
 from safelight.adapters.moves import EvictFromDevice, EvictFromHost, LoadToDevice, LoadToHost
 from safelight.adapters.residency import Residency
-from safelight.adapters.capacity import AdapterCapacity
 from safelight.adapters.weights import Stage
 from safelight.core.errors import RequestError
 

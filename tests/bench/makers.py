@@ -8,15 +8,17 @@ import av
 import numpy as np
 from aiohttp import web
 
-from safelight.bench.asks import Ask, Shape
+from safelight.bench.client.http_client import ServerConfig
+from safelight.bench.datasets.dataset import DatasetOptions
 from safelight.bench.datasets.published import Sources
-from safelight.bench.datasets.wanted import Wanted
-from safelight.bench.endpoints.endpoint import Manner
+from safelight.bench.endpoints.endpoint import RequestOptions
 from safelight.bench.endpoints.generations import Generations
-from safelight.bench.line import Server
+from safelight.bench.load.runner import run
+from safelight.bench.media.shape import Shape
 from safelight.bench.null_server import NullSettings, as_server
 from safelight.bench.records import Record
-from safelight.bench.running import Plan, Run, run
+from safelight.bench.requests import LoadRequest
+from safelight.bench.run import Run, RunConfig
 
 SHAPE = Shape(64, 64, None, 4)
 NOWHERE = "http://127.0.0.1:9"
@@ -24,9 +26,9 @@ VIDEO_SHAPE = Shape(64, 48, 6, 4)
 FPS = 10
 
 
-def make_asks(count, *, every_s=0.0, shape=SHAPE, **more):
+def make_requests(count, *, every_s=0.0, shape=SHAPE, **more):
     return [
-        Ask(request_id=f"r{number}", prompt=f"prompt {number}", due_s=number * every_s, shape=shape, **more)
+        LoadRequest(request_id=f"r{number}", prompt=f"prompt {number}", due_s=number * every_s, shape=shape, **more)
         for number in range(count)
     ]
 
@@ -36,10 +38,10 @@ def sources_at(url, cache, **more):
     return Sources(sites={"hub": url, "github": url}, cache=cache, **more)
 
 
-def wanted(*, sources=sources_at(NOWHERE, None), **more):  # noqa: B008 - frozen
+def dataset_options(*, sources=sources_at(NOWHERE, None), **more):  # noqa: B008 - frozen
     """What a command line wants, of a web where nobody listens unless `sources` are given."""
     facts = {"task": "t2i", "count": 4, "rng": np.random.default_rng(0), "shape": Shape(steps=50)}
-    return Wanted(sources=sources, **facts | more)
+    return DatasetOptions(sources=sources, **facts | more)
 
 
 def make_frames(seed=0, shape=VIDEO_SHAPE):
@@ -64,10 +66,10 @@ def make_video(frames, *, form="mp4", codec="libx264", fps=FPS, **options):
     return file.getvalue()
 
 
-def make_plan(url, asks, *, endpoint=Generations(), manner=Manner(), timeout_s=20.0, **more):  # noqa: B008 - frozen
+def make_config(url, requests, *, endpoint=Generations(), options=RequestOptions(), timeout_s=20.0, **more):  # noqa: B008 - frozen
     more.setdefault("warm_up_rounds", 0)
-    server = Server(url=url, timeout_s=timeout_s)
-    return Plan(server=server, endpoint=endpoint, manner=manner, asks=asks, **more)
+    server = ServerConfig(url=url, timeout_s=timeout_s)
+    return RunConfig(server=server, endpoint=endpoint, options=options, requests=requests, **more)
 
 
 @asynccontextmanager
@@ -82,33 +84,33 @@ async def null_server(**settings):
         await runner.cleanup()
 
 
-def ran(server, asks, *, say=lambda _: None, **more):
+def ran(server, requests, *, notify=lambda _: None, **more):
     """Run a plan against a server, given as a context manager, and return what came of it."""
 
     async def main():
         async with server as url:
-            return await run(make_plan(url, asks, **more), say=say)
+            return await run(make_config(url, requests, **more), notify=notify)
 
     return asyncio.run(main())
 
 
-def run_of(latencies_s, *, every_s=1.0, deadline_s=None, waits_s=0.0, failed=(), limit=None):
+def run_of(latencies_s, *, every_s=1.0, deadline_s=None, waits_s=0.0, failed=(), max_concurrency=None):
     """A run as if these were its latencies, each after a wait for its turn."""
-    asks = make_asks(len(latencies_s), every_s=every_s, deadline_s=deadline_s)
+    requests = make_requests(len(latencies_s), every_s=every_s, deadline_s=deadline_s)
     records = [
         Record(
-            ask=ask,
-            due_s=ask.due_s,
-            freed_s=ask.due_s + waits_s,
-            sent_s=ask.due_s + waits_s,
-            done_s=ask.due_s + waits_s + float(latency_s),
+            request=request,
+            due_s=request.due_s,
+            released_s=request.due_s + waits_s,
+            sent_s=request.due_s + waits_s,
+            done_s=request.due_s + waits_s + float(latency_s),
             failure="timeout" if number in failed else "",
             message="late" if number in failed else "",
         )
-        for number, (ask, latency_s) in enumerate(zip(asks, latencies_s, strict=True))
+        for number, (request, latency_s) in enumerate(zip(requests, latencies_s, strict=True))
     ]
     return Run(
-        plan=make_plan("http://127.0.0.1:1", asks, limit=limit),
+        config=make_config("http://127.0.0.1:1", requests, max_concurrency=max_concurrency),
         records=records,
         duration_s=max((record.done_s for record in records), default=0.0),
         began_at=0.0,

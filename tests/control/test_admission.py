@@ -40,7 +40,7 @@ class Setting:
 
     def __init__(self, held, waiting=()):
         queue = WaitingQueue()
-        self.prediction = Prediction(fleet := workers({each: () for each in held}), queue)
+        self.prediction = Prediction(fleet := workers(dict.fromkeys(held, ())), queue)
         for each, requests in held.items():
             for asked in requests:
                 self.prediction.weigh(asked, 0.0)

@@ -102,9 +102,9 @@ def test_a_policy_without_homes_lets_no_request_wait_while_any_worker_has_room(p
 
 
 @given(fleet=fleets(), first=st.integers(0, 1000))
-def test_round_robin_takes_each_worker_with_room_once_in_a_round(fleet, first):
-    requests = [RoutedRequest(sequence=first + turn, key=0) for turn in range(len(fleet.with_room))]
-    assert {RoundRobin().choose(request, fleet, NOW) for request in requests} == set(fleet.with_room)
+def test_round_robin_takes_each_worker_with_room_in_every_round(fleet, first):
+    requests = [RoutedRequest(sequence=first + turn, key=0) for turn in range(len(fleet.workers))]
+    assert {RoundRobin().choose(request, fleet, NOW) for request in requests} - {None} == set(fleet.with_room)
 
 
 @given(request=REQUESTS, fleet=fleets())

@@ -3,16 +3,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelight.core.adapter import NO_ADAPTERS, AdapterSpec, AdapterUse, Composition, composition_of
+from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, AdapterSpec, AdapterUse, Composition, composition_of
 
 scales = st.floats(-4, 4, allow_nan=False)
-uses = st.builds(AdapterUse, name=st.sampled_from("abcd"), scale=scales | st.sampled_from([0.0, -0.0, 0.1, -0.1]))
+handles = st.builds(AdapterHandle, name=st.sampled_from("ab"), generation=st.sampled_from([1, 2]))
+uses = st.builds(AdapterUse, handle=handles, scale=scales | st.sampled_from([0.0, -0.0, 0.1, -0.1]))
 crowds = st.lists(uses, max_size=8)
 compositions = st.builds(composition_of, crowds)
 
 
 def use(name, scale):
-    return AdapterUse(name=name, scale=scale)
+    return AdapterUse(handle=AdapterHandle(name=name, generation=1), scale=scale)
 
 
 @given(crowds, st.randoms(use_true_random=False))
@@ -24,7 +25,7 @@ def test_the_order_of_the_uses_does_not_matter(crowd, luck):
 
 @given(compositions)
 def test_each_adapter_is_in_it_once_and_none_at_scale_zero(composition):
-    assert list(composition.names) == sorted(set(composition.names))
+    assert list(composition.handles) == sorted(set(composition.handles))
     assert all(use.scale != 0 for use in composition.uses)
 
 
@@ -63,14 +64,24 @@ def test_adding_does_not_depend_on_the_order(one, other):
 
 @given(compositions, compositions)
 def test_what_a_row_still_needs_makes_up_for_what_is_folded(row, folded):
-    sums = {use.name: use.scale for use in (folded + (row - folded)).uses}
-    wanted = {use.name: use.scale for use in row.uses}
-    assert all(sums.get(name, 0.0) == pytest.approx(wanted.get(name, 0.0), abs=1e-12) for name in "abcd")
+    sums = {use.handle: use.scale for use in (folded + (row - folded)).uses}
+    wanted = {use.handle: use.scale for use in row.uses}
+    assert all(sums.get(each, 0.0) == pytest.approx(wanted.get(each, 0.0), abs=1e-12) for each in sums | wanted)
 
 
 def test_an_adapter_in_both_at_one_scale_needs_no_correction():
     shared = composition_of([use("outline", 1.0), use("pastel", 0.6)])
-    assert (shared - composition_of([use("outline", 1.0)])).names == ("pastel",)
+    assert (shared - composition_of([use("outline", 1.0)])).uses == (use("pastel", 0.6),)
+
+
+def test_weights_that_had_a_name_before_are_others_than_those_that_have_it_now():
+    before, now = (AdapterHandle(name="outline", generation=number) for number in (1, 2))
+    uses = [AdapterUse(handle=before, scale=1.0), AdapterUse(handle=now, scale=-1.0)]
+    assert composition_of(uses).handles == (before, now)
+
+
+def test_a_handle_is_written_as_its_name_and_generation():
+    assert str(AdapterHandle(name="outline", generation=2)) == "outline@2"
 
 
 @given(compositions)

@@ -8,31 +8,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelight.core.adapter import AdapterSpec, AdapterUse, ControlUse
+from core.makers import a_job, a_request
+from safelight.core.adapter import AdapterHandle, AdapterSpec, AdapterUse, ControlNetUse, LoraUse, composition_of
 from safelight.core.frames import decode_command, decode_event, frame, read_body
+from safelight.core.job import Job, PausedRow
+from safelight.core.level import Level
 from safelight.core.model import AdapterCosts, ModelSpec, StepTime
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
-from safelight.core.start import LatentsStart, PictureStart
+from safelight.core.source import LatentsHandle, PictureSource
 from safelight.core.work import (
     AdapterAdded,
+    AdapterEvicted,
+    AdapterLoaded,
     AdapterRefused,
     AddAdapter,
     Cancel,
     Captured,
+    DropLatents,
     Dropped,
     Failed,
+    FetchLatents,
     Finished,
-    Job,
+    LatentsDropped,
+    LatentsFetched,
     Pause,
     Paused,
-    PausedRow,
     Prefetch,
+    Previewed,
+    PutLatents,
     Ready,
     RemoveAdapter,
     Run,
     Started,
-    Stepped,
     Stop,
     Ticked,
     WorkerCommand,
@@ -59,6 +67,7 @@ specs = st.builds(
     step_times=step_times,
     encode_s=seconds,
     decode_s=seconds,
+    encode_picture_s=seconds,
     adapter_costs=st.none() | costs,
 )
 adapter_specs = st.builds(
@@ -69,47 +78,86 @@ adapter_specs = st.builds(
     ranks=st.lists(counts, max_size=3).map(tuple),
     parts=st.lists(words, max_size=3).map(tuple),
 )
-uses = st.builds(AdapterUse, name=words, scale=st.floats(allow_nan=False))
-controls = st.builds(ControlUse, name=words, scale=st.floats(allow_nan=False), image=pixels)
-starts = st.one_of(
-    st.builds(PictureStart, image=pixels, mask=st.none() | st.binary(max_size=100)),
-    st.builds(LatentsStart, file=st.binary(max_size=100)),
-)
+files = st.binary(max_size=100)
+uses = st.builds(LoraUse, name=words, scale=st.floats(allow_nan=False))
+controls = st.builds(ControlNetUse, name=words, scale=st.floats(allow_nan=False), image=pixels)
+handles = st.builds(AdapterHandle, name=words, generation=counts)
+latents = st.builds(LatentsHandle, id=words)
+weights = st.builds(AdapterUse, handle=handles, scale=st.floats(-4, 4))
+compositions = st.lists(weights, max_size=3).map(composition_of)
+sources = st.builds(PictureSource, image=pixels, mask=st.none() | files, strength=st.none() | seconds)
 requests = st.builds(
     ImageRequest,
     id=words,
     prompt=words,
     width=counts,
     height=counts,
-    steps=counts,
-    guidance_scale=st.floats(allow_nan=False),
     seed=st.integers(min_value=0, max_value=2**63 - 1),
     arrived_s=times_s,
-    preview_every=counts,
-    deadline_s=st.none() | times_s,
+    model=st.none() | words,
+    steps=st.none() | counts,
+    sampler=st.none() | words,
+    guidance_scale=st.none() | st.floats(allow_nan=False),
     loras=st.lists(uses, max_size=3).map(tuple),
     grace_steps=counts,
-    controls=st.lists(controls, max_size=2).map(tuple),
-    start=st.none() | starts,
+    controlnets=st.lists(controls, max_size=2).map(tuple),
+    source=st.none() | sources,
+    deadline_s=st.none() | times_s,
+    previews=counts,
+    tenant=words,
+    allows_reuse=st.booleans(),
+)
+levels = st.builds(
+    Level,
+    model=words,
+    steps=counts,
+    guidance_scale=st.floats(allow_nan=False),
+    sampler=words,
+    start=st.none() | latents,
     first_step=counts,
     captures=st.lists(seconds, max_size=2).map(tuple),
 )
-paused = st.builds(PausedRow, steps_run=counts, file=st.binary(max_size=100))
+paused = st.builds(PausedRow, steps_run=counts, file=files)
+jobs = st.builds(
+    Job,
+    request=requests,
+    level=levels,
+    adapters=st.lists(handles, max_size=3).map(tuple),
+    stage=counts,
+    attempt=counts,
+    paused=st.none() | paused,
+)
 COMMANDS = {
-    Run: st.builds(Run, job=st.builds(Job, request=requests, attempt=counts, paused=st.none() | paused)),
+    Run: st.builds(Run, job=jobs),
     Cancel: st.builds(Cancel, request_id=words),
     Pause: st.builds(Pause, request_id=words),
     Stop: st.builds(Stop),
-    AddAdapter: st.builds(AddAdapter, handle=words, name=words, path=words),
-    RemoveAdapter: st.builds(RemoveAdapter, handle=words),
-    Prefetch: st.builds(Prefetch, handles=st.lists(words, max_size=3).map(tuple)),
+    AddAdapter: st.builds(AddAdapter, handle=handles, path=words),
+    RemoveAdapter: st.builds(RemoveAdapter, handle=handles),
+    Prefetch: st.builds(Prefetch, handles=st.lists(handles, max_size=3).map(tuple)),
+    FetchLatents: st.builds(FetchLatents, handle=latents),
+    PutLatents: st.builds(PutLatents, handle=latents, file=files),
+    DropLatents: st.builds(DropLatents, handle=latents),
 }
 EVENTS = {
     Ready: st.builds(Ready, models=st.lists(specs, max_size=2).map(tuple), max_denoiser_rows=counts),
     Started: st.builds(Started, request_id=words),
-    Stepped: st.builds(Stepped, request_id=words, step=counts, steps=counts, preview=st.none() | pixels),
-    Ticked: st.builds(Ticked, model=words, denoiser_rows=counts, seconds=seconds),
-    Captured: st.builds(Captured, request_id=words, noise=seconds, file=st.binary(max_size=100)),
+    Ticked: st.builds(
+        Ticked,
+        model=words,
+        width=counts,
+        height=counts,
+        denoiser_rows=counts,
+        misfit_rows=counts,
+        folded=compositions,
+        seconds=seconds,
+        plain_s=seconds,
+        request_ids=st.lists(words, max_size=3).map(tuple),
+    ),
+    Previewed: st.builds(Previewed, request_id=words, step=counts, steps=counts, picture=pixels),
+    Captured: st.builds(Captured, request_id=words, handle=latents, noise=seconds, latents_bytes=counts),
+    LatentsFetched: st.builds(LatentsFetched, handle=latents, file=st.none() | files),
+    LatentsDropped: st.builds(LatentsDropped, handle=latents),
     Paused: st.builds(Paused, request_id=words, row=st.none() | paused),
     Finished: st.builds(
         Finished,
@@ -118,11 +166,14 @@ EVENTS = {
         compute_s=seconds,
         prompt_tokens=counts,
         steps_without_loras=counts,
+        score=st.none() | seconds,
     ),
     Failed: st.builds(Failed, request_id=words, message=words),
     Dropped: st.builds(Dropped, request_id=words),
-    AdapterAdded: st.builds(AdapterAdded, handle=words, spec=adapter_specs),
-    AdapterRefused: st.builds(AdapterRefused, handle=words, message=words),
+    AdapterAdded: st.builds(AdapterAdded, handle=handles, spec=adapter_specs),
+    AdapterRefused: st.builds(AdapterRefused, handle=handles, message=words),
+    AdapterLoaded: st.builds(AdapterLoaded, handle=handles, seconds=seconds),
+    AdapterEvicted: st.builds(AdapterEvicted, handle=handles),
 }
 commands = st.one_of(*COMMANDS.values())
 events = st.one_of(*EVENTS.values())
@@ -158,19 +209,8 @@ def test_a_stream_cut_anywhere_in_a_frame_reads_as_ended(event, data):
 
 
 def test_a_request_without_deadline_crosses_the_wire_as_due_never():
-    request = ImageRequest(
-        id="one",
-        model="m",
-        prompt="a red circle",
-        width=64,
-        height=64,
-        steps=25,
-        guidance_scale=3.0,
-        sampler="euler",
-        seed=1,
-        arrived_s=10.0,
-    )
-    received = decode_command(read_body(io.BytesIO(frame(Run(job=Job(request=request))))))
+    sent = Run(job=a_job(a_request(deadline_s=None)))
+    received = decode_command(read_body(io.BytesIO(frame(sent))))
     assert received.job.request.due_s == math.inf
 
 

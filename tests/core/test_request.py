@@ -1,42 +1,25 @@
 import math
 
-import msgspec
 import pytest
 
-from safelight.core.adapter import NO_ADAPTERS, AdapterUse, ControlUse
+from core.makers import REQUEST, a_request
+from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.pixels import Pixels
-from safelight.core.request import ImageRequest
-from safelight.core.start import PictureStart
+from safelight.core.source import PictureSource
 
-REQUEST = ImageRequest(
-    id="one",
-    model="shapes-large",
-    prompt="a red circle",
-    width=64,
-    height=64,
-    steps=25,
-    guidance_scale=3.0,
-    sampler="euler",
-    seed=7,
-    arrived_s=100.0,
-)
+PICTURE = Pixels(width=2, height=1, rgb=bytes(6))
 
 
-def but(**changes):
-    return msgspec.structs.replace(REQUEST, **changes)
+def controlnet(name):
+    return ControlNetUse(name=name, scale=1.0, image=PICTURE)
 
 
 def test_a_request_with_a_deadline_is_due_that_long_after_its_arrival():
-    assert but(deadline_s=2.5).due_s == 102.5
+    assert a_request(deadline_s=2.5).due_s == 102.5
 
 
 def test_a_request_without_a_deadline_is_never_due():
     assert REQUEST.due_s == math.inf
-
-
-@pytest.mark.parametrize(("guidance_scale", "denoiser_rows"), [(0.0, 1), (1.0, 1), (1.01, 2), (7.5, 2)])
-def test_guidance_above_one_takes_a_second_denoiser_row(guidance_scale, denoiser_rows):
-    assert but(guidance_scale=guidance_scale).denoiser_rows == denoiser_rows
 
 
 def test_a_request_cannot_be_changed():
@@ -44,17 +27,32 @@ def test_a_request_cannot_be_changed():
         REQUEST.seed = 8
 
 
-def test_a_request_without_loras_has_the_empty_composition():
-    assert REQUEST.composition == NO_ADAPTERS
+def test_a_request_names_each_of_its_adapters_once_and_controlnets_first():
+    loras = tuple(LoraUse(name=name, scale=0.5) for name in ("outline", "pastel", "outline"))
+    assert a_request(loras=loras, controlnets=(controlnet("edges"),)).adapters == ("edges", "outline", "pastel")
 
 
-def test_the_same_lora_twice_in_a_request_adds_up():
-    outline = AdapterUse(name="outline", scale=0.5)
-    assert but(loras=(outline, outline)).composition.uses == (AdapterUse(name="outline", scale=1.0),)
+def test_a_request_holds_the_bytes_of_all_its_pictures():
+    source = PictureSource(image=PICTURE, mask=bytes(2))
+    assert a_request(source=source, controlnets=(controlnet("edges"),)).held_bytes == 14
 
 
-def test_a_request_holds_the_bytes_of_all_its_pictures_and_none_once_it_is_without_them():
-    picture = Pixels(width=2, height=1, rgb=bytes(6))
-    start = PictureStart(image=picture, mask=bytes(2))
-    request = but(start=start, controls=(ControlUse(name="edges", scale=1.0, image=picture),))
-    assert (request.held_bytes, request.without_pictures().held_bytes) == (14, 0)
+def test_a_request_without_its_pictures_holds_no_bytes_and_says_that_there_were_some():
+    source = PictureSource(image=PICTURE, mask=bytes(2), strength=0.5)
+    emptied = a_request(source=source, controlnets=(controlnet("edges"),)).without_pictures()
+    assert emptied.held_bytes == 0
+    assert (emptied.source.mask, emptied.source.strength, emptied.adapters) == (b"", 0.5, ("edges",))
+
+
+def test_a_request_that_has_no_pictures_is_itself_without_them():
+    assert REQUEST.without_pictures() is REQUEST
+
+
+@pytest.mark.parametrize(
+    ("strength", "mask", "first_step"),
+    [(None, None, 2), (None, b"", 0), (0.5, None, 5), (0.5, b"", 5), (1.0, None, 0), (0.0, None, 9), (0.39, None, 7)],
+)
+def test_a_picture_stands_for_the_share_of_steps_that_its_strength_leaves_out_and_one_is_always_run(
+    strength, mask, first_step
+):
+    assert PictureSource(image=PICTURE, mask=mask, strength=strength).first_step(10) == first_step

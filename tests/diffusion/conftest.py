@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import safelight
-from safelight.core.request import ImageRequest
+from diffusion.jobs import make_job
 from safelight.diffusion.engine import DiffusionEngine
 
 MODELS = Path(safelight.__file__).parent / "models"
@@ -18,20 +18,5 @@ def engine() -> DiffusionEngine:
 
 @pytest.fixture
 def ask():
-    """Make a request; every field has a default but the id."""
-
-    def make(request_id: str, **fields) -> ImageRequest:
-        defaults = {
-            "model": "shapes-large",
-            "prompt": "a large red circle on a white background",
-            "width": 64,
-            "height": 64,
-            "steps": 8,
-            "guidance_scale": 3.0,
-            "sampler": "euler",
-            "seed": 7,
-            "arrived_s": 0.0,
-        }
-        return ImageRequest(id=request_id, **(defaults | fields))
-
-    return make
+    """Make a job; every field of its request and level has a default but the id."""
+    return make_job

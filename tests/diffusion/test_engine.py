@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from safelight.core.job import Job
 from safelight.core.pixels import Pixels
-from safelight.core.request import ImageRequest
 from safelight.diffusion.samplers import SAMPLERS
 
 ONE_BYTE = 1
@@ -18,15 +18,15 @@ def as_array(picture: Pixels) -> NDArray[np.int16]:
     return np.frombuffer(picture.rgb, np.uint8).reshape(picture.height, picture.width, 3).astype(np.int16)
 
 
-def paint_joining(engine, arrivals: Mapping[int, Sequence[ImageRequest]]) -> dict[str, NDArray[np.int16]]:
-    """Begin each request at its tick, step all rows together, and return the pictures by id."""
+def paint_joining(engine, arrivals: Mapping[int, Sequence[Job]]) -> dict[str, NDArray[np.int16]]:
+    """Begin each job at its tick, step all rows together, and return the pictures by id."""
     left: dict[str, int] = {}
     pictures: dict[str, NDArray[np.int16]] = {}
     tick = 0
     while left or tick <= max(arrivals):
         if fresh := arrivals.get(tick):
             engine.begin(fresh)
-            left |= {request.id: request.steps for request in fresh}
+            left |= {job.id: job.level.steps for job in fresh}
         if left:
             assert engine.step(list(left)) == ()
         left = {row: steps - 1 for row, steps in left.items()}
@@ -38,8 +38,8 @@ def paint_joining(engine, arrivals: Mapping[int, Sequence[ImageRequest]]) -> dic
 
 
 @pytest.fixture
-def crowd(ask) -> dict[int, list[ImageRequest]]:
-    """Fifteen unlike requests that join at five different ticks."""
+def crowd(ask) -> dict[int, list[Job]]:
+    """Fifteen unlike jobs that join at five different ticks."""
     colours = ("red", "green", "blue", "yellow", "pink")
     return {
         2 * wave: [
@@ -66,10 +66,10 @@ def test_a_picture_does_not_depend_on_who_shares_its_batch(engine, ask, crowd, s
 
 
 def test_latents_differ_by_less_than_a_ten_thousandth_in_company(engine, ask, crowd):
-    def latent_after(company: Sequence[ImageRequest]):
+    def latent_after(company: Sequence[Job]):
         mine = ask("mine", sampler="dpm++2m", steps=12)
         engine.begin([mine, *company])
-        rows = [mine.id, *(request.id for request in company)]
+        rows = [mine.id, *(job.id for job in company)]
         for _ in range(5):
             engine.step(rows)
         latent = engine._rows["mine"].latent.numpy()
@@ -77,7 +77,7 @@ def test_latents_differ_by_less_than_a_ten_thousandth_in_company(engine, ask, cr
             engine.drop(row)
         return latent
 
-    company = [request for wave in crowd.values() for request in wave]
+    company = [job for wave in crowd.values() for job in wave]
     assert np.abs(latent_after([]) - latent_after(company)).max() < 1e-4
 
 

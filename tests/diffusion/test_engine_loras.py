@@ -3,16 +3,16 @@
 from functools import cache
 from itertools import pairwise
 
-import msgspec
 import numpy as np
 import pytest
 import torch
+from diffusion.test_parity import open_pipeline
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 
 from diffusion.families import MADE
-from diffusion.test_parity import open_pipeline
-from safelight.core.adapter import NO_ADAPTERS, AdapterUse, composition_of
+from diffusion.jobs import but, composition, handle
+from safelight.core.adapter import NO_ADAPTERS, LoraUse
 from safelight.core.errors import AdapterFileError
 from safelight.diffusion.engine import DiffusionEngine
 
@@ -35,7 +35,7 @@ FOLDED = ({}, {"thin": 1.0}, {"wordy": 0.5, "wide": 1.0})
 
 
 def uses_of(scales):
-    return tuple(AdapterUse(name=name, scale=scale) for name, scale in scales.items())
+    return tuple(LoraUse(name=name, scale=scale) for name, scale in scales.items())
 
 
 def write_lora(folder, networks, *, rank, with_text, seed):
@@ -70,28 +70,28 @@ class Oracle:
                 self._models[component].load_adapter(part, adapter_name=name)
 
     @torch.no_grad()
-    def paint(self, request, late=0):
-        """Paint with the LoRAs of `request` from step number `late` on; until then, without those of the denoiser."""
-        self._wear(request.composition if late == 0 else NO_ADAPTERS)
+    def paint(self, job, late=0):
+        """Paint with the LoRAs of `job` from step number `late` on; until then, without those of the denoiser."""
+        self._wear(job.composition if late == 0 else NO_ADAPTERS)
 
         def after(pipeline, step, time, state):
             if step + 1 == late:
-                self._wear(request.composition)
+                self._wear(job.composition)
             return state
 
         return self.pipeline(
-            request.prompt,
-            width=request.width,
-            height=request.height,
-            num_inference_steps=request.steps,
-            guidance_scale=request.guidance_scale,
-            generator=torch.Generator().manual_seed(request.seed),
+            job.request.prompt,
+            width=job.request.width,
+            height=job.request.height,
+            num_inference_steps=job.level.steps,
+            guidance_scale=job.level.guidance_scale,
+            generator=torch.Generator().manual_seed(job.request.seed),
             output_type="np",
             callback_on_step_end=after,
         ).images[0]
 
     def _wear(self, composition):
-        scales = {use.name: use.scale for use in composition.uses}
+        scales = {use.handle.name: use.scale for use in composition.uses}
         for model in self._models.values():
             model.base_model.set_adapter([name for name in scales if name in model.peft_config])
             for layer in (module for module in model.modules() if isinstance(module, LoraLayer)):
@@ -124,7 +124,7 @@ def bench(request, tmp_path_factory):
         write_lora(root / name, networks, rank=rank, with_text=with_text, seed=seed)
         spec, weights = engine.read_adapter(name, root / name)
         assert spec.touches_text == with_text
-        engine.load_adapter(name, weights)
+        engine.load_adapter(handle(name), weights)
         oracle.load(name, root / name)
     return made, engine, oracle, cache(oracle.paint)
 
@@ -151,55 +151,55 @@ def mixture(bench, ask):
     ]
 
 
-def painted(engine, oracle, requests, folded, late=0):
+def painted(engine, oracle, jobs, folded, late=0):
     """Return pictures in floats of rows that share every tick while `folded` is in the weights.
 
     In step number `late` they get their LoRAs.
     """
-    engine.begin([request.without_loras() for request in requests] if late else requests)
+    engine.begin([job.without_loras() for job in jobs] if late else jobs)
     for step in range(STEPS):
         if late and step == late:
-            engine.equip(requests)
-        engine.fold(requests[0].model, folded)
-        engine.step([request.id for request in requests])
-    engine.fold(requests[0].model, NO_ADAPTERS)
-    pictures = [oracle.decode(engine._rows[request.id].latent) for request in requests]
-    for request in requests:
-        engine.drop(request.id)
+            engine.equip(jobs)
+        engine.fold(jobs[0].level.model, folded)
+        engine.step([job.id for job in jobs])
+    engine.fold(jobs[0].level.model, NO_ADAPTERS)
+    pictures = [oracle.decode(engine._rows[job.id].latent) for job in jobs]
+    for job in jobs:
+        engine.drop(job.id)
     return pictures
 
 
 @pytest.mark.parametrize("folded", FOLDED, ids=["unmerged", "merged-thin", "merged-text"])
 def test_each_row_of_a_mixture_is_what_peft_makes_of_it_alone(bench, mixture, folded):
     _, engine, oracle, wanted = bench
-    ours = painted(engine, oracle, mixture, composition_of(uses_of(folded)))
-    for request, picture in zip(mixture, ours, strict=True):
-        assert np.abs(picture - wanted(request)).max() <= LARGEST_DIFFERENCE
+    ours = painted(engine, oracle, mixture, composition(**folded))
+    for job, picture in zip(mixture, ours, strict=True):
+        assert np.abs(picture - wanted(job)).max() <= LARGEST_DIFFERENCE
 
 
 @pytest.mark.parametrize("late", range(1, STEPS))
 def test_rows_that_get_their_loras_late_are_what_peft_makes_of_them_with_loras_from_that_step_on(bench, mixture, late):
     _, engine, oracle, wanted = bench
-    of_the_denoiser = [request for request in mixture if "wordy" not in request.composition.names]
-    ours = painted(engine, oracle, of_the_denoiser, composition_of(uses_of(FOLDED[late % 2])), late)
-    for request, picture in zip(of_the_denoiser, ours, strict=True):
-        assert np.abs(picture - wanted(request, late)).max() <= LARGEST_DIFFERENCE
+    of_the_denoiser = [job for job in mixture if handle("wordy") not in job.composition.handles]
+    ours = painted(engine, oracle, of_the_denoiser, composition(**FOLDED[late % 2]), late)
+    for job, picture in zip(of_the_denoiser, ours, strict=True):
+        assert np.abs(picture - wanted(job, late)).max() <= LARGEST_DIFFERENCE
 
 
 @pytest.mark.parametrize("late", [1, STEPS - 1])
 def test_a_row_that_gets_its_loras_late_goes_on_as_one_that_began_with_them(bench, mixture, late):
     engine = bench[1]
-    whole = [msgspec.structs.replace(request, id=f"{request.id}-whole") for request in mixture]
-    engine.begin([request.without_loras() for request in mixture])
+    whole = [but(job, id=f"{job.id}-whole") for job in mixture]
+    engine.begin([job.without_loras() for job in mixture])
     for _ in range(late):
-        engine.step([request.id for request in mixture])
+        engine.step([job.id for job in mixture])
     engine.begin(whole)
     engine.equip(mixture)
     for one, other in zip(mixture, whole, strict=True):
         row, twin = engine._rows[one.id], engine._rows[other.id]
         twin.latent, twin.x0, twin.steps_done = row.latent, row.x0, row.steps_done
     for _ in range(late, STEPS):
-        engine.step([request.id for request in (*mixture, *whole)])
+        engine.step([job.id for job in (*mixture, *whole)])
     for one, other in zip(mixture, whole, strict=True):
         assert torch.allclose(engine._rows[one.id].latent, engine._rows[other.id].latent, atol=1e-5)
         engine.drop(one.id)
@@ -214,15 +214,15 @@ def test_when_loras_come_shows(bench, mixture):
 
 def test_every_composition_shows(bench, mixture):
     wanted = bench[3]
-    for request in mixture[1:]:
-        plain = wanted(msgspec.structs.replace(request, loras=()))
-        assert np.abs(plain - wanted(request)).max() > 10 * LARGEST_DIFFERENCE
+    for job in mixture[1:]:
+        plain = wanted(but(job, loras=()))
+        assert np.abs(plain - wanted(job)).max() > 10 * LARGEST_DIFFERENCE
 
 
 def test_what_was_folded_leaves_no_trace(bench, mixture):
     _, engine, oracle, _ = bench
     before = painted(engine, oracle, mixture[:1], NO_ADAPTERS)[0]
-    painted(engine, oracle, mixture, composition_of(uses_of({"wide": 1.3, "thin": 0.2})))
+    painted(engine, oracle, mixture, composition(wide=1.3, thin=0.2))
     assert (painted(engine, oracle, mixture[:1], NO_ADAPTERS)[0] == before).all()
 
 

@@ -4,22 +4,24 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from diffusion.test_parity import MODELS
 from safetensors.torch import save
 
 from diffusion.families import MADE
-from diffusion.test_parity import MODELS
-from safelight.core.adapter import AdapterUse
+from diffusion.jobs import but, handle
+from safelight.core.adapter import LoraUse
 from safelight.core.errors import LatentsFileError
-from safelight.core.start import LatentsStart, PictureStart
-from safelight.core.work import PausedRow
+from safelight.core.job import PausedRow
+from safelight.core.source import LatentsHandle, PictureSource
 from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.latents_file import LatentsFile
 from safelight.diffusion.paint import paint
-from safelight.diffusion.samplers import SAMPLERS
+from safelight.diffusion.samplers.registry import SAMPLERS
 
 STEPS = 8
 ONE_BYTE = 1
 CLOSE = 1e-4
+ELSEWHERE = LatentsHandle(id="captured-elsewhere")
 
 
 def as_array(picture):
@@ -49,14 +51,18 @@ def wish(ask):
     return make
 
 
-def run(engine, request, steps):
+def run(engine, job, steps):
     """Take steps and return what was captured on the way."""
     captured = []
     for _ in range(steps):
-        engine.step([request.id])
-        if (capture := engine.captured(request.id)) is not None:
+        engine.step([job.id])
+        if (capture := engine.captured(job.id)) is not None:
             captured.append(capture)
     return captured
+
+
+def paused_at(job, row):
+    return msgspec.structs.replace(job, paused=row)
 
 
 def families_and_samplers():
@@ -66,15 +72,15 @@ def families_and_samplers():
 @pytest.mark.parametrize(("made", "sampler"), families_and_samplers())
 def test_a_row_that_was_paused_paints_the_same_picture(shelf, wish, made, sampler):
     engine = shelf(made)
-    request = wish(made, sampler)
-    undisturbed = as_array(paint(engine, [request])[0])
-    engine.begin([request])
-    run(engine, request, 3)
-    paused = engine.pause(request.id)
-    engine.resume(request, paused)
-    run(engine, request, STEPS - paused.steps_run)
+    job = wish(made, sampler)
+    undisturbed = as_array(paint(engine, [job])[0])
+    engine.begin([job])
+    run(engine, job, 3)
+    paused = engine.pause(job.id)
+    engine.resume(paused_at(job, paused))
+    run(engine, job, STEPS - paused.steps_run)
     assert paused.steps_run == 3
-    assert np.abs(as_array(engine.finish([request.id])[0]) - undisturbed).max() <= ONE_BYTE
+    assert np.abs(as_array(engine.finish([job.id])[0]) - undisturbed).max() <= ONE_BYTE
 
 
 @pytest.mark.parametrize(("made", "sampler"), families_and_samplers())
@@ -83,12 +89,12 @@ def test_an_estimate_is_captured_at_the_first_step_at_or_below_each_level(shelf,
     plain = wish(made, sampler)
     sigmas = engine._schedule_of(plain).sigma
     between = float(sigmas[4] + sigmas[5]) / 2
-    request = msgspec.structs.replace(plain, captures=(float(sigmas[2]), between))
-    engine.begin([request])
-    captured = run(engine, request, STEPS)
-    engine.drop(request.id)
+    job = but(plain, captures=(float(sigmas[2]), between))
+    engine.begin([job])
+    captured = run(engine, job, STEPS)
+    engine.drop(job.id)
     assert [capture.noise for capture in captured] == pytest.approx([float(sigmas[2]), float(sigmas[5])])
-    headers = [LatentsFile.from_bytes(capture.file).header for capture in captured]
+    headers = [LatentsFile.from_bytes(engine.latents(capture.handle)).header for capture in captured]
     assert [header.step for header in headers] == [2, 5]
 
 
@@ -99,10 +105,10 @@ def test_a_row_that_starts_from_an_estimate_is_that_estimate_noised(shelf, wish,
     engine.begin([donor])
     (capture,) = run(engine, donor, STEPS)
     engine.drop(donor.id)
-    x0 = LatentsFile.from_bytes(capture.file).tensors["x0"]
+    x0 = LatentsFile.from_bytes(engine.latents(capture.handle)).tensors["x0"]
     plain = wish(made, sampler, seed=2, prompt="a small blue star")
     first = engine.step_at(plain, 0.6)
-    taker = msgspec.structs.replace(plain, start=LatentsStart(file=capture.file), first_step=first)
+    taker = but(plain, start=capture.handle, first_step=first)
     levels = engine._schedule_of(taker)
     engine.begin([taker])
     noise = torch.randn((1, *x0.shape), generator=torch.Generator().manual_seed(2))[0]
@@ -120,7 +126,7 @@ def test_starting_from_the_end_of_another_picture_gives_that_picture_again(engin
     engine.begin([donor])
     (capture,) = run(engine, donor, 25)
     (picture,) = engine.finish([donor.id])
-    taker = ask("taker", steps=25, seed=9, start=LatentsStart(file=capture.file), first_step=24)
+    taker = ask("taker", steps=25, seed=9, start=capture.handle, first_step=24)
     again = paint(engine, [taker])[0]
     assert np.abs(as_array(picture) - as_array(again)).mean() < 4
 
@@ -133,50 +139,98 @@ def test_what_an_estimate_shows_is_what_a_row_becomes_that_starts_from_it(engine
     donors = as_array(engine.finish([donor.id])[0]).reshape(64, 64, 3)
     taker = ask("taker", steps=25, seed=99, prompt="a large blue circle on a white background")
     first = engine.step_at(taker, 0.85)
-    start = LatentsStart(file=capture.file)
     warm, cold = (
-        as_array(paint(engine, [msgspec.structs.replace(taker, **fields)])[0]).reshape(64, 64, 3)
-        for fields in ({"start": start, "first_step": first}, {})
+        as_array(paint(engine, [but(taker, **fields)])[0]).reshape(64, 64, 3)
+        for fields in ({"start": capture.handle, "first_step": first}, {})
     )
     covered, kept, moved = (picture.min(axis=2) < 128 for picture in (donors, warm, cold))
     assert (covered & kept).sum() / (covered | kept).sum() > 0.8 > (covered & moved).sum() / (covered | moved).sum()
 
 
 def test_a_row_that_inpaints_with_a_lora_goes_on_in_another_engine(engine, ask):
-    loras = (AdapterUse(name="rose", scale=0.8),)
+    loras = (LoraUse(name="rose", scale=0.8),)
     other = DiffusionEngine.load([MODELS / "shapes-large"], max_denoiser_rows=1)
     for one in (engine, other):
         _, weights = one.read_adapter("rose", MODELS / "adapters" / "rose")
-        one.load_adapter("rose", weights)
+        one.load_adapter(handle("rose"), weights)
     scene = paint(engine, [ask("scene")])[0]
-    start = PictureStart(image=scene, mask=bytes([255, 0] * 32) * 64)
-    request = ask("row", loras=loras, start=start, sampler="dpm++2m")
-    undisturbed = as_array(paint(engine, [request])[0])
-    engine.begin([request])
-    run(engine, request, 5)
-    other.resume(request, engine.pause(request.id))
-    run(other, request, 3)
-    assert np.abs(as_array(other.finish([request.id])[0]) - undisturbed).max() <= ONE_BYTE
-    engine.evict_adapter("rose")
+    source = PictureSource(image=scene, mask=bytes([255, 0] * 32) * 64)
+    job = ask("row", loras=loras, source=source, sampler="dpm++2m")
+    undisturbed = as_array(paint(engine, [job])[0])
+    engine.begin([job])
+    run(engine, job, 5)
+    other.resume(paused_at(job, engine.pause(job.id)))
+    run(other, job, 3)
+    assert np.abs(as_array(other.finish([job.id])[0]) - undisturbed).max() <= ONE_BYTE
+    engine.evict_adapter(handle("rose"))
 
 
 @pytest.fixture
 def files(engine, ask):
-    """A paused row of `ask("row")`, and an estimate of it."""
-    request = ask("row", captures=(1.0,))
-    engine.begin([request])
-    (capture,) = run(engine, request, 1)
-    return engine.pause(request.id), capture
+    """A paused row of `ask("row")`, and the name of an estimate of it."""
+    job = ask("row", captures=(1.0,))
+    engine.begin([job])
+    (capture,) = run(engine, job, 1)
+    return engine.pause(job.id), capture.handle
 
 
 def test_a_row_of_another_request_does_not_go_on(engine, ask, files):
     with pytest.raises(LatentsFileError, match="another request"):
-        engine.resume(ask("other", seed=8), files[0])
+        engine.resume(paused_at(ask("other", seed=8), files[0]))
 
 
 def test_who_asks_and_when_makes_no_other_request(engine, ask, files):
-    engine.resume(ask("renamed", arrived_s=5.0, deadline_s=9.0, preview_every=2), files[0])
+    renamed = ask("renamed", arrived_s=5.0, deadline_s=9.0, previews=2, tenant="a", quality="high", captures=())
+    engine.resume(paused_at(renamed, files[0]))
     engine.drop("renamed")
+
+
+def test_a_row_at_another_level_does_not_go_on(engine, ask, files):
+    with pytest.raises(LatentsFileError, match="another request"):
+        engine.resume(paused_at(ask("row", guidance_scale=2.0), files[0]))
+
+
+def test_an_estimate_has_a_name_of_its_own_in_each_stage_and_attempt(engine, ask):
+    plain = ask("row", captures=(1.0, 0.0))
+    handles = []
+    for changes in ({}, {"attempt": 2}, {"stage": 1}):
+        job = msgspec.structs.replace(plain, **changes)
+        engine.begin([job])
+        handles += [capture.handle for capture in run(engine, job, 8)]
+        engine.drop(job.id)
+    assert len(set(handles)) == len(handles) == 6
+
+
+def test_the_size_of_an_estimate_is_told(engine, ask):
+    job = ask("row", captures=(1.0,))
+    engine.begin([job])
+    (capture,) = run(engine, job, 1)
+    engine.drop(job.id)
+    assert capture.latents_bytes == len(engine.latents(capture.handle))
+
+
+def test_an_estimate_that_was_dropped_is_refused_by_name(engine, ask, files):
+    engine.drop_latents(files[1])
+    with pytest.raises(LatentsFileError, match=f"'{files[1].id}' is not in this worker"):
+        engine.begin([ask("row", start=files[1], first_step=2)])
+
+
+def test_an_estimate_from_elsewhere_is_started_from_like_ones_own(engine, ask, files):
+    engine.put_latents(ELSEWHERE, engine.latents(files[1]))
+    pictures = [paint(engine, [ask("row", start=start, first_step=2)])[0] for start in (files[1], ELSEWHERE)]
+    assert pictures[0] == pictures[1]
+
+
+def test_a_row_that_started_from_an_estimate_goes_on_where_that_is_not(engine, ask, files):
+    job = ask("row", start=files[1], first_step=2)
+    undisturbed = as_array(paint(engine, [job])[0])
+    engine.begin([job])
+    run(engine, job, 3)
+    paused = engine.pause(job.id)
+    engine.drop_latents(files[1])
+    engine.resume(paused_at(job, paused))
+    run(engine, job, 3)
+    assert np.abs(as_array(engine.finish([job.id])[0]) - undisturbed).max() <= ONE_BYTE
 
 
 @pytest.mark.parametrize(
@@ -188,12 +242,13 @@ def test_who_asks_and_when_makes_no_other_request(engine, ask, files):
 )
 def test_an_estimate_is_refused_where_it_does_not_fit(engine, ask, files, fields, words):
     with pytest.raises(LatentsFileError, match=words):
-        engine.begin([ask("row", start=LatentsStart(file=files[1].file), first_step=2, **fields)])
+        engine.begin([ask("row", start=files[1], first_step=2, **fields)])
 
 
 def test_a_row_is_no_estimate(engine, ask, files):
+    engine.put_latents(ELSEWHERE, files[0].file)
     with pytest.raises(LatentsFileError, match="'row', and 'estimate' is needed"):
-        engine.begin([ask("row", start=LatentsStart(file=files[0].file), first_step=2)])
+        engine.begin([ask("row", start=ELSEWHERE, first_step=2)])
 
 
 @pytest.mark.parametrize(
@@ -209,13 +264,13 @@ def test_a_row_is_no_estimate(engine, ask, files):
     ],
     ids=["nothing", "a beginning", "an end is missing", "length", "no header", "another format", "another tensor"],
 )
-def test_a_damaged_file_is_refused(engine, ask, files, damage):
+def test_a_damaged_file_is_refused(engine, files, damage):
     with pytest.raises(LatentsFileError, match="cannot be used"):
-        engine.begin([ask("row", start=LatentsStart(file=damage(files[1].file)), first_step=2)])
+        engine.put_latents(ELSEWHERE, damage(engine.latents(files[1])))
 
 
-def test_a_file_keeps_its_header_and_its_numbers(files):
-    file = LatentsFile.from_bytes(files[1].file)
+def test_a_file_keeps_its_header_and_its_numbers(engine, files):
+    file = LatentsFile.from_bytes(engine.latents(files[1]))
     again = LatentsFile.from_bytes(file.to_bytes())
     assert again.header == file.header
     assert torch.equal(again.tensors["x0"], file.tensors["x0"])
@@ -223,4 +278,4 @@ def test_a_file_keeps_its_header_and_its_numbers(files):
 
 def test_a_file_of_a_row_that_has_not_begun_is_none(engine, ask):
     with pytest.raises(LatentsFileError):
-        engine.resume(ask("row"), PausedRow(steps_run=0, file=b"{}"))
+        engine.resume(paused_at(ask("row"), PausedRow(steps_run=0, file=b"{}")))

@@ -5,16 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from diffusion.test_parity import MODELS
 
 from diffusion.families import MADE
+from diffusion.jobs import handle
 from diffusion.makers import write_controlnet
-from diffusion.test_parity import MODELS
-from safelight.core.adapter import AdapterUse, ControlUse
+from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.errors import PlacementError
 from safelight.core.pixels import Pixels
-from safelight.core.start import PictureStart
+from safelight.core.source import PictureSource
 from safelight.diffusion.engine import DiffusionEngine, _predict, _walk
-from safelight.diffusion.loading import FAMILIES, LoadedModel, load_model
+from safelight.diffusion.families.registry import family_of
+from safelight.diffusion.loading import LoadedModel, load_model
 from safelight.diffusion.paint import paint
 from safelight.diffusion.placement import DTYPES, Placement, find_placement
 from safelight.diffusion.rows import levels_now
@@ -69,7 +71,7 @@ def wish(ask, drawing):
             steps=STEPS,
             guidance=made.guidance,
             guidance_scale=0.0 if made.guidance == "none" else 3.0,
-            controls=(ControlUse(name="control", scale=0.3, image=drawing),),
+            controlnets=(ControlNetUse(name="control", scale=0.3, image=drawing),),
             **fields,
         )
 
@@ -85,9 +87,9 @@ def test_a_lower_precision_gives_nearly_the_same_picture(shelf, wish, made, dtyp
     pictures = []
     for precision in (torch.float32, dtype):
         engine = DiffusionEngine.load([folder], placement=on_cpu(precision), max_denoiser_rows=1, lora_ranks=0)
-        engine.load_adapter("control", engine.read_adapter("control", control)[1])
-        start = PictureStart(image=drawing)
-        pictures.append(as_array(paint(engine, [wish(made, start=start, first_step=1)])[0]))
+        engine.load_adapter(handle("control"), engine.read_adapter("control", control)[1])
+        job = wish(made, source=PictureSource(image=drawing), first_step=1)
+        pictures.append(as_array(paint(engine, [job])[0]))
     assert np.abs(pictures[0] - pictures[1]).mean() <= NEAR[dtype]
 
 
@@ -95,11 +97,11 @@ def test_so_it_does_with_loras_beside_the_weights_and_in_them(ask):
     pictures = {}
     for dtype in (torch.float32, torch.bfloat16):
         engine = DiffusionEngine.load([MODELS / "shapes-large"], placement=on_cpu(dtype), max_denoiser_rows=1)
-        engine.load_adapter("rose", engine.read_adapter("rose", MODELS / "adapters" / "rose")[1])
-        request = ask("row", loras=(AdapterUse(name="rose", scale=1.0),))
-        beside = as_array(paint(engine, [request])[0])
-        engine.fold("shapes-large", request.composition)
-        pictures[dtype] = beside, as_array(paint(engine, [request])[0])
+        engine.load_adapter(handle("rose"), engine.read_adapter("rose", MODELS / "adapters" / "rose")[1])
+        job = ask("row", loras=(LoraUse(name="rose", scale=1.0),))
+        beside = as_array(paint(engine, [job])[0])
+        engine.fold("shapes-large", job.composition)
+        pictures[dtype] = beside, as_array(paint(engine, [job])[0])
     for exact, rounded in zip(*pictures.values(), strict=True):
         assert np.abs(exact - rounded).mean() <= NEAR[torch.bfloat16]
 
@@ -108,10 +110,10 @@ def test_so_it_does_with_loras_beside_the_weights_and_in_them(ask):
 def test_nothing_of_a_step_is_computed_beside_the_device(shelf, wish, made):
     folder, control = shelf(made)
     known = load_model(folder, max_denoiser_rows=1, lora_ranks=0)
-    family = next(family for family in FAMILIES if isinstance(known.family, family))(folder, placement=META)
+    family = family_of(folder).load(folder, placement=META)
     model: LoadedModel = replace(known, family=family, placement=META, unprompted=family.encode([None])[0])
     engine = DiffusionEngine([model])
-    engine.load_adapter("control", engine.read_adapter("control", control)[1])
+    engine.load_adapter(handle("control"), engine.read_adapter("control", control)[1])
     engine.begin([wish(made)])
     rows = list(engine._rows.values())
     latents = torch.stack([row.latent for row in rows])

@@ -6,10 +6,10 @@ import torch
 from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting
 from PIL import Image
 
-from diffusion.families import DIFFUSION_PEERS, MADE
-from diffusion.test_parity import LARGEST_DIFFERENCE, MODELS, open_pipeline
+from diffusion.families.test_parity import LARGEST_DIFFERENCE, MODELS, open_pipeline
+from diffusion.tiny_families import DIFFUSION_PEERS, MADE
 from safelight.core.pixels import Pixels
-from safelight.core.start import KEPT, PAINTED, PictureStart
+from safelight.core.source import KEPT, PAINTED, PictureSource
 from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.paint import paint
 
@@ -86,21 +86,21 @@ def wish(ask, made, sampler, **fields):
     )
 
 
-def difference(pipeline, engine, request, source, **extra):
+def difference(pipeline, engine, job, source, **extra):
     """Return how far the engine's picture is from the pipeline's, on [0, 1]."""
     wanted = pipeline(
-        prompt=request.prompt,
+        prompt=job.request.prompt,
         image=Image.fromarray(source),
-        strength=1 - request.first_step / request.steps,
-        width=request.width,
-        height=request.height,
-        num_inference_steps=request.steps,
-        guidance_scale=request.guidance_scale,
-        generator=torch.Generator().manual_seed(request.seed),
+        strength=1 - job.level.first_step / job.level.steps,
+        width=job.request.width,
+        height=job.request.height,
+        num_inference_steps=job.level.steps,
+        guidance_scale=job.level.guidance_scale,
+        generator=torch.Generator().manual_seed(job.request.seed),
         output_type="np",
         **extra,
     ).images[0]
-    return float(np.abs(as_array(paint(engine, [request])[0]) / 255 - wanted).max())
+    return float(np.abs(as_array(paint(engine, [job])[0]) / 255 - wanted).max())
 
 
 @pytest.mark.parametrize(("made", "sampler"), list(comparable()))
@@ -109,8 +109,8 @@ def test_a_picture_from_a_picture_is_the_one_that_diffusers_paints(shelf, ask, s
     pipeline.scheduler = made.peers[sampler](pipeline.scheduler.config)
     peer = AutoPipelineForImage2Image.from_pipe(pipeline)
     peer.set_progress_bar_config(disable=True)
-    request = wish(ask, made, sampler, start=PictureStart(image=pixels(source)), first_step=FIRST_STEP)
-    assert difference(peer, engine, request, source) <= LARGEST_DIFFERENCE
+    job = wish(ask, made, sampler, source=PictureSource(image=pixels(source)), first_step=FIRST_STEP)
+    assert difference(peer, engine, job, source) <= LARGEST_DIFFERENCE
 
 
 def inpainting(pipeline):
@@ -124,28 +124,28 @@ def inpainting(pipeline):
 def test_an_inpainted_picture_is_the_one_that_diffusers_paints(shelf, ask, source, mask, made, first_step):
     pipeline, engine = shelf(made)
     pipeline.scheduler = made.peers["euler"](pipeline.scheduler.config)
-    start = PictureStart(image=pixels(source), mask=mask.tobytes())
-    request = wish(ask, made, "euler", start=start, first_step=first_step)
+    kept = PictureSource(image=pixels(source), mask=mask.tobytes())
+    job = wish(ask, made, "euler", source=kept, first_step=first_step)
     peer = inpainting(pipeline)
-    assert difference(peer, engine, request, source, mask_image=Image.fromarray(mask)) <= LARGEST_DIFFERENCE
+    assert difference(peer, engine, job, source, mask_image=Image.fromarray(mask)) <= LARGEST_DIFFERENCE
 
 
 @pytest.mark.parametrize("first_step", [0, FIRST_STEP])
 def test_so_it_is_by_stable_diffusion_3_whose_pipeline_wants_sixteen_channels(engine, ask, source, mask, first_step):
     source, mask = (np.kron(array, np.ones((2, 2, *(1,) * (array.ndim - 2)), np.uint8)) for array in (source, mask))
-    start = PictureStart(image=pixels(source), mask=mask.tobytes())
-    request = ask("row", steps=STEPS, start=start, first_step=first_step)
+    kept = PictureSource(image=pixels(source), mask=mask.tobytes())
+    job = ask("row", steps=STEPS, source=kept, first_step=first_step)
     peer = inpainting(open_pipeline(MODELS / "shapes-large"))
-    assert difference(peer, engine, request, source, mask_image=Image.fromarray(mask)) <= LARGEST_DIFFERENCE
+    assert difference(peer, engine, job, source, mask_image=Image.fromarray(mask)) <= LARGEST_DIFFERENCE
 
 
 def test_what_a_mask_keeps_is_kept_and_what_it_does_not_is_painted_anew(engine, ask):
     scene = paint(engine, [ask("scene", prompt="a large red circle left of a small green square", steps=25)])[0]
     levels = np.full((64, 64), PAINTED, np.uint8)
     levels[:, :32] = KEPT
-    start = PictureStart(image=scene, mask=levels.tobytes())
+    kept = PictureSource(image=scene, mask=levels.tobytes())
     prompt = "a large red circle left of a small blue star"
-    picture = paint(engine, [ask("row", prompt=prompt, steps=25, start=start)])[0]
+    picture = paint(engine, [ask("row", prompt=prompt, steps=25, source=kept)])[0]
     change = np.abs(as_array(scene).astype(int) - as_array(picture)).max(axis=2)
     assert np.median(change[:, :24]) < SLIGHT
     assert (change[:, :24] > VISIBLE).mean() < FEW < (change[:, 32:] > VISIBLE).mean()

@@ -1,7 +1,5 @@
 """LoRAs by name: found in folders, added and removed while the server runs, and kept for whoever uses them."""
 
-import asyncio
-import io
 import json
 import os
 import signal
@@ -14,11 +12,6 @@ import openai
 import pytest
 
 from fakes.live_server import LiveServer, eventually, null_worker_argv, web
-from safelight.core.adapter import AdapterSpec
-from safelight.core.errors import AdapterExists, AdapterFileError, InvalidParameter
-from safelight.core.work import AdapterAdded, AdapterRefused, AddAdapter, RemoveAdapter
-from safelight.server.adapters import Adapters
-from safelight.server.logs import make_log
 
 ROUTE, ADAPTERS, CHAT = "/v1/images/generations", "/v1/adapters", "/v1/chat/completions"
 AT_START = ("outline.safetensors", "mask.safetensors", "small-mask.safetensors", "broken.safetensors", "not a name")
@@ -75,8 +68,9 @@ def remove(server, name):
 
 
 def handles(server, name):
-    """What a worker that joined now would be told of an adapter."""
-    return [command.handle for command in server.service.hub.adapters.commands if command.name == name]
+    """What a worker that joined now would be sent of an adapter."""
+    commands = server.state.service.controller._fleet.adapters.commands
+    return [command.handle for command in commands if command.handle.name == name]
 
 
 @contextmanager
@@ -326,7 +320,7 @@ def test_the_api_document_names_the_adapters(server):
 
 
 def test_a_worker_that_takes_the_place_of_a_dead_one_knows_the_adapters(server):
-    (worker,) = server.service.crew.members
+    (worker,) = server.state.service.pool.members
     with painting(server, "outline", num_inference_steps=50) as answers:
         os.kill(worker.pid, signal.SIGKILL)
     assert answers[0].status_code == 200
@@ -356,63 +350,3 @@ def test_before_the_first_worker_nothing_can_be_added(folder):
     with LiveServer(adapters=(folder,), worker_argv=never_ready, is_awaited=False) as server:
         assert names(server) == []
         assert add(server, "outline").status_code == 503
-
-
-OUTLINE = AdapterSpec(name="outline", kind="lora", model="null-large", weights_bytes=1, ranks=(4,))
-
-
-def judged(*reports):
-    """What the workers are told of one adapter, what they must be told when they join, and the verdict."""
-
-    async def offer():
-        told = []
-        adapters = Adapters(told.append)
-        verdict = adapters.offer("outline", Path("/adapters/outline"))
-        for report in reports:
-            adapters.heard(report)
-        return told, adapters.commands, verdict.exception() or verdict.result()
-
-    return asyncio.run(offer())
-
-
-ADD = AddAdapter(handle="outline@1", name="outline", path="/adapters/outline")
-ADDED, REFUSED = AdapterAdded(handle="outline@1", spec=OUTLINE), AdapterRefused(handle="outline@1", message="no")
-
-
-def test_the_first_worker_to_read_an_adapter_has_the_say():
-    assert judged(ADDED, REFUSED) == ([ADD], (ADD,), OUTLINE)
-
-
-def test_a_worker_that_could_read_what_another_refused_is_told_to_forget_it():
-    told, commands, verdict = judged(REFUSED, ADDED)
-    assert (told, commands) == ([ADD, RemoveAdapter(handle="outline@1")], ())
-    assert isinstance(verdict, AdapterFileError)
-
-
-def test_a_name_is_taken_while_it_is_being_looked_at():
-    async def offer_twice():
-        adapters = Adapters(lambda command: None)
-        adapters.offer("outline", Path("/a"))
-        adapters.offer("outline", Path("/b"))
-
-    with pytest.raises(AdapterExists):
-        asyncio.run(offer_twice())
-
-
-def test_names_are_checked_before_any_worker_hears_of_them():
-    async def offer():
-        Adapters(pytest.fail).offer("a/b", Path("/a"))
-
-    with pytest.raises(InvalidParameter, match="64 letters"):
-        asyncio.run(offer())
-
-
-def test_adapters_are_awaited_until_each_has_been_judged():
-    async def begin():
-        adapters = Adapters(lambda command: None)
-        adapters.begin_with({"outline": Path("/a"), "not a name": Path("/b")}, make_log(io.StringIO()))
-        before = adapters.are_awaited
-        adapters.heard(ADDED)
-        return before, adapters.are_awaited
-
-    assert asyncio.run(begin()) == (True, False)

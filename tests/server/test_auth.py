@@ -8,8 +8,8 @@ from starlette.routing import Route
 
 from fakes.live_server import LiveServer, web
 from safelight.server.app import make_app
-from safelight.server.auth import PUBLIC_PATHS, check_bind
 from safelight.server.errors import UnsafeBind
+from safelight.server.middleware.auth import PUBLIC_PATHS, check_bind
 from safelight.server.settings import ServerSettings
 
 KEY = "correct horse ü"

@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from fakes.live_server import LiveServer, eventually, web
-from safelight.server.answers import Answer
-from safelight.server.idempotency import AnswerStore, Repeatable
+from safelight.server.idempotency import RepeatableRequest, ResponseStore
+from safelight.server.shared_response import SharedResponse
 
 ROUTE = "/v1/images/generations"
 AT_ONCE = 16
@@ -107,8 +107,8 @@ def test_callers_do_not_see_each_others_answers():
         async def chunks():
             yield b"x"
 
-        store = AnswerStore(max_answers=2, max_bytes=100)
-        store.put(Repeatable(caller="a", key="k", fingerprint=b"f"), Answer(chunks(), headers={}))
-        return store.find(Repeatable(caller="b", key="k", fingerprint=b"f"))
+        store = ResponseStore(max_responses=2, max_bytes=100)
+        store.put(RepeatableRequest(caller="a", key="k", fingerprint=b"f"), SharedResponse(chunks(), headers={}))
+        return store.find(RepeatableRequest(caller="b", key="k", fingerprint=b"f"))
 
     assert asyncio.run(store_and_look()) is None

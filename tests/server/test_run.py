@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from fakes.live_server import PATIENCE_S, eventually, web
-from safelight.server.errors import CannotServe, PortTaken, UnsafeBind, WorkersCannotStart
+from safelight.core.errors import CannotServe
+from safelight.local.pool import WorkersCannotStart
+from safelight.server.errors import PortTaken, UnsafeBind
 from safelight.server.run import listen, serve
 from safelight.server.settings import ServerSettings
 

@@ -17,10 +17,10 @@ from safelight.control.routing.round_robin import RoundRobin
 from safelight.control.routing.soonest_finish import SoonestFinish
 from safelight.reports.style import WIDE_IN
 from safelight.simulator.errors import RequestNotRouted
-from safelight.simulator.trace_routing.analysis import REPLAYED, routing
+from safelight.simulator.trace_routing.analysis import replayed_policies, routing
 from safelight.simulator.trace_routing.queueing import waits_of
 from safelight.simulator.trace_routing.replay import replay
-from safelight.simulator.trace_routing.report_entry import WITH_ROUTING
+from safelight.simulator.trace_routing.report_section import WITH_ROUTING
 from safelight.simulator.trace_routing.traffic import Traffic, traffic_of
 from safelight.simulator.trace_routing.what_if import WhatIf
 from safelight.traces.parquet import write_parquet
@@ -175,7 +175,7 @@ def test_durations_of_the_trace_come_before_the_constant():
 def test_a_trace_without_instances_is_routed_all_the_same():
     rows = [{"arrival_s": float(at), "loras": ["a"]} for at in range(9)]
     table = routing(trace_of(rows)).table
-    assert set(table["routing"]) == {policy.name for policy in REPLAYED}
+    assert set(table["routing"]) == {policy.name for policy in replayed_policies()}
 
 
 @pytest.mark.parametrize("row", [{"loras": ["a"]}, {"arrival_s": 1.0}, {"arrival_s": 1.0, "loras": [None]}])

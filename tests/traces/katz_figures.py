@@ -1,7 +1,16 @@
-"""What is published of the Katz trace, and how far a trace is off it, by literal statistics."""
+"""What is published of the Katz trace, and how far a trace is off it, by literal statistics.
 
-from safelight.traces.synthesis.katz import published
+`python -m traces.katz_figures TRACE SERVICE`, run in the tests folder, prints all of them as JSON.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from safelight.traces.synthesis.katz_template import published
 from traces import literal
+
+KINDS = ("controlnets", "loras")
 
 PERCENT_BY_SIZE = {
     ("A", "controlnets"): {1: 30.5, 2: 69.5},
@@ -72,3 +81,28 @@ def off_pairs(requests, service):
     in_all = sum(count for count, _ in published().services[service].instances)
     wanted = ALWAYS_TOGETHER[service]
     return max(abs(found[pair] / len(requests) - count / in_all) for pair, count in wanted.items())
+
+
+def statistics(requests, service):
+    """All of them, rounded."""
+    curves = {kind: lru_curves(requests, service, kind) for kind in KINDS}
+    points = literal.distinct(requests, "loras")
+    return {
+        "requests": len(requests),
+        "instances": len(points),
+        "distinct_controlnets": len(literal.cumulative(requests, "controlnets")),
+        "distinct_loras": len(literal.cumulative(requests, "loras")),
+        "first_lora_loads": sum(loras for _, loras in points),
+        "sizes_off_points": {kind: round(off_sizes(requests, service, kind), 3) for kind in KINDS},
+        "popularity_off": {kind: round(off_popularity(requests, service, kind), 5) for kind in KINDS},
+        "lru_mean_off": {kind: round(mean_off(curves[kind]), 5) for kind in KINDS},
+        "lru_loads_per_request": {kind: [round(loads, 4) for loads in curves[kind][0]] for kind in KINDS},
+        "lru_loads_per_request_published": {kind: [round(loads, 4) for loads in curves[kind][1]] for kind in KINDS},
+        "distinct_slope_off": round(off_slope(requests, service), 5),
+        "pairs_off": round(off_pairs(requests, service), 6),
+    }
+
+
+if __name__ == "__main__":
+    trace, of_service = sys.argv[1:]
+    print(json.dumps(statistics(literal.read(Path(trace)), of_service)))

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safelight.traces.errors import BadTrace
+from safelight.traces.read_log import ReadLog
 from safelight.traces.readers.json_array import JsonArray
 from safelight.traces.readers.katz import KatzRequest
-from safelight.traces.tally import Tally
 
 AWKWARD = st.text(st.sampled_from('ab{}[],:"\\ é\n\u2028😀'), min_size=1, max_size=4)
 IDS = st.none() | AWKWARD
@@ -40,10 +40,10 @@ class Cut:
 
 def read(text, *, size=1 << 20, is_lenient=False):
     """Return the requests in a text, their places, and what was left out."""
-    tally = Tally(Path("cut.json"), is_lenient=is_lenient)
-    found = list(JsonArray(Cut(text=text, size=size), KatzRequest, tally).elements())
+    read_log = ReadLog(Path("cut.json"), is_lenient=is_lenient)
+    found = list(JsonArray(Cut(text=text, size=size), KatzRequest, read_log).elements())
     requests = [value for elements in found for value in elements.values]
-    return requests, [place for elements in found for place in elements.places], tally.dropped
+    return requests, [place for elements in found for place in elements.places], read_log.dropped
 
 
 def literal(request):
@@ -140,4 +140,4 @@ def test_a_request_without_an_end_is_not_read_forever():
         pieces = staticmethod(endless)
 
     with pytest.raises(BadTrace, match="One request has more than 16 MiB"):
-        list(JsonArray(Endless(), KatzRequest, Tally(Path("endless.json"), is_lenient=True)).elements())
+        list(JsonArray(Endless(), KatzRequest, ReadLog(Path("endless.json"), is_lenient=True)).elements())

@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from safelight.cli import main
-from safelight.traces.synthesis import katz
+from safelight.traces.synthesis import katz_template
 from traces import literal
 from traces.katz_figures import (
     CONTROLNET_USES,
@@ -21,7 +21,7 @@ SIZES = {"A": (55_000, 55), "B": (64_000, 50)}
 KINDS = ("controlnets", "loras")
 
 
-@pytest.fixture(scope="module", params=katz.SERVICES)
+@pytest.fixture(scope="module", params=katz_template.SERVICES)
 def service(request):
     return request.param
 
@@ -79,7 +79,7 @@ def test_pairs_of_loras_come_back_as_pairs(requests):
 
 
 def test_the_figures_in_the_package_add_up(service):
-    facts = katz.published().services[service]
+    facts = katz_template.published().services[service]
     total, uses = CONTROLNET_USES[service]
     found = [
         sum(count for names, count in facts.controlnets.combinations if rank + 1 in names) for rank in range(len(uses))
@@ -95,7 +95,7 @@ def test_the_figures_in_the_package_add_up(service):
 
 
 def test_the_figures_in_the_package_are_the_published_ones(published, service):
-    facts = katz.published().services[service]
+    facts = katz_template.published().services[service]
     instances = list(csv.reader(published(f"katz/instances_{service}.csv").read_text().splitlines()))[1:]
     assert sorted(facts.instances) == sorted((int(requests), int(loras)) for requests, loras in instances)
     curves = list(csv.DictReader(published("katz/loading_curves_lru.csv").read_text().splitlines()))

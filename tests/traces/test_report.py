@@ -157,8 +157,8 @@ def test_requests_without_a_service_are_counted(tmp_path):
 @settings(max_examples=20)
 def test_every_question_is_answered_in_whole_sentences(rows):
     frame = trace_of(rows)
-    for entry in CONTENTS:
-        findings = entry.ask(frame, usages(frame)).findings
+    for section in CONTENTS:
+        findings = section.ask(frame, usages(frame)).findings
         assert findings
         assert all(re.fullmatch(r"[A-Z0-9].*\.", finding) for finding in findings)
 
@@ -172,7 +172,7 @@ def test_a_trace_of_one_request_has_a_page(tmp_path):
 def test_questions_about_a_trace_that_lacks_a_column_are_answered_all_the_same(column):
     rows = [{"arrival_s": float(at), "instance": "x", "loras": ["a", "b"], "controlnets": None} for at in range(30)]
     frame = trace_of([{name: value for name, value in row.items() if name != column} for row in rows])
-    assert all(entry.ask(frame, usages(frame)).findings for entry in CONTENTS)
+    assert all(section.ask(frame, usages(frame)).findings for section in CONTENTS)
 
 
 @given(rows=busy_rows)

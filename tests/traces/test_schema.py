@@ -6,7 +6,7 @@ import pytest
 
 from safelight.traces.errors import UnknownColumns, WrongColumnType
 from safelight.traces.reading import READERS
-from safelight.traces.row import Row
+from safelight.traces.row import TraceRow
 from safelight.traces.schema import ADAPTERS, SCHEMA, conform, empty, names_of
 
 
@@ -15,7 +15,7 @@ def test_the_empty_table_has_every_column_and_no_row():
 
 
 def test_a_line_of_json_has_the_fields_of_the_table():
-    assert [field.name for field in msgspec.structs.fields(Row)] == list(SCHEMA)
+    assert [field.name for field in msgspec.structs.fields(TraceRow)] == list(SCHEMA)
 
 
 def test_columns_that_a_frame_lacks_become_null():

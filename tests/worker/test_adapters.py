@@ -1,9 +1,8 @@
 """Adapters in the worker's loop: rows wait for what they need, and nothing that goes wrong touches other rows."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from queue import SimpleQueue
 
 import msgspec
 import pytest
@@ -11,34 +10,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.null_engine import NullEngine
-from safelight.adapters.modes import DEFAULT_POLICY, POLICY_NAMES
-from safelight.adapters.registry import handle_of
-from safelight.core.adapter import AdapterUse
+from safelight.adapters.modes import ADAPTER_MODE_NAMES, adapter_mode_named
+from safelight.control.replica.config import ADAPTER_CAPACITY
 from safelight.core.model import AdapterCosts
-from safelight.core.request import ImageRequest
 from safelight.core.work import (
     AdapterAdded,
+    AdapterEvicted,
+    AdapterLoaded,
     AdapterRefused,
-    AddAdapter,
     Cancel,
     Dropped,
     Failed,
     Finished,
-    Job,
     RemoveAdapter,
-    Run,
     Started,
     Stop,
     WorkerCommand,
-    WorkerEvent,
 )
-from safelight.worker.loop import ROOM, Inbox, WorkerLoop
+from worker.players import add, ends, handle, message_of, once, play, run
 
 PATIENCE_S = 20.0
-HALF = ROOM.device_ranks // 2
+HALF = ADAPTER_CAPACITY.device_ranks // 2
 COSTS = AdapterCosts(switch_s=1e-6, unmerged_overhead=0.5, correction_overhead=0.5)
-
-React = Callable[[WorkerEvent], Iterable[WorkerCommand]]
 
 
 class WaywardEngine(NullEngine):
@@ -55,10 +48,10 @@ class WaywardEngine(NullEngine):
         self.moves: list[str] = []
         self.models = tuple(msgspec.structs.replace(spec, adapter_costs=COSTS) for spec in self.models)
 
-    def begin(self, requests):
-        if any("indigestible" in request.prompt for request in requests):
+    def begin(self, jobs):
+        if any("indigestible" in job.request.prompt for job in jobs):
             raise RuntimeError("out of memory")
-        super().begin(requests)
+        super().begin(jobs)
 
     def read_adapter(self, name: str, path: Path):
         if "slow" in name:
@@ -74,109 +67,25 @@ class WaywardEngine(NullEngine):
         if "half" in name:
             spec = msgspec.structs.replace(spec, ranks=(HALF,))
         if "whole" in name:
-            spec = msgspec.structs.replace(spec, ranks=(ROOM.device_ranks,))
+            spec = msgspec.structs.replace(spec, ranks=(ADAPTER_CAPACITY.device_ranks,))
         if "huge" in name or ("growing" in name and self.reads.count(name) > 1):
-            spec = msgspec.structs.replace(spec, ranks=(ROOM.device_ranks + 1,))
+            spec = msgspec.structs.replace(spec, ranks=(ADAPTER_CAPACITY.device_ranks + 1,))
         return spec, weights
 
-    def load_adapter(self, handle: str, weights: bytes) -> None:
-        if "heavy" in handle:
+    def load_adapter(self, handle, weights: bytes) -> None:
+        if "heavy" in handle.name:
             raise RuntimeError("out of memory")
         super().load_adapter(handle, weights)
         self.moves.append(f"load {handle}")
 
-    def evict_adapter(self, handle: str) -> None:
+    def evict_adapter(self, handle) -> None:
         super().evict_adapter(handle)
         self.moves.append(f"evict {handle}")
 
     def fold(self, model, composition) -> None:
-        if any("stiff" in name for name in composition.names):
+        if any("stiff" in handle.name for handle in composition.handles):
             raise RuntimeError("out of memory")
         super().fold(model, composition)
-
-
-def add(name: str, generation: int = 1) -> AddAdapter:
-    return AddAdapter(handle=handle_of(name, generation), name=name, path=f"/adapters/{name}.safetensors")
-
-
-def run(request_id: str, *names: str, steps: int = 2, prompt: str = "a circle") -> Run:
-    loras = tuple(AdapterUse(name=handle_of(name, 1), scale=1.0) for name in names)
-    request = ImageRequest(
-        id=request_id,
-        model="null-large",
-        prompt=prompt,
-        width=64,
-        height=64,
-        steps=steps,
-        guidance_scale=1.0,
-        sampler="euler",
-        seed=1,
-        arrived_s=0.0,
-        loras=loras,
-    )
-    return Run(job=Job(request=request))
-
-
-def play(
-    engine: NullEngine,
-    commands: Sequence[WorkerCommand],
-    react: React = lambda event: (),
-    *,
-    awaited: int | None = None,
-    adapter_mode: str = DEFAULT_POLICY,
-    inbox: Inbox | None = None,
-) -> list[WorkerEvent]:
-    """Run a loop until all pictures have ended and all adapters are judged, or until `awaited` of that has happened."""
-    inbox = SimpleQueue() if inbox is None else inbox
-    events: list[WorkerEvent] = []
-    open_ends = 0
-
-    def tell(some: Iterable[WorkerCommand]) -> None:
-        nonlocal open_ends
-        for command in some:
-            inbox.put(command)
-            open_ends += isinstance(command, Run | AddAdapter) and awaited is None
-
-    def send(event: WorkerEvent) -> None:
-        nonlocal open_ends
-        events.append(event)
-        tell(react(event))
-        if isinstance(event, Finished | Failed | Dropped | AdapterAdded | AdapterRefused):
-            open_ends -= 1
-            if open_ends == 0:
-                inbox.put(Stop())
-
-    open_ends = awaited or 0
-    tell(commands)
-    WorkerLoop(engine, inbox=inbox, send=send, max_denoiser_rows=32, adapter_mode=adapter_mode).run()
-    return events
-
-
-def once(kind: type, commands: Callable[[], Iterable[WorkerCommand]], **fields) -> React:
-    """Answer the first event of this kind with these fields."""
-    answered = False
-
-    def react(event: WorkerEvent) -> Iterable[WorkerCommand]:
-        nonlocal answered
-        is_it = isinstance(event, kind) and all(getattr(event, name) == value for name, value in fields.items())
-        if answered or not is_it:
-            return ()
-        answered = True
-        return commands()
-
-    return react
-
-
-def ends(events: Iterable[WorkerEvent]) -> dict[str, str]:
-    """How each picture ended."""
-    ended = [event for event in events if isinstance(event, Finished | Failed | Dropped)]
-    assert len({event.request_id for event in ended}) == len(ended), "a picture ended twice"
-    return {event.request_id: type(event).__name__ for event in ended}
-
-
-def message_of(events: Iterable[WorkerEvent], request_id: str) -> str:
-    (failed,) = (event for event in events if isinstance(event, Failed) and event.request_id == request_id)
-    return failed.message
 
 
 def opening(engine: WaywardEngine, *commands: WorkerCommand) -> Callable[[], Iterable[WorkerCommand]]:
@@ -190,12 +99,12 @@ def opening(engine: WaywardEngine, *commands: WorkerCommand) -> Callable[[], Ite
 def test_an_adapter_that_can_be_read_is_told_with_what_it_is():
     (_, added) = play(NullEngine(), [add("outline")])
     assert isinstance(added, AdapterAdded)
-    assert (added.handle, added.spec.name, added.spec.model) == ("outline@1", "outline", "null-large")
+    assert (added.handle, added.spec.name, added.spec.model) == (handle("outline"), "outline", "null-large")
 
 
 def test_an_adapter_that_cannot_be_read_is_refused_in_the_engines_words():
     (_, refused) = play(NullEngine(), [add("broken")])
-    assert refused == AdapterRefused(handle="broken@1", message="'broken.safetensors' is broken.")
+    assert refused == AdapterRefused(handle=handle("broken"), message="'broken.safetensors' is broken.")
 
 
 @pytest.mark.parametrize("name", ["odd", "huge", "broken"])
@@ -278,7 +187,7 @@ def test_adapters_of_one_row_that_never_fit_together_fail_it():
 def test_weights_leave_the_device_only_when_no_row_uses_them_any_more():
     engine = WaywardEngine()
     rows = [run("first", "half-a", "half-b"), run("second", "whole"), run("third", "half-a")]
-    known = once(AdapterAdded, lambda: rows, handle="whole@1")
+    known = once(AdapterAdded, lambda: rows, handle=handle("whole"))
     events = play(engine, [add("half-a"), add("half-b"), add("whole")], known)
     assert list(ends(events).items()) == [("first", "Finished"), ("second", "Finished"), ("third", "Finished")]
     assert engine.moves[2:] == ["evict half-b@1", "evict half-a@1", "load whole@1", "evict whole@1", "load half-a@1"]
@@ -295,30 +204,46 @@ def test_weights_stay_on_the_device_for_whoever_comes_next():
     assert engine.reads == ["outline"] * 2
 
 
+def test_loads_and_evictions_are_told():
+    rows = [run("first", "whole-a"), run("second", "whole-b")]
+    events = play(WaywardEngine(), [add("whole-a"), add("whole-b"), *rows])
+    moves = [event for event in events if isinstance(event, AdapterLoaded | AdapterEvicted)]
+    assert [(type(move), move.handle.name) for move in moves] == [
+        (AdapterLoaded, "whole-a"),
+        (AdapterEvicted, "whole-a"),
+        (AdapterLoaded, "whole-b"),
+    ]
+
+
 def test_a_removed_adapter_leaves_the_device_and_is_unknown_from_then_on():
     engine = WaywardEngine()
-    removal = once(Finished, lambda: [RemoveAdapter(handle="outline@1"), run("late", "outline")], request_id="first")
+    removal = once(
+        Finished, lambda: [RemoveAdapter(handle=handle("outline")), run("late", "outline")], request_id="first"
+    )
     events = play(engine, [add("outline"), run("first", "outline")], removal)
     assert engine.moves == ["load outline@1", "evict outline@1"]
     assert ends(events) == {"first": "Finished", "late": "Failed"}
 
 
 def test_removing_an_unknown_adapter_is_ignored():
-    assert ends(play(NullEngine(), [RemoveAdapter(handle="ghost@1"), run("plain")])) == {"plain": "Finished"}
+    assert ends(play(NullEngine(), [RemoveAdapter(handle=handle("ghost")), run("plain")])) == {"plain": "Finished"}
 
 
 def test_an_adapter_that_is_removed_while_it_is_read_does_not_come_back():
     engine = WaywardEngine()
-    commands = [add("slow"), RemoveAdapter(handle="slow@1"), run("plain"), add("outline")]
+    commands = [add("slow"), RemoveAdapter(handle=handle("slow")), run("plain"), add("outline")]
     events = play(engine, commands, once(Finished, opening(engine), request_id="plain"), awaited=2)
-    assert [event.handle for event in events if isinstance(event, AdapterAdded)] == ["outline@1"]
+    assert [event.handle for event in events if isinstance(event, AdapterAdded)] == [handle("outline")]
 
 
 def test_the_next_adapter_of_a_name_is_another_one():
     engine = WaywardEngine()
-    successor = [RemoveAdapter(handle="outline@1"), add("outline", 2)]
+    successor = [RemoveAdapter(handle=handle("outline")), add("outline", 2)]
     events = play(engine, [add("outline"), run("first", "outline")], once(Finished, lambda: successor))
-    assert [event.handle for event in events if isinstance(event, AdapterAdded)] == ["outline@1", "outline@2"]
+    assert [event.handle for event in events if isinstance(event, AdapterAdded)] == [
+        handle("outline"),
+        handle("outline", 2),
+    ]
     assert engine.resident == set()
 
 
@@ -357,7 +282,7 @@ def test_nothing_is_folded_that_left_when_its_rows_could_not_begin():
         WaywardEngine(),
         [add("whole-a"), add("whole-b"), run("before", "whole-b")],
         lambda event: (*both_read(event), *at_hand(event)),
-        adapter_mode="always-corrected",
+        adapter_mode=adapter_mode_named("always-corrected"),
     )
     assert [name for name, end in ends(events).items() if end == "Failed"] == ["bad", "worse"]
 
@@ -365,7 +290,10 @@ def test_nothing_is_folded_that_left_when_its_rows_could_not_begin():
 def test_what_cannot_be_folded_fails_its_rows_and_later_ones_go_on():
     after = once(Failed, lambda: [run("plain"), run("fine", "outline")])
     events = play(
-        WaywardEngine(), [add("stiff"), add("outline"), run("one", "stiff")], after, adapter_mode="always-merged"
+        WaywardEngine(),
+        [add("stiff"), add("outline"), run("one", "stiff")],
+        after,
+        adapter_mode=adapter_mode_named("always-merged"),
     )
     assert ends(events) == {"one": "Failed", "plain": "Finished", "fine": "Finished"}
     assert message_of(events, "one") == "The adapters could not be brought into the weights: out of memory"
@@ -378,24 +306,27 @@ def test_a_worker_that_is_stopped_reads_nothing_more():
     assert engine.reads in ([], ["slow-a"])
 
 
-RANKS = {"outline": 4, "whole": ROOM.device_ranks} | dict.fromkeys(("half-a", "half-b", "half-c"), HALF)
+RANKS = {"outline": 4, "whole": ADAPTER_CAPACITY.device_ranks} | dict.fromkeys(("half-a", "half-b", "half-c"), HALF)
 GOOD, BAD = tuple(RANKS), ("heavy", "growing", "broken", "odd")
 WISHES = st.lists(st.sampled_from([*GOOD, *GOOD, *BAD]), max_size=3, unique=True)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(WISHES, min_size=1, max_size=8), st.permutations([*GOOD, *BAD]), st.data(), st.sampled_from(POLICY_NAMES)
+    st.lists(WISHES, min_size=1, max_size=8),
+    st.permutations([*GOOD, *BAD]),
+    st.data(),
+    st.sampled_from(ADAPTER_MODE_NAMES),
 )
 def test_every_picture_ends_once_and_well_unless_its_own_adapters_are_at_fault(wishes, names, data, adapter_mode):
     known = data.draw(st.integers(0, len(names)))
     rows = [run(f"r{index}", *wish) for index, wish in enumerate(wishes)]
     commands = [*map(add, names[:known]), *rows, *map(add, names[known:])]
-    events = play(WaywardEngine(), commands, adapter_mode=adapter_mode)
+    events = play(WaywardEngine(), commands, adapter_mode=adapter_mode_named(adapter_mode))
     sound = {*GOOD} & {*names[:known]}
     assert ends(events) == {
         f"r{index}": "Finished"
-        if sound.issuperset(wish) and sum(RANKS[name] for name in wish) <= ROOM.device_ranks
+        if sound.issuperset(wish) and sum(RANKS[name] for name in wish) <= ADAPTER_CAPACITY.device_ranks
         else "Failed"
         for index, wish in enumerate(wishes)
     }

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 import safelight
-from safelight.core.adapter import AdapterUse, ControlUse
+from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.pixels import Pixels
-from safelight.core.work import Finished, Job, Run, Stepped
+from safelight.core.work import Finished, Run
 from safelight.diffusion.engine import DiffusionEngine
-from safelight.diffusion.paint import make_request, paint
+from safelight.diffusion.paint import make_job, paint
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
 from safelight.worker.controlnet_service.remote import RemoteControlNet
+from worker.players import add, after_steps, handle, play
 from worker.services import ServiceProcess, service_in_thread
-from worker.test_adapters import add, once, play
 
 MODELS = Path(safelight.__file__).parent / "models"
 BOTH = ("edges", "mask")
@@ -31,11 +31,11 @@ def wishes():
 
     def control(name):
         height, width, _ = (picture := CONTROLS[name](scene)).shape
-        return ControlUse(name=f"{name}@1", scale=1.0, image=Pixels(width=width, height=height, rgb=picture.tobytes()))
+        return ControlNetUse(name=name, scale=1.0, image=Pixels(width=width, height=height, rgb=picture.tobytes()))
 
     edges, mask = control("edges"), control("mask")
-    lora = AdapterUse(name="rose@1", scale=1.0)
-    return {"one": {"controls": (edges,)}, "both": {"controls": (mask, edges)}, "none": {"loras": (lora,)}}
+    lora = LoraUse(name="rose", scale=1.0)
+    return {"one": {"controlnets": (edges,)}, "both": {"controlnets": (mask, edges)}, "none": {"loras": (lora,)}}
 
 
 def engine_of(address=None):
@@ -43,16 +43,21 @@ def engine_of(address=None):
     return DiffusionEngine.load([MODELS / "shapes-large"], max_denoiser_rows=1, load_controlnet=remote)
 
 
-def rows_of(engine, wishes):
-    plain = make_request(engine.models, "a large red circle", model="shapes-large", seed=1)
-    return [msgspec.structs.replace(plain, id=name, steps=6, **wish) for name, wish in wishes.items()]
+def jobs_of(engine, wishes):
+    plain = make_job(engine.models, "a large red circle", model="shapes-large", seed=1)
+    level = msgspec.structs.replace(plain.level, steps=6)
+    requests = [msgspec.structs.replace(plain.request, id=name, **wish) for name, wish in wishes.items()]
+    return [
+        msgspec.structs.replace(plain, request=each, level=level, adapters=tuple(map(handle, each.adapters)))
+        for each in requests
+    ]
 
 
 def paint_in_one_batch(engine, wishes):
     """Return the pictures of all wishes by name, without a worker's loop."""
     for name in ADAPTERS:
-        engine.load_adapter(f"{name}@1", engine.read_adapter(name, MODELS / "adapters" / name)[1])
-    return dict(zip(wishes, paint(engine, rows_of(engine, wishes)), strict=True))
+        engine.load_adapter(handle(name), engine.read_adapter(name, MODELS / "adapters" / name)[1])
+    return dict(zip(wishes, paint(engine, jobs_of(engine, wishes)), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +89,8 @@ def test_a_service_that_is_killed_in_mid_picture_changes_no_picture(wishes, pict
 
         engine = engine_of(process.address)
         adapters = [msgspec.structs.replace(add(name), path=str(MODELS / "adapters" / name)) for name in ADAPTERS]
-        rows = [Run(job=Job(request=request)) for request in rows_of(engine, wishes)]
-        events = play(engine, [*adapters, *rows], once(Stepped, replace, request_id="both", step=3))
+        rows = [Run(job=job) for job in jobs_of(engine, wishes)]
+        events = play(engine, [*adapters, *rows], after_steps(3, "both", replace))
     painted = {event.request_id: as_array(event.picture) for event in events if isinstance(event, Finished)}
     assert painted.keys() == pictures.keys()
     # Rows come together in other batches, which may round otherwise.

@@ -4,29 +4,17 @@ import threading
 from collections import Counter
 from queue import SimpleQueue
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from safelight.adapters.modes import POLICY_NAMES
-from safelight.adapters.registry import handle_of
-from safelight.core.adapter import ControlUse
-from safelight.core.pixels import Pixels
-from safelight.core.work import (
-    AdapterAdded,
-    Cancel,
-    Dropped,
-    Finished,
-    Job,
-    Prefetch,
-    Run,
-    Started,
-    Stepped,
-)
-from safelight.worker.adapters import WeightsRead
-from worker.test_adapters import PATIENCE_S, WaywardEngine, add, ends, message_of, once, play, run
+from safelight.adapters.modes import ADAPTER_MODE_NAMES, adapter_mode_named
+from safelight.control.replica.events import AdapterNotRead, AdapterRead
+from safelight.core.work import AdapterAdded, Cancel, Dropped, Finished, Prefetch, Started
+from worker.players import add, after_steps, ends, handle, message_of, once, play, run, steps_of
+from worker.test_adapters import PATIENCE_S, WaywardEngine
 
+OUTLINE = handle("outline")
 LONG = 14
 """Steps of the plain picture that keeps the worker busy."""
 
@@ -54,7 +42,7 @@ class TardyEngine(WaywardEngine):
         return super().read_adapter(name, path)
 
     def step(self, request_ids):
-        self.bare.update(name for name in request_ids if not self._requests[name].loras)
+        self.bare.update(name for name in request_ids if not self._jobs[name].request.loras)
         self.steps += 1
         if self.steps == self.after:
             self.open()
@@ -67,28 +55,24 @@ class TardyEngine(WaywardEngine):
 
 
 class NotingInbox(SimpleQueue):
-    """Notes that the worker has been told of tardy weights."""
+    """Notes that the worker has been told of tardy weights that it had looked at before."""
 
     def __init__(self) -> None:
         super().__init__()
         self.reads = threading.Event()
+        self._looks = set()
 
     def put(self, item):
         super().put(item)
-        if isinstance(item, WeightsRead) and "tardy" in item.handle and not item.is_new:
-            self.reads.set()
-
-
-def graced(request_id, *names, grace_steps, controls=(), **fields):
-    asked = run(request_id, *names, **fields).job.request
-    image = Pixels(width=64, height=64, rgb=bytes(64 * 64 * 3))
-    uses = tuple(ControlUse(name=handle_of(name, 1), scale=1.0, image=image) for name in controls)
-    return Run(job=Job(request=msgspec.structs.replace(asked, grace_steps=grace_steps, controls=uses)))
+        if isinstance(item, AdapterRead | AdapterNotRead) and "tardy" in item.handle.name:
+            if item.handle in self._looks:
+                self.reads.set()
+            self._looks.add(item.handle)
 
 
 def play_late(engine, names, rows, react=lambda event: (), **settings):
     """Run `rows` and a plain picture that goes on for long, once the adapters of these names have been looked at."""
-    begin = once(AdapterAdded, lambda: [*rows, run("plain", steps=LONG)], handle=handle_of(names[-1], 1))
+    begin = once(AdapterAdded, lambda: [*rows, run("plain", steps=LONG)], handle=handle(names[-1]))
     looks = [add(name) for name in names]
     return play(engine, looks, lambda event: (*begin(event), *react(event)), inbox=engine.inbox, **settings)
 
@@ -96,10 +80,6 @@ def play_late(engine, names, rows, react=lambda event: (), **settings):
 def told(events, request_id):
     (finished,) = (event for event in events if isinstance(event, Finished) and event.request_id == request_id)
     return finished.steps_without_loras
-
-
-def steps_of(events, request_id):
-    return sum(isinstance(event, Stepped) and event.request_id == request_id for event in events)
 
 
 @settings(max_examples=60, deadline=None)
@@ -113,8 +93,8 @@ def test_whenever_the_weights_come_the_steps_without_them_are_those_before_but_w
     grace_steps, after, steps, adapter_mode
 ):
     engine = TardyEngine(after)
-    row = graced("late", "tardy", grace_steps=grace_steps, steps=steps)
-    events = play_late(engine, ["tardy"], [row], adapter_mode=adapter_mode)
+    row = run("late", "tardy", grace_steps=grace_steps, steps=steps)
+    events = play_late(engine, ["tardy"], [row], adapter_mode=adapter_mode_named(adapter_mode))
     assert ends(events) == {"late": "Finished", "plain": "Finished"}
     assert told(events, "late") == engine.bare["late"] == min(grace_steps, after, steps)
 
@@ -123,50 +103,50 @@ def test_whenever_the_weights_come_the_steps_without_them_are_those_before_but_w
 @given(
     st.lists(st.tuples(st.integers(0, 6), st.integers(1, 6)), min_size=1, max_size=5),
     st.integers(1, LONG - 2),
-    st.sampled_from(POLICY_NAMES),
+    st.sampled_from(ADAPTER_MODE_NAMES),
 )
 def test_under_every_policy_no_picture_of_a_crowd_goes_beyond_its_grace(wishes, after, adapter_mode):
     engine = TardyEngine(after)
     rows = [
-        graced(f"r{index}", "tardy", grace_steps=grace_steps, steps=steps)
+        run(f"r{index}", "tardy", grace_steps=grace_steps, steps=steps)
         for index, (grace_steps, steps) in enumerate(wishes)
     ]
-    events = play_late(engine, ["tardy"], rows, adapter_mode=adapter_mode)
+    events = play_late(engine, ["tardy"], rows, adapter_mode=adapter_mode_named(adapter_mode))
     for index, (grace_steps, _) in enumerate(wishes):
         assert told(events, f"r{index}") == engine.bare[f"r{index}"] <= grace_steps
 
 
 def test_weights_that_are_there_cost_no_step():
     engine = TardyEngine(after=3)
-    again = once(Finished, lambda: [graced("second", "tardy", grace_steps=5)], request_id="first")
-    events = play_late(engine, ["tardy"], [graced("first", "tardy", grace_steps=5, steps=8)], again)
+    again = once(Finished, lambda: [run("second", "tardy", grace_steps=5)], request_id="first")
+    events = play_late(engine, ["tardy"], [run("first", "tardy", grace_steps=5, steps=8)], again)
     assert (told(events, "first"), told(events, "second")) == (3, 0)
 
 
 def test_all_loras_of_a_picture_come_in_the_same_step():
     engine = TardyEngine(after=4)
-    events = play_late(engine, ["outline", "tardy"], [graced("both", "outline", "tardy", grace_steps=9, steps=9)])
+    events = play_late(engine, ["outline", "tardy"], [run("both", "outline", "tardy", grace_steps=9, steps=9)])
     assert told(events, "both") == 4
 
 
 def test_a_picture_whose_grace_is_used_up_stands_still_while_others_go_on():
     engine = TardyEngine(after=LONG - 2)
-    events = play_late(engine, ["tardy"], [graced("late", "tardy", grace_steps=3, steps=9)])
+    events = play_late(engine, ["tardy"], [run("late", "tardy", grace_steps=3, steps=9)])
     assert told(events, "late") == 3
-    meanwhile = events[: events.index(Stepped(request_id="plain", step=LONG - 3, steps=LONG))]
-    assert steps_of(meanwhile, "late") == 3
+    meanwhile = next(end for end in range(len(events)) if steps_of(events[:end], "plain") == LONG - 3)
+    assert steps_of(events[:meanwhile], "late") == 3
 
 
 def test_a_picture_without_grace_does_not_start_before_its_loras_are_there():
     engine = TardyEngine(after=5)
-    events = play_late(engine, ["tardy"], [graced("late", "tardy", grace_steps=0, steps=3)])
+    events = play_late(engine, ["tardy"], [run("late", "tardy", grace_steps=0, steps=3)])
     started = events.index(Started(request_id="late"))
     assert steps_of(events[:started], "plain") >= 5
 
 
 def test_a_picture_does_not_start_without_its_controlnets():
     engine = TardyEngine(after=5)
-    row = graced("steered", "outline", grace_steps=9, controls=["control-tardy"], steps=9)
+    row = run("steered", "outline", grace_steps=9, controlnets=["control-tardy"], steps=9)
     events = play_late(engine, ["outline", "control-tardy"], [row])
     started = events.index(Started(request_id="steered"))
     assert steps_of(events[:started], "plain") >= 5
@@ -174,31 +154,31 @@ def test_a_picture_does_not_start_without_its_controlnets():
 
 def test_a_picture_with_its_controlnets_may_start_without_its_loras():
     engine = TardyEngine(after=1000)
-    row = graced("steered", "tardy", grace_steps=9, controls=["control-edges"], steps=12)
-    stepped = once(Stepped, lambda: engine.open() or (), request_id="steered", step=2)
+    row = run("steered", "tardy", grace_steps=9, controlnets=["control-edges"], steps=12)
+    stepped = after_steps(2, "steered", lambda: engine.open() or ())
     events = play_late(engine, ["control-edges", "tardy"], [row], stepped)
     assert told(events, "steered") == 2
 
 
 def test_a_picture_that_waits_for_room_on_the_device_may_start_too():
     engine = WaywardEngine()
-    rows = [run("first", "whole-a", steps=6), graced("second", "whole-b", grace_steps=3, steps=5)]
-    begin = once(AdapterAdded, lambda: rows, handle="whole-b@1")
+    rows = [run("first", "whole-a", steps=6), run("second", "whole-b", grace_steps=3, steps=5)]
+    begin = once(AdapterAdded, lambda: rows, handle=handle("whole-b"))
     events = play(engine, [add("whole-a"), add("whole-b")], begin)
     assert told(events, "second") == 3
 
 
 def test_a_picture_may_start_while_its_lora_is_looked_at_for_the_first_time():
     engine = WaywardEngine()
-    reached = once(Stepped, lambda: engine.gate.set() or (), request_id="early", step=2)
-    events = play(engine, [add("slow"), graced("early", "slow", grace_steps=2, steps=4)], reached)
+    reached = after_steps(2, "early", lambda: engine.gate.set() or ())
+    events = play(engine, [add("slow"), run("early", "slow", grace_steps=2, steps=4)], reached)
     assert told(events, "early") == 2
 
 
 @pytest.mark.parametrize("grace_steps", [2, LONG])
 def test_a_picture_whose_lora_never_comes_fails_with_the_reason(grace_steps):
     engine = TardyEngine(after=5)
-    events = play_late(engine, ["tardy-lost"], [graced("late", "tardy-lost", grace_steps=grace_steps, steps=LONG)])
+    events = play_late(engine, ["tardy-lost"], [run("late", "tardy-lost", grace_steps=grace_steps, steps=LONG)])
     assert ends(events) == {"late": "Failed", "plain": "Finished"}
     assert "'tardy-lost' cannot be read" in message_of(events, "late")
     assert "the disk is gone" in message_of(events, "late")
@@ -206,17 +186,17 @@ def test_a_picture_whose_lora_never_comes_fails_with_the_reason(grace_steps):
 
 def test_a_prompt_that_cannot_be_encoded_with_the_loras_fails_alone():
     class Choking(TardyEngine):
-        def equip(self, requests):
-            if any("indigestible" in request.prompt for request in requests):
+        def equip(self, jobs):
+            if any("indigestible" in job.request.prompt for job in jobs):
                 raise RuntimeError("out of memory")
-            super().equip(requests)
+            super().equip(jobs)
 
-        def begin(self, requests):
-            super(WaywardEngine, self).begin(requests)
+        def begin(self, jobs):
+            super(WaywardEngine, self).begin(jobs)
 
     rows = [
-        graced("bad", "tardy", grace_steps=2, steps=6, prompt="indigestible"),
-        graced("good", "tardy", grace_steps=2, steps=6),
+        run("bad", "tardy", grace_steps=2, steps=6, prompt="indigestible"),
+        run("good", "tardy", grace_steps=2, steps=6),
     ]
     events = play_late(Choking(after=4), ["tardy"], rows)
     assert ends(events) == {"bad": "Failed", "good": "Finished", "plain": "Finished"}
@@ -225,8 +205,8 @@ def test_a_prompt_that_cannot_be_encoded_with_the_loras_fails_alone():
 
 def test_a_picture_cancelled_while_it_stands_still_makes_room():
     engine = TardyEngine(after=LONG)
-    rows = [graced("first", "whole-tardy", grace_steps=1, steps=5), run("second", "whole-b", steps=3)]
-    stands = once(Stepped, lambda: [Cancel(request_id="first")], request_id="plain", step=4)
+    rows = [run("first", "whole-tardy", grace_steps=1, steps=5), run("second", "whole-b", steps=3)]
+    stands = after_steps(4, "plain", lambda: [Cancel(request_id="first")])
     dropped = once(Dropped, lambda: engine.gate.set() or (), request_id="first")
     events = play_late(engine, ["whole-b", "whole-tardy"], rows, lambda event: (*stands(event), *dropped(event)))
     assert ends(events) == {"first": "Dropped", "second": "Finished", "plain": "Finished"}
@@ -235,8 +215,8 @@ def test_a_picture_cancelled_while_it_stands_still_makes_room():
 
 def test_what_is_announced_is_read_before_the_job_comes():
     engine = WaywardEngine()
-    hint = once(AdapterAdded, lambda: [Prefetch(handles=("outline@1",)), run("plain", steps=LONG)], handle="outline@1")
-    late = once(Stepped, lambda: until_read(engine) or [run("late", "outline")], request_id="plain", step=2)
+    hint = once(AdapterAdded, lambda: [Prefetch(handles=(OUTLINE,)), run("plain", steps=LONG)], handle=OUTLINE)
+    late = after_steps(2, "plain", lambda: until_read(engine) or [run("late", "outline")])
     events = play(engine, [add("outline")], lambda event: (*hint(event), *late(event)))
     assert ends(events) == {"plain": "Finished", "late": "Finished"}
     assert engine.reads == ["outline"] * 2
@@ -247,7 +227,7 @@ def test_what_is_announced_before_it_was_looked_at_is_read_after():
     engine = WaywardEngine()
     looked = once(AdapterAdded, lambda: [run("plain")])
     watch = once(Started, lambda: until_read(engine) or (), request_id="plain")
-    commands = [Prefetch(handles=("outline@1", "ghost@1")), add("outline")]
+    commands = [Prefetch(handles=(OUTLINE, handle("ghost"))), add("outline")]
     play(engine, commands, lambda event: (*looked(event), *watch(event)))
     assert engine.reads == ["outline"] * 2
     assert engine.moves == []

@@ -1,207 +1,195 @@
 """The worker's loop over engines that misbehave in known ways."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from queue import SimpleQueue
 
-import pytest
-
-from fakes.null_engine import NullEngine
-from safelight.core.request import ImageRequest
+from fakes.null_engine import LATENTS_BYTES, NullEngine
+from safelight.core.job import PausedRow
+from safelight.core.source import LatentsHandle
 from safelight.core.work import (
     Cancel,
     Captured,
-    Dropped,
-    Failed,
+    DropLatents,
+    FetchLatents,
     Finished,
-    Job,
+    LatentsDropped,
+    LatentsFetched,
     Pause,
     Paused,
-    PausedRow,
+    Previewed,
+    PutLatents,
     Ready,
     Run,
     Started,
-    Stepped,
-    Stop,
     Ticked,
     WorkerEvent,
 )
-from safelight.worker.engine import Engine
-from safelight.worker.loop import Inbox, WorkerLoop
+from safelight.worker.loop import Inbox
+from worker.players import after_steps, job, loop, message_of, once, play, steps_of
 
 
-def ask(request_id: str, **fields) -> ImageRequest:
-    defaults = {
-        "model": "null-large",
-        "prompt": "a circle",
-        "width": 64,
-        "height": 64,
-        "steps": 3,
-        "guidance_scale": 1.0,
-        "sampler": "euler",
-        "seed": 1,
-        "arrived_s": 0.0,
-    }
-    return ImageRequest(id=request_id, **(defaults | fields))
-
-
-@pytest.fixture
-def play():
-    """Run a loop over some jobs until as many have ended; `react` may answer an event with commands."""
-
-    def run(
-        engine: Engine,
-        requests: Sequence[ImageRequest | Job],
-        react: Callable[[WorkerEvent], list] = lambda event: [],
-        *,
-        max_denoiser_rows: int = 32,
-    ) -> list[WorkerEvent]:
-        inbox: Inbox = SimpleQueue()
-        events: list[WorkerEvent] = []
-        ended = 0
-
-        def send(event: WorkerEvent) -> None:
-            nonlocal ended
-            events.append(event)
-            for command in react(event):
-                inbox.put(command)
-            ended += isinstance(event, (Finished, Failed, Dropped, Paused))
-            if ended == len(requests):
-                inbox.put(Stop())
-
-        for request in requests:
-            inbox.put(Run(job=request if isinstance(request, Job) else Job(request=request)))
-        WorkerLoop(engine, inbox=inbox, send=send, max_denoiser_rows=max_denoiser_rows).run()
-        return events
-
-    return run
+def jobs(*some):
+    return [Run(job=each) for each in some]
 
 
 def kinds(events: Sequence[WorkerEvent], request_id: str) -> list[str]:
-    return [type(event).__name__ for event in events if getattr(event, "request_id", None) == request_id]
+    """The kinds of events that concern a picture."""
+    mine = [
+        event
+        for event in events
+        if request_id == getattr(event, "request_id", None) or request_id in getattr(event, "request_ids", ())
+    ]
+    return [type(event).__name__ for event in mine]
 
 
-def test_the_first_event_names_the_models(play):
-    first = play(NullEngine(), [ask("a")])[0]
+def test_the_first_event_names_the_models():
+    first = play(NullEngine(), jobs(job("a")))[0]
     assert isinstance(first, Ready)
     assert [model.name for model in first.models] == ["null-large", "null-small"]
 
 
-def test_a_job_starts_steps_and_finishes_in_that_order(play):
-    assert kinds(play(NullEngine(), [ask("a")]), "a") == ["Started", "Stepped", "Stepped", "Stepped", "Finished"]
+def test_a_job_starts_steps_and_finishes_in_that_order():
+    assert kinds(play(NullEngine(), jobs(job("a"))), "a") == ["Started", "Ticked", "Ticked", "Ticked", "Finished"]
 
 
-def test_jobs_that_fit_share_their_ticks(play):
-    events = play(NullEngine(), [ask("a"), ask("b", guidance_scale=4.0)])
+def test_jobs_that_fit_share_their_ticks():
+    events = play(NullEngine(), jobs(job("a"), job("b", guidance_scale=4.0)))
     assert [event.denoiser_rows for event in events if isinstance(event, Ticked)] == [3, 3, 3]
 
 
-def test_a_cancelled_row_frees_its_place_at_the_next_step(play):
-    def cancel_early(event: WorkerEvent) -> list:
-        is_first_step = isinstance(event, Stepped) and event.request_id == "a" and event.step == 1
-        return [Cancel(request_id="a")] if is_first_step else []
-
-    events = play(NullEngine(), [ask("a", steps=100), ask("b", steps=100)], cancel_early, max_denoiser_rows=1)
-    assert kinds(events, "a") == ["Started", "Stepped", "Dropped"]
+def test_a_cancelled_row_frees_its_place_at_the_next_step():
+    early = after_steps(1, "a", lambda: [Cancel(request_id="a")])
+    events = play(NullEngine(), jobs(job("a", steps=100), job("b", steps=100)), early, max_denoiser_rows=1)
+    assert kinds(events, "a") == ["Started", "Ticked", "Dropped"]
     assert kinds(events, "b")[-1] == "Finished"
 
 
-def test_cancelling_an_unknown_job_is_ignored(play):
-    events = play(
-        NullEngine(), [ask("a")], lambda event: [Cancel(request_id="ghost")] if isinstance(event, Started) else []
-    )
+def test_cancelling_an_unknown_job_is_ignored():
+    events = play(NullEngine(), jobs(job("a")), once(Started, lambda: [Cancel(request_id="ghost")]))
     assert kinds(events, "a")[-1] == "Finished"
 
 
-def test_previews_come_as_often_as_asked_but_not_with_the_last_step(play):
-    events = play(NullEngine(), [ask("a", steps=6, preview_every=2)])
-    shown = [event.step for event in events if isinstance(event, Stepped) and event.preview]
-    assert shown == [2, 4]
+def test_previews_come_as_often_as_asked_but_not_with_the_last_step():
+    events = play(NullEngine(), jobs(job("a", steps=6, previews=3), job("b", steps=6)))
+    shown = [(event.request_id, event.step, event.steps) for event in events if isinstance(event, Previewed)]
+    assert shown == [("a", 2, 6), ("a", 4, 6)]
 
 
-def pause_after(steps, request_id="a"):
-    """React to the step after which a row is to pause."""
-
-    def react(event: WorkerEvent) -> list:
-        is_then = isinstance(event, Stepped) and event.request_id == request_id and event.step == steps
-        return [Pause(request_id=request_id)] if is_then else []
-
-    return react
+def pause_after(steps):
+    """Pause a row after some steps."""
+    return after_steps(steps, "a", lambda: [Pause(request_id="a")])
 
 
-def test_a_paused_row_is_handed_out_and_its_neighbour_goes_on(play):
-    events = play(NullEngine(), [ask("a", steps=5), ask("b", steps=5)], pause_after(2))
-    assert kinds(events, "a") == ["Started", "Stepped", "Stepped", "Paused"]
+def test_a_paused_row_is_handed_out_and_its_neighbour_goes_on():
+    events = play(NullEngine(), jobs(job("a", steps=5), job("b", steps=5)), pause_after(2))
+    assert kinds(events, "a") == ["Started", "Ticked", "Ticked", "Paused"]
     assert kinds(events, "b")[-1] == "Finished"
 
 
-def test_a_row_goes_on_where_it_was_paused(play):
-    request = ask("a", steps=5)
-    (paused,) = [event.row for event in play(NullEngine(), [request], pause_after(2)) if isinstance(event, Paused)]
-    events = play(NullEngine(), [Job(request=request, paused=paused)])
-    assert [event.step for event in events if isinstance(event, Stepped)] == [3, 4, 5]
-    assert kinds(events, "a")[-1] == "Finished"
+def test_a_row_goes_on_where_it_was_paused():
+    events = play(NullEngine(), jobs(job("a", steps=5)), pause_after(2))
+    (paused,) = [event.row for event in events if isinstance(event, Paused)]
+    later = play(NullEngine(), jobs(job("a", steps=5, paused=paused)))
+    assert (paused.steps_run, steps_of(later, "a")) == (2, 3)
+    assert kinds(later, "a")[-1] == "Finished"
 
 
-def test_a_row_that_is_paused_before_it_begins_is_handed_out_as_it_came(play):
+def test_compute_seconds_go_on_where_a_row_was_paused():
+    paused = PausedRow(steps_run=1, compute_s=100.0, file=b"a circle")
+    (finished,) = [event for event in play(NullEngine(), jobs(job("a", paused=paused))) if isinstance(event, Finished)]
+    assert finished.compute_s > 100
+
+
+def test_a_row_that_is_paused_before_it_begins_is_handed_out_as_it_came():
     paused = PausedRow(steps_run=1, file=b"a circle")
-    waiting = Job(request=ask("late"), paused=paused)
-
-    def react(event: WorkerEvent) -> list:
-        return [Pause(request_id="late")] if isinstance(event, Started) and event.request_id == "a" else []
-
-    events = play(NullEngine(), [ask("a"), waiting], react, max_denoiser_rows=1)
+    early = once(Started, lambda: [Pause(request_id="late")], request_id="a")
+    events = play(NullEngine(), jobs(job("a"), job("late", paused=paused)), early, max_denoiser_rows=1)
     assert [event.row for event in events if isinstance(event, Paused)] == [paused]
 
 
-def test_pausing_an_unknown_job_is_ignored(play):
-    events = play(
-        NullEngine(), [ask("a")], lambda event: [Pause(request_id="ghost")] if isinstance(event, Started) else []
-    )
+def test_pausing_an_unknown_job_is_ignored():
+    events = play(NullEngine(), jobs(job("a")), once(Started, lambda: [Pause(request_id="ghost")]))
     assert kinds(events, "a")[-1] == "Finished"
 
 
-def test_estimates_are_handed_out_at_the_levels_asked_for(play):
-    events = play(NullEngine(), [ask("a", steps=4, captures=(0.75, 0.25)), ask("b", steps=4)])
+def test_estimates_are_handed_out_at_the_levels_asked_for():
+    events = play(NullEngine(), jobs(job("a", steps=4, captures=(0.75, 0.25)), job("b", steps=4)))
     handed = [(event.request_id, event.noise) for event in events if isinstance(event, Captured)]
     assert handed == [("a", 0.75), ("a", 0.25)]
 
 
-def test_a_row_that_starts_later_runs_the_steps_that_are_left(play):
-    events = play(NullEngine(), [ask("a", steps=5, first_step=3)])
-    assert [(event.step, event.steps) for event in events if isinstance(event, Stepped)] == [(1, 2), (2, 2)]
+def fetched(events):
+    return [(event.handle.id, event.file) for event in events if isinstance(event, LatentsFetched)]
+
+
+def test_estimates_can_be_fetched_when_their_picture_is_there():
+    handle = LatentsHandle(id="a:0.75")
+    asked = once(Finished, lambda: [FetchLatents(handle=handle), *jobs(job("b"))], request_id="a")
+    assert fetched(play(NullEngine(), jobs(job("a", steps=4, captures=(0.75,))), asked)) == [("a:0.75", b"a")]
+
+
+def test_estimates_that_were_dropped_or_never_made_cannot_be_fetched():
+    made, ghost = LatentsHandle(id="a:0.75"), LatentsHandle(id="ghost")
+    commands = [DropLatents(handle=made), DropLatents(handle=ghost), *(FetchLatents(handle=h) for h in (made, ghost))]
+    asked = once(Finished, lambda: [*commands, *jobs(job("b"))], request_id="a")
+    events = play(NullEngine(), jobs(job("a", steps=4, captures=(0.75,))), asked)
+    assert fetched(events) == [("a:0.75", None), ("ghost", None)]
+
+
+def test_a_picture_starts_from_latents_that_were_sent():
+    sent, broken = LatentsHandle(id="sent"), LatentsHandle(id="broken")
+    puts = [PutLatents(handle=sent, file=b"latents"), PutLatents(handle=broken, file=b"broken")]
+    fetches = [FetchLatents(handle=sent), FetchLatents(handle=broken)]
+    events = play(NullEngine(), [*puts, *fetches, *jobs(job("good", start=sent), job("bad", start=broken))])
+    assert [event.handle for event in events if isinstance(event, LatentsDropped)] == [broken]
+    assert fetched(events) == [("sent", b"latents"), ("broken", None)]
+    assert [kinds(events, name)[-1] for name in ("good", "bad")] == ["Finished", "Failed"]
+    assert "could not be prepared: The latents file cannot be used: 'broken' is not here." in message_of(events, "bad")
+
+
+def test_the_oldest_estimates_are_dropped_when_there_are_too_many():
+    engine = NullEngine()
+    some = jobs(*(job(name, steps=4, captures=(1.0, 0.5)) for name in "ab"))
+    events = play(engine, some, max_denoiser_rows=1, latents_bytes=3 * LATENTS_BYTES)
+    assert [event.handle.id for event in events if isinstance(event, LatentsDropped)] == ["a:1.0"]
+    assert [handle.id for handle in engine.kept] == ["a:0.5", "b:1.0", "b:0.5"]
+
+
+def test_a_row_that_starts_later_runs_the_steps_that_are_left():
+    assert steps_of(play(NullEngine(), jobs(job("a", steps=5, first_step=3))), "a") == 2
 
 
 class ChokingEngine(NullEngine):
     """Cannot encode prompts that say so, nor step rows that say so."""
 
-    def begin(self, requests):
-        if any("indigestible" in request.prompt for request in requests):
+    def begin(self, jobs):
+        if any("indigestible" in job.request.prompt for job in jobs):
             raise RuntimeError("out of memory")
-        super().begin(requests)
+        super().begin(jobs)
 
     def step(self, request_ids):
-        if any("poison" in self._requests[request_id].prompt for request_id in request_ids):
+        if any("poison" in self._jobs[request_id].request.prompt for request_id in request_ids):
             raise RuntimeError("out of memory")
-        return tuple(name for name in request_ids if "overflow" in self._requests[name].prompt)
+        return tuple(name for name in request_ids if "overflow" in self._jobs[name].request.prompt)
 
 
-def test_a_prompt_that_cannot_be_encoded_fails_alone(play):
-    events = play(ChokingEngine(), [ask("good"), ask("bad", prompt="indigestible"), ask("fine")])
+def test_a_prompt_that_cannot_be_encoded_fails_alone():
+    events = play(ChokingEngine(), jobs(job("good"), job("bad", prompt="indigestible"), job("fine")))
     assert [kinds(events, name)[-1] for name in ("good", "bad", "fine")] == ["Finished", "Failed", "Finished"]
 
 
-def test_a_failed_tick_fails_its_rows_and_the_worker_goes_on(play):
-    events = play(ChokingEngine(), [ask("bad", prompt="poison"), ask("next", model="null-small")])
+def test_a_failed_tick_fails_its_rows_and_the_worker_goes_on():
+    events = play(ChokingEngine(), jobs(job("bad", prompt="poison"), job("next", model="null-small")))
     assert [kinds(events, name)[-1] for name in ("bad", "next")] == ["Failed", "Finished"]
 
 
-def test_a_row_that_overflows_fails_alone(play):
-    events = play(ChokingEngine(), [ask("good"), ask("bad", prompt="overflow")])
+def test_a_row_that_overflows_fails_alone():
+    events = play(ChokingEngine(), jobs(job("good"), job("bad", prompt="overflow")))
     assert [kinds(events, name)[-1] for name in ("good", "bad")] == ["Finished", "Failed"]
 
 
-def test_compute_seconds_cover_every_tick_of_the_picture(play):
-    events = play(NullEngine(step_s=0.002), [ask("a")])
+def test_compute_seconds_cover_every_tick_of_the_picture():
+    events = play(NullEngine(step_s=0.002), jobs(job("a")))
     ticked_s = sum(event.seconds for event in events if isinstance(event, Ticked))
     (finished,) = (event for event in events if isinstance(event, Finished))
     assert finished.compute_s >= ticked_s
@@ -211,5 +199,5 @@ def test_the_end_of_the_inbox_ends_the_loop():
     inbox: Inbox = SimpleQueue()
     inbox.put(None)
     events: list[WorkerEvent] = []
-    WorkerLoop(NullEngine(), inbox=inbox, send=events.append, max_denoiser_rows=4).run()
+    loop(NullEngine(), inbox=inbox, send=events.append).run()
     assert [type(event) for event in events] == [Ready]

@@ -3,17 +3,14 @@
 import threading
 from collections import Counter
 
-import msgspec
-
 from fakes.null_engine import NullEngine
-from safelight.core.adapter import ControlUse
+from safelight.control.replica.config import ADAPTER_CAPACITY, MAX_LOSSES
 from safelight.core.errors import AdapterLost, ControlNetServiceLost
-from safelight.core.pixels import Pixels
-from safelight.core.work import AdapterAdded, AdapterRefused, Failed, Finished, Job, RemoveAdapter, Run, Stepped
-from safelight.worker.loop import MAX_LOSSES, ROOM
-from worker.test_adapters import PATIENCE_S, WaywardEngine, add, ends, message_of, once, opening, play, run
+from safelight.core.work import AdapterAdded, AdapterRefused, Failed, Finished, RemoveAdapter
+from worker.players import add, ends, handle, message_of, once, play, run, steps_of
+from worker.test_adapters import PATIENCE_S, WaywardEngine, opening
 
-WHITE = Pixels(width=1, height=1, rgb=b"\xff\xff\xff")
+FRAGILE = handle("control-fragile")
 
 
 class FragileEngine(NullEngine):
@@ -31,11 +28,11 @@ class FragileEngine(NullEngine):
         self._reads = 0
 
     def step(self, request_ids):
-        fragile = [row for row in request_ids if "control-fragile@1" in self._requests[row].adapters]
-        assert all(self.resident.issuperset(self._requests[row].adapters) for row in request_ids)
+        fragile = [row for row in request_ids if FRAGILE in self._jobs[row].handles]
+        assert all(self.resident.issuperset(self._jobs[row].handles) for row in request_ids)
         if fragile and self._losses and self._losses[0] == sum(self.steps[row] for row in fragile):
             del self._losses[0]
-            raise AdapterLost("control-fragile@1", "The ControlNet service has ended.")
+            raise AdapterLost(FRAGILE, "The ControlNet service has ended.")
         self.steps.update(request_ids)
         return super().step(request_ids)
 
@@ -89,9 +86,7 @@ class RemoteEngine(WaywardEngine):
 
 
 def steered(request_id, *names, **fields):
-    request = run(request_id, **fields).job.request
-    uses = (ControlUse(name=f"{name}@1", scale=1.0, image=WHITE) for name in names or ["control-fragile"])
-    return Run(job=Job(request=msgspec.structs.replace(request, controls=tuple(uses))))
+    return run(request_id, controlnets=names or [FRAGILE.name], **fields)
 
 
 def test_a_row_goes_on_from_its_step_when_its_adapter_is_back():
@@ -100,13 +95,13 @@ def test_a_row_goes_on_from_its_step_when_its_adapter_is_back():
     events = play(engine, [add("control-fragile"), steered("row", steps=5)])
     assert ends(events) == {"row": "Finished"}
     assert engine.steps["row"] == 5
-    assert [event.step for event in events if isinstance(event, Stepped)] == [1, 2, 3, 4, 5]
+    assert steps_of(events, "row") == 5
 
 
 def test_other_rows_go_on_meanwhile():
     engine = FragileEngine(1)
     others = [run("plain", steps=30), steered("other", "control-sound", steps=30)]
-    known = once(AdapterAdded, lambda: [steered("row", steps=3), *others], handle="control-sound@1")
+    known = once(AdapterAdded, lambda: [steered("row", steps=3), *others], handle=handle("control-sound"))
     opening = once(Finished, lambda: engine.gate.set() or (), request_id="plain")
     events = play(
         engine,
@@ -148,19 +143,22 @@ def test_an_adapter_whose_process_is_away_at_first_is_read_again_and_not_refused
 
 def test_an_adapter_that_is_removed_while_its_process_is_away_is_not_read_again():
     engine = RemoteEngine(absences=2)
-    removal = once(Failed, lambda: [RemoveAdapter(handle="control-away@1"), run("plain")])
+    removal = once(Failed, lambda: [RemoveAdapter(handle=handle("control-away")), run("plain")])
     # A later one has the same reader.
     after = once(Finished, lambda: [add("control-next")], request_id="plain")
     commands = [add("control-away"), steered("early", "control-away")]
     events = play(engine, commands, lambda event: (*removal(event), *after(event)), awaited=3)
-    assert [event.handle for event in events if isinstance(event, AdapterAdded)] == ["control-next@1"]
+    assert [event.handle for event in events if isinstance(event, AdapterAdded)] == [handle("control-next")]
 
 
 def test_loras_do_not_wait_for_the_process_that_reads_controlnets():
     engine = RemoteEngine()
     commands = [add("control-slow"), add("outline"), run("row", "outline")]
     events = play(engine, commands, once(Finished, opening(engine), request_id="row"))
-    assert [event.handle for event in events if isinstance(event, AdapterAdded)] == ["outline@1", "control-slow@1"]
+    assert [event.handle for event in events if isinstance(event, AdapterAdded)] == [
+        handle("outline"),
+        handle("control-slow"),
+    ]
 
 
 def test_rows_whose_adapter_does_not_come_back_fail_with_its_name_and_no_others():
@@ -176,8 +174,8 @@ def test_rows_whose_adapter_does_not_come_back_fail_with_its_name_and_no_others(
 def test_the_place_of_a_lost_adapter_goes_to_the_row_that_waits_for_it():
     engine = FragileEngine(*[1] * (MAX_LOSSES + 1))
     engine.gate.set()
-    names = ["control-fragile", *(f"control-{number}" for number in range(ROOM.device_controlnets))]
+    names = ["control-fragile", *(f"control-{number}" for number in range(ADAPTER_CAPACITY.device_controlnets))]
     rows = [steered(name, name, steps=5 if name == names[0] else 500) for name in names]
-    known = once(AdapterAdded, lambda: rows, handle=f"{names[-1]}@1")
+    known = once(AdapterAdded, lambda: rows, handle=handle(names[-1]))
     events = play(engine, list(map(add, names)), known)
     assert ends(events) == {names[0]: "Failed"} | dict.fromkeys(names[1:], "Finished")

@@ -1,1 +1,1 @@
-"""What users of a diffusion server would feel: load over HTTP, measured from the moment each request was due."""
+"""A benchmark client: sends load to any diffusion server over HTTP, and measures it."""

@@ -1,33 +1,33 @@
-"""What keeps a benchmark from running.
+"""Errors of a benchmark as a whole.
 
 SafelightError
 └── BenchError
-    ├── BadLoad             what is asked for cannot be sent
-    ├── ServerUnusable      not one warm-up was served
-    ├── BadRequirement      a condition that cannot be read, or that names no figure
-    └── BadResult           a file that holds no result of a benchmark
+    ├── BadLoad             the load cannot be sent as it was specified
+    ├── ServerUnusable      no warm-up request succeeded
+    ├── BadRequirement      a condition is malformed, or names an unknown metric
+    └── BadResult           a file is not a result of a benchmark
 
-A request that fails is no error: it is a `failures.Failure`, and the run goes on.
+A failed request is not an error of the benchmark: it is a `failures.Failure`, and the run continues.
 """
 
 from safelight.core.errors import SafelightError
 
 
 class BenchError(SafelightError):
-    """Root of what keeps a benchmark from running."""
+    """Root of the benchmark's errors."""
 
 
 class BadLoad(BenchError):
-    """What is asked for cannot be sent."""
+    """The load cannot be sent as it was specified."""
 
 
 class ServerUnusable(BenchError):
-    """Not one warm-up was served."""
+    """No warm-up request succeeded."""
 
 
 class BadRequirement(BenchError):
-    """A condition that cannot be read, or that names no figure."""
+    """A condition is malformed, or names an unknown metric."""
 
 
 class BadResult(BenchError):
-    """A file that holds no result of a benchmark."""
+    """A file is not a result of a benchmark."""

@@ -1,4 +1,4 @@
-"""How a request fails, under a short stable name, and what aiohttp's errors mean."""
+"""Kinds of failed requests, by short stable names, and the kinds of aiohttp's errors."""
 
 import errno
 import ssl
@@ -44,25 +44,27 @@ KINDS = {
     "too_large": "the answer is larger than any picture or video",
     "client_error": "the benchmark itself failed, which is a bug; please report it",
 }
-"""What each kind means. All are counted as missed where there is a deadline."""
+"""What each kind means. All count as missed deadlines."""
 
+RETRYABLE = ("rejected", "unavailable")
+"""Kinds after which the server may have capacity later."""
 
-LOST = (TimeoutError, aiohttp.ClientError, OSError)
-"""What an exchange raises whose answer did not come."""
+CONNECTION_ERRORS = (TimeoutError, aiohttp.ClientError, OSError)
+"""Raised when no answer arrives."""
 
-CUT = (*LOST, RuntimeError)
-"""What reading an answer raises that does not come to its end: RuntimeError where it was closed between two reads."""
+READ_ERRORS = (*CONNECTION_ERRORS, RuntimeError)
+"""Raised when an answer does not end; RuntimeError if it was closed between two reads."""
 
 MOST_CHARACTERS = 600
-"""Of a message, most of which a server may have written."""
+"""Limit of a message, most of which may come from the server."""
 
 
 class Failure(Exception):
-    """A request that was not served, which is a fact about the server and no error of the benchmark.
+    """A request that failed: a result about the server, not an error of the benchmark.
 
     Attributes:
-        message: fit for a terminal, whatever it was made with.
-        retry_after_s: when the server says that it may have room.
+        message: safe to print.
+        retry_after_s: the delay that the server asks for.
     """
 
     def __init__(self, kind: str, message: str, *, retry_after_s: float | None = None) -> None:
@@ -74,27 +76,27 @@ class Failure(Exception):
 
 
 def printable(text: str, *, limit: int) -> str:
-    """Return text in at most `limit` characters, in which all that would not be seen as it is is escaped."""
+    """Return text in at most `limit` characters, with unprintable ones escaped."""
     shown = "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text[: limit + 1]
     )
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
-def lost(error: Exception, timeout_s: float) -> Failure:
-    """Return what an exception of `LOST` or `CUT` means."""
+def failure_of_exception(error: Exception, timeout_s: float) -> Failure:
+    """Return the failure of an exception of `CONNECTION_ERRORS` or `READ_ERRORS`."""
     return Failure(*_kind_of(error, timeout_s))
 
 
-def bug(error: Exception) -> Failure:
-    """Return how a request failed that met an error of the benchmark's own."""
+def internal_failure(error: Exception) -> Failure:
+    """Return the failure of a request on which the benchmark itself had an error."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(frame.filename).name}:{frame.lineno}"
-    return Failure("client_error", f"{type(error).__name__} at {place}: {error}; please report this")
+    location = f"{Path(frame.filename).name}:{frame.lineno}"
+    return Failure("client_error", f"{type(error).__name__} at {location}: {error}; please report this")
 
 
 def _kind_of(error: Exception, timeout_s: float) -> tuple[str, str]:
-    said = str(error) or type(error).__name__
+    message = str(error) or type(error).__name__
     match error:
         case aiohttp.ClientConnectorDNSError():
             kind = "unresolved"
@@ -110,7 +112,7 @@ def _kind_of(error: Exception, timeout_s: float) -> tuple[str, str]:
             kind = _kind_of_os_error(number)
         case _:
             kind = "not_http"
-    return kind, f"no answer in HTTP: {shorten(said, limit=200)}" if kind == "not_http" else said
+    return kind, f"no answer in HTTP: {shorten(message, limit=200)}" if kind == "not_http" else message
 
 
 def _kind_of_os_error(number: int | None) -> str:

@@ -1,8 +1,8 @@
-"""A server that paints at once: to try the client, and to measure it.
+"""A server that answers at once, for trying and measuring the client.
 
-It speaks every endpoint that the benchmark knows, and answers with small PNG files whose colours depend on the
-prompt, or with videos of them. With `workers` and times it is a queue in front of so many machines, which has a
-highest rate.
+It has all endpoints of the benchmark, and answers with small PNG files whose colours depend on the
+prompt, or with videos of them. With `workers` and times it behaves like a queue before that many machines, which has a
+maximum rate.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
-from safelight.bench.quicktime import movie_of
+from safelight.bench.media.quicktime import movie_of
 
 BLOCKS = 8
 SIDE = 64
@@ -36,13 +36,13 @@ MOST_BODY_BYTES = 64 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class NullSettings:
-    """How it behaves.
+    """The behaviour of the null server.
 
     Attributes:
         fixed_s: seconds of every picture.
         step_s: seconds of each of its steps.
-        workers: pictures that are painted at once; None is any number.
-        queue: pictures that may wait; more are turned away with 429. None is any number.
+        workers: limit of pictures in progress; None means no limit.
+        queue: limit of waiting pictures, beyond which requests are rejected with 429; None means no limit.
     """
 
     fixed_s: float = 0.0
@@ -51,7 +51,7 @@ class NullSettings:
     queue: int | None = None
 
 
-class _Wish(msgspec.Struct):
+class _ImageRequest(msgspec.Struct):
     prompt: str = ""
     model: str = "null"
     size: str | None = None
@@ -90,13 +90,13 @@ class _ChatMessage(msgspec.Struct):
     content: str | list[_Content] = ""
 
 
-class _ChatWish(msgspec.Struct):
+class _ChatRequest(msgspec.Struct):
     messages: list[_ChatMessage] = []
-    extra_body: _Wish = msgspec.field(default_factory=_Wish)
+    extra_body: _ImageRequest = msgspec.field(default_factory=_ImageRequest)
 
     @property
-    def wish(self) -> _Wish:
-        """What is asked for."""
+    def image_request(self) -> _ImageRequest:
+        """The request for a picture."""
         content = self.messages[-1].content if self.messages else ""
         text = content if isinstance(content, str) else "\n".join(part.text for part in content)
         return msgspec.structs.replace(self.extra_body, prompt=text)
@@ -125,7 +125,7 @@ def video_of(prompt: str, width: int, height: int, frames: int, fps: int) -> byt
 
 @lru_cache(maxsize=64)
 def _frame(width: int, height: int) -> tuple[bytes, bytes]:
-    """Return what stands before the palette and after it."""
+    """Return the parts of a PNG file before and after the palette."""
     header = struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)
     rows = [
         b"\0" + bytes((x * BLOCKS // width + y * BLOCKS // height) % 5 for x in range(width)) for y in range(height)
@@ -138,44 +138,44 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-class _Full(Exception):
-    """More pictures wait than may."""
+class _QueueFull(Exception):
+    """The queue is full."""
 
 
 @dataclass
-class _Machines:
-    """Paints, so many pictures at once."""
+class _Workers:
+    """Paints a limited number of pictures at a time."""
 
     settings: NullSettings
     waiting: int = 0
-    _places: asyncio.Semaphore | None = field(init=False)
+    _slots: asyncio.Semaphore | None = field(init=False)
 
     def __post_init__(self) -> None:
         workers = self.settings.workers
-        self._places = None if workers is None else asyncio.Semaphore(workers)
+        self._slots = None if workers is None else asyncio.Semaphore(workers)
 
-    async def paint(self, wish: _Wish) -> tuple[bytes, float, float]:
+    async def paint(self, image_request: _ImageRequest) -> tuple[bytes, float, float]:
         """Return a picture, and the seconds that it waited and took."""
-        width, height = wish.sides
-        service_s = self.settings.fixed_s + self.settings.step_s * (wish.num_inference_steps or 0)
-        if self._places is None:
+        width, height = image_request.sides
+        service_s = self.settings.fixed_s + self.settings.step_s * (image_request.num_inference_steps or 0)
+        if self._slots is None:
             if service_s:
                 await asyncio.sleep(service_s)
-            return png_of(wish.prompt, width, height), 0.0, service_s
-        if self.settings.queue is not None and self._places.locked() and self.waiting >= self.settings.queue:
-            raise _Full
+            return png_of(image_request.prompt, width, height), 0.0, service_s
+        if self.settings.queue is not None and self._slots.locked() and self.waiting >= self.settings.queue:
+            raise _QueueFull
         came_s = time.monotonic()
         self.waiting += 1
         try:
-            await self._places.acquire()
+            await self._slots.acquire()
         finally:
             self.waiting -= 1
         began_s = time.monotonic()
         try:
             await asyncio.sleep(service_s)
         finally:
-            self._places.release()
-        return png_of(wish.prompt, width, height), began_s - came_s, time.monotonic() - began_s
+            self._slots.release()
+        return png_of(image_request.prompt, width, height), began_s - came_s, time.monotonic() - began_s
 
 
 _JSON = "application/json"
@@ -189,27 +189,27 @@ def _error(status: int, message: str, headers: Mapping[str, str] | None = None) 
     return _json({"error": {"message": message, "type": "error", "param": None, "code": None}}, status, headers)
 
 
-async def _wish_of(request: web.BaseRequest) -> _Wish:
+async def _read_request(request: web.BaseRequest) -> _ImageRequest:
     """Read JSON or a form."""
     if request.content_type == _JSON:
-        return msgspec.json.decode(await request.read(), type=_Wish)
+        return msgspec.json.decode(await request.read(), type=_ImageRequest)
     form = await request.post()
-    return msgspec.convert({k: v for k, v in form.items() if isinstance(v, str)}, _Wish, strict=False)
+    return msgspec.convert({k: v for k, v in form.items() if isinstance(v, str)}, _ImageRequest, strict=False)
 
 
 class NullServer:
     """Answers requests."""
 
     def __init__(self, settings: NullSettings) -> None:
-        self._machines = _Machines(settings)
-        self._jobs = dict[str, asyncio.Task[_Wish]]()
+        self._workers = _Workers(settings)
+        self._jobs = dict[str, asyncio.Task[_ImageRequest]]()
         self._numbers = count(1)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         try:
             return await self._answer(request)
-        except _Full:
+        except _QueueFull:
             return _error(429, "The queue is full; try again in 1 s.", {"Retry-After": "1"})
         except (msgspec.DecodeError, ValueError) as error:
             return _error(400, str(error))
@@ -221,7 +221,7 @@ class NullServer:
             case "POST", ["v1", "chat", "completions"]:
                 return await self._chat(request)
             case "POST", ["v1", "videos"]:
-                return self._video(await _wish_of(request))
+                return self._video(await _read_request(request))
             case "GET", ["v1", "videos", job, *rest] if job in self._jobs and rest in ([], ["content"]):
                 return await self._job(job, is_whole=bool(rest))
             case "DELETE", ["v1", "videos", job] if job in self._jobs:
@@ -234,10 +234,10 @@ class NullServer:
         return _error(404, f"There is no {request.method} {request.path}.")
 
     async def _images(self, request: web.BaseRequest) -> web.StreamResponse:
-        wish = await _wish_of(request)
-        if wish.stream:
-            return await self._stream(request, wish)
-        picture, queue_s, compute_s = await self._machines.paint(wish)
+        image_request = await _read_request(request)
+        if image_request.stream:
+            return await self._stream(request, image_request)
+        picture, queue_s, compute_s = await self._workers.paint(image_request)
         return _json(
             {
                 "created": 0,
@@ -247,21 +247,21 @@ class NullServer:
             }
         )
 
-    async def _stream(self, request: web.BaseRequest, wish: _Wish) -> web.StreamResponse:
+    async def _stream(self, request: web.BaseRequest, image_request: _ImageRequest) -> web.StreamResponse:
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await answer.prepare(request)
-        text = base64.b64encode(png_of(wish.prompt, *wish.sides)).decode()
-        for index in range(wish.partial_images):
+        text = base64.b64encode(png_of(image_request.prompt, *image_request.sides)).decode()
+        for index in range(image_request.partial_images):
             event = {"type": "image_generation.partial_image", "b64_json": text, "partial_image_index": index}
             await answer.write(b"data: " + msgspec.json.encode(event) + b"\n\n")
-        await self._machines.paint(wish)
+        await self._workers.paint(image_request)
         done = {"type": "image_generation.completed", "b64_json": text, "output_format": "png"}
         await answer.write(b"data: " + msgspec.json.encode(done) + b"\n\ndata: [DONE]\n\n")
         return answer
 
     async def _chat(self, request: web.BaseRequest) -> web.Response:
-        wish = msgspec.json.decode(await request.read(), type=_ChatWish).wish
-        picture, queue_s, compute_s = await self._machines.paint(wish)
+        image_request = msgspec.json.decode(await request.read(), type=_ChatRequest).image_request
+        picture, queue_s, compute_s = await self._workers.paint(image_request)
         part = {
             "type": "image_url",
             "image_url": {"url": f"data:image/png;base64,{base64.b64encode(picture).decode()}"},
@@ -269,20 +269,20 @@ class NullServer:
         }
         return _json({"choices": [{"index": 0, "message": {"role": "assistant", "content": [part]}}]})
 
-    def _video(self, wish: _Wish) -> web.Response:
+    def _video(self, image_request: _ImageRequest) -> web.Response:
         if len(self._jobs) >= MOST_JOBS:
-            raise _Full
-        frames, _ = wish.length
-        if (size := frames * len(png_of(wish.prompt, *wish.sides))) > MOST_VIDEO_BYTES:
+            raise _QueueFull
+        frames, _ = image_request.length
+        if (size := frames * len(png_of(image_request.prompt, *image_request.sides))) > MOST_VIDEO_BYTES:
             raise ValueError(f"a video of {size:,} bytes; there may be {MOST_VIDEO_BYTES:,}")
         job = f"video-{next(self._numbers)}"
-        self._jobs[job] = asyncio.create_task(self._film(wish))
+        self._jobs[job] = asyncio.create_task(self._paint_video(image_request))
         return _json({"id": job, "object": "video", "status": "queued"})
 
-    async def _film(self, wish: _Wish) -> _Wish:
-        """Take as long as a video takes; it is made when it is fetched, so that jobs that nobody fetches are small."""
-        await self._machines.paint(wish)
-        return wish
+    async def _paint_video(self, image_request: _ImageRequest) -> _ImageRequest:
+        """Wait as long as a video takes; its file is made on download, so that other jobs stay small."""
+        await self._workers.paint(image_request)
+        return image_request
 
     async def _job(self, job: str, *, is_whole: bool) -> web.Response:
         task = self._jobs[job]
@@ -291,8 +291,8 @@ class NullServer:
         if task.cancelled() or task.exception():
             return _json({"id": job, "status": "failed", "error": {"message": str(task)}})
         if is_whole:
-            wish = task.result()
-            video = video_of(wish.prompt, *wish.sides, *wish.length)
+            image_request = task.result()
+            video = video_of(image_request.prompt, *image_request.sides, *image_request.length)
             return web.Response(body=video, content_type="video/quicktime")
         return _json({"id": job, "status": "completed"})
 
@@ -304,20 +304,20 @@ def _request(
     writer: AbstractStreamWriter,
     task: asyncio.Task[None],
 ) -> web.BaseRequest:
-    """Make a request that may have a large body."""
+    """Create a request object that accepts large bodies."""
     loop = asyncio.get_running_loop()
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MOST_BODY_BYTES)
 
 
 def as_server(settings: NullSettings) -> web.Server:
-    """Return it as what a runner of aiohttp runs."""
+    """Return the null server as a server of aiohttp."""
     return web.Server(NullServer(settings), request_factory=_request, access_log=None)
 
 
 async def serve_null(
     settings: NullSettings, *, host: str, port: int, on_ready: Callable[[str], None], until: asyncio.Event
 ) -> None:
-    """Serve until told to end; `on_ready` gets the address."""
+    """Serve until `until` is set; `on_ready` gets the address."""
     runner = web.ServerRunner(as_server(settings))
     await runner.setup()
     site = web.TCPSite(runner, host, port)

@@ -1,20 +1,23 @@
-"""What became of each request."""
+"""The result of each request."""
 
 import msgspec
 
-from safelight.bench.asks import Ask
+from safelight.bench.requests import LoadRequest
+
+CANCELLED = "cancelled"
+"""The failure of a request that had no answer when the run ended early."""
 
 
-class Served(msgspec.Struct, kw_only=True, gc=False):
-    """What a server gave for one request.
+class GenerationResult(msgspec.Struct, kw_only=True, gc=False):
+    """What a server returned for one request.
 
     Attributes:
         pictures: base64 text, or the bytes of files.
-        format: as the answer tells it.
-        is_video: whether they are videos.
-        done_s: when the last byte was there, by `line.clock_s`.
-        previews_s: when previews came, likewise.
-        queue_s, compute_s, stages_s, peak_memory_mb: as the server tells.
+        format: as the answer states it.
+        is_video: whether `pictures` are videos.
+        done_s: when the last byte arrived, by `http_client.clock_s`.
+        previews_s: when previews arrived, by the same clock.
+        queue_s: as the server reports it, like `compute_s`, `stages_s` and `peak_memory_mb`.
     """
 
     pictures: list[str | bytes]
@@ -29,23 +32,23 @@ class Served(msgspec.Struct, kw_only=True, gc=False):
 
 
 class Record(msgspec.Struct, kw_only=True, gc=False):
-    """One request and its end; times are seconds from the load's start.
+    """One request and its result; times are seconds since the start of the load.
 
     Attributes:
-        ask: what was sent.
-        due_s: when it should have been sent.
-        freed_s: when it was its turn: as due, or once the limit of requests in flight let it through.
+        request: what was sent.
+        due_s: when the request should have been sent.
+        released_s: when the client could send it: at its due time, or once the concurrency limit let it through.
         sent_s: when it was sent.
-        done_s: when the answer was whole, or the request had failed.
-        failure: the kind; "" is success, and "cancelled" means that the run ended before the answer.
-        turned_away: how often the server had no room.
+        done_s: when the whole answer had arrived, or the request had failed.
+        failure: the kind of failure; "" is success, and `CANCELLED` means that the run ended before the answer.
+        turned_away: how often the server rejected it for want of capacity.
         scene_score: share of the caption's facts that hold in the picture.
-        is_still: whether all frames of a video are alike.
+        is_still: whether all frames of a video are equal.
     """
 
-    ask: Ask
+    request: LoadRequest
     due_s: float
-    freed_s: float
+    released_s: float
     sent_s: float
     done_s: float = 0.0
     failure: str = ""
@@ -62,37 +65,37 @@ class Record(msgspec.Struct, kw_only=True, gc=False):
 
     @property
     def is_success(self) -> bool:
-        """Whether a picture came, and was a good one where pictures are checked."""
+        """Whether a picture arrived, and passed the checks if there are any."""
         return not self.failure
 
     @property
     def latency_s(self) -> float:
-        """From when it was its turn, whether or not the client was on time."""
-        return self.done_s - self.freed_s
+        """Time since the client could send the request, whether or not it sent it on time."""
+        return self.done_s - self.released_s
 
     @property
-    def lag_s(self) -> float:
-        """By how much the client was late."""
-        return self.sent_s - self.freed_s
+    def send_lag_s(self) -> float:
+        """How late the client sent the request."""
+        return self.sent_s - self.released_s
 
     @property
     def wait_s(self) -> float:
-        """How long the limit of requests in flight held it back."""
-        return self.freed_s - self.due_s
+        """How long the concurrency limit delayed the request."""
+        return self.released_s - self.due_s
 
     @property
     def since_due_s(self) -> float:
-        """From when it should have been sent, whatever held it back."""
+        """Time since the due time."""
         return self.done_s - self.due_s
 
     @property
     def has_met(self) -> bool:
-        """Whether it was served within its deadline; there must be one."""
-        assert self.ask.deadline_s is not None
-        return self.is_success and self.latency_s <= self.ask.deadline_s
+        """Whether it succeeded within its deadline; there must be one."""
+        assert self.request.deadline_s is not None
+        return self.is_success and self.latency_s <= self.request.deadline_s
 
     @property
     def has_met_since_due(self) -> bool:
-        """Whether it was served within its deadline from when it was due; there must be one."""
-        assert self.ask.deadline_s is not None
-        return self.is_success and self.since_due_s <= self.ask.deadline_s
+        """Whether it succeeded within its deadline, counted from the due time; there must be one."""
+        assert self.request.deadline_s is not None
+        return self.is_success and self.since_due_s <= self.request.deadline_s

@@ -1,4 +1,4 @@
-"""The `safelight` command: parses, builds and runs; the rooms do the work."""
+"""The `safelight` command: parses arguments, builds objects of other packages and runs them."""
 
 from safelight.cli.main import main
 

@@ -12,16 +12,18 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from safelight.adapters.registry import NAME, NAME_RULE
+from safelight.api.errors import ServerError
+from safelight.cli.console import progress_bar
 from safelight.cli.errors import Misuse, NotTaken
+from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import ApiKey, AsJson, Models, ServerToTell
-from safelight.cli.running import address_of, is_served
-from safelight.cli.shipped import SHIPPED_ADAPTERS, adapter_folders, model_folders, own_adapters
-from safelight.cli.telling import progress_bar
-from safelight.cli.workers import need_serve_extra, one_picture_argv
+from safelight.cli.server_lookup import address_of, is_served
 from safelight.core.adapter import AdapterSpec
 from safelight.core.errors import AdapterExists, AdapterFileError, InvalidParameter, UnknownAdapter, shorten
-from safelight.once.server import ServerError, announce_adapter, withdraw_adapter
-from safelight.server.adapter_folder import copy_adapter, delete_adapter, files_of, find_adapters
+from safelight.local.adapter_folder import copy_adapter, delete_adapter, files_of, find_adapters
+from safelight.local.launch import one_picture_argv
+from safelight.local.model_folders import SHIPPED_ADAPTERS, adapter_folders, model_folders, own_adapters
+from safelight.oneshot.server import announce_adapter, withdraw_adapter
 
 adapters = typer.Typer(help="Keep LoRAs and ControlNets that pictures can name.", no_args_is_help=True)
 
@@ -113,7 +115,7 @@ def _check_free(name: str) -> None:
 
 def _look_at(name: str, path: Path, folders: Sequence[Path]) -> AdapterSpec:
     need_serve_extra()
-    from safelight.once.worker import look_at_adapter
+    from safelight.oneshot.worker import look_at_adapter
 
     with progress_bar("reading"):
         return look_at_adapter(name, path, argv=one_picture_argv(folders))

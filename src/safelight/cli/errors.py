@@ -1,17 +1,17 @@
-"""What the command line itself refuses, and how every error is told.
+"""Errors of the command line itself, and the exit status of every error.
 
 SafelightError
-├── Misuse            a command line that asks for something that cannot be
-├── MissingExtra      a package that the base install leaves out
-└── NotTaken          an adapter is kept here, but the server that runs does not take it
+├── Misuse            invalid or contradictory arguments
+├── MissingExtra      a package of an extra is not installed
+└── NotTaken          an adapter is stored, but the running server refuses it
 """
 
 from pathlib import Path
 
 from typer.exceptions import TyperException
 
+from safelight.api.errors import RequestRefused
 from safelight.core.errors import RequestError, SafelightError
-from safelight.once.server import Refused
 
 FAILURE = 1
 MISUSE = 2
@@ -19,11 +19,11 @@ INTERRUPTED = 130
 
 
 class Misuse(SafelightError):
-    """The command line asks for something that cannot be."""
+    """Arguments are invalid or contradict each other."""
 
 
 class MissingExtra(SafelightError):
-    """A command needs packages that the base install leaves out."""
+    """A command needs a package of an extra that is not installed."""
 
     def __init__(self, extra: str, package: str) -> None:
         super().__init__(
@@ -32,14 +32,14 @@ class MissingExtra(SafelightError):
 
 
 class NotTaken(SafelightError):
-    """An adapter lies in the user's folder, but the server that runs does not take it."""
+    """An adapter is in the user's folder, but the running server refuses it."""
 
     def __init__(self, path: Path, *, url: str, reason: str) -> None:
         super().__init__(f"The adapter is in {str(path)!r} now, but the server at {url} does not take it: {reason}")
 
 
-def words_of(error: Exception) -> str:
-    """Return what to tell the user."""
+def message_of(error: Exception) -> str:
+    """Return the message for the user."""
     match error:
         case TyperException():
             return error.format_message()
@@ -49,10 +49,10 @@ def words_of(error: Exception) -> str:
 
 
 def status_of(error: Exception) -> int:
-    """Return the exit status that tells misuse from failure."""
+    """Return the exit status, which distinguishes misuse from failure."""
     match error:
         case TyperException():
             return error.exit_code
-        case Misuse() | RequestError() | Refused(is_misuse=True):
+        case Misuse() | RequestError() | RequestRefused(is_misuse=True):
             return MISUSE
     return FAILURE

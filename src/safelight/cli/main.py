@@ -1,4 +1,4 @@
-"""The whole command, and what its errors come to."""
+"""The `safelight` command, and the handling of its errors."""
 
 import os
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ import typer
 from rich.markup import escape
 from typer.exceptions import TyperException
 
-from safelight import __version__
 from safelight.cli.adapters import adapters
-from safelight.cli.bench import bench
-from safelight.cli.errors import INTERRUPTED, status_of, words_of
-from safelight.cli.generating import generating
-from safelight.cli.serving import serving
-from safelight.cli.telling import notes
-from safelight.cli.traces import trace
+from safelight.cli.bench.commands import bench
+from safelight.cli.console import notes
+from safelight.cli.errors import INTERRUPTED, message_of, status_of
+from safelight.cli.generate import generating
+from safelight.cli.serve import serving
+from safelight.cli.trace.commands import trace
 from safelight.cli.training import score, train
 from safelight.core.errors import SafelightError
+from safelight.core.version import __version__
 
 app = typer.Typer(
     help="Serve text-to-image diffusion models under deadlines.",
@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = app(args=None if arguments is None else list(arguments), prog_name="safelight", standalone_mode=False)
     except (TyperException, SafelightError, OSError) as error:
-        if words := " ".join(words_of(error).split()):
-            notes.print(f"[red]error:[/red] {escape(words)}", soft_wrap=True)
+        if message := " ".join(message_of(error).split()):
+            notes.print(f"[red]error:[/red] {escape(message)}", soft_wrap=True)
         return status_of(error)
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _hold_standard_streams() -> None:
-    """Open what a shell has closed, so that no socket takes its place: libuv ends a process in which one did."""
+    """Open standard streams that a shell has closed; libuv aborts if a socket gets one of their numbers."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from safelight.cli.running import DEFAULT_SERVER
+from safelight.cli.server_lookup import DEFAULT_SERVER
 
 Models = Annotated[
     list[str] | None,

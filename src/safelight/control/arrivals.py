@@ -80,7 +80,7 @@ def _bind(fleet: FleetState, request: ImageRequest) -> RequestState:
 
 def _check_admission(fleet: FleetState, state: RequestState, now: float) -> None:
     """Raise Rejected if the request, which does not wait yet, is not to be taken."""
-    if _is_full_for(fleet, state.request) and not fleet.workers.open(state.model):
+    if _is_full_for(fleet, state.request) and not fleet.workers.with_space(state.model):
         raise _queue_full(fleet, state.model)
     fleet.prediction.weigh(state, now)
     refused = fleet.policies.admission.refusal(state, fleet.prediction, now)

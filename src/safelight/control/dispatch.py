@@ -23,7 +23,7 @@ def dispatch(waiting: WaitingQueue, workers: Workers, routing: RoutingPolicy, *,
     row that comes free; a suspect claims one worker, the first to be empty. Models whose workers are all full cost
     nothing here, however many requests wait for them.
     """
-    heads = [_Head(model, waiting.of(model)) for model in waiting.models if workers.open(model)]
+    heads = [_Head(model, waiting.of(model)) for model in waiting.models if workers.with_space(model)]
     heapq.heapify(heads)
     claimed: set[WorkerState] = set()
     placed: list[RequestState] = []

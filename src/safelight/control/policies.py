@@ -56,9 +56,10 @@ class Policies:
         return {_family(each.name): getattr(self, each.name).name for each in fields(self)}
 
     @property
-    def replica_choices(self) -> tuple[str, ...]:
-        """What a worker is told, as `FAMILY=NAME`."""
-        return tuple(f"{family}={self.names[family]}" for family in REPLICA_FAMILIES)
+    def worker_options(self) -> tuple[str, ...]:
+        """What it adds to the command line of a worker."""
+        names = self.names
+        return tuple(word for family in REPLICA_FAMILIES for word in ("--policy", f"{family}={names[family]}"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,7 @@ class RoutingView:
         self._all = workers.serving(request.model)
         self._claimed = claimed
         self._now = now
-        self._open = workers.open(request.model)
+        self._open = workers.with_space(request.model)
         self.total_load = workers.load(request.model)
 
     @property

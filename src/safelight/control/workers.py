@@ -59,7 +59,7 @@ class Workers:
         own = self._by_model.get(model)
         return () if own is None else own.all
 
-    def open(self, model: str) -> Sequence[WorkerState]:
+    def with_space(self, model: str) -> Sequence[WorkerState]:
         """Return those that may take anything, by load."""
         own = self._by_model.get(model)
         return () if own is None else own.open

@@ -203,6 +203,8 @@ class WorkFailed(SafelightError):
 class Cancelled(SafelightError):
     """A picture that was cancelled before it was ready."""
 
+    reason = "cancelled"
+
     def __init__(self, message: str = "The picture was cancelled before it was ready.") -> None:
         super().__init__(message)
 
@@ -210,8 +212,10 @@ class Cancelled(SafelightError):
 class ShutDown(Cancelled):
     """A picture that is lost since the server ends."""
 
+    reason = "shut_down"
+
     def __init__(self) -> None:
-        super().__init__("The server shut down before the picture was ready.")
+        super().__init__("The server was shut down before the picture was ready; try another replica.")
 
 
 class CannotServe(SafelightError):

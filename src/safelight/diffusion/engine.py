@@ -8,24 +8,26 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from safelight.core.adapter import NO_ADAPTERS, AdapterSpec, Composition
-from safelight.core.errors import AdapterFileError, ModelFolderError
+from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, AdapterSpec, Composition
+from safelight.core.errors import AdapterFileError, LatentsFileError, ModelFolderError
+from safelight.core.job import Job, PausedRow
 from safelight.core.model import ModelSpec
 from safelight.core.pixels import Pixels
-from safelight.core.request import ImageRequest
-from safelight.core.work import Captured, PausedRow
-from safelight.diffusion.controlnets.batch import Control, control_residuals
-from safelight.diffusion.controlnets.net import CONFIG, ControlNet
-from safelight.diffusion.controlnets.steering import LoadControlNet, SteeringNet
-from safelight.diffusion.family import Conditioning
+from safelight.core.source import LatentsHandle
+from safelight.core.work import Captured
+from safelight.diffusion.controlnets.batch import RowControlNet, controlnet_residuals
+from safelight.diffusion.controlnets.controlnet import ControlNet, LoadControlNet
+from safelight.diffusion.controlnets.local import CONFIG, LocalControlNet
+from safelight.diffusion.families.parts import Conditioning
 from safelight.diffusion.latents_file import Kind, LatentsFile, LatentsHeader
 from safelight.diffusion.loading import LoadedModel, load_model
 from safelight.diffusion.lora.weights import LoraWeights
 from safelight.diffusion.placement import ON_CPU, Placement
 from safelight.diffusion.rows import Row, before, levels_after, levels_now
-from safelight.diffusion.samplers import SAMPLERS_BY_NAME, Before, Levels
-from safelight.diffusion.schedule import Schedule
-from safelight.diffusion.starts import begin_from
+from safelight.diffusion.samplers.levels import NoiseLevels, PreviousStep
+from safelight.diffusion.samplers.registry import samplers_by_name
+from safelight.diffusion.samplers.schedule import Schedule
+from safelight.diffusion.starts import Beginning, begin_from
 
 SCHEDULES_KEPT = 256
 LORA_RANKS = 256
@@ -41,7 +43,7 @@ class ReadAdapter:
     """Weights of an adapter and the model that they fit."""
 
     model: str
-    weights: LoraWeights | SteeringNet
+    weights: LoraWeights | ControlNet
 
 
 class DiffusionEngine:
@@ -51,7 +53,8 @@ class DiffusionEngine:
         self._models = {model.spec.name: model for model in models}
         self._load_controlnet = load_controlnet
         self._rows: dict[str, Row] = {}
-        self._adapters: dict[str, str] = {}
+        self._adapters: dict[AdapterHandle, str] = {}
+        self._latents: dict[LatentsHandle, bytes] = {}
         self._schedule = lru_cache(maxsize=SCHEDULES_KEPT)(self._make_schedule)
 
     @classmethod
@@ -91,55 +94,63 @@ class DiffusionEngine:
     def _make_schedule(self, model: str, sampler: str, steps: int, width: int, height: int) -> Schedule:
         return self._models[model].family.schedule(sampler=sampler, steps=steps, width=width, height=height)
 
-    def _schedule_of(self, request: ImageRequest) -> Schedule:
-        return self._schedule(request.model, request.sampler, request.steps, request.width, request.height)
+    def _schedule_of(self, job: Job) -> Schedule:
+        level, request = job.level, job.request
+        return self._schedule(level.model, level.sampler, level.steps, request.width, request.height)
 
     @torch.inference_mode()
-    def begin(self, requests: Sequence[ImageRequest]) -> None:
-        """Encode the prompts of `requests`, all of one model, and give each a row of what it starts from.
+    def begin(self, jobs: Sequence[Job]) -> None:
+        """Encode the prompts of `jobs`, all of one model, and give each a row of what it starts from.
 
         Raises:
-            LatentsFileError: if one starts from latents that it cannot use.
+            LatentsFileError: if one starts from latents that are not here, or that it cannot use.
         """
-        model = self._models[requests[0].model]
-        assert all(request.guidance == model.spec.guidance for request in requests)
-        encoded = _encode(model, requests)
-        for request in requests:
-            loras = request.composition
-            text = model.loras.on_text(loras)
-            schedule = self._schedule_of(request)
-            beginning = begin_from(model.family, request, schedule, weights=model.weights).to(model.placement.device)
-            self._rows[request.id] = Row(
-                request=request,
-                schedule=schedule,
-                wanted=encoded[request.prompt, text],
-                unwanted=encoded[request.negative_prompt or None, text] if request.is_guided else None,
-                loras=loras,
-                controls=tuple(
-                    Control(name=use.name, scale=use.scale, hint=model.family.control_hint(use.image))
-                    for use in request.controls
-                ),
-                latent=beginning.latent,
-                kept=beginning.kept,
-                steps_done=request.first_step,
-            )
+        model = self._models[jobs[0].level.model]
+        encoded = _encode(model, jobs)
+        for job in jobs:
+            start = None if job.level.start is None else self.latents(job.level.start)
+            beginning = begin_from(model.family, job, self._schedule_of(job), weights=model.weights, start=start)
+            self._add_row(model, job, encoded, beginning)
+
+    def _add_row(
+        self, model: LoadedModel, job: Job, encoded: Mapping[_Text, Conditioning], beginning: Beginning
+    ) -> Row:
+        assert job.level.guidance == model.spec.guidance
+        beginning = beginning.to(model.placement.device)
+        wanted, unwanted = _texts(model, job)
+        row = Row(
+            job=job,
+            schedule=self._schedule_of(job),
+            wanted=encoded[wanted],
+            unwanted=None if unwanted is None else encoded[unwanted],
+            loras=job.composition,
+            controls=tuple(
+                RowControlNet(handle=job.handle(use.name), scale=use.scale, hint=model.family.controlnet_hint(use.image))
+                for use in job.request.controlnets
+            ),
+            latent=beginning.latent,
+            kept=beginning.kept,
+            steps_done=job.level.first_step,
+        )
+        self._rows[job.id] = row
+        return row
 
     @torch.inference_mode()
-    def equip(self, requests: Sequence[ImageRequest]) -> None:
-        """Give rows of one model that began without LoRAs those of `requests`, from the next step on.
+    def equip(self, jobs: Sequence[Job]) -> None:
+        """Give rows of one model that began without LoRAs those of `jobs`, from the next step on.
 
         Prompts are encoded anew where the LoRAs change how.
         """
-        model = self._models[requests[0].model]
-        reworded = [request for request in requests if not model.loras.on_text(request.composition).is_empty]
+        model = self._models[jobs[0].level.model]
+        reworded = [job for job in jobs if not model.loras.on_text(job.composition).is_empty]
         encoded = _encode(model, reworded) if reworded else {}
-        for request in reworded:
-            row, text = self._rows[request.id], model.loras.on_text(request.composition)
-            row.wanted = encoded[request.prompt, text]
-            row.unwanted = encoded[request.negative_prompt or None, text] if request.is_guided else None
-        for request in requests:
-            row = self._rows[request.id]
-            row.request, row.loras = request, request.composition
+        for job in reworded:
+            row, (wanted, unwanted) = self._rows[job.id], _texts(model, job)
+            row.wanted = encoded[wanted]
+            row.unwanted = None if unwanted is None else encoded[unwanted]
+        for job in jobs:
+            row = self._rows[job.id]
+            row.job, row.loras = job, job.composition
 
     @torch.inference_mode()
     def step(self, request_ids: Sequence[str]) -> tuple[str, ...]:
@@ -151,7 +162,7 @@ class DiffusionEngine:
             AdapterLost: if a ControlNet in another process does not answer; then no row has moved.
         """
         rows = [self._rows[request_id] for request_id in request_ids]
-        model = self._models[rows[0].request.model]
+        model = self._models[rows[0].job.level.model]
         latents = torch.stack([row.latent for row in rows])
         now = levels_now(rows)
         x0 = model.family.estimate_x0(latents, _predict(model, rows, latents), now.alpha, now.sigma)
@@ -160,55 +171,86 @@ class DiffusionEngine:
             row.latent, row.x0 = latent, estimate
             row.steps_done += 1
         finite = torch.isfinite(following).flatten(1).all(dim=1).tolist()
-        return tuple(row.request.id for row, is_finite in zip(rows, finite, strict=True) if not is_finite)
+        return tuple(row.job.id for row, is_finite in zip(rows, finite, strict=True) if not is_finite)
 
     @torch.inference_mode()
     def preview(self, request_id: str) -> Pixels:
         """Return the row's estimate of its picture, one pixel for each place of the latents."""
         row = self._rows[request_id]
-        return self._models[row.request.model].preview.paint(row.latent if row.x0 is None else row.x0)
+        return self._models[row.job.level.model].preview.paint(row.latent if row.x0 is None else row.x0)
 
-    def step_at(self, request: ImageRequest, noise: float) -> int:
-        """Return the step of a request's schedule at which a row starts from an estimate at a noise level, a sigma."""
-        return self._schedule_of(request).step_at(noise)
+    def step_at(self, job: Job, noise: float) -> int:
+        """Return the step of a job's schedule at which a row starts from an estimate at a noise level, a sigma."""
+        return self._schedule_of(job).step_at(noise)
 
     def captured(self, request_id: str) -> Captured | None:
-        """Return the row's estimate, if its last step was the first at one of the levels that its request captures."""
+        """Keep the row's estimate if its last step was the first at one of the noise levels that its level captures.
+
+        It stays when the row is gone, until `drop_latents`.
+        """
         row = self._rows[request_id]
         if not row.is_captured or row.x0 is None:
             return None
         step = row.steps_done - 1
         noise = float(row.schedule.sigma[step])
         file = self._file(row, {"x0": row.x0}, kind="estimate", step=step, noise=noise)
-        return Captured(request_id=request_id, noise=noise, file=file)
+        handle = LatentsHandle(id=f"{request_id}-{row.job.stage}-{row.job.attempt}-{step}")
+        self._latents[handle] = file
+        return Captured(request_id=request_id, handle=handle, noise=noise, latents_bytes=len(file))
+
+    def latents(self, handle: LatentsHandle) -> bytes:
+        """Return captured latents as a latents file; they stay.
+
+        Raises:
+            LatentsFileError: if they are not here.
+        """
+        if handle not in self._latents:
+            raise LatentsFileError(f"{handle.id!r} is not in this worker, or not any more")
+        return self._latents[handle]
+
+    def put_latents(self, handle: LatentsHandle, file: bytes) -> None:
+        """Keep latents that were captured elsewhere.
+
+        Raises:
+            LatentsFileError: if the file cannot be read.
+        """
+        LatentsFile.from_bytes(file)
+        self._latents[handle] = file
+
+    def drop_latents(self, handle: LatentsHandle) -> None:
+        """Let go of captured latents; unknown handles are ignored."""
+        self._latents.pop(handle, None)
 
     def pause(self, request_id: str) -> PausedRow:
         """Free a row, and return all that it needs to go on in any engine with the same model and adapters."""
         row = self._rows.pop(request_id)
         tensors = {"latent": row.latent} | ({} if row.x0 is None else {"x0": row.x0})
         file = self._file(row, tensors, kind="row", step=row.steps_done, noise=row.noise)
-        return PausedRow(steps_run=row.steps_done - row.request.first_step, file=file)
+        return PausedRow(steps_run=row.steps_done - row.job.level.first_step, file=file)
 
     @torch.inference_mode()
-    def resume(self, request: ImageRequest, paused: PausedRow) -> None:
-        """Begin a row where a row of the same request was paused.
+    def resume(self, job: Job) -> None:
+        """Begin a row where a row of the same job was paused; latents that it started from need not be here.
 
         Raises:
-            LatentsFileError: if it was another request's, or of other weights.
+            LatentsFileError: if it was another request's or at another level, or of other weights.
         """
-        model = self._models[request.model]
-        shape = model.family.latent_shape(request.width, request.height)
-        file = LatentsFile.from_bytes(paused.file)
-        file.check("row", request, weights=model.weights, shape=shape)
-        self.begin([request])
-        row = self._rows[request.id]
+        assert job.paused is not None
+        model = self._models[job.level.model]
+        shape = model.family.latent_shape(job.request.width, job.request.height)
+        file = LatentsFile.from_bytes(job.paused.file)
+        file.check("row", job, weights=model.weights, shape=shape)
+        beginning = Beginning(latent=file.tensors["latent"])
+        if job.level.start is None:
+            begun = begin_from(model.family, job, self._schedule_of(job), weights=model.weights)
+            beginning = Beginning(latent=file.tensors["latent"], kept=begun.kept)
+        row = self._add_row(model, job, _encode(model, [job]), beginning)
         row.steps_done = file.header.step
-        row.latent = file.tensors["latent"].to(model.placement.device)
         row.x0 = file.tensors["x0"].to(model.placement.device) if "x0" in file.tensors else None
 
     def _file(self, row: Row, tensors: Mapping[str, Tensor], *, kind: Kind, step: int, noise: float) -> bytes:
-        weights = self._models[row.request.model].weights
-        header = LatentsHeader.of(row.request, kind=kind, weights=weights, step=step, noise=noise)
+        weights = self._models[row.job.level.model].weights
+        header = LatentsHeader.of(row.job, kind=kind, weights=weights, step=step, noise=noise)
         return LatentsFile(header=header, tensors=tensors).to_bytes()
 
     def prompt_tokens(self, request_id: str) -> int:
@@ -220,7 +262,7 @@ class DiffusionEngine:
         """Decode rows of one model and size that have all their steps, and free them."""
         rows = [self._rows.pop(request_id) for request_id in request_ids]
         assert all(row.is_finished for row in rows)
-        family = self._models[rows[0].request.model].family
+        family = self._models[rows[0].job.level.model].family
         pictures = family.decode(torch.stack([row.latent for row in rows])).cpu().numpy()
         return [Pixels(width=picture.shape[1], height=picture.shape[0], rgb=picture.tobytes()) for picture in pictures]
 
@@ -248,14 +290,14 @@ class DiffusionEngine:
         return spec, ReadAdapter(model=spec.model, weights=weights)
 
     def _read_controlnet(self, model: LoadedModel, name: str, path: Path) -> tuple[AdapterSpec, ReadAdapter]:
-        load = self._load_controlnet or partial(ControlNet.load, placement=model.placement)
-        net = load(path, model.family.control_base)
+        load = self._load_controlnet or partial(LocalControlNet.load, placement=model.placement)
+        net = load(path, model.family.controlnet_base)
         spec = AdapterSpec(name=name, kind="controlnet", model=model.spec.name, weights_bytes=net.weights_bytes)
         return spec, ReadAdapter(model=spec.model, weights=net)
 
     @torch.inference_mode()
-    def load_adapter(self, handle: str, weights: ReadAdapter) -> None:
-        """Put an adapter beside its model; requests call it `handle`."""
+    def load_adapter(self, handle: AdapterHandle, weights: ReadAdapter) -> None:
+        """Put an adapter beside its model; rows call it `handle`."""
         model = self._models[weights.model]
         if isinstance(weights.weights, LoraWeights):
             model.loras.load(handle, weights.weights)
@@ -264,7 +306,7 @@ class DiffusionEngine:
         self._adapters[handle] = weights.model
 
     @torch.inference_mode()
-    def evict_adapter(self, handle: str) -> None:
+    def evict_adapter(self, handle: AdapterHandle) -> None:
         """Let go of an adapter that no row uses."""
         model = self._models[self._adapters.pop(handle)]
         if model.controlnets.pop(handle, None) is None:
@@ -280,14 +322,16 @@ class DiffusionEngine:
         self._rows.pop(request_id, None)
 
 
-def _encode(model: LoadedModel, requests: Sequence[ImageRequest]) -> dict[_Text, Conditioning]:
+def _texts(model: LoadedModel, job: Job) -> tuple[_Text, _Text | None]:
+    """Return what the picture of `job` is guided to, and from, if it is."""
+    loras = model.loras.on_text(job.composition)
+    unwanted = (job.request.negative_prompt or None, loras) if job.level.is_guided else None
+    return (job.request.prompt, loras), unwanted
+
+
+def _encode(model: LoadedModel, jobs: Sequence[Job]) -> dict[_Text, Conditioning]:
     """Return every text with its conditioning, each encoded once, in one batch; None is no negative prompt."""
-    texts: list[_Text] = []
-    for request in requests:
-        loras = model.loras.on_text(request.composition)
-        texts.append((request.prompt, loras))
-        if request.is_guided:
-            texts.append((request.negative_prompt or None, loras))
+    texts = [text for job in jobs for text in _texts(model, job) if text is not None]
     known = {_UNPROMPTED: model.unprompted}
     fresh = [text for text in dict.fromkeys(texts) if text not in known]
     with model.loras.encoding([loras for _, loras in fresh]):
@@ -303,13 +347,13 @@ def _predict(model: LoadedModel, rows: Sequence[Row], latents: Tensor) -> Tensor
     guided = [index for index, row in enumerate(rows) if row.unwanted is not None]
     times = torch.stack([row.schedule.times[row.steps_done] for row in rows]).to(latents.device)
     conditionings = [row.wanted for row in rows] + [row.unwanted for row in rows if row.unwanted is not None]
-    scale = torch.tensor([row.request.guidance_scale for row in rows], device=latents.device)
+    scale = torch.tensor([row.job.level.guidance_scale for row in rows], device=latents.device)
     with_halves = [*rows, *(rows[index] for index in guided)]
     noisy, levels = torch.cat([latents, latents[guided]]).to(model.placement.dtype), torch.cat([times, times[guided]])
     scales = torch.cat([scale, scale[guided]])
-    residuals = control_residuals(
+    residuals = controlnet_residuals(
         model.controlnets,
-        model.family.control_base,
+        model.family.controlnet_base,
         latents=noisy,
         times=levels,
         conditionings=conditionings,
@@ -325,18 +369,20 @@ def _predict(model: LoadedModel, rows: Sequence[Row], latents: Tensor) -> Tensor
     return wanted
 
 
-def _walk(rows: Sequence[Row], latents: Tensor, x0: Tensor, now: Levels) -> Tensor:
+def _walk(rows: Sequence[Row], latents: Tensor, x0: Tensor, now: NoiseLevels) -> Tensor:
     """Return the latents of all rows at their next levels, each by its own sampler."""
     after, past = levels_after(rows), before(rows, x0)
     following = torch.empty_like(latents)
-    for name in dict.fromkeys(row.request.sampler for row in rows):
-        mine = [index for index, row in enumerate(rows) if row.request.sampler == name]
-        following[mine] = SAMPLERS_BY_NAME[name].step(
+    for name in dict.fromkeys(row.job.level.sampler for row in rows):
+        mine = [index for index, row in enumerate(rows) if row.job.level.sampler == name]
+        following[mine] = samplers_by_name()[name].step(
             latents[mine],
             x0[mine],
-            Levels(alpha=now.alpha[mine], sigma=now.sigma[mine]),
-            Levels(alpha=after.alpha[mine], sigma=after.sigma[mine]),
-            Before(x0=past.x0[mine], levels=Levels(alpha=past.levels.alpha[mine], sigma=past.levels.sigma[mine])),
+            NoiseLevels(alpha=now.alpha[mine], sigma=now.sigma[mine]),
+            NoiseLevels(alpha=after.alpha[mine], sigma=after.sigma[mine]),
+            PreviousStep(
+                x0=past.x0[mine], levels=NoiseLevels(alpha=past.levels.alpha[mine], sigma=past.levels.sigma[mine])
+            ),
         )
     return following
 

@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from safelight.core.adapter import AdapterUse
+from safelight.core.adapter import AdapterHandle, LoraUse
 from safelight.core.errors import LatentsFileError
-from safelight.core.request import ImageRequest
+from safelight.core.job import Job
 
 KEY = "safelight"
 """Of the header within the file's metadata."""
@@ -39,6 +39,7 @@ class LatentsHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         weights: fingerprint of the model's weights.
         step: how many steps of the schedule lie behind them.
         noise: sigma of the level that the estimate was made at, or that the row stands at.
+        loras, controls: by the text of their handles.
         texts: digest of prompt and negative prompt.
         request: digest of all that the picture depends on.
     """
@@ -55,30 +56,31 @@ class LatentsHeader(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     noise: float
     guidance_scale: float
     seed: int
-    loras: tuple[AdapterUse, ...]
-    controls: tuple[AdapterUse, ...]
+    loras: tuple[LoraUse, ...]
+    controls: tuple[LoraUse, ...]
     texts: str
     request: str
 
     @classmethod
-    def of(cls, request: ImageRequest, *, kind: Kind, weights: str, step: int, noise: float) -> "LatentsHeader":
-        """Return the header of latents that a row of `request` has at `step`."""
+    def of(cls, job: Job, *, kind: Kind, weights: str, step: int, noise: float) -> "LatentsHeader":
+        """Return the header of latents that a row of `job` has at `step`."""
+        request, level = job.request, job.level
         return cls(
             kind=kind,
-            model=request.model,
+            model=level.model,
             weights=weights,
             width=request.width,
             height=request.height,
-            sampler=request.sampler,
-            steps=request.steps,
+            sampler=level.sampler,
+            steps=level.steps,
             step=step,
             noise=noise,
-            guidance_scale=request.guidance_scale,
+            guidance_scale=level.guidance_scale,
             seed=request.seed,
-            loras=request.composition.uses,
-            controls=tuple(AdapterUse(name=use.name, scale=use.scale) for use in request.controls),
+            loras=tuple(_use(use.handle, use.scale) for use in job.composition.uses),
+            controls=tuple(_use(job.handle(use.name), use.scale) for use in request.controlnets),
             texts=_digest((request.prompt, request.negative_prompt)),
-            request=digest_of(request),
+            request=digest_of(job),
         )
 
 
@@ -114,8 +116,8 @@ class LatentsFile:
             raise LatentsFileError(f"it holds the tensors {', '.join(sorted(tensors))}, which make no {header.kind}")
         return cls(header=header, tensors=tensors)
 
-    def check(self, kind: Kind, request: ImageRequest, *, weights: str, shape: tuple[int, int, int]) -> None:
-        """Make sure that this is `kind`, of latents that a row of `request` could have.
+    def check(self, kind: Kind, job: Job, *, weights: str, shape: tuple[int, int, int]) -> None:
+        """Make sure that this is `kind`, of latents that a row of `job` could have.
 
         Raises:
             LatentsFileError: if it is not.
@@ -123,24 +125,33 @@ class LatentsFile:
         header = self.header
         if header.kind != kind:
             raise LatentsFileError(f"it is of kind {header.kind!r}, and {kind!r} is needed")
-        if header.model != request.model or header.weights != weights:
+        if header.model != job.level.model or header.weights != weights:
             raise LatentsFileError(f"it was made by {header.model!r}, or by other weights of that name")
         wrong = [tuple(tensor.shape) for tensor in self.tensors.values() if tuple(tensor.shape) != shape]
         if wrong:
             raise LatentsFileError(f"its latents are of shape {wrong[0]}, the request's of shape {shape}")
         if not all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in self.tensors.values()):
             raise LatentsFileError("its latents are not all finite numbers in single precision")
-        if kind == "row" and header.request != digest_of(request):
+        if kind == "row" and header.request != digest_of(job):
             raise LatentsFileError("it is a row of another request")
 
 
-def digest_of(request: ImageRequest) -> str:
-    """Return a digest of all that the picture of `request` depends on: who asks for it, and when, is not in it."""
+def digest_of(job: Job) -> str:
+    """Return a digest of all that the picture of `job` depends on: who asks for it, when and why, is not in it."""
+    request, source = job.request, job.request.source
     return _digest(
-        msgspec.structs.replace(
-            request, id="", arrived_s=0.0, deadline_s=None, preview_every=0, grace_steps=0, captures=()
+        (
+            *(request.prompt, request.negative_prompt, request.width, request.height, request.seed),
+            None if source is None else (source.image, source.mask),
+            job.composition,
+            [(job.handle(use.name), use.scale, use.image) for use in request.controlnets],
+            msgspec.structs.replace(job.level, captures=()),
         )
     )
+
+
+def _use(handle: AdapterHandle, scale: float) -> LoraUse:
+    return LoraUse(name=str(handle), scale=scale)
 
 
 def _digest(value: object) -> str:

@@ -8,7 +8,8 @@ from statistics import median
 import torch
 
 from safelight.core.model import StepTime
-from safelight.diffusion.family import Family
+from safelight.core.pixels import Pixels
+from safelight.diffusion.families.family import Family
 from safelight.diffusion.placement import Placement
 
 DENOISER_ROWS = (1, 2, 4, 8, 16, 32)
@@ -39,6 +40,14 @@ def measure_decode_s(family: Family, placement: Placement) -> float:
     width, height = family.native_size
     latents = torch.zeros(1, *family.latent_shape(width, height))
     return _median_seconds(lambda: family.decode(latents), placement)
+
+
+def measure_encode_picture_s(family: Family, placement: Placement) -> float:
+    """Return the median seconds of encoding one picture that another starts from."""
+    width, height = family.native_size
+    picture = Pixels(width=width, height=height, rgb=bytes(3 * width * height))
+    noise = torch.zeros(family.latent_shape(width, height))
+    return _median_seconds(lambda: family.encode_picture(picture, noise), placement)
 
 
 def _median_seconds(work: Callable[[], object], placement: Placement) -> float:

@@ -6,11 +6,12 @@ from time import perf_counter
 
 import torch
 
-from safelight.core.adapter import NO_ADAPTERS, AdapterUse, Composition, composition_of
+from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, AdapterUse, Composition, composition_of
 from safelight.core.model import AdapterCosts
-from safelight.diffusion.family import Conditioning, Family
+from safelight.diffusion.families.family import Family
+from safelight.diffusion.families.parts import Conditioning
+from safelight.diffusion.lora.model_loras import ModelLoras
 from safelight.diffusion.lora.weights import LoraWeights, LowRank
-from safelight.diffusion.model_loras import ModelLoras
 from safelight.diffusion.placement import Placement
 
 DENOISER_ROWS = 8
@@ -19,7 +20,8 @@ REPEATS = 3
 PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
 """Ends of the names of layers that nearly every LoRA changes."""
 
-FIRST, SECOND = (composition_of([AdapterUse(name=name, scale=1.0)]) for name in ("first", "second"))
+HANDLES = AdapterHandle(name="first", generation=0), AdapterHandle(name="second", generation=0)
+FIRST, SECOND = (composition_of([AdapterUse(handle=handle, scale=1.0)]) for handle in HANDLES)
 
 
 def measure_adapter_costs(
@@ -29,8 +31,8 @@ def measure_adapter_costs(
 
     Row by row, half of a call carries the one and half the other.
     """
-    for composition in (FIRST, SECOND):
-        loras.load(composition.names[0], _lora(loras))
+    for handle in HANDLES:
+        loras.load(handle, _lora(loras))
     rows = max(1, min(DENOISER_ROWS, max_denoiser_rows))
     mixed = [(FIRST, SECOND)[row % 2] for row in range(rows)]
     ways = {
@@ -51,8 +53,8 @@ def measure_adapter_costs(
                 switching.append(perf_counter() - started_s)
             seconds[way].append(_call_s(family, loras, placement, compositions, conditioning))
     loras.fold(NO_ADAPTERS)
-    for composition in (FIRST, SECOND):
-        loras.evict(composition.names[0])
+    for handle in HANDLES:
+        loras.evict(handle)
     plain_s, unmerged_s, corrected_s = (median(taken[1:]) for taken in seconds.values())
     return AdapterCosts(
         switch_s=median(switching),

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from safelight.core.errors import UnknownModel
+from safelight.core.job import Job
+from safelight.core.level import Level
 from safelight.core.model import ModelSpec
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
@@ -12,30 +14,33 @@ from safelight.diffusion.engine import DiffusionEngine
 LARGEST_BATCH = 16
 
 
-def make_request(models: Sequence[ModelSpec], prompt: str, *, model: str, seed: int) -> ImageRequest:
-    """Return a request with everything at the model's own settings; raises UnknownModel."""
+def make_job(models: Sequence[ModelSpec], prompt: str, *, model: str, seed: int) -> Job:
+    """Return a job with everything at the model's own settings; raises UnknownModel."""
     spec = next((spec for spec in models if spec.name == model), None)
     if spec is None:
         raise UnknownModel(model, [spec.name for spec in models])
-    return ImageRequest(
+    request = ImageRequest(
         id=f"{model}-{seed}-{prompt}",
-        model=model,
         prompt=prompt,
         width=spec.width,
         height=spec.height,
+        seed=seed,
+        arrived_s=0.0,
+    )
+    level = Level(
+        model=model,
         steps=spec.steps,
         guidance_scale=spec.guidance_scale,
         guidance=spec.guidance,
         sampler=spec.sampler,
-        seed=seed,
-        arrived_s=0.0,
     )
+    return Job(request=request, level=level)
 
 
-def paint(engine: DiffusionEngine, requests: Sequence[ImageRequest]) -> list[Pixels]:
-    """Return the pictures of `requests`, all of one model and size, in order."""
-    engine.begin(requests)
-    waiting = {request.id: request.steps_to_run for request in requests}
+def paint(engine: DiffusionEngine, jobs: Sequence[Job]) -> list[Pixels]:
+    """Return the pictures of `jobs`, all of one model and size, in order."""
+    engine.begin(jobs)
+    waiting = {job.id: job.level.steps_to_run for job in jobs}
     pictures: dict[str, Pixels] = {}
     for tick in range(1, max(waiting.values()) + 1):
         engine.step(list(waiting))
@@ -44,11 +49,11 @@ def paint(engine: DiffusionEngine, requests: Sequence[ImageRequest]) -> list[Pix
             del waiting[request_id]
         if ready:
             pictures |= dict(zip(ready, engine.finish(ready), strict=True))
-    return [pictures[request.id] for request in requests]
+    return [pictures[job.id] for job in jobs]
 
 
-def paint_all(engine: DiffusionEngine, requests: Sequence[ImageRequest]) -> Iterator[Pixels]:
-    """Yield the pictures of any number of requests of one model and size, a batch at a time."""
-    remaining = iter(requests)
+def paint_all(engine: DiffusionEngine, jobs: Sequence[Job]) -> Iterator[Pixels]:
+    """Yield the pictures of any number of jobs of one model and size, a batch at a time."""
+    remaining = iter(jobs)
     while batch := list(islice(remaining, LARGEST_BATCH)):
         yield from paint(engine, batch)

@@ -1,4 +1,4 @@
-"""Where a model computes, and in which precision."""
+"""The device that a model computes on, and the precision."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -38,8 +38,8 @@ class Placement:
 ON_CPU = Placement(device=torch.device("cpu"))
 
 
-def find_placement(device: str, dtype: str, *, place: int = 0) -> Placement:
-    """Return the placement of the worker at a `place`, counted from 0; workers take turns over several GPUs.
+def find_placement(device: str, dtype: str, *, number: int = 0) -> Placement:
+    """Return the placement of worker `number`, counted from 0; workers take turns over several GPUs.
 
     `auto` is a GPU in bfloat16 if there is one, else the CPU in single precision.
 
@@ -48,17 +48,17 @@ def find_placement(device: str, dtype: str, *, place: int = 0) -> Placement:
     """
     if dtype != AUTO and dtype not in DTYPES:
         raise PlacementError(f"There is no precision {dtype!r}; {nearest(dtype, (AUTO, *DTYPES))}")
-    found = _find_device(device, place)
+    found = _find_device(device, number)
     usual = torch.bfloat16 if found.type == "cuda" else torch.float32
     return Placement(device=found, dtype=DTYPES.get(dtype, usual))
 
 
-def _find_device(name: str, place: int) -> torch.device:
+def _find_device(name: str, number: int) -> torch.device:
     gpus = torch.cuda.device_count()
     if name == AUTO:
         name = "cuda" if gpus else "cpu"
     if name == "cuda" and gpus:
-        name = f"cuda:{place % gpus}"
+        name = f"cuda:{number % gpus}"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

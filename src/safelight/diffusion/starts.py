@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from safelight.core.request import ImageRequest
-from safelight.core.start import PAINTED, LatentsStart, PictureStart
-from safelight.diffusion.family import Family
+from safelight.core.job import Job
+from safelight.core.source import PAINTED, PictureSource
+from safelight.diffusion.families.family import Family
 from safelight.diffusion.latents_file import LatentsFile
-from safelight.diffusion.schedule import Schedule
+from safelight.diffusion.samplers.schedule import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,38 +44,39 @@ class Beginning:
         return Beginning(latent=self.latent.to(device), kept=kept)
 
 
-def begin_from(family: Family, request: ImageRequest, schedule: Schedule, *, weights: str) -> Beginning:
-    """Return what a row of `request` begins with; numbers are drawn as diffusers' pipelines draw them for this seed.
+def begin_from(family: Family, job: Job, schedule: Schedule, *, weights: str, start: bytes | None = None) -> Beginning:
+    """Return what a row of `job` begins with: noised, `start`, else the request's picture, else nothing.
+
+    Numbers are drawn as diffusers' pipelines draw them for this seed.
 
     Raises:
-        LatentsFileError: if it starts from latents that are not an estimate by the same weights at the same size.
+        LatentsFileError: if the latents file `start` is no estimate by the same weights at the same size.
     """
+    request, first_step = job.request, job.level.first_step
     shape = family.latent_shape(request.width, request.height)
     luck = torch.Generator().manual_seed(request.seed)
-    alpha, sigma = schedule.alpha[request.first_step], schedule.sigma[request.first_step]
-    match request.start:
-        case None:
-            return Beginning(latent=schedule.first_scale * _noise(shape, luck))
-        case LatentsStart(file=file):
-            estimate = LatentsFile.from_bytes(file)
-            estimate.check("estimate", request, weights=weights, shape=shape)
-            return Beginning(latent=alpha * estimate.tensors["x0"] + sigma * _noise(shape, luck))
-        case PictureStart(image=image, mask=mask):
-            latents = family.encode_picture(image, _noise(shape, luck)).cpu()
-            noise = _noise(shape, luck)
-            noised = alpha * latents + sigma * noise
-            if mask is None:
-                return Beginning(latent=noised)
-            kept = Kept(latents=latents, noise=noise, mask=_at_places(mask, request, shape))
-            is_anew = request.first_step == 0
-            return Beginning(latent=schedule.first_scale * noise if is_anew else noised, kept=kept)
+    alpha, sigma = schedule.alpha[first_step], schedule.sigma[first_step]
+    if start is not None:
+        estimate = LatentsFile.from_bytes(start)
+        estimate.check("estimate", job, weights=weights, shape=shape)
+        return Beginning(latent=alpha * estimate.tensors["x0"] + sigma * _noise(shape, luck))
+    if request.source is None:
+        return Beginning(latent=schedule.first_scale * _noise(shape, luck))
+    latents = family.encode_picture(request.source.image, _noise(shape, luck)).cpu()
+    noise = _noise(shape, luck)
+    noised = alpha * latents + sigma * noise
+    if request.source.mask is None:
+        return Beginning(latent=noised)
+    kept = Kept(latents=latents, noise=noise, mask=_at_places(request.source, shape))
+    return Beginning(latent=schedule.first_scale * noise if first_step == 0 else noised, kept=kept)
 
 
 def _noise(shape: tuple[int, int, int], luck: torch.Generator) -> Tensor:
     return torch.randn((1, *shape), generator=luck)[0]
 
 
-def _at_places(mask: bytes, request: ImageRequest, shape: tuple[int, int, int]) -> Tensor:
-    """Return a mask of pixels as (1, height, width) ones and zeros over the latents."""
-    pixels = torch.frombuffer(bytearray(mask), dtype=torch.uint8).view(1, 1, request.height, request.width)
+def _at_places(source: PictureSource, shape: tuple[int, int, int]) -> Tensor:
+    """Return a source's mask of pixels as (1, height, width) ones and zeros over the latents."""
+    mask = torch.frombuffer(bytearray(source.mask or b""), dtype=torch.uint8)
+    pixels = mask.view(1, 1, source.image.height, source.image.width)
     return F.interpolate((pixels == PAINTED).float(), size=shape[1:])[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from safelight import __version__
+from safelight.core.version import __version__
 from safelight.reports.data import Data
 from safelight.reports.drawing import printable
 

@@ -1,4 +1,4 @@
-"""What an analysis gives."""
+"""The result of an analysis."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The answer to one question.
+    """A table with findings and a figure.
 
     Attributes:
-        name: as the command line calls the question.
+        name: of the analysis, as on the command line.
         title: a line over the table and the figure.
         table: the numbers, all of them: what the figure shows is in it.
         findings: what the numbers say, in whole sentences with the numbers in them.
@@ -24,3 +24,12 @@ class Result:
     table: pl.DataFrame
     findings: tuple[str, ...]
     draw: Callable[[Figure], None]
+
+
+def result_without_data(name: str, title: str, reason: str) -> Result:
+    """Return a result with an empty table, whose finding and figure are the sentence `reason`."""
+
+    def draw(figure: Figure) -> None:
+        figure.text(0.5, 0.5, reason, ha="center", va="center", wrap=True)
+
+    return Result(name=name, title=title, table=pl.DataFrame(), findings=(reason,), draw=draw)

@@ -1,7 +1,7 @@
-"""How figures look: one hand for all of them, on paper, on a slide and on a page, light or dark.
+"""How figures look on paper, on slides and on pages, light or dark.
 
-The colours of series are those of Okabe and Ito (Color Universal Design, 2008), which people of any colour vision tell
-apart. What stands around the data is drawn in `INK`, `QUIET` and `LINE` alone, so that a page may replace the three.
+The colours of series are those of Okabe and Ito (Color Universal Design, 2008), which people of any colour vision can
+distinguish. What surrounds the data is drawn in `INK`, `QUIET` and `LINE` alone, so that a page may replace the three.
 """
 
 import warnings
@@ -74,7 +74,7 @@ _SETTINGS = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Have what is drawn and saved within the block look like ours; equal data give equal SVG, but for the date."""
+    """Draw and save in our style within the block; equal data give equal SVG, except for the date."""
     with mpl.rc_context(_SETTINGS), warnings.catch_warnings():  # type: ignore[arg-type]
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
@@ -86,9 +86,9 @@ def panel(figure: Figure, *, place: tuple[int, int, int] = (1, 1, 1), x: str, y:
     Args:
         figure: to put them into.
         place: rows and columns of panels, and which panel it is, counted from 1.
-        x: what is told along the horizontal axis, with its unit.
-        y: likewise, of the vertical axis.
-        title: what tells this panel from the others.
+        x: label of the horizontal axis, with its unit.
+        y: label of the vertical axis, likewise.
+        title: what distinguishes this panel from the others.
     """
     axes = figure.add_subplot(*place)
     axes.set(xlabel=x, ylabel=y, title=title)
@@ -96,7 +96,7 @@ def panel(figure: Figure, *, place: tuple[int, int, int] = (1, 1, 1), x: str, y:
 
 
 def in_thousands(axis: Axis) -> None:
-    """Have large numbers along an axis separated by commas."""
+    """Label an axis with plain numbers, with commas between thousands."""
     plain = FuncFormatter(lambda value, _: f"{value:,.12g}")
     axis.set_major_formatter(plain)
     if axis.get_scale() == "log":
@@ -105,12 +105,12 @@ def in_thousands(axis: Axis) -> None:
 
 
 def in_percent(axis: Axis) -> None:
-    """Have shares along an axis told as percentages."""
+    """Label an axis of shares with percentages."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.12g} %"))
 
 
 def in_time(axis: Axis) -> None:
-    """Have seconds along a logarithmic axis told as people say them: 10 s, 1 min, 1 h, 1 day."""
+    """Label a logarithmic axis of seconds with durations such as 10 s, 1 min, 1 h, 1 day."""
     is_wide = axis.axes.get_position().width > 0.5
     times = _TIMES if is_wide else _FEW_TIMES
     axis.set_major_locator(FixedLocator(list(times)))

@@ -1,6 +1,6 @@
-"""The ASGI application: routes, what guards them, and how errors are told."""
+"""The ASGI application: routes, middleware and error responses."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import get_args
 
@@ -10,31 +10,38 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from safelight import __version__
 from safelight.core.adapter import AdapterKind
 from safelight.core.errors import SafelightError
-from safelight.server import adapter_routes, chat, edits, generations, health, models, page_route, queue
-from safelight.server.auth import KeyGuard, check_bind
-from safelight.server.browser import BrowserGuard
-from safelight.server.chat_wire import ChatRequest
-from safelight.server.clock import MonotonicClock
-from safelight.server.complaints import describe
-from safelight.server.envelope import Envelope
+from safelight.core.version import __version__
 from safelight.server.errors import Problem, problem_of
-from safelight.server.limits import BodyLimit
 from safelight.server.logs import Log, make_log
-from safelight.server.outcomes import OutcomeLog
+from safelight.server.middleware.auth import KeyGuard, check_bind
+from safelight.server.middleware.browser import BrowserGuard
+from safelight.server.middleware.envelope import Envelope
+from safelight.server.middleware.limits import BodyLimit
+from safelight.server.routes import adapters, chat, edits, generations, health, models, page, queue
+from safelight.server.routes.direct import DirectRoutes, ErrorHandler, Handler
 from safelight.server.schema import describe_api
-from safelight.server.service import Service, TheService
 from safelight.server.settings import ServerSettings
-from safelight.server.wire import AdapterRequest, EditRequest, GenerationRequest
+from safelight.server.state import ServerState, TheState
+from safelight.server.wire.adapters import AdapterRequest
+from safelight.server.wire.chat import ChatRequest
+from safelight.server.wire.images import EditRequest, GenerationRequest
+from safelight.server.wire.validation_errors import describe
+from safelight.service.clock import MonotonicClock
+from safelight.service.outcome_log import OutcomeLog
 
-_ROOMS = (generations, edits, chat, models, adapter_routes, queue, health, page_route)
+ROUTE_MODULES = (generations, edits, chat, models, adapters, queue, health, page)
 _KNOWN_FIELDS = {
     "/v1/images/generations": tuple(GenerationRequest.model_fields),
     "/v1/images/edits": tuple(EditRequest.model_fields),
     "/v1/chat/completions": tuple(ChatRequest.model_fields),
     "/v1/adapters": tuple(AdapterRequest.model_fields),
+}
+DIRECT_HANDLERS: Mapping[tuple[str, str], Handler] = {
+    ("POST", "/v1/images/generations"): generations.generate_images,
+    ("POST", "/v1/images/edits"): edits.edit_images,
+    ("POST", "/v1/chat/completions"): chat.complete_chat,
 }
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
@@ -47,8 +54,8 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Service(settings, outcomes=outcomes, log=log) as service:
-            app.state.service = service
+        async with ServerState(settings, outcomes=outcomes, log=log) as state:
+            app.state.server = state
             yield
 
     app = FastAPI(
@@ -59,18 +66,20 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
         openapi_url=None,
         separate_input_output_schemas=False,
     )
-    for room in _ROOMS:
-        app.include_router(room.router)
+    for module in ROUTE_MODULES:
+        app.include_router(module.router)
 
     @app.get("/openapi.json", include_in_schema=False)
-    async def openapi(service: TheService) -> Response:
-        loras, controls = (service.hub.adapters.names(kind) for kind in get_args(AdapterKind))
-        return JSONResponse(describe_api(app, service.hub.models, loras=loras, controls=controls))
+    async def openapi(state: TheState) -> Response:
+        named = [adapter.spec for adapter in state.service.controller.adapters]
+        loras, controls = ([spec.name for spec in named if spec.kind == kind] for kind in get_args(AdapterKind))
+        names = {"aliases": tuple(settings.aliases), "loras": loras, "controls": controls}
+        return JSONResponse(describe_api(app, state.service.models, **names))
 
-    app.add_exception_handler(SafelightError, _tell)
-    app.add_exception_handler(RequestValidationError, _tell_invalid)
-    app.add_exception_handler(HTTPException, _tell_http)
+    for kind, handler in _ERROR_HANDLERS.items():
+        app.add_exception_handler(kind, handler)
     # The last one added is the outermost.
+    app.add_middleware(DirectRoutes, handlers=DIRECT_HANDLERS, error_handlers=_ERROR_HANDLERS)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, within_s=settings.body_read_s)
     app.add_middleware(KeyGuard, api_key=settings.api_key)
     app.add_middleware(BrowserGuard, host=settings.host, allowed_hosts=settings.allowed_hosts)
@@ -78,16 +87,16 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     return app
 
 
-async def _tell(_: Request, error: Exception) -> Response:
+async def _safelight_response(_: Request, error: Exception) -> Response:
     return problem_of(error).response()
 
 
-async def _tell_invalid(request: Request, error: Exception) -> Response:
+async def _invalid_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     return describe(error.errors(), _KNOWN_FIELDS.get(request.url.path, ())).response()
 
 
-async def _tell_http(request: Request, error: Exception) -> Response:
+async def _http_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     messages = {
         400: "The body is not valid JSON in UTF-8.",
@@ -106,6 +115,13 @@ async def _tell_http(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """Return what is possible at a path, over all routes that share it."""
-    routes = [route for room in _ROOMS for route in room.router.routes if isinstance(route, Route)]
+    routes = [route for module in ROUTE_MODULES for route in module.router.routes if isinstance(route, Route)]
     here = [route for route in routes if route.path_regex.match(request.url.path)]
     return sorted({method for route in here for method in route.methods or ()})
+
+
+_ERROR_HANDLERS: Mapping[type[Exception], ErrorHandler] = {
+    SafelightError: _safelight_response,
+    RequestValidationError: _invalid_response,
+    HTTPException: _http_response,
+}

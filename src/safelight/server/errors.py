@@ -3,8 +3,7 @@
     SafelightError
     ├── CannotServe               the server cannot start or go on; the command line shows the message
     │   ├── UnsafeBind
-    │   ├── PortTaken
-    │   └── WorkersCannotStart
+    │   └── PortTaken
     └── HttpError                 a failure that has a status of its own
 
 Errors of `core` get their status from the table in `problem_of`.
@@ -20,10 +19,14 @@ from starlette.responses import Response
 from safelight.core.errors import (
     AdapterExists,
     AdapterFileError,
+    Cancelled,
+    CannotServe,
     Draining,
+    NotReady,
     Rejected,
     RequestError,
     SafelightError,
+    ShutDown,
     UnknownAdapter,
     UnknownModel,
     WorkFailed,
@@ -31,10 +34,6 @@ from safelight.core.errors import (
 
 DO_NOT_RETRY = {"x-should-retry": "false"}
 """What the official clients read before they try again on their own."""
-
-
-class CannotServe(SafelightError):
-    """The server cannot start, or cannot go on."""
 
 
 class UnsafeBind(CannotServe):
@@ -54,13 +53,6 @@ class PortTaken(CannotServe):
         super().__init__(
             f"Cannot listen on {host}:{port}: {reason}. Stop what listens there, or choose another --port."
         )
-
-
-class WorkersCannotStart(CannotServe):
-    """Workers die before they are ready, again and again."""
-
-    def __init__(self, worker: str, last_words: str) -> None:
-        super().__init__(last_words or f"Worker {worker} ended before it was ready, and said nothing.")
 
 
 class HttpError(SafelightError):
@@ -112,17 +104,6 @@ UNEXPECTED = Problem(
 )
 
 
-def not_ready(message: str, retry_after_s: float) -> HttpError:
-    """What it takes to paint is not there yet, or not again."""
-    return HttpError(
-        message,
-        status=503,
-        kind="server_error",
-        code="not_ready",
-        headers=retry_after(retry_after_s),
-    )
-
-
 def still_reading(adapter: str, within_s: float) -> HttpError:
     """The workers take their time over an adapter, which may prove good yet."""
     return HttpError(
@@ -131,28 +112,6 @@ def still_reading(adapter: str, within_s: float) -> HttpError:
         kind="server_error",
         code="not_ready",
         headers=retry_after(within_s),
-    )
-
-
-def shut_down() -> HttpError:
-    """The server ended before the picture was ready."""
-    return HttpError(
-        "The server was shut down before the picture was ready; try another replica.",
-        status=503,
-        kind="server_error",
-        code="shut_down",
-        headers=retry_after(1),
-    )
-
-
-def cancelled() -> HttpError:
-    """The picture was cancelled from the queue while its client waited."""
-    return HttpError(
-        "The picture was cancelled before it was ready.",
-        status=410,
-        kind="cancelled_error",
-        code="cancelled",
-        headers=DO_NOT_RETRY,
     )
 
 
@@ -190,8 +149,11 @@ _TABLE: tuple[tuple[type[SafelightError], int, str], ...] = (
     (AdapterFileError, 400, "invalid_request_error"),
     (RequestError, 400, "invalid_request_error"),
     (Draining, 503, "server_error"),
+    (NotReady, 503, "server_error"),
     (Rejected, 429, "rate_limit_error"),
     (WorkFailed, 500, "server_error"),
+    (ShutDown, 503, "server_error"),
+    (Cancelled, 410, "cancelled_error"),
 )
 """Errors of `core` with their status and type; the first that fits counts."""
 
@@ -203,4 +165,6 @@ def _code(error: SafelightError) -> str:
 def _headers(error: SafelightError) -> Mapping[str, str]:
     if isinstance(error, Rejected):
         return retry_after(error.retry_after_s)
-    return DO_NOT_RETRY if isinstance(error, WorkFailed) else {}
+    if isinstance(error, ShutDown):
+        return retry_after(1)
+    return DO_NOT_RETRY if isinstance(error, WorkFailed | Cancelled) else {}

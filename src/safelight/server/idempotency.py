@@ -1,19 +1,31 @@
-"""`Idempotency-Key`: the same request sent again gets the same answer, and is painted once.
+"""`Idempotency-Key`: the same request sent again gets the same response, and its pictures are painted once.
 
 After draft-ietf-httpapi-idempotency-key-header: a key used again with another body is refused (422);
 a repetition of a request that still runs joins it.
 """
 
+import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Annotated
 
-from safelight.server.answers import Answer
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
 from safelight.server.errors import HttpError
+from safelight.server.middleware.auth import caller_of
+from safelight.server.shared_response import SharedResponse
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+MAX_KEY_CHARACTERS = 255
+
+_KEY: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(min_length=1, max_length=MAX_KEY_CHARACTERS)])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Repeatable:
-    """What tells one request from another: who sent it, under which key, and the meaning of its body."""
+class RepeatableRequest:
+    """What identifies a request: who sent it, under which key, and a digest of its path and body."""
 
     caller: str
     key: str
@@ -23,19 +35,34 @@ class Repeatable:
 @dataclass(frozen=True, kw_only=True)
 class _Entry:
     fingerprint: bytes
-    answer: Answer
+    response: SharedResponse
 
 
-class AnswerStore:
-    """Holds answers by caller and key, running ones always, finished ones within a number and a sum of bytes."""
+def repeatable(request: Request, body: BaseModel) -> RepeatableRequest | None:
+    """Return what identifies this request, or None when its client gave no key; raises RequestValidationError."""
+    key = request.headers.get(IDEMPOTENCY_HEADER)
+    if key is None:
+        return None
+    try:
+        _KEY.validate_python(key)
+    except ValidationError as error:
+        located = [{**problem, "loc": ("header", IDEMPOTENCY_HEADER)} for problem in error.errors()]
+        raise RequestValidationError(located) from None
+    meaning = f"{request.url.path}\n{body.model_dump_json()}"
+    fingerprint = hashlib.sha256(meaning.encode()).digest()
+    return RepeatableRequest(caller=caller_of(request.scope), key=key, fingerprint=fingerprint)
 
-    def __init__(self, *, max_answers: int, max_bytes: int) -> None:
-        self._max_answers = max_answers
+
+class ResponseStore:
+    """Holds responses by caller and key: running ones always, finished ones within a number and a sum of bytes."""
+
+    def __init__(self, *, max_responses: int, max_bytes: int) -> None:
+        self._max_responses = max_responses
         self._max_bytes = max_bytes
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
 
-    def find(self, request: Repeatable) -> Answer | None:
-        """Return the answer that `request` repeats, if any; raises HttpError for a key used with another body."""
+    def find(self, request: RepeatableRequest) -> SharedResponse | None:
+        """Return the response that `request` repeats, if any; raises HttpError for a key used with another body."""
         entry = self._entries.get((request.caller, request.key))
         if entry is None:
             return None
@@ -46,24 +73,24 @@ class AnswerStore:
                 param="Idempotency-Key",
                 code="idempotency_key_reused",
             )
-        return entry.answer
+        return entry.response
 
-    def put(self, request: Repeatable, answer: Answer) -> None:
-        """Keep `answer` for repetitions of `request`."""
-        self._entries[request.caller, request.key] = _Entry(fingerprint=request.fingerprint, answer=answer)
+    def put(self, request: RepeatableRequest, response: SharedResponse) -> None:
+        """Keep `response` for repetitions of `request`."""
+        self._entries[request.caller, request.key] = _Entry(fingerprint=request.fingerprint, response=response)
 
-    def settle(self, request: Repeatable, answer: Answer) -> None:
-        """Note that `answer` has ended: a failed one is forgotten, so that a new try runs again."""
-        place = (request.caller, request.key)
-        if not answer.is_whole and place in self._entries and self._entries[place].answer is answer:
-            del self._entries[place]
+    def settle(self, request: RepeatableRequest, response: SharedResponse) -> None:
+        """Note that `response` has ended: a failed one is forgotten, so that a new try runs again."""
+        key = (request.caller, request.key)
+        if not response.is_whole and key in self._entries and self._entries[key].response is response:
+            del self._entries[key]
         self._trim()
 
     def _trim(self) -> None:
-        finished = {place: entry.answer.bytes_held for place, entry in self._entries.items() if entry.answer.is_over}
+        finished = {key: entry.response.bytes_held for key, entry in self._entries.items() if entry.response.is_over}
         count, held = len(finished), sum(finished.values())
-        for place, size in finished.items():
-            if count <= self._max_answers and (held <= self._max_bytes or count == 1):
+        for key, size in finished.items():
+            if count <= self._max_responses and (held <= self._max_bytes or count == 1):
                 return
-            del self._entries[place]
+            del self._entries[key]
             count, held = count - 1, held - size

@@ -13,6 +13,7 @@ Log = FilteringBoundLogger
 
 def make_log(stream: TextIO | None = None, *, level: int = logging.INFO) -> Log:
     """Return a log that writes events of `level` and above to `stream`, standard error by default."""
+    # bind() makes the logger once; without it structlog makes it again for each line.
     return cast(
         "Log",
         structlog.wrap_logger(
@@ -24,7 +25,7 @@ def make_log(stream: TextIO | None = None, *, level: int = logging.INFO) -> Log:
                 _to_json,
             ],
             wrapper_class=structlog.make_filtering_bound_logger(level),
-        ),
+        ).bind(),
     )
 
 

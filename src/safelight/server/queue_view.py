@@ -1,23 +1,23 @@
-"""The controller's state as the queue route shows it."""
+"""The service's state as the queue route shows it."""
 
-from collections.abc import Iterator
-
-from safelight.control.fleet import Running
-from safelight.core.request import ImageRequest
-from safelight.server.hub import Hub
-from safelight.server.wire import QueueEntry, QueueView, WorkerEntry
-from safelight.server.workers import Crew
+from safelight.control.fleet_view import Accepted
+from safelight.control.forecast import Expectation
+from safelight.server.wire.queue import QueueEntry, QueueView, WorkerEntry
+from safelight.service.service import Service
 
 
-def view_queue(hub: Hub, crew: Crew) -> QueueView:
+def view_queue(service: Service) -> QueueView:
     """Return the present state, without previews."""
-    now_s = hub.now_s
-    entries = [*_running(hub, now_s), *_waiting(hub, now_s)]
-    pace = hub.recent.pace(now_s=now_s)
+    now_s = service.now_s
+    controller = service.controller
+    expected = controller.expected(now_s)
+    shown = [accepted for accepted in (*controller.running, *controller.waiting) if not accepted.is_withdrawn]
+    entries = [_entry(accepted, now_s, expected.get(accepted.request.id)) for accepted in shown]
+    pace = service.recent.pace(now_s=now_s)
     running = sum(entry.state == "running" for entry in entries)
     return QueueView(
         requests=entries,
-        workers=list(_workers(hub, crew)),
+        workers=_workers(service),
         waiting=len(entries) - running,
         running=running,
         throughput_per_s=pace.throughput_per_s,
@@ -26,39 +26,29 @@ def view_queue(hub: Hub, crew: Crew) -> QueueView:
     )
 
 
-def _running(hub: Hub, now_s: float) -> Iterator[QueueEntry]:
-    for row in hub.controller.running:
-        if not row.is_withdrawn:
-            yield _entry(hub, row.request, now_s, row=row)
-
-
-def _waiting(hub: Hub, now_s: float) -> Iterator[QueueEntry]:
-    for request in hub.controller.waiting:
-        yield _entry(hub, request, now_s)
-
-
-def _entry(hub: Hub, request: ImageRequest, now_s: float, row: Running | None = None) -> QueueEntry:
-    finish_s = hub.controller.expected_finish_s(request.id, now_s)
+def _entry(accepted: Accepted, now_s: float, expectation: Expectation | None) -> QueueEntry:
     return QueueEntry(
-        id=request.id,
-        prompt=request.prompt,
-        model=request.model,
-        state="running" if row is not None and row.has_started else "waiting",
-        step=0 if row is None else row.step,
-        steps=request.steps_to_run,
-        age_s=now_s - request.arrived_s,
-        expected_s=None if finish_s is None else max(0.0, finish_s - now_s),
-        worker=None if row is None else row.worker,
+        id=accepted.request.id,
+        prompt=accepted.request.prompt,
+        model=accepted.level.model,
+        state="running" if accepted.has_started else "waiting",
+        step=accepted.step,
+        steps=accepted.level.steps_to_run,
+        age_s=now_s - accepted.request.arrived_s,
+        expected_s=None if expectation is None else max(0.0, expectation.finish_s - now_s),
+        worker=accepted.worker,
         preview=None,
     )
 
 
-def _workers(hub: Hub, crew: Crew) -> Iterator[WorkerEntry]:
-    rows = {load.worker: load.pictures for load in hub.controller.workers}
-    for member in crew.members:
-        yield WorkerEntry(
+def _workers(service: Service) -> list[WorkerEntry]:
+    pictures = {load.worker: load.pictures for load in service.controller.workers}
+    return [
+        WorkerEntry(
             name=member.name,
             models=[model.name for model in member.ready.models] if member.ready else [],
-            rows=rows.get(member.name, 0),
+            rows=pictures.get(member.name, 0),
             state="ready" if member.ready else "starting",
         )
+        for member in service.pool.members
+    ]

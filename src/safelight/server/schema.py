@@ -6,10 +6,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 
 from safelight.core.model import ModelSpec
-from safelight.server.chat_wire import ChatOptions
-from safelight.server.wire import EditRequest
+from safelight.server.idempotency import IDEMPOTENCY_HEADER, MAX_KEY_CHARACTERS
+from safelight.server.wire.chat import ChatOptions, ChatRequest
+from safelight.server.wire.images import EditRequest, GenerationRequest
 
 Schema = dict[str, Any]
 
@@ -18,6 +20,22 @@ MOST_SIDES_LISTED = 64
 
 _LORA, _OMNI_LORA, _CONTROL = (f"#/components/schemas/{name}" for name in ("LoraChoice", "OmniLora", "ControlChoice"))
 
+_BODIES = (GenerationRequest, EditRequest, ChatRequest)
+"""Bodies that their routes read themselves, so that FastAPI does not know them."""
+
+_KEY_DESCRIPTION = "Names this request: sent again, with the same body, it gets the same answer without new work."
+_IDEMPOTENCY_KEY: Schema = {
+    "name": IDEMPOTENCY_HEADER,
+    "in": "header",
+    "required": False,
+    "description": _KEY_DESCRIPTION,
+    "schema": {
+        "anyOf": [{"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS}, {"type": "null"}],
+        "description": _KEY_DESCRIPTION,
+        "title": IDEMPOTENCY_HEADER,
+    },
+}
+
 _ONE_PICTURE_PER_STREAM: Schema = {
     "if": {"properties": {"stream": {"const": True}}, "required": ["stream"]},
     "then": {"properties": {"n": {"enum": [1, None]}}},
@@ -25,16 +43,22 @@ _ONE_PICTURE_PER_STREAM: Schema = {
 
 
 def describe_api(
-    app: FastAPI, models: Mapping[str, ModelSpec], *, loras: Sequence[str], controls: Sequence[str]
+    app: FastAPI,
+    models: Mapping[str, ModelSpec],
+    *,
+    aliases: Sequence[str],
+    loras: Sequence[str],
+    controls: Sequence[str],
 ) -> Schema:
-    """Return the OpenAPI document of `app` as it serves `models` with LoRAs and ControlNets of these names."""
+    """Return the OpenAPI document of `app` as it serves `models` with aliases, LoRAs and ControlNets of these names."""
     document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     schemas: Schema = document["components"]["schemas"]
-    schemas["EditRequest"] = _edit_request(schemas)
+    for body in _BODIES:
+        _add_schema(schemas, body)
     schemas["GenerationRequest"] |= _ONE_PICTURE_PER_STREAM
     if models:
         for name in ("GenerationRequest", "EditRequest", "ChatRequest", "ChatOptions"):
-            _narrow(schemas[name]["properties"], list(models.values()))
+            _narrow(schemas[name]["properties"], list(models.values()), aliases)
             _name_adapters(schemas[name]["properties"], loras, controls)
     schemas["EditForm"] = _as_form(schemas["EditRequest"])
     chat = schemas["ChatRequest"]
@@ -47,12 +71,22 @@ def describe_api(
     return document
 
 
-def _edit_request(schemas: Schema) -> Schema:
-    """Return the schema of edits, which the route reads by itself; what it refers to is added to `schemas`."""
-    schema = EditRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+def painting_operation(bodies: Mapping[str, str]) -> Schema:
+    """Return what FastAPI cannot know of a route that reads its request itself.
+
+    Args:
+        bodies: media types of its body, each with the name of a schema that `describe_api` adds.
+    """
+    content = {media_type: {"schema": {"$ref": f"#/components/schemas/{name}"}} for media_type, name in bodies.items()}
+    return {"requestBody": {"required": True, "content": content}, "parameters": [_IDEMPOTENCY_KEY]}
+
+
+def _add_schema(schemas: Schema, body: type[BaseModel]) -> None:
+    """Add the schema of `body` to `schemas`, and those that it refers to."""
+    schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
     for name, definition in schema.pop("$defs", {}).items():
         schemas.setdefault(name, definition)
-    return schema
+    schemas[body.__name__] = schema
 
 
 def _as_form(schema: Schema) -> Schema:
@@ -70,11 +104,11 @@ def _without(schema: Schema, names: AbstractSet[str], *, title: str) -> Schema:
     return schema | {"title": title, "properties": kept}
 
 
-def _narrow(properties: Schema, models: Sequence[ModelSpec]) -> None:
+def _narrow(properties: Schema, models: Sequence[ModelSpec], aliases: Sequence[str]) -> None:
     """Put into `properties` what some of `models` can do."""
     sides = sorted({side for model in models for side in _sides(model)})
     known: Schema = {
-        "model": {"enum": [model.name for model in models]},
+        "model": {"enum": [*(model.name for model in models), *aliases]},
         "sampler": {"enum": sorted({sampler for model in models for sampler in model.samplers})},
         "width": {"enum": sides},
         "height": {"enum": sides},

@@ -64,7 +64,7 @@ def _text(names: Sequence[Id]) -> str:
         return "".join(f"{_NULL if name is None else name}{_END}" for name in names)
 
 
-def nameless_lists(counts: pl.Series) -> pl.Series:
+def unnamed_lists(counts: pl.Series) -> pl.Series:
     """Return lists of so many adapters of which nothing is known, null where the count is."""
     lengths = counts.fill_null(-1).to_list()
     nobody = pl.Series([{"name": None, "scale": None}], dtype=ADAPTER)

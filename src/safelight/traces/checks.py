@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 
 from safelight.core.errors import shorten
-from safelight.traces.order import Order
+from safelight.traces.arrival_sorter import ArrivalSorter
+from safelight.traces.read_log import ReadLog
 from safelight.traces.readers.reader import PLACE, Reader
 from safelight.traces.schema import NOT_NEGATIVE, conform
-from safelight.traces.tally import Tally
 
 NOT_EMPTY = ("request_id", "service", "instance", "base_model")
 """Names that are null where they are not known."""
@@ -19,13 +19,13 @@ AT_LEAST_0 = "must be at least 0"
 class Checks:
     """Looks at one trace, block by block, and leaves out requests that cannot be."""
 
-    def __init__(self, reader: Reader, tally: Tally) -> None:
+    def __init__(self, reader: Reader, read_log: ReadLog) -> None:
         self._reader = reader
-        self._tally = tally
+        self._read_log = read_log
         self._seen = set[str]()
 
     def checked(self, blocks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-        """Give the blocks in canonical form; raises BadTrace unless the tally is lenient."""
+        """Give the blocks in canonical form; raises BadTrace unless the read_log is lenient."""
         for block in blocks:
             kept = block
             for name in NOT_NEGATIVE:
@@ -61,13 +61,13 @@ class Checks:
 
     def _drop(self, reason: str, place: int, problem: str, *, count: int = 1) -> None:
         where = f"{self._reader.unit} {place}"
-        self._tally.drop(reason, where=where, problem=problem, count=count)
+        self._read_log.drop(reason, where=where, problem=problem, count=count)
 
 
-def check_arrivals(frame: pl.LazyFrame, tally: Tally) -> pl.LazyFrame:
+def check_arrivals(frame: pl.LazyFrame, read_log: ReadLog) -> pl.LazyFrame:
     """Return a canonical frame, yet to be read, in order of arrival and without arrivals that cannot be."""
     rows = bad = 0
-    order = Order()
+    sorter = ArrivalSorter()
     for batch in frame.select("arrival_s").collect_batches(maintain_order=True, engine="streaming"):
         arrivals = batch["arrival_s"]
         is_good = batch.select(_is_arrival()).to_series()
@@ -75,10 +75,10 @@ def check_arrivals(frame: pl.LazyFrame, tally: Tally) -> pl.LazyFrame:
             place, value = rows + int((~is_good).arg_max() or 0) + 1, arrivals.filter(~is_good)[0]
             bad += (count := int((~is_good).sum()))
             problem = f"arrival_s is {value}, but it {AT_LEAST_0}."
-            tally.drop(f"arrival_s {AT_LEAST_0}", where=f"row {place}", problem=problem, count=count)
-        order.see(arrivals.filter(is_good))
+            read_log.drop(f"arrival_s {AT_LEAST_0}", where=f"row {place}", problem=problem, count=count)
+        sorter.add(arrivals.filter(is_good))
         rows += len(batch)
-    return order.restore(frame.filter(_is_arrival()) if bad else frame, tally)
+    return sorter.sort(frame.filter(_is_arrival()) if bad else frame, read_log)
 
 
 def _is_arrival() -> pl.Expr:

@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from safelight.traces.read_log import ReadLog
 from safelight.traces.reading import MOST_TEXT_REQUESTS, in_order, is_parquet, open_trace, read_text, take
 from safelight.traces.schema import SCHEMA
-from safelight.traces.tally import Tally
 from safelight.traces.writing import write_trace
 
 
@@ -37,12 +37,12 @@ def convert(
         trace = open_trace(path, lenient=lenient)
         lost = write_trace(trace.frame, target, to_format=to_format, source=trace.source)
         return Conversion(dropped=trace.dropped, notes=(*trace.notes, *lost))
-    tally = Tally(path, is_lenient=lenient)
-    reader, blocks = read_text(path, tally)
+    read_log = ReadLog(path, is_lenient=lenient)
+    reader, blocks = read_text(path, read_log)
     table, rest = take(blocks, most)
-    frame = in_order(table, tally) if rest is None else passing(itertools.chain([table], rest))
+    frame = in_order(table, read_log) if rest is None else passing(itertools.chain([table], rest))
     lost = write_trace(frame, target, to_format=to_format, source=reader.name)
-    return Conversion(dropped=tally.dropped, notes=(*tally.notes, *lost))
+    return Conversion(dropped=read_log.dropped, notes=(*read_log.notes, *lost))
 
 
 def passing(blocks: Iterator[pl.DataFrame]) -> pl.LazyFrame:

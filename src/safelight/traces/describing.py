@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from safelight.traces.errors import told_as_bad_trace
+from safelight.traces.errors import as_bad_trace
 from safelight.traces.reading import Trace
 from safelight.traces.schema import AdapterColumn
 
@@ -117,7 +117,7 @@ def describe(trace: Trace, *, service: str | None = None) -> Description:
         BadTrace: if the trace turns out to be damaged.
     """
     frame = trace.frame if service is None else trace.of_service(service)
-    with told_as_bad_trace(trace.path):
+    with as_bad_trace(trace.path):
         counts = _Counts(frame)
     return Description(
         path=str(trace.path),

@@ -66,8 +66,8 @@ class UnknownFormat(TraceError):
 
 
 @contextmanager
-def told_as_bad_trace(path: object) -> Iterator[None]:
-    """Turn what polars says of a file into a BadTrace that names the file."""
+def as_bad_trace(path: object) -> Iterator[None]:
+    """Raise errors of polars as a BadTrace that names the file."""
     try:
         yield
     except pl.exceptions.PolarsError as error:

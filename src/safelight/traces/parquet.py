@@ -7,7 +7,7 @@ import polars as pl
 
 from safelight.core.errors import shorten
 from safelight.reports.atomic_files import write_atomically
-from safelight.traces.errors import BadTrace, told_as_bad_trace
+from safelight.traces.errors import BadTrace, as_bad_trace
 from safelight.traces.schema import SCHEMA, conform
 
 VERSION = 1
@@ -46,7 +46,7 @@ def scan_parquet(path: Path) -> tuple[pl.LazyFrame, str]:
         BadTrace: if it is no Parquet, or of a later version.
         UnknownColumns, WrongColumnType: if its columns do not conform.
     """
-    with told_as_bad_trace(path):
+    with as_bad_trace(path):
         note = pl.read_parquet_metadata(path).get(_KEY)
         frame = pl.scan_parquet(path)
         found = frame.collect_schema()

@@ -8,10 +8,11 @@ import polars as pl
 
 from safelight.core.errors import shorten
 from safelight.traces import parquet
+from safelight.traces.arrival_sorter import ArrivalSorter
 from safelight.traces.checks import Checks, check_arrivals
-from safelight.traces.errors import BadTrace, NoSuchService, told_as_bad_trace
-from safelight.traces.order import Order
+from safelight.traces.errors import BadTrace, NoSuchService, as_bad_trace
 from safelight.traces.parquet import scan_parquet
+from safelight.traces.read_log import ReadLog
 from safelight.traces.readers.azure_functions_2019 import AZURE_FUNCTIONS_2019
 from safelight.traces.readers.azure_functions_2021 import AZURE_FUNCTIONS_2021
 from safelight.traces.readers.azure_llm import AZURE_LLM
@@ -23,7 +24,6 @@ from safelight.traces.readers.omni import OMNI
 from safelight.traces.readers.reader import Reader
 from safelight.traces.schema import empty
 from safelight.traces.source import Source
-from safelight.traces.tally import Tally
 
 READERS: tuple[Reader, ...] = (
     KATZ,
@@ -72,7 +72,7 @@ class Trace:
 
     def services(self) -> list[str]:
         """Return the names of all services, sorted."""
-        with told_as_bad_trace(self.path):
+        with as_bad_trace(self.path):
             names = self.frame.select(pl.col("service").unique()).collect(engine="streaming")
         return sorted(names["service"].drop_nulls())
 
@@ -88,21 +88,21 @@ def open_trace(path: Path, *, lenient: bool = False, most: int = MOST_TEXT_REQUE
     Raises:
         TraceError: if it cannot be read, or if one of its requests cannot and `lenient` is not set.
     """
-    tally = Tally(path, is_lenient=lenient)
+    read_log = ReadLog(path, is_lenient=lenient)
     if is_parquet(path):
         frame, source = scan_parquet(path)
-        with told_as_bad_trace(path):
-            frame = check_arrivals(frame, tally)
+        with as_bad_trace(path):
+            frame = check_arrivals(frame, read_log)
     else:
-        reader, blocks = read_text(path, tally)
+        reader, blocks = read_text(path, read_log)
         table, rest = take(blocks, most)
         if rest is not None:
             raise BadTrace(
                 f"{str(path)!r} has {most:,} requests or more, too many to read from text each time; "
                 "make Parquet of it first: safelight trace convert IN OUT.parquet."
             )
-        frame, source = in_order(table, tally), reader.name
-    return Trace(frame=frame, path=path, source=source, dropped=tally.dropped, notes=tally.notes)
+        frame, source = in_order(table, read_log), reader.name
+    return Trace(frame=frame, path=path, source=source, dropped=read_log.dropped, notes=read_log.notes)
 
 
 def take(blocks: Iterator[pl.DataFrame], count: int) -> tuple[pl.DataFrame, Iterator[pl.DataFrame] | None]:
@@ -116,18 +116,18 @@ def take(blocks: Iterator[pl.DataFrame], count: int) -> tuple[pl.DataFrame, Iter
     return pl.concat(taken), blocks
 
 
-def in_order(table: pl.DataFrame, tally: Tally) -> pl.LazyFrame:
+def in_order(table: pl.DataFrame, read_log: ReadLog) -> pl.LazyFrame:
     """Return requests in order of arrival."""
-    order = Order()
-    order.see(table["arrival_s"])
-    return order.restore(table.lazy(), tally).collect().lazy()
+    sorter = ArrivalSorter()
+    sorter.add(table["arrival_s"])
+    return sorter.sort(table.lazy(), read_log).collect().lazy()
 
 
-def read_text(path: Path, tally: Tally) -> tuple[Reader, Iterator[pl.DataFrame]]:
+def read_text(path: Path, read_log: ReadLog) -> tuple[Reader, Iterator[pl.DataFrame]]:
     """Return the format of a text, and its requests in canonical blocks, in the order of the file."""
     source = Source(path)
     reader = _recognise(source)
-    return reader, Checks(reader, tally).checked(reader.read(source, tally))
+    return reader, Checks(reader, read_log).checked(reader.read(source, read_log))
 
 
 def is_parquet(path: Path) -> bool:

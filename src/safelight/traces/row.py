@@ -6,7 +6,6 @@ import msgspec
 
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
-from safelight.core.start import PictureStart
 
 Int32 = Annotated[int, msgspec.Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
 Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
@@ -20,8 +19,8 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     scale: float | None = None
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A row of the canonical table; what each field means is told in `safelight.traces.schema`."""
+class TraceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A row of the canonical table; `safelight.traces.schema` says what each field means."""
 
     request_id: str | None = None
     origin: Literal["recorded", "served", "simulated", "synthesized"] | None = None
@@ -57,33 +56,35 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_
     steps_without_loras: Int32 | None = None
 
 
-def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s: float = 0.0) -> Row:
-    """Return what became of a request as a row.
+def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s: float = 0.0) -> TraceRow:
+    """Return the row of a request that ended; its columns are of the level of its last stage, and sums over all stages.
 
     Args:
         outcome: with times on the driver's clock.
         origin: who drove.
         epoch_s: what the trace's clock shows when the driver's shows 0; Unix time for served requests.
     """
-    request = outcome.request
-    return Row(
+    request, level = outcome.request, outcome.level
+    starts_from_noise = request.source is None and level.start is None
+    return TraceRow(
         request_id=request.id,
         origin=origin,
         arrival_s=epoch_s + request.arrived_s,
         instance=outcome.worker,
+        tenant=request.tenant or None,
         task=_task(request),
-        base_model=request.model,
-        controlnets=tuple(Adapter(name=use.name, scale=use.scale) for use in request.controls),
+        base_model=level.model,
+        controlnets=tuple(Adapter(name=use.name, scale=use.scale) for use in request.controlnets),
         loras=tuple(Adapter(name=use.name, scale=use.scale) for use in request.loras),
         prompt=request.prompt,
         negative_prompt=request.negative_prompt or None,
         width=request.width,
         height=request.height,
-        steps=request.steps,
-        strength=None if request.start is None else request.steps_to_run / request.steps,
+        steps=level.steps,
+        strength=None if starts_from_noise else level.steps_to_run / level.steps,
         images=1,
-        guidance_scale=request.guidance_scale,
-        sampler=request.sampler,
+        guidance_scale=level.guidance_scale,
+        sampler=level.sampler,
         seed=request.seed,
         deadline_s=request.deadline_s,
         status=outcome.status,
@@ -97,6 +98,6 @@ def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s:
 
 
 def _task(request: ImageRequest) -> str:
-    if not isinstance(request.start, PictureStart):
+    if request.source is None:
         return "text-to-image"
-    return "image-to-image" if request.start.mask is None else "inpainting"
+    return "image-to-image" if request.source.mask is None else "inpainting"

@@ -7,17 +7,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from safelight.adapters.modes import ADAPTER_MODE_NAMES, DEFAULT_ADAPTER_MODE, adapter_mode_named
-from safelight.control.batching_policies import BATCHING_POLICIES
-from safelight.control.order_policies import ORDER_POLICIES
+from safelight.control.policies import policies_from
 from safelight.control.replica.config import MAX_DENOISER_ROWS, ReplicaConfig
 from safelight.core.errors import ModelFolderError, PlacementError
 from safelight.worker.process import run_worker
 
 AUTO = "auto"
-
-_BY_ORDER = {policy.name: policy for policy in ORDER_POLICIES}
-_BY_BATCHING = {policy.name: policy for policy in BATCHING_POLICIES}
 
 
 def main() -> int:
@@ -28,16 +23,14 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default=AUTO, help="a device as torch calls it, or auto")
     parser.add_argument("--dtype", default=AUTO, help="float32, bfloat16, float16 or auto")
-    parser.add_argument("--place", type=int, default=0, help="of this worker among all; they take turns over the GPUs")
+    parser.add_argument("--number", type=int, default=0, help="of this worker; workers take turns over the GPUs")
     parser.add_argument(
         "--controlnet-service",
         "--control-service",
         type=Path,
         help="the socket of the process that has the ControlNets",
     )
-    parser.add_argument("--adapter-mode", choices=ADAPTER_MODE_NAMES, default=DEFAULT_ADAPTER_MODE.name)
-    parser.add_argument("--order", choices=tuple(_BY_ORDER), default=next(iter(_BY_ORDER)))
-    parser.add_argument("--batching", choices=tuple(_BY_BATCHING), default=next(iter(_BY_BATCHING)))
+    parser.add_argument("--policy", action="append", default=[], metavar="FAMILY=NAME", help="repeatable")
     arguments = parser.parse_args()
     # The server ends its workers by closing their input, so that Ctrl-C reaches only the server.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -53,17 +46,18 @@ def main() -> int:
 
         load_controlnet = partial(RemoteControlNet.load, arguments.controlnet_service)
 
+    policies = policies_from(arguments.policy)
     config = ReplicaConfig(
         max_denoiser_rows=arguments.max_denoiser_rows,
-        order=_BY_ORDER[arguments.order],
-        batching=_BY_BATCHING[arguments.batching],
-        adapter_mode=adapter_mode_named(arguments.adapter_mode),
+        order=policies.order,
+        batching=policies.batching,
+        adapter_mode=policies.adapter_mode,
     )
 
     def make_engine() -> DiffusionEngine:
         return DiffusionEngine.load(
             arguments.model,
-            placement=find_placement(arguments.device, arguments.dtype, place=arguments.place),
+            placement=find_placement(arguments.device, arguments.dtype, number=arguments.number),
             threads=arguments.threads,
             max_denoiser_rows=arguments.max_denoiser_rows,
             load_controlnet=load_controlnet,

@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import nn
 
-from safelight.core.adapter import AdapterUse, composition_of
+from diffusion.jobs import handle
 from safelight.diffusion.lora.targets import lora_targets
 from safelight.diffusion.lora.weights import LoraWeights, LowRank
 
@@ -50,14 +50,10 @@ def small_loras():
     """Adapters of different ranks, none of which touches the same layers as another."""
     net = small_net()
     return {
-        "all": random_lora(net, seed=1, ranks={"conv": 3, "point": 2, "linear": 1}),
-        "linear": random_lora(net, seed=2, ranks={"linear": 5}),
-        "conv": random_lora(net, seed=3, ranks={"conv": 2}, scale=-1.5),
+        handle("all"): random_lora(net, seed=1, ranks={"conv": 3, "point": 2, "linear": 1}),
+        handle("linear"): random_lora(net, seed=2, ranks={"linear": 5}),
+        handle("conv"): random_lora(net, seed=3, ranks={"conv": 2}, scale=-1.5),
     }
-
-
-def composition(**scales):
-    return composition_of(AdapterUse(name=name, scale=scale) for name, scale in scales.items())
 
 
 def folded_by_hand(net, uses):
@@ -65,6 +61,6 @@ def folded_by_hand(net, uses):
     twin = type(net)().to(net.linear.weight.dtype).eval().requires_grad_(requires_grad=False)
     twin.load_state_dict(net.state_dict())
     for use in uses.uses:
-        for path, change in small_loras()[use.name].parts[COMPONENT].items():
+        for path, change in small_loras()[use.handle].parts[COMPONENT].items():
             twin.get_submodule(path).weight += use.scale * change.delta()
     return twin

@@ -6,7 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from diffusion.lora.loras import COMPONENT, composition, folded_by_hand, random_lora, small_loras, small_net
+from diffusion.jobs import composition, handle
+from diffusion.lora.loras import COMPONENT, folded_by_hand, random_lora, small_loras, small_net
 from safelight.core.adapter import NO_ADAPTERS
 from safelight.diffusion.lora.merging import Merger
 from safelight.diffusion.lora.weights import LoraWeights
@@ -61,7 +62,7 @@ class History(RuleBasedStateMachine):
     @rule()
     def fail_half_way(self):
         with pytest.raises(RuntimeError):
-            self.merger.fold(composition(broken=1.0), {"broken": broken_lora()})
+            self.merger.fold(composition(broken=1.0), {handle("broken"): broken_lora()})
 
     @rule()
     def restore(self):
@@ -75,8 +76,8 @@ class History(RuleBasedStateMachine):
 
     @invariant()
     def only_changed_layers_have_copies(self):
-        names = [use.name for use in self.merger.folded.uses]
-        changed = {path for name in names for path in small_loras()[name].parts[COMPONENT]}
+        folded = self.merger.folded.handles
+        changed = {path for one in folded for path in small_loras()[one].parts[COMPONENT]}
         size = self.dtype.itemsize
         assert self.merger.pristine_bytes == sum(self.pristine[f"{path}.weight"].numel() * size for path in changed)
 
@@ -99,7 +100,7 @@ def test_a_fold_adds_the_changes_to_the_weights(wanted):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_sums_are_cast_once(dtype):
     net = small_net(dtype=dtype)
-    changes = [small_loras()[name].parts[COMPONENT]["linear"].delta() for name in ("all", "linear")]
+    changes = [small_loras()[handle(name)].parts[COMPONENT]["linear"].delta() for name in ("all", "linear")]
     wanted = (net.linear.weight.float() + (changes[0] * 0.1 + changes[1] * -1.0)).to(dtype)
     Merger({COMPONENT: net}).fold(composition(all=0.1, linear=-1.0), small_loras())
     assert torch.equal(net.linear.weight, wanted)

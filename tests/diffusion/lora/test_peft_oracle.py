@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 
-from diffusion.lora.loras import composition
+from diffusion.jobs import composition, handle
 from diffusion.lora.tiny import randomise, tiny_sd3, tiny_text_encoder, tiny_unet
-from safelight.core.adapter import NO_ADAPTERS
+from safelight.core.adapter import NO_ADAPTERS, AdapterHandle
 from safelight.diffusion.lora.bank import LoraBank
 from safelight.diffusion.lora.merging import Merger
 from safelight.diffusion.lora.terms import corrections
@@ -89,7 +89,7 @@ class Workbench:
     component: str
     net: Any
     twin: Any
-    loras: dict[str, LoraWeights]
+    loras: dict[AdapterHandle, LoraWeights]
     inputs: dict[str, torch.Tensor]
 
     def rows_alone(self, batch):
@@ -97,7 +97,7 @@ class Workbench:
         return torch.cat([self.row_alone(row, wanted) for row, wanted in enumerate(batch)])
 
     def row_alone(self, row, wanted):
-        scales = {use.name: use.scale for use in wanted.uses}
+        scales = {use.handle.name: use.scale for use in wanted.uses}
         for layer in lora_layers(self.twin).values():
             layer.enable_adapters(enabled=bool(scales))
             if scales:
@@ -131,7 +131,7 @@ def bench(request):
         component=component,
         net=MAKERS[component](),
         twin=twin.eval(),
-        loras={name: lora_of(component, twin, name) for name in ADAPTERS[component]},
+        loras={handle(name): lora_of(component, twin, name) for name in ADAPTERS[component]},
         inputs=inputs_for(component),
     )
 
@@ -139,8 +139,8 @@ def bench(request):
 @pytest.fixture(scope="module")
 def bank(bench):
     bank = LoraBank({bench.component: bench.net}, pages=12)
-    for name, weights in bench.loras.items():
-        bank.load(name, weights)
+    for each, weights in bench.loras.items():
+        bank.load(each, weights)
     return bank
 
 

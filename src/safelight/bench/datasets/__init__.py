@@ -1,1 +1,1 @@
-"""What is asked: datasets by the names of vLLM-Omni's benchmark, and our own."""
+"""Datasets: where the requests of a load come from."""

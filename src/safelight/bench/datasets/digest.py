@@ -1,12 +1,12 @@
-"""By what it is known that two runs had the same data."""
+"""Digests by which equal data is recognised."""
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 
-def sha256_of(paths: Sequence[Path]) -> str | None:
-    """Return the SHA-256 of files, one behind the other; None if one can be read only once, such as a pipe."""
+def sha256_of_files(paths: Sequence[Path]) -> str | None:
+    """Return the SHA-256 of concatenated files; None if one is no regular file, such as a pipe."""
     if not all(path.is_file() for path in paths):
         return None
     found = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""A file from the web, whole and of limited size, or the reason why there is none."""
+"""Downloads a file completely and with limits, or reports why that failed."""
 
 import time
 from collections.abc import Iterator
@@ -12,21 +12,21 @@ from safelight.core.errors import shorten
 
 MOST_REDIRECTS = 5
 HEADERS = {"User-Agent": "safelight-bench", "Accept-Encoding": "identity"}
-"""Nothing packed: a few bytes may stand for very many."""
+"""No compression, against decompression bombs."""
 
 
 class NotFetched(Exception):
-    """Why a file did not come, in words that end a sentence."""
+    """A download failed; the message is the end of a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What is borne with.
+    """Limits of a download.
 
     Attributes:
-        most_bytes: of the file.
-        silence_s: longest time without a byte.
-        longest_s: longest time until the last byte.
+        most_bytes: the largest size.
+        silence_s: the longest time without a byte.
+        longest_s: the longest time until the last byte.
     """
 
     most_bytes: int
@@ -35,12 +35,12 @@ class Limits:
 
 
 def fetch(url: str, to: Path, limits: Limits) -> None:
-    """Fill a file with what lies at an address, through the proxies that the environment names.
+    """Download a URL to a file, through the proxies that the environment names.
 
-    Redirects are followed, but not from https to less.
+    Redirects are followed, but not from https to http.
 
     Raises:
-        NotFetched: if it does not come, or not whole.
+        NotFetched: if the download fails or is incomplete.
         OSError: if the file cannot be written.
     """
     try:
@@ -65,8 +65,8 @@ def _client(url: str, limits: Limits) -> httpx2.Client:
             event_hooks={"request": [] if url.startswith("http:") else [_check_secure]},
         )
     except (ValueError, ImportError, OSError) as error:
-        said = str(error).rstrip(".")
-        raise NotFetched(f"the proxy or the certificates that the environment names cannot be used: {said}") from None
+        reason = str(error).rstrip(".")
+        raise NotFetched(f"the proxy or the certificates that the environment names cannot be used: {reason}") from None
 
 
 def _check_secure(request: httpx2.Request) -> None:

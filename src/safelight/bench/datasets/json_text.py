@@ -1,4 +1,4 @@
-"""JSON that somebody wrote: lines of a file, values of flags."""
+"""JSON that users write: lines of a file, values of flags."""
 
 from typing import Annotated, TypeVar
 
@@ -8,10 +8,10 @@ from safelight.bench.errors import BadLoad
 from safelight.core.errors import shorten
 
 MOST = 2**31 - 1
-"""No larger size has room in the table of traces, in which requests are logged."""
+"""The largest size that the table of traces can hold, in which requests are logged."""
 
 MARGIN = 200
-"""What is read must leave so many levels of nesting for what it is sent in."""
+"""Levels of nesting that are reserved for the body in which the JSON is sent."""
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
 Seed = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -20,17 +20,17 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Given = TypeVar("Given")
 
 
-def read_json(text: str | bytes, into: type[Given], *, place: str, is_strict: bool = True) -> Given:
-    """Return JSON as what it should be.
+def read_json(text: str | bytes, into: type[Given], *, location: str, is_strict: bool = True) -> Given:
+    """Decode JSON.
 
     Args:
         text: the JSON.
         into: its type.
-        place: where it stands, for errors.
-        is_strict: no number may stand for another type's; else 256.0 is a whole number, as pandas writes it.
+        location: where the JSON is, for errors.
+        is_strict: whether numbers of another type are refused; else 256.0 is a whole number, as pandas writes it.
 
     Raises:
-        BadLoad: if it is none, or of another type.
+        BadLoad: if it is not JSON of that type.
     """
     try:
         found = msgspec.json.decode(text, type=into, strict=is_strict)
@@ -41,7 +41,7 @@ def read_json(text: str | bytes, into: type[Given], *, place: str, is_strict: bo
         problem = "it is nested too deeply"
     else:
         return found
-    raise BadLoad(f"{place}: {problem}. It is {shorten(text)}.")
+    raise BadLoad(f"{location}: {problem}. It is {shorten(text)}.")
 
 
 def _nested(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Prompts from files: lines of text, lines of JSON with more than a prompt, and VBench's folders and lists."""
+"""Prompts from files: lines of text, lines of JSON, and VBench's folders and lists."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from safelight.bench.asks import Ask, Shape
-from safelight.bench.datasets.digest import sha256_of
+from safelight.bench.datasets.dataset import Dataset, DatasetOptions, LoadedRequests, from_prompts
+from safelight.bench.datasets.digest import sha256_of_files
 from safelight.bench.datasets.json_text import Count, Positive, Seed, read_json
-from safelight.bench.datasets.published import kept
-from safelight.bench.datasets.wanted import Asked, Wanted, plain
+from safelight.bench.datasets.published import cached_file
 from safelight.bench.errors import BadLoad
-from safelight.bench.inputs import Input, Inputs
+from safelight.bench.media.inputs import Input, InputReader
+from safelight.bench.media.shape import Shape
+from safelight.bench.requests import LoadRequest
 from safelight.core.errors import shorten
 
 Names = str | list[str] | None
@@ -25,11 +26,11 @@ OTHERWISE = (
 )
 PICTURES = "VBench-I2V's pictures are not fetched; requests start from those of --input-image, or from white ones"
 NO_PROMPT = ("<", "{", "\0")
-"""With these begin pages, errors and binary files."""
+"""Prefixes of HTML pages, JSON errors and binary files."""
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of JSON; what else it has goes into the request as it is."""
+class PromptRow(msgspec.Struct, frozen=True, kw_only=True):
+    """The known fields of a line of JSON; other fields go into the request unchanged."""
 
     prompt: str
     negative_prompt: str | None = None
@@ -50,58 +51,58 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def inputs(self) -> Sequence[str]:
-        """Pictures, then videos, each in the first of vLLM-Omni's ways in which the line names some."""
+        """Pictures, then videos, each from the first field of vLLM-Omni that is set."""
         pictures = self.image_paths or self.image_path or self.image_urls
         videos = self.video_paths or self.video_path or self.video_urls
         return [*_listed_names(pictures), *_listed_names(videos)]
 
 
-def _listed_names(said: Names) -> Sequence[str]:
-    return [said] if isinstance(said, str) else said or ()
+def _listed_names(names: Names) -> Sequence[str]:
+    return [names] if isinstance(names, str) else names or ()
 
 
-class Line(NamedTuple):
-    """A line of JSON, where it stands, and what it has beside a row's fields."""
+class ParsedLine(NamedTuple):
+    """A line of JSON: its location, its known fields, and the others."""
 
-    place: str
-    row: Row
+    location: str
+    row: PromptRow
     extra: dict[str, object]
 
 
-def read_prompts(wanted: Wanted) -> Asked:
-    """Read a file of prompts, lines of text or of JSON, over and over if more are wanted."""
-    path = wanted.file("prompts")
+def read_prompts(options: DatasetOptions) -> LoadedRequests:
+    """Read lines of text or of JSON, repeated if there are too few."""
+    path = options.file("prompts")
     texts = _numbered_lines(path)
     if not texts[0][1].startswith("{"):
-        return replace(plain(wanted, [text for _, text in texts]), sha256=sha256_of([path]))
-    return _rows(wanted, path, texts)
+        return replace(from_prompts(options, [text for _, text in texts]), sha256=sha256_of_files([path]))
+    return _rows(options, path, texts)
 
 
-def read_custom(wanted: Wanted) -> Asked:
+def read_custom(options: DatasetOptions) -> LoadedRequests:
     """Read lines of JSON, as vLLM-Omni's benchmark does under this name."""
-    path = wanted.file("custom")
-    return _rows(wanted, path, _numbered_lines(path))
+    path = options.file("custom")
+    return _rows(options, path, _numbered_lines(path))
 
 
-def _rows(wanted: Wanted, path: Path, texts: Sequence[tuple[int, str]]) -> Asked:
+def _rows(options: DatasetOptions, path: Path, texts: Sequence[tuple[int, str]]) -> LoadedRequests:
     lines = [_line(text, f"Line {number} of {shorten(str(path))}") for number, text in texts]
-    files = Inputs()
-    asks = [
-        _ask(number, line, files.read(line.row.inputs, folder=path.parent, place=line.place), wanted)
-        for number, line in enumerate(islice(cycle(lines), wanted.count))
+    files = InputReader()
+    requests = [
+        _request_of(number, line, files.read(line.row.inputs, folder=path.parent, location=line.location), options)
+        for number, line in enumerate(islice(cycle(lines), options.count))
     ]
-    return Asked(asks=asks, sha256=sha256_of([path]))
+    return LoadedRequests(requests=requests, sha256=sha256_of_files([path]))
 
 
-def read_vbench(wanted: Wanted) -> Asked:
-    """Read VBench's prompts: the published ones, a text with one on each line, its JSON list, or a folder of texts."""
-    if wanted.path is None:
-        file = kept("vbench", wanted.task, wanted.sources, check=_check_published, otherwise=OTHERWISE)
+def read_vbench(options: DatasetOptions) -> LoadedRequests:
+    """Read VBench's prompts: the published file, a text with one prompt a line, a JSON list, or a folder of texts."""
+    if options.path is None:
+        file = cached_file("vbench", options.task, options.sources, check=_check_published, otherwise=OTHERWISE)
         files, notes = [file.path], [file.note, *([PICTURES] if _is_list(file.path.name) else [])]
     else:
-        files, notes = _files(wanted.file("vbench", hint=f" {OTHERWISE}")), []
+        files, notes = _files(options.file("vbench", hint=f" {OTHERWISE}")), []
     prompts = [prompt for file in files for prompt in _prompts(file, file.name)]
-    return replace(plain(wanted, prompts), sha256=sha256_of(files), notes=notes)
+    return replace(from_prompts(options, prompts), sha256=sha256_of_files(files), notes=notes)
 
 
 def _files(path: Path) -> list[Path]:
@@ -134,7 +135,9 @@ class _Listed(msgspec.Struct):
 
 
 def _listed(path: Path) -> Sequence[str]:
-    listed = read_json(path.read_bytes(), list[_Listed], place=f"{shorten(str(path))} is no list of VBench's prompts")
+    listed = read_json(
+        path.read_bytes(), list[_Listed], location=f"{shorten(str(path))} is no list of VBench's prompts"
+    )
     found = [each.prompt_en for each in listed]
     if not found:
         raise BadLoad(f"{shorten(str(path))} has no prompt.")
@@ -158,15 +161,17 @@ def _numbered_lines(path: Path) -> Sequence[tuple[int, str]]:
     return found
 
 
-def _line(text: str, place: str) -> Line:
-    row = read_json(text, Row, place=place, is_strict=False)
-    said = read_json(text, dict[str, object], place=place)
-    return Line(place, row, {name: value for name, value in said.items() if name not in Row.__struct_fields__})
+def _line(text: str, location: str) -> ParsedLine:
+    row = read_json(text, PromptRow, location=location, is_strict=False)
+    fields = read_json(text, dict[str, object], location=location)
+    return ParsedLine(
+        location, row, {name: value for name, value in fields.items() if name not in PromptRow.__struct_fields__}
+    )
 
 
-def _ask(number: int, line: Line, inputs: tuple[Input, ...], wanted: Wanted) -> Ask:
-    row, shape = line.row, wanted.shape
-    return Ask(
+def _request_of(number: int, line: ParsedLine, inputs: tuple[Input, ...], options: DatasetOptions) -> LoadRequest:
+    row, shape = line.row, options.shape
+    return LoadRequest(
         request_id=f"bench-{number}",
         prompt=row.prompt,
         negative_prompt=row.negative_prompt,
@@ -176,10 +181,15 @@ def _ask(number: int, line: Line, inputs: tuple[Input, ...], wanted: Wanted) -> 
             row.num_frames or shape.frames,
             row.num_inference_steps or shape.steps,
         ),
-        seed=wanted.seed if row.seed is None else row.seed,
-        fps=row.fps or wanted.fps,
+        seed=options.seed if row.seed is None else row.seed,
+        fps=row.fps or options.fps,
         guidance_scale=row.guidance_scale,
         inputs=inputs,
         deadline_s=None if row.slo_ms is None else row.slo_ms / 1000,
         extra=line.extra or None,
     )
+
+
+PROMPTS = Dataset(name="prompts", read=read_prompts)
+CUSTOM = Dataset(name="custom", read=read_custom)
+VBENCH = Dataset(name="vbench", read=read_vbench)

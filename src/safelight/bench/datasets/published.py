@@ -1,15 +1,15 @@
-"""The files that are published for datasets, by task: fetched once, and kept in the user's cache."""
+"""Published files of datasets, by task: downloaded once to the user's cache."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, Self
 
-from safelight.bench.asks import Task
-from safelight.bench.datasets.digest import sha256_of
+from safelight.bench.datasets.digest import sha256_of_files
 from safelight.bench.datasets.fetching import Limits, NotFetched, fetch
 from safelight.bench.errors import BadLoad
-from safelight.bench.spoken import public
+from safelight.bench.formatting import without_credentials
+from safelight.bench.requests import Task
 from safelight.core.errors import SafelightError
 from safelight.reports.atomic_files import write_atomically
 from safelight.reports.errors import CannotWrite
@@ -18,7 +18,7 @@ Site = Literal["hub", "github"]
 
 SITES: Mapping[Site, str] = {"hub": "https://huggingface.co", "github": "https://raw.githubusercontent.com"}
 TRUE = {"1", "ON", "YES", "TRUE"}
-"""What huggingface_hub takes for yes."""
+"""Values that huggingface_hub reads as true."""
 
 SILENCE_S = 30.0
 LONGEST_S = 600.0
@@ -26,12 +26,12 @@ LONGEST_S = 600.0
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A file that is published.
+    """A published file.
 
     Attributes:
-        site: where it lies.
-        path: behind the site's address.
-        most_bytes: that it may have.
+        site: where it is published.
+        path: appended to the site's address.
+        most_bytes: its largest size.
     """
 
     site: Site
@@ -66,19 +66,19 @@ PUBLISHED: Mapping[tuple[str, Task], File] = {
     ("vbench", "i2v"): _FROM_PICTURES,
     ("vbench", "ti2v"): _FROM_PICTURES,
 }
-"""What vLLM-Omni's benchmark takes, but for VBench-I2V: its prompts, without its pictures."""
+"""The files of vLLM-Omni's benchmark, but only the prompts of VBench-I2V, without its pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Where published files come from, and where they are kept.
+    """Where published files come from, and where they are cached.
 
     Attributes:
-        sites: the addresses of sites.
-        cache: a folder, made when it is needed; None if the user has no place for one.
-        is_offline: nothing may be fetched.
-        silence_s: longest time without a byte.
-        longest_s: longest time for a file.
+        sites: the addresses of the sites.
+        cache: a folder, created when needed; None if the user has no home folder.
+        is_offline: whether downloads are forbidden.
+        silence_s: the longest time without a byte.
+        longest_s: the longest time of a download.
     """
 
     sites: Mapping[Site, str]
@@ -89,7 +89,7 @@ class Sources:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Self:
-        """Return what XDG_CACHE_HOME, and huggingface_hub's HF_ENDPOINT and HF_HUB_OFFLINE, say."""
+        """Return the sources that XDG_CACHE_HOME, HF_ENDPOINT and HF_HUB_OFFLINE set."""
         hub = environ.get("HF_ENDPOINT", "").rstrip("/") or SITES["hub"]
         return cls(
             sites={**SITES, "hub": hub},
@@ -109,25 +109,27 @@ def _cache(environ: Mapping[str, str]) -> Path | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """A published file that lies in the cache, and what to tell of it."""
+class CachedFile:
+    """A published file in the cache, and a note for the user."""
 
     path: Path
     note: str
 
 
-def kept(dataset: str, task: Task, sources: Sources, *, check: Callable[[Path, str], object], otherwise: str) -> Kept:
-    """Return the file that is published for a task; it is fetched if it is not in the cache.
+def cached_file(
+    dataset: str, task: Task, sources: Sources, *, check: Callable[[Path, str], object], otherwise: str
+) -> CachedFile:
+    """Return the published file of a task from the cache, and download it first if needed.
 
     Args:
-        dataset: a name that `PUBLISHED` has.
-        task: what is wanted.
-        sources: where from, and where to.
-        check: is given the file before it is kept, and its name; raises SafelightError if it is no such dataset.
-        otherwise: what to do if there is no file, in a sentence.
+        dataset: a name in `PUBLISHED`.
+        task: the task of the load.
+        sources: sites and cache.
+        check: called with a downloaded file and its name; raises SafelightError if it is not such a dataset.
+        otherwise: a sentence that says what the user can do without the file.
 
     Raises:
-        BadLoad: if there is none, or it does not come whole; then nothing is left behind.
+        BadLoad: if there is no such file, or the download fails; then no partial file stays behind.
     """
     file = PUBLISHED.get((dataset, task))
     if file is None:
@@ -139,12 +141,13 @@ def kept(dataset: str, task: Task, sources: Sources, *, check: Callable[[Path, s
     try:
         is_new = not path.is_file()
         if is_new:
-            _keep(path, file, url, sources, check)
-        origin = f"fetched {public(url)} to {path}" if is_new else f"the dataset is {path}, fetched before"
-        return Kept(path=path, note=f"{origin} ({path.stat().st_size:,} bytes, sha256 {sha256_of([path])})")
+            _download(path, file, url, sources, check)
+        origin = f"fetched {without_credentials(url)} to {path}" if is_new else f"the dataset is {path}, fetched before"
+        return CachedFile(path=path, note=f"{origin} ({path.stat().st_size:,} bytes, sha256 {sha256_of_files([path])})")
     except NotFetched as reason:
         raise BadLoad(
-            f"--dataset {dataset} names no file, and {public(url)} could not be fetched: {reason}. {otherwise}"
+            f"--dataset {dataset} names no file, and {without_credentials(url)} could not be fetched: {reason}. "
+            f"{otherwise}"
         ) from None
     except (CannotWrite, OSError) as error:
         raise BadLoad(
@@ -153,7 +156,7 @@ def kept(dataset: str, task: Task, sources: Sources, *, check: Callable[[Path, s
         ) from None
 
 
-def _keep(path: Path, file: File, url: str, sources: Sources, check: Callable[[Path, str], object]) -> None:
+def _download(path: Path, file: File, url: str, sources: Sources, check: Callable[[Path, str], object]) -> None:
     if sources.is_offline:
         raise NotFetched("HF_HUB_OFFLINE is set")
     limits = Limits(most_bytes=file.most_bytes, silence_s=sources.silence_s, longest_s=sources.longest_s)

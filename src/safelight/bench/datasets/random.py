@@ -1,4 +1,4 @@
-"""Numbered prompts, in shapes that are drawn from weighted profiles."""
+"""Numbered prompts with shapes drawn from weighted profiles."""
 
 import math
 from collections.abc import Sequence
@@ -6,14 +6,15 @@ from typing import Annotated
 
 import msgspec
 
-from safelight.bench.asks import Ask, Shape
+from safelight.bench.datasets.dataset import Dataset, DatasetOptions, LoadedRequests, negative_prompt_of
 from safelight.bench.datasets.json_text import Count, read_json
-from safelight.bench.datasets.wanted import Asked, Wanted, negative
 from safelight.bench.errors import BadLoad
+from safelight.bench.media.shape import Shape
+from safelight.bench.requests import LoadRequest
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A kind of request, and how many of all are of it."""
+    """A kind of request, and its weight among all kinds."""
 
     width: Count | None = None
     height: Count | None = None
@@ -24,33 +25,36 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: Annotated[float, msgspec.Meta(ge=0)] = 1.0
 
 
-def read_random(wanted: Wanted) -> Asked:
-    """Make requests up."""
-    profiles = [Profile()] if wanted.profiles is None else _parsed(wanted.profiles)
+def read_random(options: DatasetOptions) -> LoadedRequests:
+    """Return random requests."""
+    profiles = [Profile()] if options.profiles is None else _parsed(options.profiles)
     weights = [profile.weight for profile in profiles]
-    picks = wanted.rng.choice(len(profiles), size=wanted.count, p=[weight / sum(weights) for weight in weights])
-    return Asked(asks=[_ask(number, profiles[pick], wanted) for number, pick in enumerate(picks)])
+    picks = options.rng.choice(len(profiles), size=options.count, p=[weight / sum(weights) for weight in weights])
+    return LoadedRequests(requests=[_request_of(number, profiles[pick], options) for number, pick in enumerate(picks)])
 
 
 def _parsed(text: str) -> Sequence[Profile]:
-    found = read_json(text, list[Profile], place="--random-request-config is no list of profiles")
+    found = read_json(text, list[Profile], location="--random-request-config is no list of profiles")
     if not 0 < sum(profile.weight for profile in found) < math.inf:
         raise BadLoad("--random-request-config needs at least one profile with a weight above 0, and a finite sum.")
     return found
 
 
-def _ask(number: int, profile: Profile, wanted: Wanted) -> Ask:
+def _request_of(number: int, profile: Profile, options: DatasetOptions) -> LoadRequest:
     shape = Shape(
-        profile.width or wanted.shape.width,
-        profile.height or wanted.shape.height,
-        profile.num_frames or wanted.shape.frames,
-        profile.num_inference_steps or wanted.shape.steps,
+        profile.width or options.shape.width,
+        profile.height or options.shape.height,
+        profile.num_frames or options.shape.frames,
+        profile.num_inference_steps or options.shape.steps,
     )
-    return Ask(
+    return LoadRequest(
         request_id=f"bench-{number}",
         prompt=profile.prompt or f"Random prompt {number} for benchmarking diffusion models",
-        negative_prompt=negative(number) if wanted.has_negative_prompts else None,
+        negative_prompt=negative_prompt_of(number) if options.has_negative_prompts else None,
         shape=shape,
-        seed=wanted.seed,
-        fps=profile.fps or wanted.fps,
+        seed=options.seed,
+        fps=profile.fps or options.fps,
     )
+
+
+RANDOM = Dataset(name="random", read=read_random)

@@ -1,32 +1,33 @@
-"""Captions of scenes, by which pictures can be scored: quality and speed of one run."""
+"""Captions of scenes, by which pictures can be scored, so that one run measures quality and speed."""
 
 from dataclasses import replace
 
 import msgspec
 
-from safelight.bench.asks import Shape
-from safelight.bench.datasets.wanted import Asked, Wanted, plain
+from safelight.bench.datasets.dataset import Dataset, DatasetOptions, LoadedRequests, from_prompts
 from safelight.bench.errors import BadLoad
+from safelight.bench.media.shape import Shape
 from safelight.shapes.caption import tell
 from safelight.shapes.sampling import draw_scene
 from safelight.shapes.vocabulary import PICTURE_SIZE
 
 
-def read_shapes(wanted: Wanted) -> Asked:
-    """Draw captions, a third of them of one object; pictures are as large as the scenes unless that is told.
+def read_shapes(options: DatasetOptions) -> LoadedRequests:
+    """Draw captions, a third of them of one object; pictures have the size of scenes unless a size is given.
 
     Raises:
-        BadLoad: if pictures would be too small to be scored.
+        BadLoad: if pictures are too small to be scored.
     """
-    shape = _scored(wanted.shape)
+    shape = _scored(options.shape)
     prompts = [
-        tell(draw_scene(wanted.rng, objects=1 if wanted.rng.random() < 1 / 3 else 2).wish) for _ in range(wanted.count)
+        tell(draw_scene(options.rng, objects=1 if options.rng.random() < 1 / 3 else 2).wish)
+        for _ in range(options.count)
     ]
-    return replace(plain(replace(wanted, shape=shape), prompts), is_of_scenes=True)
+    return replace(from_prompts(replace(options, shape=shape), prompts), is_of_scenes=True)
 
 
 def _scored(shape: Shape) -> Shape:
-    """Return a shape whose pictures can be scored, which takes both sides: square where one is told."""
+    """Return a shape with both sides, square if only one is given; raises BadLoad if it is too small."""
     width = shape.width or shape.height or PICTURE_SIZE
     height = shape.height or width
     if min(width, height) < PICTURE_SIZE:
@@ -35,3 +36,6 @@ def _scored(shape: Shape) -> Shape:
             f"set --width and --height to {PICTURE_SIZE} or more, or leave them out."
         )
     return msgspec.structs.replace(shape, width=width, height=height)
+
+
+SHAPES = Dataset(name="shapes", read=read_shapes)

@@ -1,17 +1,17 @@
-"""`POST /v1/chat/completions` in the shape of vLLM-Omni's images: options are nested in `extra_body`."""
+"""`POST /v1/chat/completions` in vLLM-Omni's format for images, with options in `extra_body`."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import msgspec
 
-from safelight.bench.answers import Reply, decoded, no_picture
-from safelight.bench.asks import Ask
-from safelight.bench.endpoints.endpoint import Manner, Told, options, served, starts_of
+from safelight.bench.client.http_client import HttpClient
+from safelight.bench.client.responses import Response, decode_json, missing_picture
+from safelight.bench.endpoints.endpoint import RequestOptions, ServerMetrics, common_fields, inputs_for, result_of
 from safelight.bench.failures import Failure
-from safelight.bench.inputs import ADDRESSES, Sort
-from safelight.bench.line import Line
-from safelight.bench.records import Served
+from safelight.bench.media.inputs import ADDRESSES, InputKind
+from safelight.bench.records import GenerationResult
+from safelight.bench.requests import LoadRequest
 from safelight.core.errors import shorten
 
 PATH = "/v1/chat/completions"
@@ -37,54 +37,59 @@ class _Choice(msgspec.Struct):
 
 class _ChatAnswer(msgspec.Struct):
     choices: list[_Choice] = []
-    metrics: Told | None = None
-    safelight: Told | None = None
+    metrics: ServerMetrics | None = None
+    safelight: ServerMetrics | None = None
 
 
 @dataclass(frozen=True)
 class Chat:
-    """Pictures as the answer to a message."""
+    """Pictures in answer to a chat message."""
 
     name: ClassVar[str] = PATH
-    takes: ClassVar[frozenset[Sort]] = frozenset({"picture", "address"})
-    takes_several: ClassVar[bool] = True
+    input_kinds: ClassVar[frozenset[InputKind]] = frozenset({"picture", "address"})
+    takes_several_inputs: ClassVar[bool] = True
+    returns_videos: ClassVar[bool] = False
 
-    async def ask(self, ask: Ask, manner: Manner, line: Line, until_s: float) -> Served:
-        """Send a request and return what came; raises Failure."""
-        reply = await line.post_json(PATH, _body(ask, manner), until_s=until_s)
-        return _served(decoded(reply, _ChatAnswer), reply)
+    async def send(
+        self, request: LoadRequest, options: RequestOptions, client: HttpClient, until_s: float
+    ) -> GenerationResult:
+        """Send a request and return the answer; raises Failure."""
+        response = await client.post_json(PATH, _body(request, options), until_s=until_s)
+        return _result_of(decode_json(response, _ChatAnswer), response)
 
 
-def _body(ask: Ask, manner: Manner) -> dict[str, object]:
-    content: object = ask.prompt
-    if starts := starts_of(ask, manner):
-        shown = [{"type": "image_url", "image_url": {"url": each.url}} for each in starts]
-        content = [{"type": "text", "text": ask.prompt}, *shown]
-    shape = ask.shape
-    extra = options(ask, manner)
+def _body(request: LoadRequest, options: RequestOptions) -> dict[str, object]:
+    content: object = request.prompt
+    if inputs := inputs_for(request, options):
+        shown = [{"type": "image_url", "image_url": {"url": each.url}} for each in inputs]
+        content = [{"type": "text", "text": request.prompt}, *shown]
+    shape = request.shape
+    extra_body = common_fields(request, options)
     if shape.width is not None and shape.height is not None:
-        extra |= {"height": shape.height, "width": shape.width}
+        extra_body |= {"height": shape.height, "width": shape.width}
     if shape.frames is not None:
-        extra["num_frames"] = shape.frames
-    if ask.fps is not None:
-        extra["fps"] = ask.fps
-    if manner.returns_stage_metrics:
-        extra["return_stage_metrics"] = True
-    return {"model": manner.model, "messages": [{"role": "user", "content": content}], "extra_body": extra}
+        extra_body["num_frames"] = shape.frames
+    if request.fps is not None:
+        extra_body["fps"] = request.fps
+    if options.returns_stage_metrics:
+        extra_body["return_stage_metrics"] = True
+    return {"model": options.model, "messages": [{"role": "user", "content": content}], "extra_body": extra_body}
 
 
-def _base64_in(url: str) -> str:
+def _base64_of(url: str) -> str:
     if url.startswith(ADDRESSES):
         raise Failure("no_picture", f"there is only the picture's address, which is not fetched: {shorten(url)}")
     return url.partition(",")[2]
 
 
-def _served(answer: _ChatAnswer, reply: Reply) -> Served:
+def _result_of(answer: _ChatAnswer, response: Response) -> GenerationResult:
     parts = [
         part for choice in answer.choices if isinstance(choice.message.content, list) for part in choice.message.content
     ]
-    pictures = [_base64_in(part.image_url.url) for part in parts if part.image_url and part.image_url.url]
+    pictures = [_base64_of(part.image_url.url) for part in parts if part.image_url and part.image_url.url]
     if not pictures:
-        raise no_picture(reply)
-    beside = [Told(stage_durations=part.stage_durations, peak_memory_mb=part.peak_memory_mb) for part in parts]
-    return served(pictures, reply.done_s, [answer.safelight, *beside, answer.metrics])
+        raise missing_picture(response)
+    per_part = [
+        ServerMetrics(stage_durations=part.stage_durations, peak_memory_mb=part.peak_memory_mb) for part in parts
+    ]
+    return result_of(pictures, response.done_s, [answer.safelight, *per_part, answer.metrics])

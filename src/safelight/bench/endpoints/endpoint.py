@@ -1,4 +1,4 @@
-"""What an endpoint is."""
+"""The protocol of endpoints, and what they share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,42 +7,42 @@ from typing import ClassVar, Protocol
 
 import msgspec
 
-from safelight.bench.asks import Ask, Use
+from safelight.bench.client.http_client import HttpClient
 from safelight.bench.failures import printable
-from safelight.bench.inputs import Input, Sort
-from safelight.bench.line import Line
-from safelight.bench.records import Served
+from safelight.bench.media.inputs import Input, InputKind
+from safelight.bench.records import GenerationResult
+from safelight.bench.requests import LoadRequest, RequestedAdapter
 
 MOST_STAGES = 64
 MOST_AMOUNT = 1e9
-"""Of seconds or megabytes; a sum of such is a number still."""
+"""Limit of reported seconds or megabytes, so that sums stay finite."""
 
 MOST_NAME_CHARACTERS = 64
-"""Of a stage or a format, as a server tells it."""
+"""Limit of a stage or a format that a server reports."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manner:
+class RequestOptions:
     """What all requests of a load have in common.
 
     Attributes:
-        model: as the server calls it.
-        extra: fields that are put into every body.
-        starts: what requests start from that have nothing of their own, for tasks that do.
-        controls: what each ControlNet gets, by its name.
-        control: what ControlNets get of which `controls` does not tell, in requests that have no picture of their own.
-        lora_dir: the server's folder of LoRAs, to name one as vLLM-Omni reads it; None names all as Safelight does.
-        sends_deadlines: tell the server each request's deadline, as Safelight reads it.
-        returns_stage_metrics: ask for the times of stages, as vLLM-Omni does.
-        video_as_json: put video jobs as JSON, as SGLang reads them, and not as forms.
+        model: the name that the server knows it by.
+        extra_body: fields that are added to every body.
+        default_inputs: what requests without own inputs start from, for tasks that start from something.
+        controlnet_images: the picture of each ControlNet, by its name.
+        default_controlnet_image: the picture of other ControlNets in requests without own pictures.
+        lora_dir: the server's folder of LoRAs, to send `lora` as vLLM-Omni reads it; None sends Safelight's `loras`.
+        sends_deadlines: whether each request carries its deadline, as Safelight reads it.
+        returns_stage_metrics: whether the times of stages are requested, as vLLM-Omni reads it.
+        video_as_json: whether video jobs are JSON, as SGLang reads them, instead of forms.
         bot_task: a field that vLLM-Omni's client sends with edits.
     """
 
     model: str = "default"
-    extra: Mapping[str, object] = field(default_factory=dict)
-    starts: Sequence[Input] = ()
-    controls: Mapping[str, Input] = field(default_factory=dict)
-    control: Input | None = None
+    extra_body: Mapping[str, object] = field(default_factory=dict)
+    default_inputs: Sequence[Input] = ()
+    controlnet_images: Mapping[str, Input] = field(default_factory=dict)
+    default_controlnet_image: Input | None = None
     lora_dir: str | None = None
     sends_deadlines: bool = False
     returns_stage_metrics: bool = False
@@ -51,26 +51,31 @@ class Manner:
 
 
 class Endpoint(Protocol):
-    """One way of asking.
+    """One way to send a request. Installed packages add endpoints under the entry point group `safelight.endpoints`.
 
     Attributes:
-        takes: what requests can start from here.
-        takes_several: of them in one request.
+        name: what `--endpoint` calls it.
+        input_kinds: what requests can start from.
+        takes_several_inputs: whether one request can start from several.
+        returns_videos: whether answers are videos instead of pictures.
     """
 
     name: ClassVar[str]
-    takes: ClassVar[frozenset[Sort]]
-    takes_several: ClassVar[bool]
+    input_kinds: ClassVar[frozenset[InputKind]]
+    takes_several_inputs: ClassVar[bool]
+    returns_videos: ClassVar[bool]
 
-    async def ask(self, ask: Ask, manner: Manner, line: Line, until_s: float) -> Served:
-        """Send a request and return what came; raises Failure, at the latest at `until_s` by `line.clock_s`."""
+    async def send(
+        self, request: LoadRequest, options: RequestOptions, client: HttpClient, until_s: float
+    ) -> GenerationResult:
+        """Send a request and return the answer; raises Failure, at the latest at `until_s` by `http_client.clock_s`."""
         ...
 
 
-class Told(msgspec.Struct):
-    """Where servers tell what a request took: Safelight, vLLM-Omni and SGLang, each in its own words.
+class ServerMetrics(msgspec.Struct):
+    """Metrics that Safelight, vLLM-Omni and SGLang report in answers, under their own names.
 
-    Whatever else they put there is passed over, for a picture that came is no failure.
+    Values of other types are ignored, since they do not make the picture a failure.
     """
 
     queue_s: object = None
@@ -80,20 +85,20 @@ class Told(msgspec.Struct):
     inference_time_s: object = None
 
 
-def served(
+def result_of(
     pictures: Sequence[str | bytes],
     done_s: float,
-    told: Sequence[Told | None],
+    metrics: Sequence[ServerMetrics | None],
     *,
     format: str | None = None,  # noqa: A002 - as it is called on the wire
-) -> Served:
-    """Return what came, with the first answer that the server gives to each question."""
-    found = [each for each in told if each is not None]
+) -> GenerationResult:
+    """Return a result with the first valid value of each metric."""
+    found = [each for each in metrics if each is not None]
 
     def first(name: str) -> float | None:
         return next((value for each in found if (value := _amount(getattr(each, name))) is not None), None)
 
-    return Served(
+    return GenerationResult(
         pictures=list(pictures),
         format=format and printable(format, limit=MOST_NAME_CHARACTERS),
         done_s=done_s,
@@ -105,61 +110,63 @@ def served(
 
 
 def _amount(value: object) -> float | None:
-    """Return what makes sense as seconds or megabytes."""
+    """Return a value that is valid as seconds or megabytes, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MOST_AMOUNT:
         return None
     return float(value)
 
 
 def _stages(durations_s: object) -> dict[str, float]:
-    """Return what figures have room for."""
+    """Return the valid durations by stage."""
     if not isinstance(durations_s, dict):
         return {}
     return {
         printable(name, limit=MOST_NAME_CHARACTERS): value_s
-        for name, told in islice(durations_s.items(), MOST_STAGES)
-        if (value_s := _amount(told)) is not None
+        for name, value in islice(durations_s.items(), MOST_STAGES)
+        if (value_s := _amount(value)) is not None
     }
 
 
-def starts_of(ask: Ask, manner: Manner) -> Sequence[Input]:
-    """Return what a request starts from, if anything: where the task starts from nothing, ControlNets get pictures."""
-    if ask.controlnets and not manner.starts:
-        return [each for each in ask.inputs if each.sort == "video"]
-    return ask.inputs or manner.starts
+def inputs_for(request: LoadRequest, options: RequestOptions) -> Sequence[Input]:
+    """Return what a request starts from; if the task starts from nothing, own pictures belong to its ControlNets."""
+    if request.controlnets and not options.default_inputs:
+        return [each for each in request.inputs if each.kind == "video"]
+    return request.inputs or options.default_inputs
 
 
-def options(ask: Ask, manner: Manner) -> dict[str, object]:
-    """Return the fields that have the same name on every endpoint."""
+def common_fields(request: LoadRequest, options: RequestOptions) -> dict[str, object]:
+    """Return the fields that all endpoints share."""
     found: dict[str, object] = {
-        "negative_prompt": ask.negative_prompt,
-        "num_inference_steps": ask.shape.steps,
-        "guidance_scale": ask.guidance_scale,
-        "seed": ask.seed,
-        "deadline_s": ask.deadline_s if manner.sends_deadlines else None,
+        "negative_prompt": request.negative_prompt,
+        "num_inference_steps": request.shape.steps,
+        "guidance_scale": request.guidance_scale,
+        "seed": request.seed,
+        "deadline_s": request.deadline_s if options.sends_deadlines else None,
     }
-    told = {name: value for name, value in found.items() if value is not None}
-    if ask.loras:
-        told |= _loras(ask.loras, manner.lora_dir)
-    if ask.controlnets:
-        told["controls"] = [{**_scaled(use), "image": _control(use, ask, manner).url} for use in ask.controlnets]
-    return told | (ask.extra or {}) | {**manner.extra}
+    fields = {name: value for name, value in found.items() if value is not None}
+    if request.loras:
+        fields |= _loras(request.loras, options.lora_dir)
+    if request.controlnets:
+        fields["controls"] = [
+            {**_scaled(adapter), "image": _control(adapter, request, options).url} for adapter in request.controlnets
+        ]
+    return fields | (request.extra or {}) | {**options.extra_body}
 
 
-def _loras(uses: Sequence[Use], folder: str | None) -> dict[str, object]:
+def _loras(adapters: Sequence[RequestedAdapter], folder: str | None) -> dict[str, object]:
     if folder is None:
-        return {"loras": [_scaled(use) for use in uses]}
-    (use,) = uses
-    return {"lora": {**_scaled(use), "local_path": f"{folder}/{use.name}"}}
+        return {"loras": [_scaled(adapter) for adapter in adapters]}
+    (adapter,) = adapters
+    return {"lora": {**_scaled(adapter), "local_path": f"{folder}/{adapter.name}"}}
 
 
-def _control(use: Use, ask: Ask, manner: Manner) -> Input:
-    if use.name in manner.controls:
-        return manner.controls[use.name]
-    found = next((each for each in ask.inputs if each.sort == "picture"), manner.control)
+def _control(adapter: RequestedAdapter, request: LoadRequest, options: RequestOptions) -> Input:
+    if adapter.name in options.controlnet_images:
+        return options.controlnet_images[adapter.name]
+    found = next((each for each in request.inputs if each.kind == "picture"), options.default_controlnet_image)
     assert found is not None
     return found
 
 
-def _scaled(use: Use) -> dict[str, object]:
-    return {"name": use.name} if use.scale is None else {"name": use.name, "scale": use.scale}
+def _scaled(adapter: RequestedAdapter) -> dict[str, object]:
+    return {"name": adapter.name} if adapter.scale is None else {"name": adapter.name, "scale": adapter.scale}

@@ -1,4 +1,4 @@
-"""`/v1/videos`: a job is made, looked at until it ends, its file fetched, and the job deleted."""
+"""`/v1/videos`: creates a job, polls it until it ends, fetches its file, and deletes it."""
 
 import asyncio
 import re
@@ -11,25 +11,25 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from safelight.bench.answers import decoded, no_picture, words_of
-from safelight.bench.asks import Ask
+from safelight.bench.client.http_client import BACKGROUND_S, HttpClient, clock_s
+from safelight.bench.client.responses import decode_json, error_text, missing_picture
 from safelight.bench.endpoints.edits import add_file, form_of
-from safelight.bench.endpoints.endpoint import Manner, Told, options, served, starts_of
+from safelight.bench.endpoints.endpoint import RequestOptions, ServerMetrics, common_fields, inputs_for, result_of
 from safelight.bench.failures import Failure
-from safelight.bench.inputs import Sort
-from safelight.bench.line import LATER_S, Line, clock_s
-from safelight.bench.records import Served
+from safelight.bench.media.inputs import InputKind
+from safelight.bench.records import GenerationResult
+from safelight.bench.requests import LoadRequest
 
 PATH = "/v1/videos"
 SHARE_OF_AGE = 0.05
-"""A job is looked at again after so much of its age: how much it can seem too slow."""
+"""The interval between polls as a share of the job's age, which limits how much polling adds to the latency."""
 
 SOONEST_S, LATEST_S = 0.02, 0.5
-GIVEN_UP = {"failed", "error", "cancelled", "canceled", "expired", "incomplete", "rejected"}
-"""States of a job that no video comes of."""
+FAILED_STATES = {"failed", "error", "cancelled", "canceled", "expired", "incomplete", "rejected"}
+"""States of a job that has failed."""
 
 _IS_ID = re.compile(r"(?!\.{1,2}$)[!-.0-~]{1,200}").fullmatch
-"""What can be put into a path, and leads nowhere else there."""
+"""Matches ids that are safe as a part of a path."""
 
 
 class _Job(msgspec.Struct):
@@ -46,82 +46,85 @@ class Videos:
     """Videos from prompts, pictures or videos."""
 
     name: ClassVar[str] = PATH
-    takes: ClassVar[frozenset[Sort]] = frozenset({"picture", "video"})
-    takes_several: ClassVar[bool] = False
+    input_kinds: ClassVar[frozenset[InputKind]] = frozenset({"picture", "video"})
+    takes_several_inputs: ClassVar[bool] = False
+    returns_videos: ClassVar[bool] = True
 
-    async def ask(self, ask: Ask, manner: Manner, line: Line, until_s: float) -> Served:
-        """Send a request and return what came; raises Failure."""
-        job = await _made(ask, manner, line, until_s)
-        place = f"{PATH}/{quote(job.id or '', safe='')}"
+    async def send(
+        self, request: LoadRequest, options: RequestOptions, client: HttpClient, until_s: float
+    ) -> GenerationResult:
+        """Send a request and return the answer; raises Failure."""
+        job = await _create_job(request, options, client, until_s)
+        job_path = f"{PATH}/{quote(job.id or '', safe='')}"
         try:
-            job = await _ended(job, place, line, until_s)
-            reply = await line.exchange("GET", f"{place}/content", until_s=until_s)
+            job = await _wait_for_job(job, job_path, client, until_s)
+            response = await client.exchange("GET", f"{job_path}/content", until_s=until_s)
         except Failure as failure:
             if failure.kind != "timeout":
                 raise
-            raise Failure("timeout", f"the job was not done within {line.server.timeout_s:g} s") from None
+            raise Failure("timeout", f"the job was not done within {client.server.timeout_s:g} s") from None
         finally:
-            line.later(_forgotten(place, line))
-        if not reply.content:
+            client.run_in_background(_delete_job(job_path, client))
+        if not response.content:
             raise Failure("no_picture", "the video has no bytes")
-        told = Told(
+        metrics = ServerMetrics(
             stage_durations=job.stage_durations,
             peak_memory_mb=job.peak_memory_mb,
             inference_time_s=job.inference_time_s,
         )
-        found = served([reply.content], reply.done_s, [told])
+        found = result_of([response.content], response.done_s, [metrics])
         found.is_video = True
         return found
 
 
-async def _made(ask: Ask, manner: Manner, line: Line, until_s: float) -> _Job:
-    fields, starts = _fields(ask, manner), starts_of(ask, manner)
-    if manner.video_as_json:
-        reference = {"input_reference": starts[0].url} if starts else {}
-        reply = await line.post_json(PATH, fields | reference, until_s=until_s)
+async def _create_job(request: LoadRequest, options: RequestOptions, client: HttpClient, until_s: float) -> _Job:
+    fields, inputs = _fields(request, options), inputs_for(request, options)
+    if options.video_as_json:
+        reference = {"input_reference": inputs[0].url} if inputs else {}
+        response = await client.post_json(PATH, fields | reference, until_s=until_s)
     else:
         form: aiohttp.FormData = form_of(fields)
-        if starts:
-            add_file(form, "input_reference", starts[0])
-        reply = await line.exchange("POST", PATH, data=form, until_s=until_s)
-    job = decoded(reply, _Job)
+        if inputs:
+            add_file(form, "input_reference", inputs[0])
+        response = await client.exchange("POST", PATH, data=form, until_s=until_s)
+    job = decode_json(response, _Job)
     if not job.id or not _IS_ID(job.id):
-        raise no_picture(reply, "job")
+        raise missing_picture(response, "job")
     return job
 
 
-def _fields(ask: Ask, manner: Manner) -> dict[str, object]:
-    shape = ask.shape
+def _fields(request: LoadRequest, options: RequestOptions) -> dict[str, object]:
+    shape = request.shape
     found = {
-        "prompt": ask.prompt,
+        "prompt": request.prompt,
         "height": shape.height,
         "width": shape.width,
         "num_frames": shape.frames,
-        "fps": ask.fps,
+        "fps": request.fps,
     }
-    model = {} if manner.model == Manner.model else {"model": manner.model}
-    return model | {name: value for name, value in found.items() if value is not None} | options(ask, manner)
+    model = {} if options.model == RequestOptions.model else {"model": options.model}
+    return model | {name: value for name, value in found.items() if value is not None} | common_fields(request, options)
 
 
-async def _ended(job: _Job, place: str, line: Line, until_s: float) -> _Job:
-    began_s, told_s = clock_s(), None
+async def _wait_for_job(job: _Job, job_path: str, client: HttpClient, until_s: float) -> _Job:
+    began_s, server_s = clock_s(), None
     while job.status != "completed":
-        if job.status in GIVEN_UP:
-            raise Failure("job_failed", f"{job.status}: {words_of(job.error) or 'the server does not tell why'}")
+        if job.status in FAILED_STATES:
+            raise Failure("job_failed", f"{job.status}: {error_text(job.error) or 'the server does not tell why'}")
         pause_s = min(LATEST_S, max(SOONEST_S, SHARE_OF_AGE * (clock_s() - began_s)))
-        pause_s = pause_s if told_s is None else min(told_s, pause_s * 4)
+        pause_s = pause_s if server_s is None else min(server_s, pause_s * 4)
         await asyncio.sleep(min(pause_s, until_s - clock_s()))
-        reply = await line.exchange("GET", place, until_s=until_s)
-        job, told_s = decoded(reply, _Job), _pause_told(reply.headers)
+        response = await client.exchange("GET", job_path, until_s=until_s)
+        job, server_s = decode_json(response, _Job), _server_pause_s(response.headers)
     return job
 
 
-def _pause_told(headers: Mapping[str, str]) -> float | None:
-    said = headers.get("openai-poll-after-ms", "")
-    return float(said) / 1000 if said.isascii() and said.isdigit() else None
+def _server_pause_s(headers: Mapping[str, str]) -> float | None:
+    value = headers.get("openai-poll-after-ms", "")
+    return float(value) / 1000 if value.isascii() and value.isdigit() else None
 
 
-async def _forgotten(place: str, line: Line) -> None:
-    """Delete the job; if that fails, the video counts all the same."""
+async def _delete_job(job_path: str, client: HttpClient) -> None:
+    """Delete the job; the video counts even if that fails."""
     with suppress(Failure):
-        await line.exchange("DELETE", place, until_s=clock_s() + LATER_S)
+        await client.exchange("DELETE", job_path, until_s=clock_s() + BACKGROUND_S)

@@ -42,8 +42,7 @@ class KeptLatents:
             case LatentsKept(handle=handle, latents_bytes=latents_bytes):
                 return self._keep(handle, latents_bytes)
             case LatentsNotKept(handle=handle):
-                self._bytes.pop(handle, None)
-                return [Emit(event=LatentsDropped(handle=handle))]
+                return [] if handle in self._bytes else [Emit(event=LatentsDropped(handle=handle))]
 
     def _keep(self, handle: LatentsHandle, latents_bytes: int) -> list[Effect]:
         self._bytes.pop(handle, None)

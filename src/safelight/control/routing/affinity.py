@@ -10,10 +10,10 @@ DEFAULT_BOUND: Final = 1.25
 
 @dataclass(frozen=True, kw_only=True)
 class Affinity:
-    """Consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, SODA 2018).
+    """A request goes to the worker that its adapter hashes to, or to the next one that is not full.
 
-    A request goes to the worker that its adapter hashes to, or to the next one that is not full. A worker is full if it
-    has no room, or if it would have more than `bound` times the mean load, rounded up.
+    A worker is full if it has no room, or if it would have more than `bound` times the mean load, rounded up
+    (consistent hashing with bounded loads: Mirrokni, Thorup and Zadimoghaddam, SODA 2018).
 
     Attributes:
         bound: at least 1.

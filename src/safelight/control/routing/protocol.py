@@ -52,7 +52,10 @@ class RoutableFleet(Protocol[AnyWorker_co]):
 
     @property
     def with_room(self) -> Sequence[AnyWorker_co]:
-        """Those that have room for the request now, in order of joining."""
+        """Those that have room for the request now, in order of joining.
+
+        A large fleet may leave out workers with high loads, so that a decision costs the same whatever its size.
+        """
         ...
 
     @property

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from safelight.core.adapter import Composition
+from safelight.core.adapter import AdapterHandle, Composition
 from safelight.core.errors import AdapterTooLarge
 from safelight.diffusion.lora.paged_layer import Layer, PagedLayer
 from safelight.diffusion.lora.terms import Terms, make_terms
@@ -39,7 +39,7 @@ class LoraBank:
         self._pages = pages
         self._free = list(range(1, 1 + pages))
         self._layers: dict[tuple[str, str], PagedLayer] = {}
-        self._residents: dict[str, _Resident] = {}
+        self._residents: dict[AdapterHandle, _Resident] = {}
         self._applied: Terms | None = None
 
     @property
@@ -52,17 +52,17 @@ class LoraBank:
         return len(self._free)
 
     @torch.inference_mode()
-    def load(self, handle: str, weights: LoraWeights) -> None:
-        """Bring an adapter in under a name that is not in use.
+    def load(self, handle: AdapterHandle, weights: LoraWeights) -> None:
+        """Bring an adapter in under a handle that is not in use.
 
         Raises:
             AdapterTooLarge: if there are too few free pages; then nothing has changed.
         """
-        assert handle not in self._residents, f"{handle!r} is in the bank already"
+        assert handle not in self._residents, f"{handle} is in the bank already"
         rank = max(weights.ranks)
         if rank > len(self._free):
             beside = " beside those that are loaded" if self._residents else ""
-            raise AdapterTooLarge(handle, needs=f"rank {rank}", limit=f"rank {len(self._free)}{beside}")
+            raise AdapterTooLarge(handle.name, needs=f"rank {rank}", limit=f"rank {len(self._free)}{beside}")
         changes = [
             (self._layer(component, path), change)
             for component, part in weights.parts.items()
@@ -75,7 +75,7 @@ class LoraBank:
         self._residents[handle] = _Resident(pages=pages, layers=frozenset(layer for layer, _ in changes))
 
     @torch.inference_mode()
-    def evict(self, handle: str) -> None:
+    def evict(self, handle: AdapterHandle) -> None:
         """Free the pages of an adapter."""
         resident = self._residents.pop(handle)
         for layer in resident.layers:
@@ -89,10 +89,10 @@ class LoraBank:
         They are good until one of their adapters is evicted, and best kept for as long as the rows are the same: what
         is gathered at the first call is used again at the next.
         """
-        residents = {name: self._residents[name] for composition in compositions for name in composition.names}
+        residents = {handle: self._residents[handle] for each in compositions for handle in each.handles}
         return make_terms(
             compositions,
-            {name: resident.pages for name, resident in residents.items()},
+            {handle: resident.pages for handle, resident in residents.items()},
             touched=frozenset[object]().union(*(resident.layers for resident in residents.values())),
             device=next(next(iter(self._networks.values())).parameters()).device,
         )
@@ -100,7 +100,7 @@ class LoraBank:
     @contextmanager
     def applied(self, terms: Terms) -> Iterator[None]:
         """Within this, calls of the networks are calls with `terms`."""
-        stale = [name for name, pages in terms.pages.items() if self._pages_of(name) is not pages]
+        stale = [str(handle) for handle, pages in terms.pages.items() if self._pages_of(handle) is not pages]
         assert not stale, f"{stale} have been evicted since the terms were made"
         self._applied = None if terms.is_empty else terms
         try:
@@ -108,7 +108,7 @@ class LoraBank:
         finally:
             self._applied = None
 
-    def _pages_of(self, handle: str) -> tuple[int, ...] | None:
+    def _pages_of(self, handle: AdapterHandle) -> tuple[int, ...] | None:
         resident = self._residents.get(handle)
         return None if resident is None else resident.pages
 

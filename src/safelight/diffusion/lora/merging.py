@@ -8,7 +8,7 @@ from operator import add
 import torch
 from torch import Tensor, nn
 
-from safelight.core.adapter import NO_ADAPTERS, Composition
+from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, Composition
 from safelight.diffusion.lora.weights import LoraWeights, LowRank
 
 _Place = tuple[str, str]
@@ -41,7 +41,7 @@ class Merger:
         return sum(weight.numel() * weight.element_size() for weight in self._pristine.values())
 
     @torch.inference_mode()
-    def fold(self, composition: Composition, weights: Mapping[str, LoraWeights]) -> None:
+    def fold(self, composition: Composition, weights: Mapping[AdapterHandle, LoraWeights]) -> None:
         """Make the weights pristine plus `composition`, whose adapters are in `weights` by their handles.
 
         Sums are formed in float32 or better and cast once. If this fails, the weights are what they were before.
@@ -73,10 +73,10 @@ class Merger:
         return self._networks[component].get_parameter(f"{path}.weight")
 
 
-def _changes(composition: Composition, weights: Mapping[str, LoraWeights]) -> _Changes:
+def _changes(composition: Composition, weights: Mapping[AdapterHandle, LoraWeights]) -> _Changes:
     changes = defaultdict[_Place, list[tuple[float, LowRank]]](list)
     for use in composition.uses:
-        for component, part in weights[use.name].parts.items():
+        for component, part in weights[use.handle].parts.items():
             for path, change in part.items():
                 changes[component, path].append((use.scale, change))
     return changes

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from safelight.core.adapter import Composition
+from safelight.core.adapter import AdapterHandle, Composition
 
 PAGES_ALIGNED = 4
 """Rows have a multiple of so many pages, so that shapes seldom change from batch to batch."""
@@ -56,7 +56,7 @@ class Terms:
     rows: Tensor | None
     index: Tensor
     scale: Tensor
-    pages: dict[str, tuple[int, ...]]
+    pages: dict[AdapterHandle, tuple[int, ...]]
     touched: frozenset[object]
     gathered: Gathered = field(default_factory=Gathered)
 
@@ -72,14 +72,14 @@ def corrections(compositions: Sequence[Composition], folded: Composition) -> tup
 
 def make_terms(
     compositions: Sequence[Composition],
-    pages: dict[str, tuple[int, ...]],
+    pages: dict[AdapterHandle, tuple[int, ...]],
     *,
     touched: frozenset[object],
     device: torch.device,
 ) -> Terms:
     """Lay out the terms of a batch whose adapters have these pages."""
     shares = [
-        [(page, use.scale) for use in composition.uses for page in pages[use.name]] for composition in compositions
+        [(page, use.scale) for use in composition.uses for page in pages[use.handle]] for composition in compositions
     ]
     rows = [row for row, share in enumerate(shares) if share]
     widest = max(map(len, shares), default=0)

@@ -7,10 +7,10 @@ import msgspec
 import numpy as np
 from PIL import Image
 
-from safelight.core.adapter import AdapterUse
-from safelight.diffusion.adapter_painter import DiffusersPainter
+from safelight.core.adapter import AdapterHandle, LoraUse
 from safelight.diffusion.engine import DiffusionEngine
-from safelight.diffusion.paint import make_request, paint_all
+from safelight.diffusion.evaluation.adapter_painter import DiffusersPainter
+from safelight.diffusion.paint import make_job, paint_all
 from safelight.diffusion.training.export import SHEET_CAPTIONS, SHEET_SEED
 from safelight.shapes.caption import tell
 from safelight.shapes.controls import CONTROLS
@@ -27,20 +27,16 @@ def write_style_sheet(model: Path, lora: Path, path: Path, *, columns: int) -> N
 def write_styles(model: Path, loras: Mapping[str, Path], path: Path, *, columns: int) -> None:
     """Paint the first `SHEET_CAPTIONS`, a column each: a row without LoRAs, and one with each."""
     engine = DiffusionEngine.load([model])
-    for name, lora in loras.items():
-        engine.load_adapter(name, engine.read_adapter(name, lora)[1])
-    pictures = paint_all(
-        engine,
-        [
-            msgspec.structs.replace(
-                make_request(engine.models, caption, model=model.name, seed=SHEET_SEED + column),
-                id=f"{column}-{uses}",
-                loras=uses,
-            )
-            for uses in [(), *((AdapterUse(name=name, scale=1.0),) for name in loras)]
-            for column, caption in enumerate(SHEET_CAPTIONS[:columns])
-        ],
-    )
+    handles = tuple(AdapterHandle(name=name, generation=1) for name in loras)
+    for handle in handles:
+        engine.load_adapter(handle, engine.read_adapter(handle.name, loras[handle.name])[1])
+    jobs = []
+    for uses in [(), *((LoraUse(name=name, scale=1.0),) for name in loras)]:
+        for column, caption in enumerate(SHEET_CAPTIONS[:columns]):
+            plain = make_job(engine.models, caption, model=model.name, seed=SHEET_SEED + column)
+            request = msgspec.structs.replace(plain.request, id=f"{column}-{uses}", loras=uses)
+            jobs.append(msgspec.structs.replace(plain, request=request, adapters=handles))
+    pictures = paint_all(engine, jobs)
     arrays = [np.frombuffer(one.rgb, np.uint8).reshape(one.height, one.width, 3) for one in pictures]
     _write([arrays[start : start + columns] for start in range(0, len(arrays), columns)], path)
 

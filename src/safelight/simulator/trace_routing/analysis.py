@@ -10,17 +10,16 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from safelight.control.policies import members
 from safelight.control.routing.affinity import Affinity
-from safelight.control.routing.policies import ROUTING_POLICIES
 from safelight.control.routing.protocol import RoutingPolicy
 from safelight.control.routing.soonest_finish import SoonestFinish
 from safelight.reports.formatting import format_count, format_duration
-from safelight.reports.result import Result
+from safelight.reports.result import Result, result_without_data
 from safelight.reports.style import INK, SERIES, label_ends, panel
 from safelight.simulator.trace_routing.replay import replay
 from safelight.simulator.trace_routing.traffic import Traffic, traffic_of
 from safelight.simulator.trace_routing.what_if import WhatIf, measure
-from safelight.traces.analyses.unanswered import unanswered
 from safelight.traces.analyses.windows import span_of
 from safelight.traces.usage import Usage, usages
 
@@ -31,12 +30,9 @@ HALVINGS = 4
 WITHOUT_INSTANCES = 16
 """So many instances, and halves of them, are tried where the trace names no instances."""
 
-REPLAYED: Sequence[RoutingPolicy] = [policy for policy in ROUTING_POLICIES if not isinstance(policy, SoonestFinish)]
-"""All policies but that which asks every worker for a forecast: a trace has none, only durations that nobody knew."""
-
 
 def routing(
-    frame: pl.LazyFrame, what_if: WhatIf | None = None, *, policies: Sequence[RoutingPolicy] = REPLAYED
+    frame: pl.LazyFrame, what_if: WhatIf | None = None, *, policies: Sequence[RoutingPolicy] | None = None
 ) -> Result:
     """Simulate the routing of a service's requests by several policies, and replay the caches of the instances.
 
@@ -45,18 +41,29 @@ def routing(
     Args:
         frame: requests of one service, in order of arrival.
         what_if: `WhatIf()` if not given.
-        policies: to be compared.
+        policies: to be compared; `replayed_policies()` if not given.
     """
     what_if = what_if or WhatIf()
     if span_of(frame) is None:
-        return unanswered(NAME, TITLE, "No request has a time of arrival, so none can be routed.")
+        return result_without_data(NAME, TITLE, "No request has a time of arrival, so none can be routed.")
     (usage,) = usages(frame)
     if not {*usage.controlnets.ids.names, *usage.loras.ids.names} - {None}:
-        return unanswered(NAME, TITLE, "No request names an adapter, so routing would not change any loads.")
+        return result_without_data(NAME, TITLE, "No request names an adapter, so routing would not change any loads.")
     traffic = traffic_of(frame, work_s=what_if.work_s)
-    table = pl.DataFrame(list(_rows(usage, traffic, what_if, policies)))
+    table = pl.DataFrame(list(_rows(usage, traffic, what_if, policies or replayed_policies())))
     findings = tuple(_findings(table, traffic, what_if))
     return Result(name=NAME, title=TITLE, table=table, findings=findings, draw=lambda figure: _draw(figure, table))
+
+
+def replayed_policies() -> Sequence[RoutingPolicy]:
+    """Return all routing policies, also those of installed packages, except `SoonestFinish`.
+
+    That one asks workers when they would finish a request. In a trace, durations are known only afterwards.
+
+    Raises:
+        ExtensionError: if an installed one cannot be used.
+    """
+    return [policy for policy in members("routing") if not isinstance(policy, SoonestFinish)]
 
 
 def _rows(

@@ -4,10 +4,17 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from safelight.reports.formatting import DAY_S, HOUR_S, format_count, format_duration, format_number
-from safelight.reports.result import Result
+from safelight.reports.result import Result, result_without_data
 from safelight.reports.style import BLUE, in_thousands, panel
-from safelight.traces.analyses.unanswered import unanswered
-from safelight.traces.analyses.windows import LENGTHS, Span, format_arrival, span_of, start_of, time_panel, why_untold
+from safelight.traces.analyses.windows import (
+    LENGTHS,
+    Span,
+    format_arrival,
+    missing_arrivals_reason,
+    span_of,
+    start_of,
+    time_panel,
+)
 
 NAME, TITLE = "arrivals", "Arrivals over time"
 
@@ -19,7 +26,7 @@ def arrivals(frame: pl.LazyFrame) -> Result:
     """
     span = span_of(frame)
     if span is None or span.is_too_long:
-        return unanswered(NAME, TITLE, f"{why_untold(span)}, so nothing can be said of arrivals.")
+        return result_without_data(NAME, TITLE, f"{missing_arrivals_reason(span)}, so nothing can be said of arrivals.")
     window = span.finest()
     table = _filled(frame, span, LENGTHS[window])
 

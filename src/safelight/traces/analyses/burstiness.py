@@ -4,10 +4,9 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from safelight.reports.formatting import DAY_S, HOUR_S, MINUTE_S, format_count, format_duration, format_number
-from safelight.reports.result import Result
+from safelight.reports.result import Result, result_without_data
 from safelight.reports.style import QUIET, VERMILLION, in_thousands, in_time, panel
-from safelight.traces.analyses.unanswered import unanswered
-from safelight.traces.analyses.windows import Span, span_of, why_untold
+from safelight.traces.analyses.windows import Span, missing_arrivals_reason, span_of
 
 NAME, TITLE = "burstiness", "Burstiness"
 
@@ -27,13 +26,13 @@ def burstiness(frame: pl.LazyFrame) -> Result:
     """
     span = span_of(frame)
     if span is None or span.is_too_long or not span.length_s:
-        why = why_untold(span) or "All requests arrive at one moment"
-        return unanswered(NAME, TITLE, f"{why}, so nothing can be said of bursts.")
+        why = missing_arrivals_reason(span) or "All requests arrive at one moment"
+        return result_without_data(NAME, TITLE, f"{why}, so nothing can be said of bursts.")
     shortest_s, longest_s = span.length_s / span.arrivals / 10, span.length_s / FEWEST_WINDOWS
     lengths = [length for length in WINDOWS_S if shortest_s <= length <= longest_s]
     if not lengths:
         within = f"{format_count(span.arrivals, 'arrival')} within {format_duration(span.length_s)}"
-        return unanswered(NAME, TITLE, f"The trace has {within}, too few to tell bursts from chance.")
+        return result_without_data(NAME, TITLE, f"The trace has {within}, too few to tell bursts from chance.")
     table = pl.concat([_dispersion(frame, span, length) for length in lengths])
     findings = (_of_gaps(frame), _of_windows(table), _of_peaks(table))
     return Result(name=NAME, title=TITLE, table=table, findings=findings, draw=lambda figure: _draw(figure, table))

@@ -13,12 +13,12 @@ from matplotlib.ticker import LogLocator
 from safelight.reports.formatting import format_count, format_share, shorten_name
 from safelight.reports.result import Result
 from safelight.reports.style import QUIET, SERIES, WIDE_IN, in_thousands, label_ends, panel
-from safelight.traces.analyses.nameless import nameless
 from safelight.traces.analyses.service_panels import shown
+from safelight.traces.analyses.unnamed_adapters import unnamed_adapter_notes
 from safelight.traces.analyses.uses import KINDS
 from safelight.traces.caches.lockstep import Hits
 from safelight.traces.caches.lru import Integers
-from safelight.traces.caches.policy import BELADY, LRU, Capacities, Policy, hits_of
+from safelight.traces.caches.policy import BELADY, LRU, CachePolicy, Capacities, hits_of
 from safelight.traces.caches.stream import Stream, stream_of
 from safelight.traces.caches.tiers import LOAD_TIMES, LoadTimes
 from safelight.traces.schema import AdapterColumn
@@ -44,7 +44,7 @@ class Caches:
     """
 
     adapters: AdapterColumn
-    policies: Sequence[Policy]
+    policies: Sequence[CachePolicy]
     sizes: Sequence[int]
     host_size: int = 0
     bytes_of: Callable[[Sequence[Name]], Integers] | None = None
@@ -74,7 +74,7 @@ def caching(services: Sequence[Usage], caches: Caches) -> Result:
                 for sentence in _findings(usage, table, caches)
             ),
             *_left_out(caches, tables),
-            *nameless(services, [caches.adapters]),
+            *unnamed_adapter_notes(services, [caches.adapters]),
         ),
         draw=lambda figure: _draw(figure, services, tables, caches),
     )
@@ -118,13 +118,15 @@ _SCHEMA = {
 }
 
 
-def _possible(policy: Policy, sizes: Sequence[int], weights: Integers | None) -> list[int]:
+def _possible(policy: CachePolicy, sizes: Sequence[int], weights: Integers | None) -> list[int]:
     if weights is None:
         return [size for size in sizes if size >= policy.least]
     return [size for size in sizes if policy.least == 1 or 2 * size >= (2 * policy.least + 1) * weights.max(initial=0)]
 
 
-def _row(stream: Stream, caches: Caches, host: Hits, *, policy: Policy, size: int, hit: Hits) -> tuple[object, ...]:
+def _row(
+    stream: Stream, caches: Caches, host: Hits, *, policy: CachePolicy, size: int, hit: Hits
+) -> tuple[object, ...]:
     requests, uses = stream.request_count, len(stream.keys)
     waits = np.zeros(requests, np.bool_)
     waits[stream.requests[~hit]] = True

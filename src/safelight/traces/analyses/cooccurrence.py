@@ -4,9 +4,8 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from safelight.reports.formatting import format_count, format_share, shorten_name
-from safelight.reports.result import Result
+from safelight.reports.result import Result, result_without_data
 from safelight.reports.style import QUIET, SERIES, in_percent, panel
-from safelight.traces.analyses.unanswered import unanswered
 from safelight.traces.analyses.uses import KINDS, uses_of
 from safelight.traces.schema import AdapterColumn
 
@@ -26,7 +25,7 @@ def cooccurrence(frame: pl.LazyFrame) -> Result:
     requests = frame.select(pl.len()).collect(engine="streaming").item()
     table = pl.concat(_pairs(frame, column, kind, requests) for column, kind in KINDS.items())
     if table.is_empty():
-        return unanswered(NAME, TITLE, "No request names two adapters of one kind, so there are no pairs.")
+        return result_without_data(NAME, TITLE, "No request names two adapters of one kind, so there are no pairs.")
     return Result(
         name=NAME,
         title=TITLE,

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from safelight.reports.formatting import format_count, format_share
-from safelight.reports.result import Result
+from safelight.reports.result import Result, result_without_data
 from safelight.reports.style import INK, in_time, panel
-from safelight.traces.analyses.unanswered import unanswered
 
 NAME, TITLE = "gaps", "Times between arrivals"
 
@@ -75,7 +74,9 @@ def gaps(frame: pl.LazyFrame) -> Result:
     observed = arrivals.diff().drop_nulls().to_numpy()
     if len(observed) < FEWEST or observed.max() == observed.min():
         told = format_count(len(arrivals), "arrival")
-        return unanswered(NAME, TITLE, f"The trace tells {told}, too few or too regular to fit distributions to.")
+        return result_without_data(
+            NAME, TITLE, f"The trace tells {told}, too few or too regular to fit distributions to."
+        )
     binned = bin_gaps(observed)
     fits = sorted((fit(family, binned) for family in FAMILIES), key=lambda each: each.distance)
     table = pl.DataFrame([_observed(observed), *map(_row, fits)])

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from safelight.reports.formatting import format_count, format_share
 from safelight.reports.result import Result
 from safelight.reports.style import BLUE, VERMILLION, in_thousands
-from safelight.traces.analyses.nameless import nameless
 from safelight.traces.analyses.service_panels import service_panels
+from safelight.traces.analyses.unnamed_adapters import unnamed_adapter_notes
 from safelight.traces.schema import AdapterColumn
 from safelight.traces.usage import Usage
 
@@ -28,7 +28,7 @@ def instances(services: Sequence[Usage]) -> Result:
         table=pl.concat(tables),
         findings=(
             *(words for usage, table in zip(services, tables, strict=True) for words in _findings(usage, table)),
-            *nameless(services),
+            *unnamed_adapter_notes(services),
         ),
         draw=lambda figure: _draw(figure, services, tables),
     )

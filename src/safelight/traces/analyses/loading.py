@@ -11,11 +11,11 @@ from matplotlib.ticker import MaxNLocator
 from safelight.reports.formatting import format_count, format_share
 from safelight.reports.result import Result
 from safelight.reports.style import BLUE, VERMILLION, in_thousands, label_ends
-from safelight.traces.analyses.nameless import nameless
 from safelight.traces.analyses.service_panels import service_panels
+from safelight.traces.analyses.unnamed_adapters import unnamed_adapter_notes
 from safelight.traces.analyses.uses import KINDS
 from safelight.traces.caches.lockstep import Hits
-from safelight.traces.caches.policy import Capacities, Policy, hits_of
+from safelight.traces.caches.policy import CachePolicy, Capacities, hits_of
 from safelight.traces.caches.stream import Stream, joined, stream_of
 from safelight.traces.usage import Usage
 
@@ -24,7 +24,7 @@ MOST_TOGETHER = 10_000_000
 
 
 def loading(
-    services: Sequence[Usage], *, policy: Policy, sizes: Sequence[int], most_together: int = MOST_TOGETHER
+    services: Sequence[Usage], *, policy: CachePolicy, sizes: Sequence[int], most_together: int = MOST_TOGETHER
 ) -> Result:
     """Count the loads of each service's instances, each of which has one cache for ControlNets and one for LoRAs.
 
@@ -46,14 +46,14 @@ def loading(
         table=pl.concat(tables),
         findings=(
             *(_finding(usage, table) for usage, table in zip(services, tables, strict=True)),
-            *nameless(services),
+            *unnamed_adapter_notes(services),
         ),
         draw=lambda figure: _draw(figure, services, tables),
     )
 
 
 def _replayed(
-    services: Sequence[Usage], policy: Policy, sizes: Sequence[int], most_together: int
+    services: Sequence[Usage], policy: CachePolicy, sizes: Sequence[int], most_together: int
 ) -> Iterator[tuple[Stream, Hits]]:
     """Give what misses, (sizes, accesses), for each service's ControlNets and then its LoRAs."""
     streams = (stream_of(usage, kind) for usage in services for kind in KINDS)
@@ -67,7 +67,9 @@ def _replayed(
     yield from zip(together, np.split(missed, ends[:-1], axis=1), strict=True)
 
 
-def _rows(usage: Usage, policy: Policy, sizes: Sequence[int], replayed: Iterator[tuple[Stream, Hits]]) -> pl.DataFrame:
+def _rows(
+    usage: Usage, policy: CachePolicy, sizes: Sequence[int], replayed: Iterator[tuple[Stream, Hits]]
+) -> pl.DataFrame:
     loads = []
     needs_load = np.zeros((len(sizes), usage.requests), np.bool_)
     for stream, missed in itertools.islice(replayed, len(KINDS)):

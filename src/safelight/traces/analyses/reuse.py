@@ -7,9 +7,8 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from safelight.reports.formatting import format_count, format_duration, format_share
-from safelight.reports.result import Result
+from safelight.reports.result import Result, result_without_data
 from safelight.reports.style import SERIES, in_percent, in_thousands, in_time, panel
-from safelight.traces.analyses.unanswered import unanswered
 from safelight.traces.analyses.uses import KINDS, uses_of
 
 NAME, TITLE = "reuse", "Time between uses of an adapter"
@@ -30,7 +29,7 @@ def reuse(frame: pl.LazyFrame) -> Result:
         rows += _rows(uses, "request", ["name"], kind, "service")
         rows += _rows(on_instances, "turn", ["instance", "name"], kind, "instance")
     if not rows:
-        return unanswered(NAME, TITLE, "The trace names no adapter twice, so nothing can be said of reuse.")
+        return result_without_data(NAME, TITLE, "The trace names no adapter twice, so nothing can be said of reuse.")
     table = pl.DataFrame(rows)
     told = table.filter(pl.col("unit") == table["unit"][0])
     findings = tuple(_finding(row) for row in told.iter_rows(named=True))

@@ -59,7 +59,7 @@ def span_of(frame: pl.LazyFrame) -> Span | None:
     return None if first is None else Span(first_s=first, last_s=last, arrivals=arrivals)
 
 
-def why_untold(span: Span | None) -> str:
+def missing_arrivals_reason(span: Span | None) -> str:
     """Return what keeps arrivals from being told over time, if something does."""
     if span is None:
         return "No request tells when it arrived"

@@ -4,11 +4,10 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from safelight.reports.formatting import format_count, format_share
-from safelight.reports.result import Result
+from safelight.reports.result import Result, result_without_data
 from safelight.reports.style import BLUE, ORANGE, in_thousands
-from safelight.traces.analyses.unanswered import unanswered
 from safelight.traces.analyses.uses import KINDS, uses_of
-from safelight.traces.analyses.windows import LENGTHS, Span, span_of, start_of, time_panel, why_untold
+from safelight.traces.analyses.windows import LENGTHS, Span, missing_arrivals_reason, span_of, start_of, time_panel
 
 NAME, TITLE = "working-set", "Adapters in use"
 
@@ -24,11 +23,13 @@ def working_set(frame: pl.LazyFrame, *, window: str | None = None) -> Result:
     """
     span = span_of(frame)
     if span is None or span.is_too_long:
-        return unanswered(NAME, TITLE, f"{why_untold(span)}, so nothing can be said of what is in use at a time.")
+        return result_without_data(
+            NAME, TITLE, f"{missing_arrivals_reason(span)}, so nothing can be said of what is in use at a time."
+        )
     window = window or span.finest(MOST_WINDOWS)
     table = pl.concat(_of_kind(uses_of(frame, column), kind, LENGTHS[window]) for column, kind in KINDS.items())
     if table.is_empty():
-        return unanswered(
+        return result_without_data(
             NAME, TITLE, "The trace names no adapters, so nothing can be said of what is in use at a time."
         )
     return Result(

@@ -22,7 +22,7 @@ class ArrivalProcess(Protocol):
 
         Args:
             rate: arrivals per second, on average over a long time.
-            rng: the only source of luck.
+            rng: the only source of randomness.
         """
         ...
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from safelight.traces.caches.lockstep import Hits
 from safelight.traces.caches.lru import Integers
-from safelight.traces.caches.policy import Capacities, Policy
+from safelight.traces.caches.policy import CachePolicy, Capacities
 from safelight.traces.caches.stream import Stream
 
 COUNTED = 16
@@ -65,8 +65,8 @@ def _wtinylfu(size: int, largest: int) -> libcachesim.Cache:
     return libcachesim.WTinyLFU(size, hashpower=_HASH_BITS, window_size=window)
 
 
-def _policy(name: str, title: str, make: _Make, *, least: int = 1) -> Policy:
-    return Policy(name=name, title=title, hits=lambda stream, sizes: _hits(make, stream, sizes), least=least)
+def _policy(name: str, title: str, make: _Make, *, least: int = 1) -> CachePolicy:
+    return CachePolicy(name=name, title=title, hits=lambda stream, sizes: _hits(make, stream, sizes), least=least)
 
 
 LIBRARY = (

@@ -25,7 +25,7 @@ class Capacities:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policy:
+class CachePolicy:
     """One way to keep a cache.
 
     Attributes:
@@ -50,7 +50,7 @@ class CountsOnly(TraceError):
         super().__init__(f"{policy} is only defined for adapters of equal size; give sizes in adapters, not in bytes.")
 
 
-def hits_of(policy: Policy, stream: Stream, capacities: Capacities) -> Hits:
+def hits_of(policy: CachePolicy, stream: Stream, capacities: Capacities) -> Hits:
     """Return which accesses hit; raises CountsOnly."""
     if capacities.weights is not None and not policy.takes_bytes:
         raise CountsOnly(policy.title)
@@ -73,11 +73,11 @@ def _lru_in_bytes(keys: Integers, weights: Integers, capacity: int) -> Hits:
     return hits
 
 
-LRU = Policy(name="LRU", title="LRU", hits=_lru)
-LFU = Policy(
+LRU = CachePolicy(name="LRU", title="LRU", hits=_lru)
+LFU = CachePolicy(
     name="LFU", title="LFU", hits=lambda stream, capacities: lfu_hits(stream, capacities.sizes), takes_bytes=False
 )
-BELADY = Policy(
+BELADY = CachePolicy(
     name="BELADY",
     title="Belady's bound",
     hits=lambda stream, capacities: belady_hits(stream, capacities.sizes),

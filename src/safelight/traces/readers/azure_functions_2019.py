@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
+from safelight.traces.read_log import ReadLog
 from safelight.traces.readers.delimited import Column, blocks, has_most_of, headed, header_of, typed
 from safelight.traces.readers.reader import PLACE, Reader
 from safelight.traces.source import Source
-from safelight.traces.tally import Tally
 
 WORDS = ("HashOwner", "HashApp", "HashFunction", "Trigger")
 MINUTE_S = 60.0
@@ -24,13 +24,15 @@ def _recognises(head: bytes) -> bool:
     return has_most_of(head, (*WORDS, *MINUTES)) or set(WORDS) <= set(headed(head))
 
 
-def _read(source: Source, tally: Tally) -> Iterator[pl.DataFrame]:
-    fields = header_of(source, needed=WORDS, optional=MINUTES, tally=tally)
-    tally.note("Requests were spread evenly over their minutes, since only counts are known.")
+def _read(source: Source, read_log: ReadLog) -> Iterator[pl.DataFrame]:
+    fields = header_of(source, needed=WORDS, optional=MINUTES, read_log=read_log)
+    read_log.note("Requests were spread evenly over their minutes, since only counts are known.")
     minutes = [field for field in fields if field in MINUTES]
     counts = {minute: _count(minute) for minute in minutes}
     words = {word: Column(field=word, value=pl.col(word), wanted="text") for word in WORDS}
-    tables = [typed(block, {**words, **counts}, tally) for block in blocks(source, fields, tally, has_header=True)]
+    tables = [
+        typed(block, {**words, **counts}, read_log) for block in blocks(source, fields, read_log, has_header=True)
+    ]
     table = pl.concat(tables)
     functions = table.select(PLACE, service="HashApp", tenant="HashOwner", base_model="HashFunction", task="Trigger")
     for minute in minutes:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from safelight.traces.read_log import ReadLog
 from safelight.traces.readers.delimited import Column, blocks, has_most_of, header_of, number, text, typed
 from safelight.traces.readers.reader import Reader
 from safelight.traces.source import Source
-from safelight.traces.tally import Tally
 
 FIELDS = ("app", "func", "end_timestamp", "duration")
 COLUMNS = {
@@ -30,10 +30,10 @@ def _recognises(head: bytes) -> bool:
     return has_most_of(head, FIELDS)
 
 
-def _read(source: Source, tally: Tally) -> Iterator[pl.DataFrame]:
-    fields = header_of(source, needed=FIELDS, optional=(), tally=tally)
-    for block in blocks(source, fields, tally, has_header=True):
-        yield typed(block, COLUMNS, tally).with_columns(pl.lit("recorded").alias("origin"))
+def _read(source: Source, read_log: ReadLog) -> Iterator[pl.DataFrame]:
+    fields = header_of(source, needed=FIELDS, optional=(), read_log=read_log)
+    for block in blocks(source, fields, read_log, has_header=True):
+        yield typed(block, COLUMNS, read_log).with_columns(pl.lit("recorded").alias("origin"))
 
 
 AZURE_FUNCTIONS_2021 = Reader(

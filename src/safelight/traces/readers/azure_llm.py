@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from safelight.traces.read_log import ReadLog
 from safelight.traces.readers.delimited import blocks, date, has_most_of, header_of, typed
 from safelight.traces.readers.reader import Reader
 from safelight.traces.source import Source
-from safelight.traces.tally import Tally
 
 FIELDS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 
@@ -16,11 +16,11 @@ def _recognises(head: bytes) -> bool:
     return has_most_of(head, FIELDS)
 
 
-def _read(source: Source, tally: Tally) -> Iterator[pl.DataFrame]:
-    fields = header_of(source, needed=FIELDS[:1], optional=FIELDS[1:], tally=tally)
-    tally.note("Numbers of tokens were left out, and moments were taken to be in UTC.")
-    for block in blocks(source, fields, tally, has_header=True):
-        yield typed(block, {"arrival_s": date(FIELDS[0])}, tally).with_columns(pl.lit("recorded").alias("origin"))
+def _read(source: Source, read_log: ReadLog) -> Iterator[pl.DataFrame]:
+    fields = header_of(source, needed=FIELDS[:1], optional=FIELDS[1:], read_log=read_log)
+    read_log.note("Numbers of tokens were left out, and moments were taken to be in UTC.")
+    for block in blocks(source, fields, read_log, has_header=True):
+        yield typed(block, {"arrival_s": date(FIELDS[0])}, read_log).with_columns(pl.lit("recorded").alias("origin"))
 
 
 AZURE_LLM = Reader(

@@ -8,9 +8,9 @@ import polars as pl
 
 from safelight.core.errors import nearest, shorten
 from safelight.traces.errors import BadTrace
+from safelight.traces.read_log import ReadLog
 from safelight.traces.readers.reader import PLACE
 from safelight.traces.source import Source
-from safelight.traces.tally import Tally
 
 UNKNOWN = ("", "NULL", "None", "nan")
 """How tables spell that a value is not known."""
@@ -67,7 +67,7 @@ def has_most_of(head: bytes, fields: Sequence[str]) -> bool:
     return len(set(headed(head)).intersection(fields)) * 2 > len(fields)
 
 
-def header_of(source: Source, *, needed: Sequence[str], optional: Sequence[str], tally: Tally) -> list[str]:
+def header_of(source: Source, *, needed: Sequence[str], optional: Sequence[str], read_log: ReadLog) -> list[str]:
     """Return the fields of a table's first line; raises BadTrace if they are not those of the format."""
     found = headed(source.head)
     where = f"{str(source.path)!r}, line 1"
@@ -75,14 +75,14 @@ def header_of(source: Source, *, needed: Sequence[str], optional: Sequence[str],
         raise BadTrace(f"{where}: The field {missing[0]!r} is missing; {nearest(missing[0], found)}")
     known = [*needed, *optional]
     for name in found:
-        if name not in known and not tally.is_lenient:
+        if name not in known and not read_log.is_lenient:
             raise BadTrace(f"{where}: No field is named {shorten(name)}; {nearest(name, known)}")
         if name not in known:
-            tally.note(f"The field {shorten(name)} is not known and was left out.")
+            read_log.note(f"The field {shorten(name)} is not known and was left out.")
     return found
 
 
-def blocks(source: Source, fields: Sequence[str], tally: Tally, *, has_header: bool) -> Iterator[pl.DataFrame]:
+def blocks(source: Source, fields: Sequence[str], read_log: ReadLog, *, has_header: bool) -> Iterator[pl.DataFrame]:
     """Give a table's lines as text, a column for each field, and `PLACE`."""
     for lines in source.lines():
         data, first = lines.data, lines.first
@@ -90,7 +90,7 @@ def blocks(source: Source, fields: Sequence[str], tally: Tally, *, has_header: b
             data, first = data.partition(b"\n")[2], 2
         numbers = [number for number, line in enumerate(data.split(b"\n"), first) if line.strip()]
         block = _at_once(data, fields, numbers)
-        yield _line_by_line(data, fields, first, tally) if block is None else block
+        yield _line_by_line(data, fields, first, read_log) if block is None else block
 
 
 def _at_once(data: bytes, fields: Sequence[str], numbers: Sequence[int]) -> pl.DataFrame | None:
@@ -106,27 +106,27 @@ def _at_once(data: bytes, fields: Sequence[str], numbers: Sequence[int]) -> pl.D
     return block.with_columns(pl.Series(PLACE, numbers, pl.Int64)) if len(block) == len(numbers) else None
 
 
-def _line_by_line(data: bytes, fields: Sequence[str], first: int, tally: Tally) -> pl.DataFrame:
+def _line_by_line(data: bytes, fields: Sequence[str], first: int, read_log: ReadLog) -> pl.DataFrame:
     rows: list[list[str | int | None]] = []
     for place, line in enumerate(data.split(b"\n"), first):
         where = f"line {place}"
         try:
             row = next(csv.reader([line.decode()], strict=True), [])
         except UnicodeDecodeError:
-            tally.drop("not UTF-8", where=where, problem="It is not UTF-8.")
+            read_log.drop("not UTF-8", where=where, problem="It is not UTF-8.")
         except csv.Error as error:
-            tally.drop("broken quotes", where=where, problem=f"Its quotes are broken: {error}.")
+            read_log.drop("broken quotes", where=where, problem=f"Its quotes are broken: {error}.")
         else:
             if len(row) == len(fields):
                 rows.append([*(None if value in UNKNOWN else value for value in row), place])
             elif line.strip():
                 rule = f"must have {len(fields)} fields"
-                tally.drop(rule, where=where, problem=f"It has {len(row)} fields, but it {rule}.")
+                read_log.drop(rule, where=where, problem=f"It has {len(row)} fields, but it {rule}.")
     schema = {**dict.fromkeys(fields, pl.String), PLACE: pl.Int64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def typed(block: pl.DataFrame, columns: Mapping[str, Column], tally: Tally) -> pl.DataFrame:
+def typed(block: pl.DataFrame, columns: Mapping[str, Column], read_log: ReadLog) -> pl.DataFrame:
     """Return canonical columns and `PLACE`, without lines that have a wrong field."""
     values = block.select(PLACE, **{name: column.value for name, column in columns.items()})
     is_right = pl.Series([True]).new_from_index(0, len(block))
@@ -136,6 +136,6 @@ def typed(block: pl.DataFrame, columns: Mapping[str, Column], tally: Tally) -> p
             bad = block.filter(is_wrong)
             problem = f"{column.field} is {shorten(bad[column.field][0])}, but it must be {column.wanted}."
             where = f"line {bad[PLACE][0]}"
-            tally.drop(f"{column.field} must be {column.wanted}", where=where, problem=problem, count=len(bad))
+            read_log.drop(f"{column.field} must be {column.wanted}", where=where, problem=problem, count=len(bad))
             is_right &= ~is_wrong
     return values.filter(is_right)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from safelight.traces.read_log import ReadLog
 from safelight.traces.readers.delimited import Column, blocks, number, typed
 from safelight.traces.readers.reader import Reader
 from safelight.traces.source import Source
-from safelight.traces.tally import Tally
 
 MS = 1000
 
@@ -26,9 +26,9 @@ def _recognises(head: bytes) -> bool:
     return any(_LINE.fullmatch(line) for line in head.splitlines()[:3])
 
 
-def _read(source: Source, tally: Tally) -> Iterator[pl.DataFrame]:
-    for block in blocks(source, ("ms", "prompt"), tally, has_header=False):
-        table = typed(block, COLUMNS, tally)
+def _read(source: Source, read_log: ReadLog) -> Iterator[pl.DataFrame]:
+    for block in blocks(source, ("ms", "prompt"), read_log, has_header=False):
+        table = typed(block, COLUMNS, read_log)
         # Divided by numpy, since polars multiplies by the inverse, which is off by a little.
         arrivals_s = pl.Series("arrival_s", table["arrival_s"].to_numpy() / MS)
         yield table.with_columns(arrivals_s, origin=pl.lit("recorded"))

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from safelight.traces.adapter_lists import nameless_lists
+from safelight.traces.adapter_lists import unnamed_lists
+from safelight.traces.read_log import ReadLog
 from safelight.traces.readers.delimited import (
     Column,
     blocks,
@@ -21,7 +22,6 @@ from safelight.traces.readers.delimited import (
 )
 from safelight.traces.readers.reader import Reader
 from safelight.traces.source import Source
-from safelight.traces.tally import Tally
 
 TASKS = {"TXT_2_IMG": "text-to-image", "IMG_2_IMG": "image-to-image", "INPAINTING": "inpainting"}
 STATUSES = {"SUCCEED": "finished", "FAILED": "failed"}
@@ -51,14 +51,14 @@ def _recognises(head: bytes) -> bool:
     return has_most_of(head, _FIELDS)
 
 
-def _read(source: Source, tally: Tally) -> Iterator[pl.DataFrame]:
-    fields = header_of(source, needed=_FIELDS, optional=LEFT_OUT, tally=tally)
-    tally.note("Lengths of prompts were left out, and moments were taken to be in UTC.")
-    for block in blocks(source, fields, tally, has_header=True):
-        table = typed(block, COLUMNS, tally)
+def _read(source: Source, read_log: ReadLog) -> Iterator[pl.DataFrame]:
+    fields = header_of(source, needed=_FIELDS, optional=LEFT_OUT, read_log=read_log)
+    read_log.note("Lengths of prompts were left out, and moments were taken to be in UTC.")
+    for block in blocks(source, fields, read_log, has_header=True):
+        table = typed(block, COLUMNS, read_log)
         word = pl.col("reason")
         yield table.with_columns(
-            nameless_lists(table["loras"]).alias("loras"),
+            unnamed_lists(table["loras"]).alias("loras"),
             word.replace_strict(STATUSES, default=None, return_dtype=pl.String).alias("status"),
             pl.when(word != "SUCCEED").then(word.str.to_lowercase()).alias("reason"),
             pl.lit("recorded").alias("origin"),

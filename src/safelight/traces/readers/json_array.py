@@ -8,9 +8,9 @@ from typing import Generic, TypeVar
 import msgspec
 
 from safelight.traces.errors import BadTrace
-from safelight.traces.readers.complaint import complaint_of
+from safelight.traces.read_log import ReadLog
+from safelight.traces.readers.decode_errors import describe_decode_error
 from safelight.traces.source import LONGEST_LINE_BYTES, Source
-from safelight.traces.tally import Tally
 
 Element = TypeVar("Element", bound=msgspec.Struct)
 
@@ -33,11 +33,11 @@ class JsonArray(Generic[Element]):
     is not what it should be, objects are read one by one instead, so that each can be told by its place.
     """
 
-    def __init__(self, source: Source, kind: type[Element], tally: Tally) -> None:
+    def __init__(self, source: Source, kind: type[Element], read_log: ReadLog) -> None:
         self._source = source
         self._kind = kind
         self._decode = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
-        self._tally = tally
+        self._read_log = read_log
         self._text = b""
         self._byte = 0
         self._count = 0
@@ -98,8 +98,8 @@ class JsonArray(Generic[Element]):
             found.values.append(msgspec.convert(value, self._kind))
             found.places.append(place)
         except (msgspec.ValidationError, UnicodeEncodeError) as error:
-            reason, problem = complaint_of(error, self._kind.__struct_fields__)
-            self._tally.drop(reason, where=f"request {place}", problem=problem)
+            reason, problem = describe_decode_error(error, self._kind.__struct_fields__)
+            self._read_log.drop(reason, where=f"request {place}", problem=problem)
 
     def _forget(self, size: int, count: int = 0) -> None:
         self._text = self._text[size:]
@@ -120,7 +120,7 @@ class JsonArray(Generic[Element]):
             raise BadTrace(
                 f"{str(self._source.path)!r}, {where}: One request has more than {LONGEST_LINE_BYTES >> 20} MiB."
             )
-        self._tally.drop(f"broken JSON from byte {byte} on", where=where, problem=problem)
+        self._read_log.drop(f"broken JSON from byte {byte} on", where=where, problem=problem)
 
     def _break(self) -> tuple[bool, int, str]:
         """Return whether the text is merely cut short, where it breaks, and what is wrong there."""

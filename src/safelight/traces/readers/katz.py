@@ -9,11 +9,11 @@ import msgspec
 import polars as pl
 
 from safelight.traces.adapter_lists import Id, adapter_lists, ids
+from safelight.traces.read_log import ReadLog
 from safelight.traces.readers.json_array import Elements, JsonArray
 from safelight.traces.readers.reader import PLACE, Reader
 from safelight.traces.schema import MADE_UP
 from safelight.traces.source import Source
-from safelight.traces.tally import Tally
 
 _ORIGINS = {False: "recorded", True: "synthesized"}
 
@@ -33,8 +33,8 @@ def _recognises(head: bytes) -> bool:
     return head.lstrip().startswith(b"[")
 
 
-def _read(source: Source, tally: Tally) -> Iterator[pl.DataFrame]:
-    for elements in JsonArray(source, KatzRequest, tally).elements():
+def _read(source: Source, read_log: ReadLog) -> Iterator[pl.DataFrame]:
+    for elements in JsonArray(source, KatzRequest, read_log).elements():
         yield _frame(elements)
 
 

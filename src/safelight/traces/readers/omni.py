@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from safelight.traces.readers.complaint import complaint_of
+from safelight.traces.read_log import ReadLog
+from safelight.traces.readers.decode_errors import describe_decode_error
 from safelight.traces.readers.reader import PLACE, Reader
 from safelight.traces.row import Int32, Int64
 from safelight.traces.schema import SCHEMA
 from safelight.traces.source import Source
-from safelight.traces.tally import Tally
 
 WORD = "Request"
 MS = 1000
@@ -56,20 +56,20 @@ def _recognises(head: bytes) -> bool:
     return any(line.lstrip().startswith(f"{WORD}(".encode()) for line in head.splitlines()[:3])
 
 
-def _read(source: Source, tally: Tally) -> Iterator[pl.DataFrame]:
+def _read(source: Source, read_log: ReadLog) -> Iterator[pl.DataFrame]:
     ids = set[str]()
     for lines in source.lines():
         found: list[tuple[int, OmniRequest]] = []
         for place, line in enumerate(lines.data.split(b"\n"), lines.first):
             if line.strip():
                 try:
-                    found.append((place, _with_own_id(_parsed(line.decode().strip(), tally), ids, tally)))
+                    found.append((place, _with_own_id(_parsed(line.decode().strip(), read_log), ids, read_log)))
                 except (NoRequest, msgspec.ValidationError, UnicodeDecodeError) as error:
-                    _complain(error, place, tally)
+                    _drop(error, place, read_log)
         yield _frame([place for place, _ in found], [request for _, request in found])
 
 
-def _parsed(line: str, tally: Tally) -> OmniRequest:
+def _parsed(line: str, read_log: ReadLog) -> OmniRequest:
     try:
         call = ast.parse(line, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -80,16 +80,16 @@ def _parsed(line: str, tally: Tally) -> OmniRequest:
         case _:
             raise NoRequest
     if extra := said.keys() - set(OmniRequest.__struct_fields__):
-        tally.note(f"These fields are not read, and were left out: {', '.join(sorted(extra))}.")
+        read_log.note(f"These fields are not read, and were left out: {', '.join(sorted(extra))}.")
     return msgspec.convert(said, OmniRequest)
 
 
-def _with_own_id(request: OmniRequest, ids: set[str], tally: Tally) -> OmniRequest:
+def _with_own_id(request: OmniRequest, ids: set[str], read_log: ReadLog) -> OmniRequest:
     """Return a request without its id if one before it has the same, as vLLM-Omni's benchmark allows it."""
     if request.request_id is None:
         return request
     if (name := str(request.request_id)) in ids:
-        tally.note("Requests with the id of one before them were read without it.")
+        read_log.note("Requests with the id of one before them were read without it.")
         return msgspec.structs.replace(request, request_id=None)
     ids.add(name)
     return request
@@ -102,12 +102,12 @@ def _literal(value: ast.expr) -> object:
         raise NoRequest from error
 
 
-def _complain(error: Exception, place: int, tally: Tally) -> None:
+def _drop(error: Exception, place: int, read_log: ReadLog) -> None:
     if isinstance(error, NoRequest):
         reason, problem = "not a request", f"It is not like {WORD}(prompt='a cat', width=512, height=512)."
     else:
-        reason, problem = complaint_of(error, OmniRequest.__struct_fields__)
-    tally.drop(reason, where=f"line {place}", problem=problem)
+        reason, problem = describe_decode_error(error, OmniRequest.__struct_fields__)
+    read_log.drop(reason, where=f"line {place}", problem=problem)
 
 
 def _frame(places: Sequence[int], requests: Sequence[OmniRequest]) -> pl.DataFrame:

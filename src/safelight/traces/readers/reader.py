@@ -6,8 +6,8 @@ from typing import Literal
 
 import polars as pl
 
+from safelight.traces.read_log import ReadLog
 from safelight.traces.source import Source
-from safelight.traces.tally import Tally
 
 PLACE = "place"
 """A column beside the canonical ones while a trace is read: where in the file the request stands, counted from 1."""
@@ -29,4 +29,4 @@ class Reader:
     title: str
     unit: Literal["line", "request"]
     recognises: Callable[[bytes], bool]
-    read: Callable[[Source, Tally], Iterator[pl.DataFrame]]
+    read: Callable[[Source, ReadLog], Iterator[pl.DataFrame]]

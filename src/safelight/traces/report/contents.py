@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from safelight.reports.page import Tile
-from safelight.reports.result import Result
+from safelight.reports.result import Result, result_without_data
 from safelight.traces.analyses.caching import Caches, caching
 from safelight.traces.analyses.counting import counting
 from safelight.traces.analyses.instances import instances
@@ -14,7 +14,6 @@ from safelight.traces.analyses.loading import loading
 from safelight.traces.analyses.popularity import popularity
 from safelight.traces.analyses.published import SIZES
 from safelight.traces.analyses.questions import QUESTIONS
-from safelight.traces.analyses.unanswered import unanswered
 from safelight.traces.caches.policy import BELADY, LFU, LRU
 from safelight.traces.usage import Usage
 
@@ -26,7 +25,7 @@ def _no_tiles(_: Result) -> Sequence[Tile]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class ReportSection:
     """A section of the report.
 
     Attributes:
@@ -45,14 +44,14 @@ def _of_usage(
     ask: Callable[[Sequence[Usage]], Result],
     why_not: Callable[[Usage], str],
     *command: str,
-) -> Entry:
+) -> ReportSection:
     """Return a question about what requests use; where `why_not` has words, they are the answer."""
 
     def answer(_: pl.LazyFrame, found: Sequence[Usage]) -> Result:
         why = why_not(found[0]) if found else "There is no request to ask about."
-        return unanswered(command[0], title, why) if why else ask(found)
+        return result_without_data(command[0], title, why) if why else ask(found)
 
-    return Entry(ask=answer, command=command)
+    return ReportSection(ask=answer, command=command)
 
 
 def _asks_for_none(usage: Usage) -> str:
@@ -77,11 +76,11 @@ def _caches_of_loras(found: Sequence[Usage]) -> Result:
     return caching(found, Caches(adapters="loras", policies=(LRU, LFU, BELADY), sizes=CACHE_SIZES))
 
 
-def _plain(name: str) -> Entry:
-    return Entry(ask=lambda frame, _: QUESTIONS[name](frame), command=(name,))
+def _plain(name: str) -> ReportSection:
+    return ReportSection(ask=lambda frame, _: QUESTIONS[name](frame), command=(name,))
 
 
-CONTENTS: tuple[Entry, ...] = (
+CONTENTS: tuple[ReportSection, ...] = (
     _plain("arrivals"),
     _plain("burstiness"),
     _plain("gaps"),

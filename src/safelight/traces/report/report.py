@@ -15,7 +15,7 @@ from safelight.reports.page import Answer, Chapter, Page, Tile, html_of
 from safelight.reports.result import Result
 from safelight.traces.describing import Adapters, Description, Facts, describe
 from safelight.traces.reading import Trace
-from safelight.traces.report.contents import CONTENTS, Entry
+from safelight.traces.report.contents import CONTENTS, ReportSection
 from safelight.traces.usage import usages
 
 MOST_SERVICES = 6
@@ -32,7 +32,7 @@ def write_report(
     path: Path,
     *,
     service: str | None = None,
-    contents: Sequence[Entry] = CONTENTS,
+    contents: Sequence[ReportSection] = CONTENTS,
     on_answer: Progress = _ignore,
 ) -> None:
     """Write the page.
@@ -53,7 +53,7 @@ def write_report(
     write_atomically(path, lambda to: to.write_text(text, encoding="utf-8"))
 
 
-def _page(trace: Trace, service: str | None, contents: Sequence[Entry], on_answer: Progress) -> Page:
+def _page(trace: Trace, service: str | None, contents: Sequence[ReportSection], on_answer: Progress) -> Page:
     described = describe(trace, service=service)
     services = _services(described)
     done, total = itertools.count(1), len(services) * len(contents)
@@ -111,15 +111,17 @@ def _left_out(described: Description, told: Sequence[Facts]) -> list[str]:
     return notes
 
 
-def _chapter(trace: Trace, facts: Facts, contents: Sequence[Entry], number: int, note: Callable[[], None]) -> Chapter:
+def _chapter(
+    trace: Trace, facts: Facts, contents: Sequence[ReportSection], number: int, note: Callable[[], None]
+) -> Chapter:
     name, anchor = facts.service, f"service-{number}"
     frame = trace.frame if name is None else trace.frame.filter(pl.col("service") == name)
     found = usages(frame)
     tiles, answers = _tiles(facts), []
-    for entry in contents:
-        result = entry.ask(frame, found)
-        tiles += entry.tiles(result)
-        answers.append(_answer(trace, name, entry, result, f"{anchor}-{result.name}"))
+    for section in contents:
+        result = section.ask(frame, found)
+        tiles += section.tiles(result)
+        answers.append(_answer(trace, name, section, result, f"{anchor}-{result.name}"))
         note()
     return Chapter(
         anchor=anchor,
@@ -146,7 +148,7 @@ def _adapter_tiles(kind: str, adapters: Adapters, requests: int) -> list[Tile]:
     return [*distinct, Tile(label=f"{kind} per request", value=f"{adapters.invocations / requests:.2f}")]
 
 
-def _answer(trace: Trace, service: str | None, entry: Entry, result: Result, anchor: str) -> Answer:
+def _answer(trace: Trace, service: str | None, section: ReportSection, result: Result, anchor: str) -> Answer:
     is_answered = not result.table.is_empty()
     csv = f"{result.name}.csv"
     return Answer(
@@ -155,12 +157,12 @@ def _answer(trace: Trace, service: str | None, entry: Entry, result: Result, anc
         findings=result.findings,
         drawing=drawing_of(result, prefix=anchor) if is_answered else None,
         data=data_of(result.table, file_name=csv) if is_answered else None,
-        command=_command(trace, service, entry, csv),
+        command=_command(trace, service, section, csv),
     )
 
 
-def _command(trace: Trace, service: str | None, entry: Entry, csv: str) -> str:
-    name, *options = entry.command
+def _command(trace: Trace, service: str | None, section: ReportSection, csv: str) -> str:
+    name, *options = section.command
     if name == "published":
         return shlex.join(["safelight", "trace", name, str(trace.path), "-o", "published"])
     of_service = [] if service is None else ["--service", service]

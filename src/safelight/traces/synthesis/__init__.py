@@ -1,6 +1,6 @@
-"""Traces made up after others: what is known of them holds, and the rest is luck.
+"""Traces that imitate others: what is known of the originals holds, and the rest is random.
 
-Every instance is dealt a hand of requests, so that all counts come out: requests, distinct adapters, and each adapter's
-popularity over all instances. Then each hand is put in an order in which adapters come back after as many others as
-they do in the original, so that caches of any size see what they would have seen.
+Every instance is assigned requests so that all counts come out: requests, distinct adapters, and each adapter's
+popularity over all instances. Then the requests of each instance are ordered so that adapters are used again after as
+many others as in the original: caches of any size load as much as they would have.
 """

@@ -1,10 +1,12 @@
-"""Putting an instance's requests in an order in which adapters come back as soon as they should.
+"""An order of an instance's requests in which adapters are used again as soon as they should.
 
-The hand is shuffled and played card by card: popular adapters come often, rare ones seldom, each for the first time
-when luck has it. Before each request, a depth is drawn among those that are short of their share; if an adapter lies at
-this depth of the LRU stack and has cards left, one of them is played early. A card whose depth has had more than its
-share goes back into the shuffled rest. So the depths come out as in an LRU stack model, while the hand keeps all counts
-right.
+The requests are shuffled and taken one by one, so popular adapters come often, rare ones seldom, each for the first
+time at random. Before each request, a depth of the LRU stack is drawn among those that are short of their share. If
+requests for the adapter at this depth are left, one of them is taken early. A request whose depth has had more than its
+share goes back into the shuffled rest. So the depths come out as in an LRU stack model, while all counts stay as they
+were assigned.
+
+A request is given by its choice: the place of its combination in a list of all combinations.
 """
 
 import bisect
@@ -13,126 +15,130 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from safelight.traces.synthesis.likeness import Combination
+from safelight.traces.synthesis.lru_stack import NEAR, LruStack
 from safelight.traces.synthesis.rounding import Counts, Weights
-from safelight.traces.synthesis.stack import NEAR, Stack
+from safelight.traces.synthesis.template import Combination
 
 _HORIZON = 3000
 """Uses within which depths that are off their shares shall be back on them."""
 
-_SETTLE = 100
-"""Requests between two looks at the shares."""
+_UPDATE_EVERY = 100
+"""Requests between two comparisons with the shares."""
 
 _TRIES = 8
-"""Cards looked at for one whose depth may be used."""
+"""Requests drawn to find one whose depth may be used."""
 
 
 class Depths:
-    """Tells which depths miss uses, when those of all instances of a service so far are held against given shares.
+    """Compares the depths of all uses so far, over all instances of a service, with given shares.
 
     Args:
-        shares: of all uses, by depth as `Stack` counts them.
+        shares: of all uses, by depth as `LruStack` counts them.
     """
 
     def __init__(self, shares: Weights) -> None:
         self._shares = shares
         self.uses = [0] * len(shares)
-        self.settle()
+        self.update()
 
-    def settle(self) -> None:
+    def update(self) -> None:
         """Compare what was used with the shares."""
         missing = self._shares * (sum(self.uses) + _HORIZON) - np.array(self.uses)
         wanted = np.maximum(missing, 0)
         self._up_to = np.cumsum(wanted / wanted.sum()).tolist()
         self.is_used_up = (missing < 0).tolist()
 
-    def wanted(self, luck: float) -> int:
+    def wanted(self, uniform: float) -> int:
         """Return a depth from 0, those that miss more being likelier; `NEAR` stands for all beyond."""
-        return min(bisect.bisect_right(self._up_to, luck), NEAR)
+        return min(bisect.bisect_right(self._up_to, uniform), NEAR)
 
 
-class _Deck:
-    """A shuffled hand of combinations, none of them empty."""
+class _Pool:
+    """The shuffled choices of requests that are not ordered yet, all of which have adapters."""
 
-    def __init__(self, cards: Counts, combinations: Sequence[Combination], rng: np.random.Generator) -> None:
-        self._rest: list[int] = rng.permutation(cards).tolist()
+    def __init__(self, choices: Counts, combinations: Sequence[Combination], rng: np.random.Generator) -> None:
+        self._rest: list[int] = rng.permutation(choices).tolist()
         self._left = Counter(self._rest)
-        self._played_early = dict.fromkeys(self._left, 0)
+        self._taken_early = dict.fromkeys(self._left, 0)
         self._by_first: defaultdict[str | None, list[int]] = defaultdict(list)
-        for card in self._left:
-            self._by_first[combinations[card][0]].append(card)
+        for choice in self._left:
+            self._by_first[combinations[choice][0]].append(choice)
 
     def draw(self) -> int:
-        """Take the next card that was not played early."""
-        card = self._rest.pop()
-        while self._played_early[card]:
-            self._played_early[card] -= 1
-            card = self._rest.pop()
-        return card
+        """Remove and return the next choice that was not taken early."""
+        choice = self._rest.pop()
+        while self._taken_early[choice]:
+            self._taken_early[choice] -= 1
+            choice = self._rest.pop()
+        return choice
 
-    def put_back(self, card: int, luck: float) -> None:
-        """Put a drawn card somewhere into the rest."""
-        self._rest.append(card)
-        place = int(luck * len(self._rest))
-        self._rest[place], self._rest[-1] = card, self._rest[place]
+    def put_back(self, choice: int, uniform: float) -> None:
+        """Put a drawn choice back at a random place."""
+        self._rest.append(choice)
+        place = int(uniform * len(self._rest))
+        self._rest[place], self._rest[-1] = choice, self._rest[place]
 
-    def find(self, first: str | None, luck: float) -> int | None:
-        """Return a card that has this adapter first, if one is left."""
-        left = [card for card in self._by_first[first] if self._left[card]]
-        return left[int(luck * len(left))] if left else None
+    def find(self, first: str | None, uniform: float) -> int | None:
+        """Return a choice that has this adapter first, if one is left."""
+        left = [choice for choice in self._by_first[first] if self._left[choice]]
+        return left[int(uniform * len(left))] if left else None
 
-    def play_early(self, card: int) -> None:
-        """Count a card as played, wherever it is in the rest."""
-        self._played_early[card] += 1
-        self._left[card] -= 1
+    def take_early(self, choice: int) -> None:
+        """Count a choice as ordered, wherever it is among the rest."""
+        self._taken_early[choice] += 1
+        self._left[choice] -= 1
 
-    def play(self, card: int) -> None:
-        """Count a drawn card as played."""
-        self._left[card] -= 1
+    def take(self, choice: int) -> None:
+        """Count a drawn choice as ordered."""
+        self._left[choice] -= 1
 
 
-def play(hand: Counts, combinations: Sequence[Combination], depths: Depths, rng: np.random.Generator) -> Counts:
-    """Return a hand, given as places in `combinations`, in the order of its requests.
+def order_by_reuse(
+    choices: Counts, combinations: Sequence[Combination], depths: Depths, rng: np.random.Generator
+) -> Counts:
+    """Return the choices of an instance's requests, which are places in `combinations`, in the order of the requests.
 
-    Requests without adapters are spread evenly by luck, as no cache sees them.
+    Requests without adapters are spread evenly at random, as no cache sees them.
     """
-    has_adapters = np.array([bool(names) for names in combinations])[hand]
-    order = np.empty_like(hand)
+    has_adapters = np.array([bool(names) for names in combinations])[choices]
+    order = np.empty_like(choices)
     is_empty = rng.permutation(~has_adapters)
-    order[is_empty] = hand[~has_adapters]
-    order[~is_empty] = _played(hand[has_adapters], combinations, depths, rng)
+    order[is_empty] = choices[~has_adapters]
+    order[~is_empty] = _ordered(choices[has_adapters], combinations, depths, rng)
     return order
 
 
-def _played(cards: Counts, combinations: Sequence[Combination], depths: Depths, rng: np.random.Generator) -> list[int]:
-    stack, deck = Stack(depths.uses), _Deck(cards, combinations, rng)
-    played: list[int] = []
-    for luck in rng.random((len(cards), 2 + _TRIES)):
-        first, second, *more = luck.tolist()
+def _ordered(
+    choices: Counts, combinations: Sequence[Combination], depths: Depths, rng: np.random.Generator
+) -> list[int]:
+    stack, pool = LruStack(depths.uses), _Pool(choices, combinations, rng)
+    ordered: list[int] = []
+    for uniforms in rng.random((len(choices), 2 + _TRIES)):
+        first, second, *more = uniforms.tolist()
         depth = depths.wanted(first)
-        card = deck.find(stack.at(depth), second) if depth < min(NEAR, len(stack)) else None
-        if card is None:
-            card = _drawn(deck, stack, depths, combinations, more)
-            deck.play(card)
+        choice = pool.find(stack.at(depth), second) if depth < min(NEAR, len(stack)) else None
+        if choice is None:
+            choice = _drawn(pool, stack, depths, combinations, more)
+            pool.take(choice)
         else:
-            deck.play_early(card)
-        played.append(card)
-        for name in combinations[card]:
+            pool.take_early(choice)
+        ordered.append(choice)
+        for name in combinations[choice]:
             stack.use(name)
-        if len(played) % _SETTLE == 0:
-            depths.settle()
-    depths.settle()
-    return played
+        if len(ordered) % _UPDATE_EVERY == 0:
+            depths.update()
+    depths.update()
+    return ordered
 
 
 def _drawn(
-    deck: _Deck, stack: Stack, depths: Depths, combinations: Sequence[Combination], luck: Sequence[float]
+    pool: _Pool, stack: LruStack, depths: Depths, combinations: Sequence[Combination], uniforms: Sequence[float]
 ) -> int:
-    """Draw until the depth of a card's first adapter is one that may be used, or for long enough."""
-    card = deck.draw()
-    for place in luck:
-        if not depths.is_used_up[stack.depth_of(combinations[card][0])]:
+    """Draw until the depth of a choice's first adapter is one that may be used, or for long enough."""
+    choice = pool.draw()
+    for uniform in uniforms:
+        if not depths.is_used_up[stack.depth_of(combinations[choice][0])]:
             break
-        deck.put_back(card, place)
-        card = deck.draw()
-    return card
+        pool.put_back(choice, uniform)
+        choice = pool.draw()
+    return choice

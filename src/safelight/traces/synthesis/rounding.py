@@ -26,7 +26,7 @@ def apportion(weights: Weights | Counts, total: int, *, least: int = 0) -> Count
 
 
 def draw_whole(expected: Weights, total: int, rng: np.random.Generator) -> Counts:
-    """Round numbers up or down by luck, so that each is right on average, and every running sum is right but for 1.
+    """Round numbers up or down at random, so that each is right on average, and every running sum is right but for 1.
 
     Systematic sampling: one random offset, and one unit at every whole step of the running sum.
     """

@@ -1,4 +1,4 @@
-"""Making the requests of a trace up."""
+"""Requests of a trace that never was, like those of services that are known."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from safelight.traces.arrivals.diurnal import Diurnal
 from safelight.traces.arrivals.process import ArrivalProcess, first
 from safelight.traces.errors import CannotSynthesize
 from safelight.traces.schema import ADAPTERS, MADE_UP, AdapterColumn, conform
-from safelight.traces.synthesis.likeness import MOST_REQUESTS, Combination, Dealt, Likeness
-from safelight.traces.synthesis.ordering import Depths, play
+from safelight.traces.synthesis.ordering import Depths, order_by_reuse
 from safelight.traces.synthesis.rounding import Counts, apportion
+from safelight.traces.synthesis.template import MOST_REQUESTS, Assignment, Combination, ServiceTemplate
 
 MOST_SKEW = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
-    """What a synthesized trace has different from the original.
+class SynthesisOptions:
+    """How a synthesized trace differs from the original.
 
     Attributes:
         requests: how many; as many as the original if None.
@@ -58,31 +58,31 @@ class Wishes:
         return process
 
 
-def synthesize(likenesses: Sequence[Likeness], wishes: Wishes, *, seed: int) -> pl.DataFrame:
+def synthesize(templates: Sequence[ServiceTemplate], options: SynthesisOptions, *, seed: int) -> pl.DataFrame:
     """Return a canonical table of requests like those of some services, in order of arrival.
 
     Raises:
         CannotSynthesize: if there are fewer requests than instances, or fewer instances than services.
         BadArrivals: if the day or the bursts cannot be.
     """
-    requests = _split("requests", wishes.requests, [each.requests for each in likenesses])
+    requests = _split("requests", options.requests, [each.requests for each in templates])
     instances = (
-        [_in_proportion(likeness, count) for likeness, count in zip(likenesses, requests, strict=True)]
-        if wishes.instances is None
-        else _split("instances", wishes.instances, [each.instances for each in likenesses])
+        [_in_proportion(template, count) for template, count in zip(templates, requests, strict=True)]
+        if options.instances is None
+        else _split("instances", options.instances, [each.instances for each in templates])
     )
-    rngs = np.random.default_rng(seed).spawn(len(likenesses))
+    rngs = np.random.default_rng(seed).spawn(len(templates))
     services = [
-        _service(likeness, wishes, requests=count, instances=servers, rng=rng)
-        for likeness, count, servers, rng in zip(likenesses, requests, instances, rngs, strict=True)
+        _service(template, options, requests=count, instances=servers, rng=rng)
+        for template, count, servers, rng in zip(templates, requests, instances, rngs, strict=True)
     ]
     table = pl.concat(services).sort("arrival_s", maintain_order=True)
     ids = pl.format("synthesized-{}", pl.int_range(1, pl.len() + 1))
     return table.with_columns(request_id=ids)
 
 
-def _in_proportion(likeness: Likeness, requests: int) -> int:
-    return max(1, round(likeness.instances * requests / likeness.requests))
+def _in_proportion(template: ServiceTemplate, requests: int) -> int:
+    return max(1, round(template.instances * requests / template.requests))
 
 
 def _split(what: str, wanted: int | None, theirs: Sequence[int]) -> list[int]:
@@ -97,71 +97,73 @@ def _split(what: str, wanted: int | None, theirs: Sequence[int]) -> list[int]:
 
 
 def _service(
-    likeness: Likeness, wishes: Wishes, *, requests: int, instances: int, rng: np.random.Generator
+    template: ServiceTemplate, options: SynthesisOptions, *, requests: int, instances: int, rng: np.random.Generator
 ) -> pl.DataFrame:
     if requests < instances:
         raise CannotSynthesize(
             f"{requests:,} requests cannot be shared among {instances:,} instances; ask for fewer instances."
         )
-    dealt = likeness.deal(requests, instances, skew=wishes.skew, rng=rng)
-    rate = likeness.rate * instances / likeness.instances * wishes.rate_scale
-    arrivals_s = first(wishes.arrivals(likeness.arrivals), requests, rate=rate, rng=rng)
-    of_instance = np.repeat(np.arange(instances), [len(hand) for hand in dealt.hands])
+    assignment = template.assign(requests, instances, skew=options.skew, rng=rng)
+    rate = template.rate * instances / template.instances * options.rate_scale
+    arrivals_s = first(options.arrivals(template.arrivals), requests, rate=rate, rng=rng)
+    of_instance = np.repeat(np.arange(instances), [len(own) for own in assignment.instances])
     turns = rng.permutation(of_instance)
     # The place of each request in what follows, which is by instance.
     by_instance = np.empty_like(turns)
     by_instance[np.argsort(turns, kind="stable")] = np.arange(requests)
-    orders = {kind: _order(likeness, dealt, kind, rng) for kind in dealt.combinations}
-    table = _like_rows(likeness, dealt, orders, rng) if likeness.table is not None else _new(dealt, orders)
-    names = pl.Series([f"{MADE_UP}{likeness.service or 'service'}-{place + 1}" for place in range(instances)])
+    orders = {kind: _order(template, assignment, kind, rng) for kind in assignment.combinations}
+    table = _like_rows(template, assignment, orders, rng) if template.table is not None else _new(assignment, orders)
+    names = pl.Series([f"{MADE_UP}{template.service or 'service'}-{place + 1}" for place in range(instances)])
     return _canonical(
         table[by_instance].with_columns(
             pl.lit("synthesized").alias("origin"),
-            pl.lit(likeness.service, pl.String).alias("service"),
-            pl.Series("arrival_s", np.floor(arrivals_s) if likeness.is_by_the_second else arrivals_s),
+            pl.lit(template.service, pl.String).alias("service"),
+            pl.Series("arrival_s", np.floor(arrivals_s) if template.is_by_the_second else arrivals_s),
             names.gather(turns).alias("instance"),
         )
     )
 
 
-def _order(likeness: Likeness, dealt: Dealt, kind: AdapterColumn, rng: np.random.Generator) -> Counts:
+def _order(template: ServiceTemplate, assignment: Assignment, kind: AdapterColumn, rng: np.random.Generator) -> Counts:
     """Return the combination of each request, instance by instance."""
-    depths = Depths(likeness.depths[kind])
-    return np.concatenate([play(hand.cards[kind], dealt.combinations[kind], depths, rng) for hand in dealt.hands])
+    depths = Depths(template.depths[kind])
+    return np.concatenate(
+        [order_by_reuse(own.choices[kind], assignment.combinations[kind], depths, rng) for own in assignment.instances]
+    )
 
 
-def _new(dealt: Dealt, orders: Mapping[AdapterColumn, Counts]) -> pl.DataFrame:
+def _new(assignment: Assignment, orders: Mapping[AdapterColumn, Counts]) -> pl.DataFrame:
     """Return requests that have nothing but adapters, instance by instance."""
-    return pl.DataFrame([_adapters(kind, dealt.combinations[kind], order) for kind, order in orders.items()])
+    return pl.DataFrame([_adapters(kind, assignment.combinations[kind], order) for kind, order in orders.items()])
 
 
 def _like_rows(
-    likeness: Likeness, dealt: Dealt, orders: Mapping[AdapterColumn, Counts], rng: np.random.Generator
+    template: ServiceTemplate, assignment: Assignment, orders: Mapping[AdapterColumn, Counts], rng: np.random.Generator
 ) -> pl.DataFrame:
     """Return requests like rows of the table, instance by instance; ControlNets may be of another row."""
-    assert likeness.table is not None
-    rows = _rows(dealt, "loras", orders, rng)
+    assert template.table is not None
+    rows = _rows(assignment, "loras", orders, rng)
     if "controlnets" not in orders:
-        return likeness.table[rows]
-    controlnets = likeness.table["controlnets"].gather(_rows(dealt, "controlnets", orders, rng))
-    return likeness.table[rows].with_columns(controlnets)
+        return template.table[rows]
+    controlnets = template.table["controlnets"].gather(_rows(assignment, "controlnets", orders, rng))
+    return template.table[rows].with_columns(controlnets)
 
 
 def _rows(
-    dealt: Dealt, kind: AdapterColumn, orders: Mapping[AdapterColumn, Counts], rng: np.random.Generator
+    assignment: Assignment, kind: AdapterColumn, orders: Mapping[AdapterColumn, Counts], rng: np.random.Generator
 ) -> Counts:
-    """Return rows that were dealt, instance by instance, so that they have the combinations of one kind in order."""
+    """Return the assigned rows, instance by instance, so that the combinations of one kind are in order."""
     chosen: list[Counts] = []
     start = 0
-    for hand in dealt.hands:
-        assert hand.rows is not None
-        shuffled = rng.permutation(len(hand))
+    for own in assignment.instances:
+        assert own.rows is not None
+        shuffled = rng.permutation(len(own))
         if kind in orders:
-            order = orders[kind][start : start + len(hand)]
-            shuffled = shuffled[np.argsort(hand.cards[kind][shuffled], kind="stable")]
+            order = orders[kind][start : start + len(own)]
+            shuffled = shuffled[np.argsort(own.choices[kind][shuffled], kind="stable")]
             shuffled = shuffled[np.argsort(np.argsort(order, kind="stable"))]
-        chosen.append(hand.rows[shuffled])
-        start += len(hand)
+        chosen.append(own.rows[shuffled])
+        start += len(own)
     return np.concatenate(chosen)
 
 

@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default=AUTO)
     parser.add_argument("--dtype", default=AUTO)
-    parser.add_argument("--place", type=int, default=0)
+    parser.add_argument("--number", type=int, default=0)
     arguments = parser.parse_args()
     # The server ends its processes by closing their input, so that Ctrl-C reaches only the server.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -29,7 +29,7 @@ def main() -> int:
     from safelight.worker.controlnet_service.process import run_controlnet_service
 
     try:
-        placement = find_placement(arguments.device, arguments.dtype, place=arguments.place)
+        placement = find_placement(arguments.device, arguments.dtype, number=arguments.number)
         run_controlnet_service(arguments.socket, placement=placement, threads=arguments.threads)
     except PlacementError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""Load generation: configuration, arrivals, warm-up, sending."""

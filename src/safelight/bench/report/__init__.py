@@ -1,0 +1,1 @@
+"""Plots, report pages and request logs."""

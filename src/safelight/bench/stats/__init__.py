@@ -1,0 +1,1 @@
+"""Metrics of a run, their confidence intervals, and comparisons."""

@@ -1,0 +1,124 @@
+"""`safelight serve`: pictures for many, over HTTP."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from safelight.adapters.modes import ADAPTER_MODE_NAMES
+from safelight.cli.console import notes
+from safelight.cli.errors import Misuse
+from safelight.cli.extras import need_serve_extra
+from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
+from safelight.control.policies import describe_policies, policies_from
+from safelight.core.errors import nearest, shorten
+from safelight.local.model_folders import adapter_folders, model_folders
+
+serving = typer.Typer()
+
+PolicyChoices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy",
+        metavar="FAMILY=NAME",
+        help="How requests are ordered, admitted, routed, batched and served, or a preset; repeatable. "
+        "`--policy help` lists all.",
+    ),
+]
+AdapterModeName = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help=f"Short for --policy adapter-mode=NAME: {', '.join(ADAPTER_MODE_NAMES)}."),
+]
+SharedControlNets = Annotated[
+    bool,
+    typer.Option("--controlnet-service", "--control-service", help="Keep ControlNets once, for all worker processes."),
+]
+
+
+@serving.command(
+    epilog="Examples:\n\nsafelight serve\n\nsafelight serve --workers 2 --port 9000\n\n"
+    "safelight serve --model shapes-small --model path/to/a/diffusers/folder\n\n"
+    "safelight serve --adapters path/to/a/folder/of/adapters\n\n"
+    "safelight serve --workers 2 --controlnet-service\n\n"
+    "safelight serve --policy throughput --policy routing=affinity\n\n"
+    "SAFELIGHT_API_KEY=secret safelight serve --host 0.0.0.0"
+)
+def serve(
+    *,
+    model: Models = None,
+    adapters: Annotated[
+        list[Path] | None,
+        typer.Option("--adapters", metavar="DIR", help="A folder of adapters, looked at before yours; repeatable."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Worker processes; over several GPUs they take turns.")
+    ] = 1,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    threads: Threads = 1,
+    policy: PolicyChoices = None,
+    adapter_mode: AdapterModeName = None,
+    controlnet_service: SharedControlNets = False,
+    alias: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=MODEL", help="A further name that requests may use for a model; repeatable."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at; beyond loopback it needs a key.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 picks a free one.")] = 8000,
+    api_key: ApiKey = None,
+    max_waiting: Annotated[int, typer.Option(min=1, metavar="N", help="Pictures that may wait.")] = 256,
+    drain_s: Annotated[float, typer.Option(min=0, metavar="S", help="Seconds to finish accepted work in.")] = 30.0,
+    outcomes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A further name that a local proxy calls us by; repeatable."),
+    ] = None,
+) -> int:
+    """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
+    if policy and "help" in policy:
+        print(describe_policies())
+        return 0
+    policies = policies_from([*(policy or ()), *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())])
+    need_serve_extra()
+    from safelight.local.launch import controlnet_service_argv, worker_argv
+    from safelight.server.run import serve as run_server
+    from safelight.server.settings import ServerSettings
+
+    folders = model_folders(model)
+    limits = ("--device", device, "--dtype", dtype, "--threads", str(threads))
+    settings = ServerSettings(
+        worker_argv=worker_argv(folders, *limits, *policies.worker_options),
+        workers=workers,
+        controlnet_argv=controlnet_service_argv(*limits) if controlnet_service else (),
+        adapters=adapter_folders(adapters or ()),
+        host=host,
+        port=port,
+        api_key=api_key or None,
+        drain_s=drain_s,
+        max_waiting=max_waiting,
+        policies=policies,
+        aliases=_aliases(alias or (), folders),
+        outcomes=outcomes,
+        allowed_hosts=tuple(allowed_host or ()),
+    )
+    notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")
+    return run_server(settings, on_ready=lambda url: notes.print(f"Safelight is ready at {url}; Ctrl-C ends it."))
+
+
+def _aliases(pairs: Sequence[str], folders: Sequence[Path]) -> dict[str, str]:
+    """Return model names by alias; raises Misuse for an alias without a model, or one that is a model's name."""
+    models = [folder.resolve().name for folder in folders]
+    aliases: dict[str, str] = {}
+    for pair in pairs:
+        name, _, model = pair.partition("=")
+        if not name or not model:
+            raise Misuse(f"--alias {shorten(pair)} is no pair; write NAME=MODEL.")
+        if model not in models:
+            raise Misuse(f"--alias {shorten(pair)}: no model is called {shorten(model)}; {nearest(model, models)}")
+        if name in models or name in aliases:
+            raise Misuse(f"--alias {shorten(pair)}: the name {shorten(name)} is taken; choose another one.")
+        aliases[name] = model
+    return aliases

@@ -1,0 +1,63 @@
+"""`GET /v1/models`: what is served, and what a request may ask of it."""
+
+from fastapi import APIRouter
+
+from safelight.core.level import MAX_STEPS
+from safelight.core.model import ModelSpec
+from safelight.server.routes.openapi_responses import errors
+from safelight.server.settings import ServerSettings
+from safelight.server.state import TheState, model_of
+from safelight.server.wire.fields import MAX_CONTROLS, MAX_LORAS, MAX_PICTURES, MAX_PROMPT_CHARACTERS
+from safelight.server.wire.models import ModelAbilities, ModelCard, ModelLimits, ModelList
+
+router = APIRouter(tags=["models"])
+
+OWNER = "safelight"
+CREATED = 0
+"""Local models have no date of birth that means anything to a client."""
+
+
+@router.get("/v1/models", responses=errors(), operation_id="list_models")
+async def list_models(state: TheState) -> ModelList:
+    """Return the served models; empty while the first worker loads them."""
+    return ModelList(data=[_card(model, state.settings) for model in state.service.models.values()])
+
+
+@router.get("/v1/models/{model}", responses=errors(404), operation_id="get_model")
+async def get_model(model: str, state: TheState) -> ModelCard:
+    """Return one served model, found by its name or by an alias."""
+    return _card(model_of(model, state), state.settings)
+
+
+def _card(model: ModelSpec, settings: ServerSettings) -> ModelCard:
+    return ModelCard(
+        id=model.name,
+        created=CREATED,
+        owned_by=OWNER,
+        safelight=ModelAbilities(
+            aliases=[alias for alias, name in settings.aliases.items() if name == model.name],
+            limits=_limits(model),
+            policies=dict(settings.policies.names),
+            family=model.family,
+            size=f"{model.width}x{model.height}",
+            size_multiple=model.size_multiple,
+            max_side=model.max_side,
+            steps=model.steps,
+            guidance_scale=model.guidance_scale,
+            sampler=model.sampler,
+            samplers=list(model.samplers),
+        ),
+    )
+
+
+def _limits(model: ModelSpec) -> ModelLimits:
+    return ModelLimits(
+        max_prompt_chars=MAX_PROMPT_CHARACTERS,
+        max_images=MAX_PICTURES,
+        max_steps=MAX_STEPS,
+        size_multiple=model.size_multiple,
+        min_side=model.size_multiple,
+        max_side=model.max_side,
+        max_loras=MAX_LORAS,
+        max_controlnets=MAX_CONTROLS,
+    )

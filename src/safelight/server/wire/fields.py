@@ -1,0 +1,74 @@
+"""Field types shared by the wire types: the limits that hold whatever the model."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from safelight.adapters.registry import MAX_PER_PICTURE
+from safelight.core.level import MAX_STEPS
+
+MAX_PROMPT_CHARACTERS = 4000
+MAX_PICTURES = 10
+MAX_GUIDANCE = 20.0
+MAX_SEED = 2**53 - 1 - MAX_PICTURES
+"""Every JSON reader keeps this number exact, and those of the further pictures of one request."""
+
+MAX_DEADLINE_S = 86_400.0
+MAX_PARTIAL_IMAGES = 3
+MAX_SIDE = 99_999
+MAX_SCALE = 10.0
+MAX_LORAS = MAX_PER_PICTURE
+MAX_CONTROLS = 4
+MAX_PICTURE_CHARACTERS = 12_000_000
+MAX_NAME_CHARACTERS = 256
+
+SAYS_SOMETHING = r"[^\s\u001c-\u001f\u0085]"
+"""A character that is no space to Python, in words that regular expressions of other languages understand alike."""
+
+SIZE_PATTERN = r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"
+
+OutputFormat = Literal["png", "jpeg", "webp"]
+Quality = Literal["auto", "standard", "hd", "low", "medium", "high", "xhigh", "max"]
+OnDisconnect = Literal["cancel", "finish"]
+
+
+def _integral(value: object) -> object:
+    """Turn 256.0 into 256: JSON knows one kind of number, and some clients write all of them as floats."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _said(prompt: str) -> str:
+    if not prompt.strip():
+        raise ValueError("it should say what to paint")
+    return prompt
+
+
+_from_float = BeforeValidator(_integral)
+
+Prompt = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS, json_schema_extra={"pattern": SAYS_SOMETHING}),
+    AfterValidator(_said),
+]
+NegativePrompt = Annotated[str, Field(max_length=MAX_PROMPT_CHARACTERS)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
+Size = Annotated[str, Field(pattern=SIZE_PATTERN)]
+Pictures = Annotated[int, Field(ge=1, le=MAX_PICTURES), _from_float]
+Percent = Annotated[int, Field(ge=0, le=100), _from_float]
+PartialImages = Annotated[int, Field(ge=0, le=MAX_PARTIAL_IMAGES), _from_float]
+Side = Annotated[int, Field(ge=1, le=MAX_SIDE), _from_float]
+Steps = Annotated[int, Field(ge=1, le=MAX_STEPS), _from_float]
+GraceSteps = Annotated[int, Field(ge=0, le=MAX_STEPS), _from_float]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED), _from_float]
+Guidance = Annotated[float, Field(ge=0, le=MAX_GUIDANCE, allow_inf_nan=False)]
+Scale = Annotated[float, Field(ge=-MAX_SCALE, le=MAX_SCALE, allow_inf_nan=False)]
+PictureData = Annotated[
+    str,
+    Field(
+        max_length=MAX_PICTURE_CHARACTERS,
+        pattern=r"^data:image/(png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}$",
+        json_schema_extra={"format": "picture"},
+    ),
+]
+Strength = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Deadline = Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)]

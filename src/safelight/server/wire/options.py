@@ -1,0 +1,97 @@
+"""Options that every request for a picture has."""
+
+from typing import Annotated
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+
+from safelight.core.adapter import LoraUse
+from safelight.server.wire.fields import (
+    MAX_CONTROLS,
+    MAX_LORAS,
+    Deadline,
+    GraceSteps,
+    Guidance,
+    Name,
+    NegativePrompt,
+    OnDisconnect,
+    PictureData,
+    Scale,
+    Seed,
+    Steps,
+)
+
+
+class LoraChoice(BaseModel):
+    """A LoRA by the name that it is registered under, and how strongly it acts; negative turns it round."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: Name
+    scale: Scale = 1.0
+
+
+class OmniLora(BaseModel):
+    """One LoRA as vLLM-Omni's clients write it; it is found by its name, and a path beside it is not looked at."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: Annotated[Name, Field(validation_alias=AliasChoices("name", "lora_name", "adapter"))]
+    scale: Annotated[Scale, Field(validation_alias=AliasChoices("scale", "lora_scale"))] = 1.0
+
+
+class ControlChoice(BaseModel):
+    """A ControlNet by the name that it is registered under, and the picture that steers it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: Name
+    scale: Scale = 1.0
+    image: Annotated[PictureData, Field(description="PNG, JPEG or WebP as a data URL; it is fitted to the size.")]
+
+
+class PaintOptions(BaseModel):
+    """Safelight's own options, at the top level of a request as the official client's `extra_body` puts them."""
+
+    model_config = ConfigDict(strict=True)
+
+    seed: Annotated[
+        Seed | None,
+        Field(description="Seed of the first picture; further ones count up from it. Drawn at random when left out."),
+    ] = None
+    num_inference_steps: Annotated[
+        Steps | None, Field(description="Denoising steps; the model's own number when left out.")
+    ] = None
+    guidance_scale: Annotated[
+        Guidance | None, Field(description="Strength of classifier-free guidance; 1 or less means none.")
+    ] = None
+    negative_prompt: Annotated[NegativePrompt | None, Field(description="What guidance steers away from.")] = None
+    sampler: Annotated[Name | None, Field(description="One of the model's samplers.")] = None
+    loras: Annotated[
+        list[LoraChoice] | None,
+        Field(max_length=MAX_LORAS, description="LoRAs by name; the scales of one named twice add up."),
+    ] = None
+    lora: Annotated[OmniLora | None, Field(description="One more LoRA, in the shape of vLLM-Omni.")] = None
+    lora_grace_steps: Annotated[
+        GraceSteps | None,
+        Field(
+            description="The picture may begin without its LoRAs, at most for so many steps, while they are still "
+            "being loaded; 0 when left out. The answer says for how many it did."
+        ),
+    ] = None
+    controls: Annotated[
+        list[ControlChoice] | None,
+        Field(max_length=MAX_CONTROLS, description="ControlNets by name, each with its control picture."),
+    ] = None
+    deadline_s: Annotated[
+        Deadline | None,
+        Field(description="Seconds from now by which the picture is needed; refused at once when it cannot be met."),
+    ] = None
+    on_disconnect: Annotated[OnDisconnect, Field(description="What becomes of the work when the client goes away.")] = (
+        "cancel"
+    )
+
+    @property
+    def uses(self) -> tuple[LoraUse, ...]:
+        """All LoRAs of the request."""
+        asked = [*(self.loras or ()), *([self.lora] if self.lora else ())]
+        return tuple(LoraUse(name=choice.name, scale=choice.scale) for choice in asked)

@@ -1,0 +1,85 @@
+"""How a picture was made, and how many tokens it counts as."""
+
+from pydantic import BaseModel
+
+from safelight.server.wire.options import LoraChoice
+
+
+class InputTokensDetails(BaseModel):
+    """The tokens read, by kind."""
+
+    image_tokens: int
+    text_tokens: int
+
+
+class Usage(BaseModel):
+    """Tokens of the prompt that the model saw, and of pictures in and out: one for each smallest square it paints."""
+
+    input_tokens: int
+    input_tokens_details: InputTokensDetails
+    output_tokens: int
+    total_tokens: int
+
+
+class ControlUsed(BaseModel):
+    """A ControlNet that steered a picture."""
+
+    name: str
+    scale: float
+
+
+class LevelProvenance(BaseModel):
+    """How a stage was served; of `steps`, `steps_run` were run, fewer where it started from another picture."""
+
+    model: str
+    steps: int
+    steps_run: int
+    sampler: str
+    guidance_scale: float
+
+
+class StageProvenance(BaseModel):
+    """One run of a level for a picture; `score` is a gate's, if one looked at the picture."""
+
+    level: LevelProvenance
+    worker: str | None = None
+    queue_s: float
+    compute_s: float
+    score: float | None = None
+    retries: int
+    steps_without_loras: int
+
+
+class PictureProvenance(BaseModel):
+    """How one picture was made; `steps_without_loras` ran before its LoRAs were loaded."""
+
+    id: str
+    seed: int
+    worker: str | None = None
+    queue_s: float
+    compute_s: float
+    total_s: float
+    retries: int
+    steps_without_loras: int
+    stages: list[StageProvenance]
+
+
+class Provenance(BaseModel):
+    """Where the pictures came from: enough to paint them again, unless some steps ran without LoRAs.
+
+    `seed` is the first picture's; of its `steps`, `steps_run` were run, fewer where it started from another picture.
+    Of several pictures, `queue_s` is the longest wait; `compute_s` and `retries` are sums.
+    """
+
+    model: str
+    steps: int
+    steps_run: int
+    seed: int
+    sampler: str
+    guidance_scale: float
+    loras: list[LoraChoice]
+    controls: list[ControlUsed]
+    queue_s: float
+    compute_s: float
+    retries: int
+    images: list[PictureProvenance]

@@ -1,0 +1,48 @@
+"""Wire types of the queue routes."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+
+class QueueEntry(BaseModel):
+    """One picture that waits or is being painted; `preview` is a PNG data URL of its latest state."""
+
+    id: str
+    prompt: str
+    model: str
+    state: Literal["waiting", "running"]
+    step: int
+    steps: int
+    age_s: float
+    expected_s: float | None
+    worker: str | None
+    preview: str | None
+
+
+class WorkerEntry(BaseModel):
+    """One worker process and how many pictures it holds."""
+
+    name: str
+    models: list[str]
+    rows: int
+    state: Literal["starting", "ready"]
+
+
+class QueueView(BaseModel):
+    """Answer of `GET /v1/queue`; rates and latencies are over the last minute."""
+
+    requests: list[QueueEntry]
+    workers: list[WorkerEntry]
+    waiting: int
+    running: int
+    throughput_per_s: float
+    latency_p50_s: float | None
+    latency_p95_s: float | None
+
+
+class Cancellation(BaseModel):
+    """Answer of `POST /v1/queue/{id}/cancel`."""
+
+    id: str
+    state: Literal["cancelled"] = "cancelled"
