@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -93,10 +94,10 @@ def test_what_does_not_exist_is_refused_with_the_nearest_name(choice, hint):
     assert caught.value.param == "policy"
 
 
-def test_a_worker_gets_the_families_that_it_must_know_as_choices():
+def test_a_worker_gets_the_families_that_it_must_know_as_options():
     policies = policies_from(["order=arrival", "batching=full", "adapter-mode=always-merged", "routing=affinity"])
-    assert policies.replica_choices == ("order=arrival", "batching=full", "adapter-mode=always-merged")
-    assert policies_from(policies.replica_choices).adapter_mode == policies.adapter_mode
+    choices = ["order=arrival", "batching=full", "adapter-mode=always-merged"]
+    assert policies.worker_options == tuple(word for choice in choices for word in ("--policy", choice))
 
 
 @pytest.mark.parametrize("family", MEMBERS)
@@ -138,7 +139,7 @@ from control.driven_fleet import DrivenFleet, assigned
 from safelight.control.policies import policies_from
 print(assigned(DrivenFleet("a", "b", "c", policies=policies_from(["routing=mine"])).arrive()))
 """
-    (tmp_path / "control").symlink_to(os.path.dirname(__file__))
+    (tmp_path / "control").symlink_to(Path(__file__).parent)
     ran = run_with(tmp_path, code)
     assert ran.stdout.strip() == "[('one', 'c', 1)]", ran.stderr
 

@@ -82,11 +82,11 @@ class WorkersUnderFire(RuleBasedStateMachine):
         assert set(self.workers.by_model) == {model for each in self.live.values() for model in each.paces}
 
     @invariant()
-    def the_open_workers_are_listed_by_load_and_then_by_when_it_changed(self):
+    def the_workers_with_space_are_listed_by_load_and_then_by_when_it_changed(self):
         for model in (LARGE, SMALL):
             serving = [each for each in self.live.values() if model in each.paces and each.is_open]
             in_order = sorted(serving, key=lambda each: (each.load, self.changes[each]))
-            assert list(self.workers.open(model)) == in_order
+            assert list(self.workers.with_space(model)) == in_order
 
     @invariant()
     def a_worker_counts_its_rows_and_what_is_left_of_its_work(self):

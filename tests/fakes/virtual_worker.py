@@ -140,12 +140,10 @@ class VirtualWorker:
                 self._jobs |= {job.id: job for job in jobs}
                 seconds = sum(self._encoding_s(job) for job in jobs)
                 return seconds, Prepared(request_ids=tuple(job.id for job in jobs), seconds=seconds)
-            case ResumeRow(job=job):
-                self._jobs[job.id] = job
-                return 0.0, Prepared(request_ids=(job.id,), seconds=0.0)
-            case EquipRows(jobs=jobs):
-                self._jobs |= {job.id: job for job in jobs}
-                return 0.0, Prepared(request_ids=tuple(job.id for job in jobs), seconds=0.0)
+            case EquipRows(jobs=jobs) | ResumeRow(job=jobs):
+                equipped = jobs if isinstance(effect, EquipRows) else (jobs,)
+                self._jobs |= {job.id: job for job in equipped}
+                return 0.0, Prepared(request_ids=tuple(job.id for job in equipped), seconds=0.0)
             case Fold(model=model, composition=composition):
                 self._folded[model] = composition
                 return self._profiles[model].adapter_costs.switch_s, Folded(model=model)

@@ -1,7 +1,6 @@
 """The whole service over virtual workers: a clock of its own, no process, no waiting."""
 
 import asyncio
-import inspect
 import json
 from functools import wraps
 from pathlib import Path
@@ -71,13 +70,14 @@ class Scene:
             adapters={"/adapters/outline": adapter("outline")},
             score=score,
         )
+        self.outcomes = OutcomeLog(outcomes, epoch_s=EPOCH_S, log=self.log)
         self.service = Service(
             ServiceParts(
                 controller=FleetController(ControlConfig(**{"lookahead_rows": 0} | settings)),
                 pool=self.pool,
                 clock=self.time,
                 metrics=self.metrics,
-                outcomes=OutcomeLog(outcomes, epoch_s=EPOCH_S, log=self.log),
+                outcomes=self.outcomes,
                 log=self.log,
                 call_later=self.time.call_later,
             )
@@ -395,6 +395,7 @@ async def test_every_end_is_a_line_of_the_outcome_log(tmp_path):
     with pytest.raises(UnknownModel):
         scene.submit("never", model="shapes-nowhere")
     scene.run()
+    scene.outcomes.close()
     assert [line["status"] for line in lines_of(path)] == ["cancelled", "rejected", "rejected", "finished", "finished"]
     last = lines_of(path)[-1]
     assert last["instance"] == "w1"
@@ -436,9 +437,7 @@ def test_whatever_happens_every_request_ends_once(actions):
     scene, pending, refused = asyncio.run(live(actions))
     assert all(each.delivery.done() for each in pending.values())
     assert scene.service.controller.is_idle
-    ended = [facts["id"] for _, event, facts in scene.log.entries if event.startswith("picture ") and "total_s" in facts]
+    ended = [
+        facts["id"] for _, event, facts in scene.log.entries if event.startswith("picture ") and "total_s" in facts
+    ]
     assert len(ended) == len(set(ended)) == len(pending) + refused
-
-
-def test_the_service_knows_no_http():
-    assert "fastapi" not in inspect.getsource(inspect.getmodule(Service))
