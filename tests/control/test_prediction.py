@@ -4,10 +4,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from control.driven_fleet import DrivenFleet
 from control.makers import LARGE, SMALL, request, spec, state, ticked, worker, workers
 from control.virtual_fleet import VirtualFleet
 from safelight.control.prediction import BOUND_ERROR, NEAR_WORKERS, Prediction
 from safelight.control.waiting import WaitingQueue
+from safelight.core.errors import DeadlineUnmeetable
 
 STEPS = st.integers(1, 12)
 ONE_KIND = {"steps": STEPS}
@@ -100,18 +102,28 @@ def test_the_work_of_a_request_is_that_of_its_rows_in_full_calls():
     assert asked.work_s == pytest.approx(10 * 0.06 / 2)
 
 
-def test_work_follows_the_pace_that_workers_show_within_a_second():
+def test_work_follows_the_pace_that_workers_show_after_a_second():
     (each,) = live = workers({worker(most=4): ()})
     prediction = Prediction(live, WaitingQueue())
     asked = state(request(steps=10))
+    work_s = []
     for now in (0.0, 0.5, 2.0):
         prediction.weigh(asked, now)
-        before_s = asked.work_s if now == 0.0 else before_s
+        work_s.append(asked.work_s)
         for _ in range(100):
             each.tick(ticked(seconds=0.06))
-        if now == 0.5:
-            assert asked.work_s == before_s
-    assert asked.work_s == pytest.approx(2 * before_s, rel=0.01)
+    assert work_s[:2] == [work_s[0]] * 2
+    assert work_s[2] == pytest.approx(2 * work_s[0], rel=0.01)
+
+
+def test_room_that_is_kept_for_a_request_ahead_is_not_counted_on():
+    fleet = DrivenFleet("w", max_denoiser_rows=2)
+    fleet.arrive("running", steps=200)
+    fleet.arrive("wide", steps=200, is_guided=True, deadline_s=15.0)
+    assert fleet.waiting == ["wide"]
+    # 6 s until the wide one has room, 8 s for that, and 6 s for its own steps.
+    (refusal,) = fleet.arrive("narrow", steps=200, deadline_s=15.1)
+    assert isinstance(refusal.error, DeadlineUnmeetable)
 
 
 def test_in_a_large_fleet_the_bound_alone_counts():

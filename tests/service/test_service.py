@@ -277,11 +277,12 @@ async def test_a_picture_whose_worker_died_is_made_by_the_next():
 async def test_a_picture_that_loses_worker_after_worker_is_given_up():
     scene = Scene(max_attempts=2)
     (pending,) = scene.submit()
-    for name in ("w1", "w2"):
-        scene.run(LOAD_S + STEP_S / 2)
-        if not pending.delivery.done():
-            scene.pool.kill(name)
-    assert error_of(pending) is None or isinstance(error_of(pending), WorkFailed)
+    scene.run(STEP_S / 2)
+    scene.pool.kill("w1")
+    scene.run(LOAD_S + STEP_S / 2)
+    scene.pool.kill("w2")
+    assert isinstance(error_of(pending), WorkFailed)
+    assert error_of(pending).reason == "worker_lost"
 
 
 @on_a_loop

@@ -75,9 +75,10 @@ class Prediction:
         idle = list(own.idle)[:COMPARED_WORKERS] if own.open[0].is_empty else []
         if idle:
             return now + min(worker.best_service_s(request) for worker in idle)
-        fitting = [worker for worker in own.open[:COMPARED_WORKERS] if worker.has_room(request)]
-        if fitting:
-            return min(worker.finish_s(request, now) for worker in fitting)
+        if self._is_first(request):
+            fitting = [worker for worker in own.open[:COMPARED_WORKERS] if worker.has_room(request)]
+            if fitting:
+                return min(worker.finish_s(request, now) for worker in fitting)
         return self._finish_behind_others_s(request, own.all, now)
 
     def backlog_s(self, model: str) -> float:
@@ -104,6 +105,11 @@ class Prediction:
         workers = [worker.forecast_worker(now, sizes) for worker in self._workers]
         rows = [other.queued_job() for other in (*ahead, request)]
         return forecast(workers, rows, now=now)[request.id].finish_s
+
+    def _is_first(self, request: RequestState) -> bool:
+        """Whether nothing waits for its model that goes before it, and keeps room for itself."""
+        first = next(self._waiting.of(request.model), None)
+        return first is None or request.place < first.place
 
     def _is_near(self, request: RequestState) -> bool:
         return len(self._workers) <= NEAR_WORKERS and self._waiting.position(request) < NEAR_REQUESTS
