@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from control.driven_fleet import DrivenFleet, prefetched
 from control.makers import LARGE, SMALL, request, spec, state, use, worker, workers
 from safelight.control.events import Withdrawn
-from safelight.control.placement_policies import PLACEMENT_POLICIES, NoPrefetch, PrefetchWaiting
+from safelight.control.placement_policies import FIRST_REQUESTS, PLACEMENT_POLICIES, NoPrefetch, PrefetchWaiting
 from safelight.control.policies import Policies
 from safelight.control.waiting import WaitingQueue
 
 every_policy = pytest.mark.parametrize("policy", PLACEMENT_POLICIES, ids=lambda policy: policy.name)
-LORAS = [use(name) for name in ("mask", "outline", "pastel")]
+LORAS = MASK, OUTLINE, _ = [use(name) for name in ("mask", "outline", "pastel")]
 FIELDS = st.fixed_dictionaries(
     {
         "model": st.sampled_from([LARGE, SMALL]),
@@ -96,3 +96,64 @@ def test_a_worker_that_is_chosen_no_longer_stops_reading_ahead_once_nothing_wait
     commands = fleet.handle(Withdrawn("second"))
     assert all(not each.prefetched for each in fleet.controller._fleet.workers)
     assert [handles for _, handles in prefetched(commands)] == [()] * len(prefetched(commands))
+
+
+def test_a_worker_reads_ahead_the_adapters_of_requests_that_wait_in_their_order():
+    fleet = DrivenFleet("w")
+    outline, mask = fleet.offer("outline"), fleet.offer("mask")
+    fleet.arrive("painting")
+    assert prefetched(fleet.arrive("first", loras=(OUTLINE,))) == [("w", (outline,))]
+    assert prefetched(fleet.arrive("urgent", loras=(MASK, OUTLINE), deadline_s=20.0)) == [("w", (mask, outline))]
+
+
+def test_a_worker_reads_nothing_ahead_for_a_request_that_it_gets_at_once():
+    fleet = DrivenFleet("w")
+    fleet.offer("outline")
+    assert prefetched(fleet.arrive(loras=(OUTLINE,))) == []
+
+
+def test_a_worker_is_sent_only_changes_of_what_it_should_read_ahead():
+    fleet = DrivenFleet("w")
+    fleet.offer("outline")
+    fleet.arrive("painting")
+    fleet.arrive("first", loras=(OUTLINE,))
+    assert prefetched(fleet.arrive("second", loras=(OUTLINE,))) == []
+    assert prefetched(fleet.arrive("third")) == []
+
+
+def test_a_worker_reads_ahead_only_for_models_that_it_serves():
+    fleet = DrivenFleet()
+    fleet.join("w", spec(LARGE))
+    fleet.join("v", spec(SMALL))
+    outline = fleet.offer("outline", model=SMALL)
+    for name, model in (("one", LARGE), ("two", SMALL)):
+        fleet.arrive(name, model=model)
+    assert prefetched(fleet.arrive("late", model=SMALL, loras=(OUTLINE,))) == [("v", (outline,))]
+
+
+def test_a_worker_that_joins_reads_ahead_what_still_waits():
+    fleet = DrivenFleet("w")
+    fleet.offer("outline")
+    mask = fleet.offer("mask")
+    fleet.leave("w")
+    fleet.arrive("first", loras=(OUTLINE,))
+    fleet.arrive("second", loras=(MASK,))
+    assert prefetched(fleet.join("w.2")) == [("w.2", (mask,))]
+
+
+def test_what_nobody_waits_for_any_more_is_not_read_ahead():
+    fleet = DrivenFleet("w")
+    fleet.offer("outline")
+    fleet.arrive("painting")
+    fleet.arrive("first", loras=(OUTLINE,))
+    assert prefetched(fleet.handle(Withdrawn("first"))) == [("w", ())]
+
+
+def test_only_for_the_first_of_many_that_wait_something_is_read_ahead():
+    fleet = DrivenFleet("w", max_waiting=1000)
+    for number in range(FIRST_REQUESTS + 1):
+        fleet.offer(f"a{number}")
+    fleet.arrive("painting")
+    for number in range(FIRST_REQUESTS + 1):
+        commands = fleet.arrive(f"r{number}", loras=(use(f"a{number}"),))
+        assert bool(prefetched(commands)) == (number < FIRST_REQUESTS)
