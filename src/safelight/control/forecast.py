@@ -1,4 +1,4 @@
-"""When pictures will start and be ready, if nothing else arrives: the replicas' own choices, simulated."""
+"""Forecasts by simulation of the replicas' own choices, if no other request arrives."""
 
 import heapq
 import math
@@ -20,7 +20,7 @@ NO_BYTES: Final[Mapping[AdapterHandle, int]] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """When a picture is expected to get its first tick and to be ready; a start in the past is given as now."""
+    """When a picture is expected to get its first tick and to be ready; a past start is given as now."""
 
     start_s: float
     finish_s: float
@@ -31,7 +31,7 @@ class ForecastWorker:
     """One worker in a forecast; `rows` and `resident` are its own copies.
 
     Attributes:
-        rows: what it holds, in order.
+        rows: the jobs that it holds, in order.
         resident: adapters on its device.
         weights_bytes: of the adapters that the rows use.
         ready_s: when the adapters of rows that wait for them will be on the device.
@@ -66,7 +66,7 @@ class ForecastWorker:
                 return
 
     def plan_load(self, row: QueuedJob, now: float) -> None:
-        """Note when the adapters of a job that has come at `now` will be on the device."""
+        """Note when the adapters of a job that arrives at `now` will be on the device."""
         missing = [handle for handle in row.job.handles if handle not in self.resident]
         if not missing:
             return
@@ -78,7 +78,7 @@ class ForecastWorker:
             row.grace_left = row.job.request.grace_steps
 
     def advance(self, now: float, starts: dict[str, float]) -> tuple[float, list[QueuedJob]]:
-        """Run ticks until the rows that may run change; returns when that is, and the rows that leave."""
+        """Run ticks until the set of runnable rows changes; returns that time, and the rows that finish."""
         runnable = [row for row in self.rows if self._may_run(row, now)]
         if not runnable:
             return min(self.ready_s.values()), []
@@ -106,7 +106,7 @@ class ForecastWorker:
         return row.grace_left is not None and not row.is_held_back
 
     def _choose(self, runnable: Sequence[QueuedJob], now: float) -> tuple[list[QueuedJob], float, float]:
-        """Return the rows of the next tick, its seconds, and those of bringing another composition into the weights."""
+        """Return the rows of the next tick, its seconds, and the seconds of folding another composition before it."""
         model, width, height = kind = runnable[0].kind
         pace, folding = self.paces[model], self.foldings[model]
         before = folding.folded
@@ -119,7 +119,7 @@ class ForecastWorker:
         return batch, pace.tick_s(denoiser_rows, width=width, height=height) * slowdown, switch_s
 
     def _ticks(self, batch: Sequence[QueuedJob], tick_s: float, now: float) -> int:
-        """Return how many ticks these rows run together before another one may run, or one of them ends or stops."""
+        """Return how many ticks these rows run together before another row may run, or one of them ends or pauses."""
         ticks = min(row.steps_left for row in batch)
         ticks = min((ticks, *(row.grace_left for row in batch if row.grace_left is not None)))
         if self.ready_s and tick_s > 0:
@@ -141,9 +141,9 @@ class ForecastWorker:
 
 
 def forecast(workers: Sequence[ForecastWorker], waiting: Iterable[QueuedJob], *, now: float) -> dict[str, Expectation]:
-    """Return what to expect of each job, by request id; jobs that no worker serves are left out.
+    """Return the expectation of each job, by request id; jobs that no worker serves are left out.
 
-    The workers are used up.
+    The simulation changes `workers`.
     """
     queue = sorted(waiting, key=place_of)
     starts: dict[str, float] = {}

@@ -64,6 +64,6 @@ class PaceEstimate:
         self._paces[ticked.width, ticked.height] = learned
 
     def pace(self, width: int, height: int) -> float:
-        """Return how many times slower than measured this size is; an unobserved one has the pace of the model's own."""
+        """Return how many times slower than measured this size is; an unobserved one is like the model's own."""
         pace = self._paces.get((width, height))
         return self._paces.get(self._own_size, 1.0) if pace is None else pace
