@@ -1,4 +1,4 @@
-"""The ASGI application: routes, what guards them, and what errors look like."""
+"""The ASGI application: routes, middleware and error handlers."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -113,7 +113,7 @@ async def _http_response(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """Return what is possible at a path, over all routes that share it."""
+    """Return the methods of all routes at a path."""
     routes = [
         route for route_module in _ROUTE_MODULES for route in route_module.router.routes if isinstance(route, Route)
     ]

@@ -1,4 +1,4 @@
-"""From tickets to picture files: wait for pictures and encode them."""
+"""Waits for pictures and encodes them."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ class Painted:
 
 @dataclass(frozen=True, kw_only=True)
 class Painter:
-    """Turns tickets into picture files; whoever stops listening early withdraws what is still to come."""
+    """Turns pending pictures into files; a caller that stops early withdraws the remaining pictures."""
 
     hub: Service
     encoder: PictureEncoder
@@ -32,10 +32,10 @@ class Painter:
     async def paint(
         self, tickets: Sequence[PendingPicture], output_format: OutputFormat, quality: int = FULL_QUALITY
     ) -> list[Painted]:
-        """Wait for all pictures; raises what became of the first that failed."""
+        """Wait for all pictures; raises the error of the first that failed."""
         paintings = [self._paint(ticket, output_format, quality) for ticket in tickets]
         try:
-            # gather would make a task of a single one too
+            # gather would create a task even for a single one
             return [await paintings[0]] if len(paintings) == 1 else await asyncio.gather(*paintings)
         finally:
             for ticket in tickets:

@@ -1,4 +1,4 @@
-"""How delivered pictures were made, and how many tokens they count as."""
+"""The provenance of delivered pictures, and their token counts."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ def _squares(request: ImageRequest, model: ModelSpec) -> int:
 
 
 def provenance_of(deliveries: Sequence[Delivery]) -> Provenance:
-    """Return where pictures of one order came from."""
+    """Return the provenance of the pictures of one request."""
     request, level = deliveries[0].request, deliveries[0].outcome.level
     outcomes = [delivery.outcome for delivery in deliveries]
     return Provenance(

@@ -23,13 +23,13 @@ from safelight.server.settings import ServerSettings
 
 BACKLOG = 2048
 CLOSING_S = 5
-"""How long answers that are already made may take to reach their clients at the end."""
+"""How long finished responses may take to reach their clients at shutdown."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(settings: ServerSettings, *, log: Log | None = None, on_ready: Callable[[str], None] = lambda _: None) -> int:
-    """Serve until a signal comes, from the main thread; returns 0, or 1 when accepted work was lost at the end.
+    """Serve until a signal arrives, from the main thread; returns 0, or 1 if accepted work was lost at shutdown.
 
     `on_ready` is called once with the server's URL, when the first worker is ready. Raises CannotServe: the address is
     unsafe or taken, or workers cannot start.
@@ -72,7 +72,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 @contextlib.contextmanager
 def _library_logs(log: Log) -> Iterator[None]:
-    """Hand warnings of libraries to `log` for a while."""
+    """Forward warnings of libraries to `log` within the block."""
     handler = ForwardToLog(log)
     handler.setLevel(logging.WARNING)
     root = logging.getLogger()
@@ -101,7 +101,7 @@ class _Run:
         self.server.lifespan = config.lifespan_class(config)
         await self.server.startup(sockets=[self.listener])
         gc.collect()
-        gc.freeze()  # what the imports have made stays for ever: no collection has to look at it again
+        gc.freeze()  # objects from imports live as long as the process, so collections need not scan them
         service: Service = self.app.state.service
         serving = asyncio.create_task(self.server.main_loop())
         announcing = asyncio.create_task(self._announce(service, on_ready))
@@ -123,7 +123,7 @@ class _Run:
         on_ready(url)
 
     async def _until_told(self, service: Service, told: "_Signals") -> int:
-        """Return when the server should end, having drained it: how many accepted pictures are lost."""
+        """Wait for a signal or a collapse, then drain; returns how many accepted pictures are lost."""
         first = asyncio.create_task(told.first.wait())
         reasons: set[asyncio.Future[Any]] = {first, service.hub.collapse}
         await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""All that the HTTP handlers share: built when the server starts, ended when it stops."""
+"""The parts that HTTP handlers share: built when the server starts, ended when it stops."""
 
 from functools import partial
 from typing import Annotated, Self
@@ -57,7 +57,7 @@ class Service:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End everything that was started."""
+        """Stop all that was started."""
         await self.hub.stop()
         if self.controlnets:
             await self.controlnets.stop()

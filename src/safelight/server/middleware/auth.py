@@ -1,4 +1,4 @@
-"""The key guards every route but liveness: what is not public needs it, so a new route is guarded from its start."""
+"""Every route except liveness requires the key; new routes require it by default."""
 
 import base64
 import binascii
@@ -26,7 +26,7 @@ _ANYBODY = ""
 
 
 def is_loopback(host: str) -> bool:
-    """Whether listening on `host` is reachable from this machine alone."""
+    """Whether `host` is reachable from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -42,13 +42,13 @@ def check_bind(settings: ServerSettings) -> None:
 
 
 def caller_of(scope: Scope) -> str:
-    """Return a name for whoever sent this request; requests with the same key share it."""
+    """Return an identity of the caller; requests with the same key share it."""
     caller: str = scope.get("state", {}).get("caller", _ANYBODY)
     return caller
 
 
 class KeyGuard:
-    """Middleware that lets through public paths, and requests that carry the key; all of them when there is no key."""
+    """Middleware that passes public paths, and requests with the key; all requests if no key is set."""
 
     def __init__(self, app: ASGIApp, *, api_key: str | None) -> None:
         self._app = app

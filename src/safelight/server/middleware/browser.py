@@ -1,8 +1,8 @@
-"""What browsers must not be talked into: other sites may neither steer this server nor read from it.
+"""Protection against other web sites: they can neither change this server nor read from it.
 
 A page of another site can send requests to a server on this machine, and with DNS rebinding it can even read the
-answers. So a server on loopback answers to loopback names only, and a request that changes something must not come
-from another origin.
+answers. A server on loopback therefore accepts loopback host names only, and requests that change something must
+not come from another origin.
 """
 
 from collections.abc import Sequence
@@ -30,13 +30,13 @@ SECURITY_HEADERS = {
 _RAW_SECURITY_HEADERS = {name.encode(): value.encode() for name, value in SECURITY_HEADERS.items()}
 
 HOSTS_REMEMBERED = 128
-"""Host headers whose parts are remembered; almost all requests have the same."""
+"""Size of the cache of parsed Host headers; almost all requests have the same."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class BrowserGuard:
-    """Middleware that refuses strange Host headers on a loopback bind, and changes asked for by other origins."""
+    """Middleware that refuses unknown Host headers on a loopback bind, and changes from other origins."""
 
     def __init__(self, app: ASGIApp, *, host: str, allowed_hosts: Sequence[str]) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""`/v1/adapters`: which LoRAs requests may name, and changing that while the server runs."""
+"""`/v1/adapters`: lists, adds and removes the adapters that requests may name."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ async def get_adapter(name: str, service: TheService) -> AdapterCard:
 
 @router.post("/v1/adapters", responses=errors(400, 404, 409, 503), operation_id="add_adapter")
 async def add_adapter(body: AdapterRequest, service: TheService) -> AdapterCard:
-    """Let requests name an adapter that lies in one of the server's folders."""
+    """Add an adapter from one of the server's folders."""
     service.hub.check_ready()
     found = find_adapters(service.settings.adapters)
     if body.name not in found:
@@ -48,7 +48,7 @@ async def add_adapter(body: AdapterRequest, service: TheService) -> AdapterCard:
 
 @router.delete("/v1/adapters/{name}", responses=errors(404), operation_id="remove_adapter")
 async def remove_adapter(name: str, service: TheService) -> AdapterRemoval:
-    """Let no further request name an adapter; its files stay where they are."""
+    """Remove an adapter from those that requests may name; its files stay."""
     service.hub.remove_adapter(name)
     return AdapterRemoval(id=name)
 

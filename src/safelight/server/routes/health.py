@@ -1,4 +1,4 @@
-"""Whether the server lives, whether it is ready, and what it has counted."""
+"""Liveness, readiness and metrics."""
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -13,14 +13,14 @@ router = APIRouter(tags=["health"])
 
 @router.get("/health/live", responses=errors(), operation_id="get_liveness")
 async def live() -> Health:
-    """Say that the server answers; needs no key."""
+    """Report that the server answers; needs no key."""
     return Health(status="alive")
 
 
 @router.get("/health", responses=errors(503), operation_id="get_health")
 @router.get("/health/ready", responses=errors(503), operation_id="get_readiness")
 async def ready(service: TheService) -> Health:
-    """Say whether a picture asked for now would be painted: 503 while models load and while shutting down."""
+    """Report whether a request would be served now: 503 while models load and while the server shuts down."""
     service.hub.check_ready()
     return Health(status="ready")
 

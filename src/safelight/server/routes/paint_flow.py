@@ -1,4 +1,4 @@
-"""The one way from a checked body to the pictures in its response, for the image routes and the chat route."""
+"""The path from a validated body to the pictures in its response, for the image routes and the chat route."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,14 +19,14 @@ from safelight.service.pending import PendingPicture
 
 REPLAYED = {"idempotent-replayed": "true"}
 PICTURE_IDS_HEADER = "x-safelight-picture-ids"
-"""The pictures' names in the queue, so that a client that waits can cancel them there."""
+"""The header with the ids of the pictures in the queue, so that a waiting client can cancel them."""
 
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accepted:
-    """Pictures that are queued, all of one model."""
+    """Queued pictures, all of one model."""
 
     service: Service
     model: ModelSpec
@@ -35,15 +35,15 @@ class Accepted:
 
 @dataclass(frozen=True, kw_only=True)
 class PaintCall:
-    """What a route wants painted, and how its response is made.
+    """A route's request for pictures, and how its response is made.
 
     Attributes:
-        body: repetitions of a request are known by it.
+        body: identifies repetitions of a request.
         model: the name of a served model; the first one when None.
-        image_requests: makes the requests for pictures, for a model and a time of arrival; raises RequestError.
+        image_requests: makes the image requests, for a model and a time of arrival; raises RequestError.
         has_pictures: whether `image_requests` decodes pictures, which is done in a thread.
         chunks: makes the response body of accepted pictures.
-        outlives_client: whether the work goes on when the client leaves.
+        outlives_client: whether the work continues when the client disconnects.
         is_stream: whether each chunk is sent when it is made.
         partial_images: how many previews are kept for the response.
     """
@@ -73,7 +73,7 @@ async def paint(call: PaintCall, request: Request) -> Response:
     make_requests = partial(call.image_requests, model, service.hub.now_s)
     if call.has_pictures:
         image_requests = await service.encoder.run(make_requests)
-        # The same request may have come meanwhile; from here to the shared response nothing waits.
+        # The same request may have arrived meanwhile; there is no await from here to the shared response.
         if identity is not None and (known := service.responses.find(identity)) is not None:
             return await _send(known, call, request, is_replay=True)
     else:
@@ -84,7 +84,7 @@ async def paint(call: PaintCall, request: Request) -> Response:
 
 
 def _share(call: PaintCall, accepted: Accepted, identity: RepeatableRequest | None) -> SharedResponse:
-    """Start to make the response, and keep it for repetitions if the client gave a key."""
+    """Start the response, and keep it for repetitions if the client sent a key."""
     headers = {PICTURE_IDS_HEADER: ",".join(ticket.request.id for ticket in accepted.tickets)}
     chunks = call.chunks(accepted)
     if identity is None:
@@ -97,7 +97,7 @@ def _share(call: PaintCall, accepted: Accepted, identity: RepeatableRequest | No
 
 
 async def _send(shared: SharedResponse, call: PaintCall, request: Request, *, is_replay: bool) -> Response:
-    """Return the HTTP response that carries `shared`; raises what its making raised."""
+    """Return the HTTP response with `shared`; raises the error of its work."""
     headers = {**shared.headers, **(REPLAYED if is_replay else {})}
     if call.is_stream:
         return StreamingResponse(shared.read(), media_type="text/event-stream", headers=STREAM_HEADERS | headers)
@@ -110,6 +110,6 @@ async def _send(shared: SharedResponse, call: PaintCall, request: Request, *, is
 
 
 async def _departure(request: Request) -> None:
-    """Return when the client has gone."""
+    """Return when the client has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""`GET /v1/queue`: what waits and what is being painted, with a way to cancel it."""
+"""`GET /v1/queue`: waiting and running pictures, and their cancellation."""
 
 from fastapi import APIRouter
 
@@ -14,7 +14,7 @@ router = APIRouter(tags=["queue"])
 
 @router.get("/v1/queue", responses=errors(), operation_id="get_queue")
 async def get_queue(service: TheService) -> QueueView:
-    """Return every picture that waits or runs, the workers, and how fast pictures come out."""
+    """Return waiting and running pictures, the workers, and recent throughput and latencies."""
     view = view_queue(service.hub)
     previews = {entry.id: preview for entry in view.requests if (preview := service.hub.preview(entry.id))}
     files = await service.encoder.encode_all([preview.pixels for preview in previews.values()])
@@ -26,7 +26,7 @@ async def get_queue(service: TheService) -> QueueView:
 
 @router.post("/v1/queue/{picture_id}/cancel", responses=errors(404), operation_id="cancel_picture")
 async def cancel_picture(picture_id: str, service: TheService) -> Cancellation:
-    """Stop a picture: a waiting one at once, a running one at its next step; its client is told with a 410."""
+    """Cancel a picture: a waiting one at once, a running one at its next step; its client gets a 410."""
     if not service.hub.withdraw(picture_id):
         raise not_found("picture", picture_id, hint="it may be ready, or cancelled already")
     return Cancellation(id=picture_id)

@@ -1,4 +1,4 @@
-"""Wire types of the image routes, as the official `openai` client writes and reads them, with our own fields beside."""
+"""Wire types of the image routes, in the format of the official `openai` client, with our own fields added."""
 
 from typing import Annotated, Literal
 
@@ -22,7 +22,7 @@ from safelight.server.wire.options import PaintOptions
 from safelight.server.wire.provenance import Provenance, Usage
 
 PlainQuality = Literal["low", "medium", "high", "xhigh", "max"]
-"""What a quality asked for comes down to."""
+"""The values that every quality maps to."""
 
 PLAIN_QUALITY: dict[str | None, PlainQuality] = {
     None: "medium",

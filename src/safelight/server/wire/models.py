@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 
 class ModelCard(BaseModel):
-    """One served model, with what a request may ask of it."""
+    """One served model, with what requests can set."""
 
     id: str
     object: Literal["model"] = "model"
@@ -16,7 +16,7 @@ class ModelCard(BaseModel):
 
 
 class ModelAbilities(BaseModel):
-    """What a request may ask of a model, and what a silent one gets."""
+    """What requests can set for a model, and the defaults."""
 
     family: str
     size: str

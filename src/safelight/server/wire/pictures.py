@@ -1,4 +1,4 @@
-"""Pictures that clients send: from data URLs to pixels, checked, and fitted to what is to be painted."""
+"""Decodes, checks and resizes the pictures that clients send."""
 
 import base64
 import io
@@ -26,12 +26,12 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""By the orientation in an EXIF block."""
+"""Transpositions by the orientation in an EXIF block."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A picture to start from, and a mask of any size in levels of grey: `PAINTED` where it is painted anew."""
+    """A start picture, and a grey-scale mask of any size: `PAINTED` where the picture is painted."""
 
     picture: Pixels
     mask: Image.Image | None = None
@@ -42,13 +42,13 @@ class Source:
         return self.picture.width, self.picture.height
 
     def fitted(self, size: tuple[int, int]) -> tuple[Pixels, bytes | None]:
-        """Return the picture and the mask, one byte a pixel, in `size` (width, height)."""
+        """Return the picture and the mask, one byte per pixel, in `size` (width, height)."""
         mask = None if self.mask is None else self.mask.resize(size, Image.Resampling.NEAREST).tobytes()
         return fit(self.picture, size), mask
 
 
 def read_controls(choices: Sequence[ControlChoice]) -> tuple[ControlNetUse, ...]:
-    """Return ControlNets with their pictures as pixels.
+    """Return ControlNets with their decoded pictures.
 
     Raises:
         InvalidParameter: when one is no picture, or too large.
@@ -62,7 +62,7 @@ def read_controls(choices: Sequence[ControlChoice]) -> tuple[ControlNetUse, ...]
 
 
 def read_sources(pictures: Sequence[str], mask: str | None, *, param: str) -> tuple[Source, ...]:
-    """Return pictures to start from, each with the mask, if there is one.
+    """Return start pictures, each with the mask, if there is one.
 
     Raises:
         InvalidParameter: when one is no picture, or too large, or the mask keeps everything.
@@ -78,14 +78,14 @@ def read_sources(pictures: Sequence[str], mask: str | None, *, param: str) -> tu
 
 
 def fit(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """Return a picture resampled to `size` (width, height), as diffusers does it."""
+    """Return a picture resampled to `size` (width, height), as in diffusers."""
     if (pixels.width, pixels.height) == size:
         return pixels
     return _pixels(image_of(pixels).resize(size, Image.Resampling.LANCZOS))
 
 
 def image_of(pixels: Pixels) -> Image.Image:
-    """Return pixels as Pillow has them."""
+    """Return pixels from a Pillow image."""
     return Image.frombytes("RGB", (pixels.width, pixels.height), pixels.rgb)
 
 
@@ -105,13 +105,13 @@ def _open(data_url: str, *, param: str, use: Callable[[Image.Image], Image.Image
 
 
 def _check_size(image: Image.Image, *, param: str) -> None:
-    """Refuse a picture before it is unpacked."""
+    """Check a picture's format and size before it is decoded."""
     if image.width * image.height > MOST_PIXELS:
         raise InvalidParameter(param, f"{image.width}x{image.height}", f"at most {MOST_PIXELS:,} pixels are read")
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Return a picture turned as its EXIF block says, if that can be read."""
+    """Return a picture rotated by its EXIF orientation, if that can be read."""
     try:
         turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001 - likewise
@@ -120,14 +120,14 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Return a picture with 8 bits a channel; Pillow itself would cut off what is brighter in one of 16."""
+    """Return a picture with 8 bits per channel; Pillow would clip pictures with 16."""
     if not image.mode.startswith("I"):
         return image
     return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
 
 
 def _painted_places(mask: Image.Image) -> Image.Image:
-    """Return where a mask wants something painted: where it is transparent, or white if it is opaque throughout."""
+    """Return where a mask is to be painted: where it is transparent, or where it is white if it is fully opaque."""
     alpha = mask.convert("RGBA").getchannel("A")
     if any(alpha.histogram()[:OPAQUE]):
         return alpha.point(lambda level: PAINTED if level < HALF else KEPT)

@@ -1,4 +1,4 @@
-"""How a picture was made, and how many tokens it counts as."""
+"""The provenance of pictures, and their token counts."""
 
 from pydantic import BaseModel
 
@@ -13,7 +13,7 @@ class InputTokensDetails(BaseModel):
 
 
 class Usage(BaseModel):
-    """Tokens of the prompt that the model saw, and of pictures in and out: one for each smallest square it paints."""
+    """Tokens of the prompt that the model read, and of pictures in and out: one for each smallest square it paints."""
 
     input_tokens: int
     input_tokens_details: InputTokensDetails
@@ -22,14 +22,14 @@ class Usage(BaseModel):
 
 
 class ControlUsed(BaseModel):
-    """A ControlNet that steered a picture."""
+    """A ControlNet that was used for a picture."""
 
     name: str
     scale: float
 
 
 class PictureProvenance(BaseModel):
-    """Where one picture came from; `steps_without_loras` ran before its LoRAs were loaded."""
+    """How one picture was made; `steps_without_loras` ran before its LoRAs were loaded."""
 
     id: str
     seed: int
@@ -42,9 +42,9 @@ class PictureProvenance(BaseModel):
 
 
 class Provenance(BaseModel):
-    """Where the pictures came from: enough to paint them again, unless some steps ran without LoRAs.
+    """How the pictures were made: enough to paint them again, unless some steps ran without LoRAs.
 
-    `seed` is the first picture's; of its `steps`, `steps_run` were run, fewer where it started from another picture.
+    `seed` is the first picture's; of its `steps`, `steps_run` were run; fewer if it started from another picture.
     Of several pictures, `queue_s` is the longest wait; `compute_s` and `retries` are sums.
     """
 
