@@ -85,7 +85,7 @@ def fit(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 
 
 def image_of(pixels: Pixels) -> Image.Image:
-    """Return pixels from a Pillow image."""
+    """Return pixels as a Pillow image."""
     return Image.frombytes("RGB", (pixels.width, pixels.height), pixels.rgb)
 
 
