@@ -70,10 +70,10 @@ from safelight.core.work import (
     WorkerEvent,
 )
 from safelight.diffusion.engine import DiffusionEngine, ReadAdapter
-from safelight.diffusion.joint_attention import CountedJointAttention
+from safelight.diffusion.families.joint_attention import CountedJointAttention
+from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS
 from safelight.diffusion.paint import make_job
-from safelight.diffusion.stable_diffusion_3 import T5_TOKENS
-from safelight.server.adapter_folder import find_adapters
+from safelight.local.adapter_folder import find_adapters
 from safelight.shapes.caption import tell
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene

@@ -44,12 +44,11 @@ from safelight.core.job import Job
 from safelight.core.model import ModelSpec
 from safelight.core.pixels import Pixels
 from safelight.core.work import AdapterAdded, AddAdapter, Failed, Finished, Ready, Run, Ticked, WorkerEvent
-from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.controlnets.net import ControlNet
+from safelight.diffusion.controlnets.architecture import ControlNetInputs
+from safelight.diffusion.controlnets.local import LocalControlNet
+from safelight.diffusion.families.residuals import Residuals
 from safelight.diffusion.paint import make_job
 from safelight.diffusion.placement import ON_CPU
-from safelight.diffusion.residuals import Residuals
-from safelight.diffusion.stable_diffusion_3 import StableDiffusion3
 from safelight.local.launch import controlnet_service_argv, worker_argv
 from safelight.shapes.caption import tell
 from safelight.shapes.controls import CONTROLS
@@ -227,14 +226,14 @@ def draw_jobs(model: ModelSpec, count: int) -> list[Job]:
     return jobs
 
 
-def draw_call(rows: int) -> tuple[ControlInputs, Residuals]:
+def draw_call(rows: int) -> tuple[ControlNetInputs, Residuals]:
     """Return what one tick of so many rows sends and gets."""
-    family = StableDiffusion3(MODEL, placement=ON_CPU)
-    net = ControlNet.load(FOLDER, family.control_base, placement=ON_CPU)
+    family = STABLE_DIFFUSION_3.load(MODEL, placement=ON_CPU)
+    net = LocalControlNet.load(FOLDER, family.controlnet_base, placement=ON_CPU)
     (conditioning,) = family.encode(["a large red circle"])
     latents = torch.randn(rows, *family.latent_shape(*family.native_size))
     assert conditioning.pooled is not None
-    inputs = ControlInputs(
+    inputs = ControlNetInputs(
         latents=latents,
         times=torch.full((rows,), 500.0),
         contexts=conditioning.context.expand(rows, -1, -1),
@@ -246,7 +245,7 @@ def draw_call(rows: int) -> tuple[ControlInputs, Residuals]:
     return inputs, net(inputs)
 
 
-def copies_ms(inputs: ControlInputs, residuals: Residuals, *, tries: int = 9) -> float:
+def copies_ms(inputs: ControlNetInputs, residuals: Residuals, *, tries: int = 9) -> float:
     """Return the fewest milliseconds of a round trip over a Unix socket of these, with nothing computed."""
     mine, its = socket.socketpair(socket.AF_UNIX)
     with mine, its, mine.makefile("rb") as answers, its.makefile("rb") as questions:

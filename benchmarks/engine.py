@@ -28,10 +28,10 @@ from safelight.control.replica.machine import ReplicaMachine
 from safelight.core.frames import frame
 from safelight.core.work import Finished, Run, Stop, WorkerEvent
 from safelight.diffusion.engine import LORA_RANKS, DiffusionEngine
-from safelight.diffusion.joint_attention import CountedJointAttention
+from safelight.diffusion.families.joint_attention import CountedJointAttention
+from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS
 from safelight.diffusion.loading import load_model
 from safelight.diffusion.paint import make_job
-from safelight.diffusion.stable_diffusion_3 import T5_TOKENS
 from safelight.worker.loop import Inbox, WorkerLoop
 
 MODEL = Path(safelight.__file__).parent / "models" / "shapes-large"

@@ -1,7 +1,7 @@
 """Safelight serves text-to-image diffusion models under deadlines.
 
-`Client` and `AsyncClient` send requests to a server. They are loaded at their first use, so that `import safelight`
-stays quick.
+`Engine` generates pictures in this program; `Client` and `AsyncClient` send requests to a server. They are loaded at
+their first use, so that `import safelight` stays quick.
 """
 
 from typing import TYPE_CHECKING
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from safelight.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from safelight.api.engine import Engine
     from safelight.api.public import AsyncClient, Client, Picture, Preview
 
-__all__ = ["AsyncClient", "Client", "Picture", "Preview", "__version__"]
+__all__ = ["AsyncClient", "Client", "Engine", "Picture", "Preview", "__version__"]
 
 
 def __getattr__(name: str) -> object:
@@ -24,4 +25,8 @@ def __getattr__(name: str) -> object:
         from safelight.api import public  # noqa: PLC0415 - loaded at its first use
 
         return getattr(public, name)
+    if name == "Engine":
+        from safelight.api.engine import Engine  # noqa: PLC0415 - likewise
+
+        return Engine
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,9 +8,9 @@ from safetensors.torch import save_file
 
 from fakes.live_server import LiveServer, web
 from safelight.cli import main
-from safelight.cli.shipped import SHIPPED_ADAPTERS, SHIPPED_MODELS
+from safelight.local.adapter_folder import find_adapters
+from safelight.local.model_folders import SHIPPED_ADAPTERS, SHIPPED_MODELS
 from safelight.oneshot.server import announce_adapter
-from safelight.server.adapter_folder import find_adapters
 
 MODEL = "shapes-small"
 LAYER = "transformer_blocks.0.attn.to_q"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fakes.live_server import LiveServer
 from safelight.cli import main
-from safelight.cli.shipped import SHIPPED_MODELS
+from safelight.local.model_folders import SHIPPED_MODELS
 
 COMMANDS = ("serve", "generate", "adapters", "trace", "train", "score")
 SUBCOMMANDS = {

@@ -4,11 +4,11 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from diffusion.test_parity import MODELS
 from safetensors.torch import save
 
 from diffusion.families import MADE
 from diffusion.jobs import but, handle
-from diffusion.test_parity import MODELS
 from safelight.core.adapter import LoraUse
 from safelight.core.errors import LatentsFileError
 from safelight.core.job import PausedRow
@@ -16,7 +16,7 @@ from safelight.core.source import LatentsHandle, PictureSource
 from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.latents_file import LatentsFile
 from safelight.diffusion.paint import paint
-from safelight.diffusion.samplers import SAMPLERS
+from safelight.diffusion.samplers.registry import SAMPLERS
 
 STEPS = 8
 ONE_BYTE = 1

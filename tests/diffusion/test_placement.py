@@ -5,17 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from diffusion.test_parity import MODELS
 
 from diffusion.families import MADE
 from diffusion.jobs import handle
 from diffusion.makers import write_controlnet
-from diffusion.test_parity import MODELS
 from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.errors import PlacementError
 from safelight.core.pixels import Pixels
 from safelight.core.source import PictureSource
 from safelight.diffusion.engine import DiffusionEngine, _predict, _walk
-from safelight.diffusion.loading import FAMILIES, LoadedModel, load_model
+from safelight.diffusion.families.registry import family_of
+from safelight.diffusion.loading import LoadedModel, load_model
 from safelight.diffusion.paint import paint
 from safelight.diffusion.placement import DTYPES, Placement, find_placement
 from safelight.diffusion.rows import levels_now
@@ -109,7 +110,7 @@ def test_so_it_does_with_loras_beside_the_weights_and_in_them(ask):
 def test_nothing_of_a_step_is_computed_beside_the_device(shelf, wish, made):
     folder, control = shelf(made)
     known = load_model(folder, max_denoiser_rows=1, lora_ranks=0)
-    family = next(family for family in FAMILIES if isinstance(known.family, family))(folder, placement=META)
+    family = family_of(folder).load(folder, placement=META)
     model: LoadedModel = replace(known, family=family, placement=META, unprompted=family.encode([None])[0])
     engine = DiffusionEngine([model])
     engine.load_adapter(handle("control"), engine.read_adapter("control", control)[1])

@@ -6,8 +6,8 @@ import torch
 from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting
 from PIL import Image
 
-from diffusion.families import DIFFUSION_PEERS, MADE
-from diffusion.test_parity import LARGEST_DIFFERENCE, MODELS, open_pipeline
+from diffusion.families.test_parity import LARGEST_DIFFERENCE, MODELS, open_pipeline
+from diffusion.tiny_families import DIFFUSION_PEERS, MADE
 from safelight.core.pixels import Pixels
 from safelight.core.source import KEPT, PAINTED, PictureSource
 from safelight.diffusion.engine import DiffusionEngine

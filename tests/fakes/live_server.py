@@ -14,8 +14,8 @@ import uvicorn
 from safelight.server.app import make_app
 from safelight.server.logs import make_log
 from safelight.server.run import listen
-from safelight.server.service import Service
 from safelight.server.settings import ServerSettings
+from safelight.server.state import ServerState
 
 NULL_WORKER = Path(__file__).with_name("null_worker.py")
 PATIENCE_S = 30.0
@@ -58,8 +58,8 @@ class LiveServer:
         return f"http://{host}:{port}"
 
     @property
-    def service(self) -> Service:
-        return self.app.state.service
+    def state(self) -> ServerState:
+        return self.app.state.server
 
     @property
     def log(self):
@@ -67,15 +67,15 @@ class LiveServer:
 
     @property
     def waiting_and_running(self):
-        return self.service.hub.controller.waiting_count + self.service.hub.controller.running_count
+        return self.state.service.controller.waiting_count + self.state.service.controller.running_count
 
     def __enter__(self) -> Self:
         self._url = self.url
         self._thread.start()
         eventually(lambda: self._server.started)
         if self._is_awaited:
-            eventually(lambda: self.service.hub.pool.ready_count == self.settings.workers)
-            eventually(self.service.hub.first_ready.is_set)
+            eventually(lambda: self.state.service.pool.ready_count == self.settings.workers)
+            eventually(self.state.service.first_ready.is_set)
         return self
 
     def __exit__(self, *_):

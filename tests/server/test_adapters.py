@@ -69,7 +69,7 @@ def remove(server, name):
 
 def handles(server, name):
     """What a worker that joined now would be sent of an adapter."""
-    commands = server.service.hub.controller._fleet.adapters.commands
+    commands = server.state.service.controller._fleet.adapters.commands
     return [command.handle for command in commands if command.handle.name == name]
 
 
@@ -320,7 +320,7 @@ def test_the_api_document_names_the_adapters(server):
 
 
 def test_a_worker_that_takes_the_place_of_a_dead_one_knows_the_adapters(server):
-    (worker,) = server.service.hub.pool.members
+    (worker,) = server.state.service.pool.members
     with painting(server, "outline", num_inference_steps=50) as answers:
         os.kill(worker.pid, signal.SIGKILL)
     assert answers[0].status_code == 200

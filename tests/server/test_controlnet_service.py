@@ -35,12 +35,12 @@ def readiness(server):
 
 def test_a_server_is_not_ready_before_its_controlnet_service_is_but_paints():
     with LiveServer(controlnet_argv=SLEEPER, is_awaited=False) as server:
-        eventually(lambda: server.service.hub.pool.ready_count)
+        eventually(lambda: server.state.service.pool.ready_count)
         answer = web.get(f"{server.url}/health/ready")
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_ready")
         assert "ControlNet service" in answer.json()["error"]["message"]
         assert web.post(server.url + ROUTE, json={"prompt": "x"}).status_code == 200
-        assert not server.service.hub.first_ready.is_set()
+        assert not server.state.service.first_ready.is_set()
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def server():
 
 def socket_of(server):
     """Return the address that the command line of a worker names."""
-    worker = server.service.hub.pool.members[0]
+    worker = server.state.service.pool.members[0]
     words = Path(f"/proc/{worker.pid}/cmdline").read_bytes().decode().split("\0")
     return Path(words[words.index("--controlnet-service") + 1])
 
@@ -70,11 +70,11 @@ def test_the_folder_goes_with_the_server():
 
 
 def test_a_controlnet_service_that_dies_is_started_again(server):
-    pid = server.service.controlnets.pid
+    pid = server.state.controlnets.pid
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: readiness(server) == 503)
     eventually(lambda: readiness(server) == 200)
-    assert server.service.controlnets.pid != pid
+    assert server.state.controlnets.pid != pid
     assert '"worker":"controlnets-0.2"' in server.log
     assert "ControlNet service lost" in server.log
 
@@ -92,10 +92,10 @@ def test_a_controlnet_service_that_no_longer_starts_leaves_pictures_without_cont
     program = refusal + f"import runpy; runpy.run_path({NULL_CONTROLNETS[1]!r}, run_name='__main__')"
     with LiveServer(controlnet_argv=(sys.executable, "-c", program)) as server:
         obstacle.touch()
-        os.kill(server.service.controlnets.pid, signal.SIGKILL)
+        os.kill(server.state.controlnets.pid, signal.SIGKILL)
         eventually(lambda: '"worker":"controlnets-0.4"' in server.log)
         assert readiness(server) == 503
-        assert not server.service.hub.collapse.done()
+        assert not server.state.service.collapse.done()
         assert web.post(server.url + ROUTE, json={"prompt": "x"}).status_code == 200
         obstacle.unlink()
         eventually(lambda: readiness(server) == 200)
@@ -118,7 +118,7 @@ def real():
         adapters=(MODELS / "adapters",),
         is_awaited=False,
     ) as server:
-        eventually(server.service.hub.first_ready.is_set, within_s=100)
+        eventually(server.state.service.first_ready.is_set, within_s=100)
         yield server
 
 
@@ -132,8 +132,8 @@ def test_pictures_arrive_whose_controlnet_service_is_killed_meanwhile(real, draw
     with ThreadPoolExecutor() as clients:
         wanted = [clients.submit(paint, real, edges, seed=seed) for seed in range(4)]
         plain = clients.submit(paint, real)
-        eventually(lambda: any(running.step > 1 for running in real.service.hub.controller.running))
-        os.kill(real.service.controlnets.pid, signal.SIGKILL)
+        eventually(lambda: any(running.step > 1 for running in real.state.service.controller.running))
+        os.kill(real.state.controlnets.pid, signal.SIGKILL)
         assert plain.result().status_code == 200
         answers = [each.result() for each in wanted]
     assert [answer.status_code for answer in answers] == [200] * 4

@@ -10,7 +10,8 @@ from PIL import Image
 from fakes.live_server import LiveServer, web
 from safelight.core.errors import InvalidParameter
 from safelight.server.wire.options import ControlChoice
-from safelight.server.wire.pictures import MOST_PIXELS, fit, read_controls
+from safelight.server.wire.pictures import read_controls
+from safelight.service.pictures import MOST_PIXELS, fit
 
 ROUTE = "/v1/images/generations"
 

@@ -81,6 +81,25 @@ def test_provenance_tells_all_that_is_needed_to_paint_it_again(client):
     assert provenance["compute_s"] > 0
 
 
+def test_provenance_names_the_level_of_each_stage(client):
+    options = {"num_inference_steps": 5, "guidance_scale": 2.5, "sampler": "ddim"}
+    (picture,) = client.images.generate(prompt="a red circle", extra_body=options).safelight["images"]
+    (stage,) = picture["stages"]
+    assert stage["level"] == {
+        "model": "null-large",
+        "steps": 5,
+        "steps_run": 5,
+        "sampler": "ddim",
+        "guidance_scale": 2.5,
+    }
+
+
+def test_the_only_stage_of_a_picture_took_as_long_as_the_picture(client):
+    (picture,) = client.images.generate(prompt="a red circle").safelight["images"]
+    (stage,) = picture["stages"]
+    assert stage == stage | {name: picture[name] for name in ("worker", "queue_s", "compute_s", "retries")}
+
+
 def test_usage_counts_prompt_tokens_and_squares(client):
     usage = client.images.generate(prompt="a red circle", n=2).usage
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (3, 32, 35)

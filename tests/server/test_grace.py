@@ -135,9 +135,9 @@ def test_loras_of_requests_that_wait_are_read_before_a_worker_takes_them(folder,
     argv = (*null_worker_argv(step_s=STEP_S), "--max-denoiser-rows", "1")
     busy = {"loras": [], "n": 5, "num_inference_steps": 200, "guidance_scale": 1.0}
     with LiveServer(worker_argv=argv, adapters=(folder,)) as server, asking(post(server, **busy)):
-        eventually(lambda: server.service.hub.controller.running_count == 5)
+        eventually(lambda: server.state.service.controller.running_count == 5)
         with asking(post(server), locked=outline):
             eventually(outline.with_suffix(".reading").exists)
-            assert server.service.hub.controller.waiting_count == 1
+            assert server.state.service.controller.waiting_count == 1
             for entry in web.get(f"{server.url}/v1/queue").json()["requests"]:
                 web.post(f"{server.url}/v1/queue/{entry['id']}/cancel")

@@ -41,19 +41,6 @@ def test_a_server_without_a_worker_sends_clients_away_for_a_while(loading):
     assert int(answer.headers["retry-after"]) >= 1
 
 
-def test_the_official_client_lists_models(client):
-    assert [model.id for model in client.models.list()] == ["null-large", "null-small"]
-
-
-def test_the_official_client_retrieves_a_model_with_its_abilities(client):
-    model = client.models.retrieve("null-small")
-    assert model.safelight["samplers"] == ["ddim", "euler", "dpm++2m"]
-
-
-def test_an_unknown_model_is_a_404(http):
-    assert http.get("/v1/models/null-lrge").json()["error"]["code"] == "model_not_found"
-
-
 @pytest.mark.parametrize("given", ["abc-123", "a" * 128])
 def test_a_valid_request_id_is_echoed(http, given):
     assert http.get("/health/live", headers={"x-request-id": given}).headers["x-request-id"] == given

@@ -11,7 +11,7 @@ from PIL import Image
 
 import safelight
 from fakes.live_server import LiveServer, eventually, web
-from safelight.server.adapter_folder import find_adapters
+from safelight.local.adapter_folder import find_adapters
 
 MODELS = Path(safelight.__file__).parent / "models"
 STYLES = ("outline", "pastel", "night", "rose", "mint", "sunset", "spotlight", "neon")
@@ -52,7 +52,7 @@ def storm(tmp_path_factory):
     (spare / "late.safetensors").write_bytes((MODELS / "adapters" / "mint.safetensors").read_bytes())
     argv = (sys.executable, "-m", "safelight.worker", "--model", str(MODELS / "shapes-large"))
     with LiveServer(worker_argv=argv, adapters=(MODELS / "adapters", spare), max_waiting=REQUESTS) as server:
-        eventually(lambda: not server.service.hub.controller.refusal)
+        eventually(lambda: not server.state.service.controller.refusal)
         assert set(STYLES) <= set(find_adapters(server.settings.adapters))
         web.delete(f"{server.url}/v1/adapters/late").raise_for_status()
         alone = [pixels(server, paint(server, number)) for number in range(COMPARED)]

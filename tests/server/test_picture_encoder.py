@@ -1,12 +1,15 @@
 """Pixels become files."""
 
+import asyncio
 import io
 import random
 
+import pytest
 from PIL import Image
 
 from safelight.core.pixels import Pixels
-from safelight.server.picture_encoder import encode, encode_enlarged
+from safelight.server.picture_encoder import PictureEncoder
+from safelight.service.picture_files import encode, encode_enlarged
 
 NOISE = Pixels(width=32, height=16, rgb=random.Random(0).randbytes(32 * 16 * 3))
 
@@ -21,3 +24,25 @@ def test_less_quality_makes_a_smaller_file():
 
 def test_a_preview_is_enlarged_to_the_size_asked_for():
     assert Image.open(io.BytesIO(encode_enlarged(NOISE, (64, 48), "webp"))).size == (64, 48)
+
+
+@pytest.mark.parametrize("side", [64, 96])
+def test_a_file_is_the_same_from_the_event_loop_and_from_a_thread(side):
+    pixels = Pixels(width=side, height=side, rgb=random.Random(1).randbytes(side * side * 3))
+    encoder = PictureEncoder()
+    assert asyncio.run(encoder.encode(pixels, "png")) == encode(pixels, "png")
+    encoder.close()
+
+
+@pytest.mark.parametrize(
+    ("side", "output_format", "is_inline"), [(64, "png", True), (80, "png", False), (64, "webp", False)]
+)
+def test_only_small_pictures_in_quick_formats_are_encoded_on_the_event_loop(side, output_format, is_inline):
+    encoder = PictureEncoder()
+    encoder.close()
+    encoding = encoder.encode(Pixels(width=side, height=side, rgb=bytes(side * side * 3)), output_format)
+    if is_inline:
+        assert asyncio.run(encoding)
+    else:
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            asyncio.run(encoding)

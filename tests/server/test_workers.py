@@ -18,7 +18,7 @@ PICTURES = 20
 
 def kill_one(server):
     """Kill the first worker; returns its name."""
-    worker = next(member for member in server.service.hub.pool.members if member.ready)
+    worker = next(member for member in server.state.service.pool.members if member.ready)
     os.kill(worker.pid, signal.SIGKILL)
     return worker.name
 
@@ -35,7 +35,7 @@ def mishap(request):
             answers = [clients.submit(paint, server) for _ in range(PICTURES)]
             eventually(lambda: server.waiting_and_running == PICTURES)
             victim = kill_one(server)
-        eventually(lambda: server.service.hub.pool.ready_count == request.param)
+        eventually(lambda: server.state.service.pool.ready_count == request.param)
         yield server, victim, [answer.result() for answer in answers]
 
 
@@ -58,7 +58,7 @@ def test_the_log_tells_of_the_lost_worker_and_the_second_try(mishap):
 
 def test_the_successor_has_another_name(mishap):
     server, victim, _ = mishap
-    names = [member.name for member in server.service.hub.pool.members]
+    names = [member.name for member in server.state.service.pool.members]
     assert victim not in names
     assert victim.replace(".1", ".2") in names
 
@@ -73,8 +73,8 @@ def test_a_picture_that_kills_every_worker_is_given_up_and_not_to_be_retried():
         answer = clients.submit(web.post, server.url + ROUTE, json={"prompt": "x", "num_inference_steps": 200})
         killed = set()
         while not answer.done():
-            for member in server.service.hub.pool.members:
-                if member.ready and member.name not in killed and server.service.hub.controller.running_count:
+            for member in server.state.service.pool.members:
+                if member.ready and member.name not in killed and server.state.service.controller.running_count:
                     os.kill(member.pid, signal.SIGKILL)
                     killed.add(member.name)
         assert (answer.result().status_code, answer.result().json()["error"]["code"]) == (500, "worker_lost")

@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from diffusion.test_controlnets import CASES, CASES_BY_NAME, OTHER, PROMPT, Model
+from diffusion.controlnets.test_controlnets import CASES, CASES_BY_NAME, OTHER, PROMPT, Model
 from fakes.live_server import eventually
 from safelight.core.errors import AdapterFileError, AdapterLost, ControlNetServiceEnded, ControlNetServiceLost
 from safelight.core.frames import frame, read_body
-from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.residuals import Residuals
+from safelight.diffusion.controlnets.architecture import ControlNetInputs
+from safelight.diffusion.families.controlnet_base import ControlNetBase
+from safelight.diffusion.families.residuals import Residuals
 from safelight.worker.controlnet_service.messages import (
     Ended,
     Load,
@@ -76,7 +76,7 @@ def service(address):
 
 
 def load(address, model, name="a", **patience):
-    return RemoteControlNet.load(address, model.paths[name], model.family.control_base, **patience)
+    return RemoteControlNet.load(address, model.paths[name], model.family.controlnet_base, **patience)
 
 
 def predict(model, nets):
@@ -100,7 +100,7 @@ def test_all_kinds_steer_bit_for_bit_as_they_do_beside_the_model(models, address
 def test_tensors_come_back_as_they_were(dtype, pooled):
     luck = torch.Generator().manual_seed(1)
     whole = torch.randn(4, 6, generator=luck).to(dtype)
-    inputs = ControlInputs(
+    inputs = ControlNetInputs(
         latents=whole[:, :3],
         times=whole[:, 0],
         contexts=whole.T,
@@ -139,10 +139,10 @@ def test_weights_stay_until_the_last_worker_lets_them_go(models, service, addres
 def test_a_folder_that_has_changed_holds_another_controlnet(models, address, service, tmp_path):
     model = models("sd")
     folder = shutil.copytree(model.paths["a"], tmp_path / "net")
-    before = RemoteControlNet.load(address, folder, model.family.control_base)
+    before = RemoteControlNet.load(address, folder, model.family.controlnet_base)
     shutil.rmtree(folder)
     shutil.copytree(model.paths["b"], folder)
-    after = RemoteControlNet.load(address, folder, model.family.control_base)
+    after = RemoteControlNet.load(address, folder, model.family.controlnet_base)
     assert torch.equal(predict(model, {"a": before, "b": after}), predict(model, model.nets))
     assert service.nets.weights_bytes == before.weights_bytes + after.weights_bytes
 
@@ -187,7 +187,7 @@ def test_a_bad_folder_is_refused_in_the_words_of_a_worker_that_loads_it_itself(m
     with pytest.raises(AdapterFileError) as here:
         model.load(folder)
     with pytest.raises(AdapterFileError) as there:
-        RemoteControlNet.load(address, folder, model.family.control_base)
+        RemoteControlNet.load(address, folder, model.family.controlnet_base)
     assert str(there.value) == str(here.value)
 
 
@@ -207,7 +207,7 @@ def speak(address, *frames):
 
 
 def loading(model, name="a"):
-    return frame(Load(folder=str(model.paths[name]), base=model.family.control_base))
+    return frame(Load(folder=str(model.paths[name]), base=model.family.controlnet_base))
 
 
 @given(junk=st.binary(max_size=40))
@@ -246,14 +246,14 @@ def test_questions_out_of_turn_end_the_connection(models, address):
 
 @pytest.mark.usefixtures("service")
 def test_a_base_of_no_known_kind_ends_the_connection(address):
-    base = ControlBase(controlnet="NoSuchModel", denoiser={}, pixels_per_place=8)
+    base = ControlNetBase(architecture="NoSuchModel", denoiser={}, downscale=8)
     assert isinstance(speak(address, frame(Load(folder="/", base=base)))[0], Ended)
 
 
 @pytest.mark.usefixtures("service")
 def test_what_the_service_cannot_load_is_refused_as_a_worker_would_that_loads_it_itself(models, address):
     model = models("sd")
-    base = replace(model.family.control_base, denoiser={})
+    base = replace(model.family.controlnet_base, denoiser={})
     with pytest.raises(AdapterFileError, match=r"^It cannot be read \(KeyError: .*\)\.$"):
         RemoteControlNet.load(address, model.paths["a"], base)
 
@@ -279,7 +279,7 @@ def test_the_service_says_why_it_cannot_compute(models, address):
     net = load(address, model)
     recorded = []
     predict(model, model.nets | {"a": Recorded(model.nets["a"], recorded)})
-    misshapen = ControlInputs(**(vars(recorded[0]) | {"contexts": torch.ones(1, 1, 1)}))
+    misshapen = ControlNetInputs(**(vars(recorded[0]) | {"contexts": torch.ones(1, 1, 1)}))
     with pytest.raises(ControlNetServiceLost, match="The ControlNet service failed: RuntimeError"):
         net.start(misshapen)()
 
@@ -301,7 +301,7 @@ def test_an_answer_that_nobody_waited_for_is_not_taken_for_the_next(models, addr
     net, recorded = load(address, model), []
     predict(model, model.nets | {"a": Recorded(model.nets["a"], recorded)})
     (inputs,) = recorded
-    net.start(ControlInputs(**(vars(inputs) | {"latents": inputs.latents + 1})))
+    net.start(ControlNetInputs(**(vars(inputs) | {"latents": inputs.latents + 1})))
     assert all(map(torch.equal, net.start(inputs)().early, model.nets["a"](inputs).early))
 
 
@@ -360,7 +360,7 @@ def test_a_call_that_hangs_ends_the_process(within_s, status):
 
 def test_residuals_that_never_come_end_the_process_though_the_call_returned(models, address):
     names = ("latents", "times", "contexts", "guidance", "hints", "scales")
-    inputs = ControlInputs(pooled=None, **{name: torch.ones(1) for name in names})
+    inputs = ControlNetInputs(pooled=None, **{name: torch.ones(1) for name in names})
     argv = [sys.executable, str(PENDING_CONTROL), str(address)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -71,10 +71,7 @@ def generation_body(prompt: str, options: GenerationOptions) -> dict[str, object
         TypeError: if there is no option of that name.
         InvalidParameter: if a control picture is no PNG, JPEG or WebP file.
     """
-    if unknown := sorted(options.keys() - GenerationOptions.__annotations__.keys()):
-        raise TypeError(
-            f"There is no option {unknown[0]!r}; options are {', '.join(GenerationOptions.__annotations__)}."
-        )
+    check_names(options)
     body: dict[str, object] = {
         WIRE_NAMES.get(name, name): value for name, value in options.items() if value is not None
     }
@@ -85,6 +82,14 @@ def generation_body(prompt: str, options: GenerationOptions) -> dict[str, object
     if (controlnets := options.get("controlnets")) is not None:
         body["controls"] = [_controlnet(name, use) for name, use in controlnets.items()]
     return {"prompt": prompt} | body
+
+
+def check_names(options: GenerationOptions) -> None:
+    """Raise TypeError if there is no option of some name."""
+    if unknown := sorted(options.keys() - GenerationOptions.__annotations__.keys()):
+        raise TypeError(
+            f"There is no option {unknown[0]!r}; options are {', '.join(GenerationOptions.__annotations__)}."
+        )
 
 
 def edit_body(
@@ -131,15 +136,18 @@ def data_url(image: ImageInput, *, param: str) -> str:
     """
     if isinstance(image, str) and image.startswith("data:"):
         return image
-    content = _content(image)
+    content = file_content(image)
     kinds = [kind for first, kind in FIRST_BYTES.items() if content.startswith(first)]
     if not kinds:
         raise InvalidParameter(param, shorten(content), "it should be a PNG, JPEG or WebP file")
     return f"data:image/{kinds[0]};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _content(image: ImageInput) -> bytes:
+def file_content(image: ImageInput) -> bytes:
+    """Return a picture file's bytes; raises OSError if it is a path that cannot be read."""
     match image:
+        case str() if image.startswith("data:"):
+            return base64.b64decode(image.partition(",")[2])
         case bytes():
             return image
         case Picture():

@@ -21,6 +21,28 @@ class AdapterScale(msgspec.Struct, frozen=True, kw_only=True):
     scale: float
 
 
+class LevelProvenance(msgspec.Struct, frozen=True, kw_only=True):
+    """How a stage was served; `steps_run` of the `steps` were run, fewer where it started from another picture."""
+
+    model: str
+    steps: int
+    steps_run: int
+    sampler: str
+    guidance_scale: float
+
+
+class StageProvenance(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage of a picture; `score` is how good a gate's scorer holds it to be, if one looked at it."""
+
+    level: LevelProvenance
+    worker: str | None = None
+    queue_s: float
+    compute_s: float
+    score: float | None = None
+    retries: int = 0
+    steps_without_loras: int = 0
+
+
 class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True):
     """How one picture was made; `steps_without_loras` steps ran before its LoRAs were loaded."""
 
@@ -32,6 +54,7 @@ class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True):
     total_s: float
     retries: int = 0
     steps_without_loras: int = 0
+    stages: tuple[StageProvenance, ...] = ()
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,12 +18,12 @@ from safelight.cli.errors import Misuse, NotTaken
 from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import ApiKey, AsJson, Models, ServerToTell
 from safelight.cli.server_lookup import address_of, is_served
-from safelight.cli.shipped import SHIPPED_ADAPTERS, adapter_folders, model_folders, own_adapters
 from safelight.core.adapter import AdapterSpec
 from safelight.core.errors import AdapterExists, AdapterFileError, InvalidParameter, UnknownAdapter, shorten
+from safelight.local.adapter_folder import copy_adapter, delete_adapter, files_of, find_adapters
 from safelight.local.launch import one_picture_argv
+from safelight.local.model_folders import SHIPPED_ADAPTERS, adapter_folders, model_folders, own_adapters
 from safelight.oneshot.server import announce_adapter, withdraw_adapter
-from safelight.server.adapter_folder import copy_adapter, delete_adapter, files_of, find_adapters
 
 adapters = typer.Typer(help="Keep LoRAs and ControlNets that pictures can name.", no_args_is_help=True)
 

@@ -13,12 +13,12 @@ from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import ApiKey, AsJson, Device, Dtype, Threads
 from safelight.cli.picture_options import control_of, data_url, format_of, scaled
 from safelight.cli.server_lookup import DEFAULT_SERVER, address_of, is_served
-from safelight.cli.shipped import adapter_folders, model_folders, shipped_models
+from safelight.local.adapter_folder import find_adapters
 from safelight.local.launch import one_picture_argv
+from safelight.local.model_folders import adapter_folders, model_folders, shipped_models
 from safelight.oneshot.picture import Body, Painted
 from safelight.oneshot.picture import Progress as Note
 from safelight.oneshot.server import paint_there
-from safelight.server.adapter_folder import find_adapters
 
 generating = typer.Typer()
 

@@ -1,5 +1,6 @@
 """`safelight serve`: pictures for many, over HTTP."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -7,10 +8,12 @@ import typer
 
 from safelight.adapters.modes import ADAPTER_MODE_NAMES
 from safelight.cli.console import notes
+from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
-from safelight.cli.shipped import adapter_folders, model_folders
 from safelight.control.policies import describe_policies, policies_from
+from safelight.core.errors import nearest, shorten
+from safelight.local.model_folders import adapter_folders, model_folders
 
 serving = typer.Typer()
 
@@ -57,6 +60,10 @@ def serve(
     policy: PolicyChoices = None,
     adapter_mode: AdapterModeName = None,
     controlnet_service: SharedControlNets = False,
+    alias: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=MODEL", help="A further name that requests may use for a model; repeatable."),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at; beyond loopback it needs a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 picks a free one.")] = 8000,
     api_key: ApiKey = None,
@@ -93,8 +100,25 @@ def serve(
         drain_s=drain_s,
         max_waiting=max_waiting,
         policies=policies,
+        aliases=_aliases(alias or (), folders),
         outcomes=outcomes,
         allowed_hosts=tuple(allowed_host or ()),
     )
     notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")
     return run_server(settings, on_ready=lambda url: notes.print(f"Safelight is ready at {url}; Ctrl-C ends it."))
+
+
+def _aliases(pairs: Sequence[str], folders: Sequence[Path]) -> dict[str, str]:
+    """Return model names by alias; raises Misuse for an alias without a model, or one that is a model's name."""
+    models = [folder.resolve().name for folder in folders]
+    aliases: dict[str, str] = {}
+    for pair in pairs:
+        name, _, model = pair.partition("=")
+        if not name or not model:
+            raise Misuse(f"--alias {shorten(pair)} is no pair; write NAME=MODEL.")
+        if model not in models:
+            raise Misuse(f"--alias {shorten(pair)}: no model is called {shorten(model)}; {nearest(model, models)}")
+        if name in models or name in aliases:
+            raise Misuse(f"--alias {shorten(pair)}: the name {shorten(name)} is taken; choose another one.")
+        aliases[name] = model
+    return aliases

@@ -13,7 +13,7 @@ from rich.table import Table
 from safelight.cli.console import notes, progress_bar
 from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import AsJson, TrainingThreads
-from safelight.cli.shipped import SHIPPED_ADAPTERS, SHIPPED_MODELS
+from safelight.local.model_folders import SHIPPED_ADAPTERS, SHIPPED_MODELS
 
 train = typer.Typer(help="Train the embedded models from nothing.", no_args_is_help=True)
 score = typer.Typer(help="Measure how well the embedded models paint.", no_args_is_help=True)
@@ -43,11 +43,11 @@ def train_shapes(
     if adapters:
         _train_adapters(models, folder, only=only or (), threads=threads)
         return
-    from safelight.diffusion.training.course import train
+    from safelight.diffusion.training.models import train_models
     from safelight.diffusion.training.recipe import Recipe
 
     with Progress(console=notes) as progress:
-        finished = train(Recipe(threads=threads), folder, progress)
+        finished = train_models(Recipe(threads=threads), folder, progress)
     print(f"Serve the models with: safelight serve {' '.join(f'--model {model}' for model in finished)}")
 
 
@@ -74,8 +74,9 @@ def score_shapes(
 ) -> None:
     """Paint captions that training never saw, and tell the share of their facts that hold."""
     need_serve_extra()
+    from safelight.diffusion.embedded import LARGE, SMALL
     from safelight.diffusion.engine import DiffusionEngine
-    from safelight.diffusion.quality import LARGE, SMALL, ByObjects, cost_ratio, score_model
+    from safelight.diffusion.evaluation.quality import ByObjects, cost_ratio, score_model
 
     engine = DiffusionEngine.load([folder / LARGE, folder / SMALL], threads=threads)
     scores: dict[str, ByObjects] = {}
@@ -114,7 +115,7 @@ def score_adapters(
 ) -> None:
     """Paint with each adapter and without, and tell how far it does what it is for."""
     need_serve_extra()
-    from safelight.diffusion.adapter_quality import score_adapters as measure
+    from safelight.diffusion.evaluation.adapter_quality import score_adapters as measure
 
     with progress_bar("adapters") as note:
         effects = measure(models, adapters, prompts=prompts, on_adapter=note, names=only or ())

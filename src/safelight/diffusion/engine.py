@@ -15,17 +15,18 @@ from safelight.core.model import ModelSpec
 from safelight.core.pixels import Pixels
 from safelight.core.source import LatentsHandle
 from safelight.core.work import Captured
-from safelight.diffusion.controlnets.batch import Control, control_residuals
-from safelight.diffusion.controlnets.net import CONFIG, ControlNet
-from safelight.diffusion.controlnets.steering import LoadControlNet, SteeringNet
-from safelight.diffusion.family import Conditioning
+from safelight.diffusion.controlnets.batch import RowControlNet, controlnet_residuals
+from safelight.diffusion.controlnets.controlnet import ControlNet, LoadControlNet
+from safelight.diffusion.controlnets.local import CONFIG, LocalControlNet
+from safelight.diffusion.families.parts import Conditioning
 from safelight.diffusion.latents_file import Kind, LatentsFile, LatentsHeader
 from safelight.diffusion.loading import LoadedModel, load_model
 from safelight.diffusion.lora.weights import LoraWeights
 from safelight.diffusion.placement import ON_CPU, Placement
 from safelight.diffusion.rows import Row, before, levels_after, levels_now
-from safelight.diffusion.samplers import SAMPLERS_BY_NAME, Before, Levels
-from safelight.diffusion.schedule import Schedule
+from safelight.diffusion.samplers.levels import NoiseLevels, PreviousStep
+from safelight.diffusion.samplers.registry import samplers_by_name
+from safelight.diffusion.samplers.schedule import Schedule
 from safelight.diffusion.starts import Beginning, begin_from
 
 SCHEDULES_KEPT = 256
@@ -42,7 +43,7 @@ class ReadAdapter:
     """Weights of an adapter and the model that they fit."""
 
     model: str
-    weights: LoraWeights | SteeringNet
+    weights: LoraWeights | ControlNet
 
 
 class DiffusionEngine:
@@ -124,7 +125,7 @@ class DiffusionEngine:
             unwanted=None if unwanted is None else encoded[unwanted],
             loras=job.composition,
             controls=tuple(
-                Control(handle=job.handle(use.name), scale=use.scale, hint=model.family.control_hint(use.image))
+                RowControlNet(handle=job.handle(use.name), scale=use.scale, hint=model.family.controlnet_hint(use.image))
                 for use in job.request.controlnets
             ),
             latent=beginning.latent,
@@ -289,8 +290,8 @@ class DiffusionEngine:
         return spec, ReadAdapter(model=spec.model, weights=weights)
 
     def _read_controlnet(self, model: LoadedModel, name: str, path: Path) -> tuple[AdapterSpec, ReadAdapter]:
-        load = self._load_controlnet or partial(ControlNet.load, placement=model.placement)
-        net = load(path, model.family.control_base)
+        load = self._load_controlnet or partial(LocalControlNet.load, placement=model.placement)
+        net = load(path, model.family.controlnet_base)
         spec = AdapterSpec(name=name, kind="controlnet", model=model.spec.name, weights_bytes=net.weights_bytes)
         return spec, ReadAdapter(model=spec.model, weights=net)
 
@@ -350,9 +351,9 @@ def _predict(model: LoadedModel, rows: Sequence[Row], latents: Tensor) -> Tensor
     with_halves = [*rows, *(rows[index] for index in guided)]
     noisy, levels = torch.cat([latents, latents[guided]]).to(model.placement.dtype), torch.cat([times, times[guided]])
     scales = torch.cat([scale, scale[guided]])
-    residuals = control_residuals(
+    residuals = controlnet_residuals(
         model.controlnets,
-        model.family.control_base,
+        model.family.controlnet_base,
         latents=noisy,
         times=levels,
         conditionings=conditionings,
@@ -368,18 +369,20 @@ def _predict(model: LoadedModel, rows: Sequence[Row], latents: Tensor) -> Tensor
     return wanted
 
 
-def _walk(rows: Sequence[Row], latents: Tensor, x0: Tensor, now: Levels) -> Tensor:
+def _walk(rows: Sequence[Row], latents: Tensor, x0: Tensor, now: NoiseLevels) -> Tensor:
     """Return the latents of all rows at their next levels, each by its own sampler."""
     after, past = levels_after(rows), before(rows, x0)
     following = torch.empty_like(latents)
     for name in dict.fromkeys(row.job.level.sampler for row in rows):
         mine = [index for index, row in enumerate(rows) if row.job.level.sampler == name]
-        following[mine] = SAMPLERS_BY_NAME[name].step(
+        following[mine] = samplers_by_name()[name].step(
             latents[mine],
             x0[mine],
-            Levels(alpha=now.alpha[mine], sigma=now.sigma[mine]),
-            Levels(alpha=after.alpha[mine], sigma=after.sigma[mine]),
-            Before(x0=past.x0[mine], levels=Levels(alpha=past.levels.alpha[mine], sigma=past.levels.sigma[mine])),
+            NoiseLevels(alpha=now.alpha[mine], sigma=now.sigma[mine]),
+            NoiseLevels(alpha=after.alpha[mine], sigma=after.sigma[mine]),
+            PreviousStep(
+                x0=past.x0[mine], levels=NoiseLevels(alpha=past.levels.alpha[mine], sigma=past.levels.sigma[mine])
+            ),
         )
     return following
 

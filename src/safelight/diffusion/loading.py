@@ -8,10 +8,13 @@ import msgspec
 from safelight.core.adapter import AdapterHandle
 from safelight.core.errors import ModelFolderError
 from safelight.core.model import ModelSpec
-from safelight.diffusion.controlnets.steering import SteeringNet
-from safelight.diffusion.family import Conditioning, Family
-from safelight.diffusion.flux import Flux
-from safelight.diffusion.folder import INDEX, SETTINGS, fingerprint, read_index, read_json
+from safelight.diffusion.controlnets.controlnet import ControlNet
+from safelight.diffusion.families.defaults import GenerationDefaults
+from safelight.diffusion.families.family import Family
+from safelight.diffusion.families.parts import Conditioning
+from safelight.diffusion.families.registry import family_of
+from safelight.diffusion.folder import SETTINGS, fingerprint, read_json
+from safelight.diffusion.lora.model_loras import ModelLoras
 from safelight.diffusion.measuring import (
     measure_decode_s,
     measure_encode_picture_s,
@@ -19,16 +22,9 @@ from safelight.diffusion.measuring import (
     measure_step_times,
 )
 from safelight.diffusion.measuring_loras import measure_adapter_costs
-from safelight.diffusion.model_loras import ModelLoras
 from safelight.diffusion.placement import ON_CPU, Placement
 from safelight.diffusion.preview import PreviewMap, fit_preview
-from safelight.diffusion.samplers import SAMPLERS_BY_NAME
-from safelight.diffusion.settings import Settings
-from safelight.diffusion.stable_diffusion import StableDiffusion
-from safelight.diffusion.stable_diffusion_3 import StableDiffusion3
-from safelight.diffusion.stable_diffusion_xl import StableDiffusionXL
-
-FAMILIES: tuple[type[Family], ...] = (StableDiffusion, StableDiffusionXL, StableDiffusion3, Flux)
+from safelight.diffusion.samplers.registry import samplers_by_name
 
 SIDES_OVER_NATIVE = 2
 """How many times its native side a picture may measure."""
@@ -36,10 +32,12 @@ SIDES_OVER_NATIVE = 2
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
-    """A family with all that serving needs to know about it.
+    """A loaded model, and all that serving needs to know about it.
 
-    `weights` is a fingerprint of them, `unprompted` is what guidance steers away from where nobody said what, and
-    `controlnets` are by handle.
+    Attributes:
+        weights: a fingerprint of the weights.
+        unprompted: the conditioning of a request without a negative prompt.
+        controlnets: by handle.
     """
 
     family: Family
@@ -49,7 +47,7 @@ class LoadedModel:
     preview: PreviewMap
     unprompted: Conditioning
     loras: ModelLoras
-    controlnets: dict[AdapterHandle, SteeringNet] = field(default_factory=dict)
+    controlnets: dict[AdapterHandle, ControlNet] = field(default_factory=dict)
 
 
 def load_model(folder: Path, *, placement: Placement = ON_CPU, max_denoiser_rows: int, lora_ranks: int) -> LoadedModel:
@@ -58,22 +56,23 @@ def load_model(folder: Path, *, placement: Placement = ON_CPU, max_denoiser_rows
     Raises:
         ModelFolderError: if it cannot be served.
     """
-    family = _family_of(folder)(folder, placement=placement)
-    settings = _read_settings(folder / SETTINGS, family.defaults)
+    definition = family_of(folder)
+    family = definition.load(folder, placement=placement)
+    defaults = _read_defaults(folder / SETTINGS, family.defaults)
     width, height = family.native_size
     name = folder.resolve().name
     loras = ModelLoras(name, family.networks, pages=lora_ranks)
     spec = ModelSpec(
         name=name,
-        family=family.name,
+        family=definition.name,
         width=width,
         height=height,
         size_multiple=family.size_multiple,
         max_side=SIDES_OVER_NATIVE * max(width, height),
-        steps=settings.steps,
-        guidance_scale=settings.guidance_scale,
-        sampler=settings.sampler,
-        samplers=tuple(SAMPLERS_BY_NAME),
+        steps=defaults.steps,
+        guidance_scale=defaults.guidance_scale,
+        sampler=defaults.sampler,
+        samplers=tuple(samplers_by_name()),
         step_times=measure_step_times(family, placement, max_denoiser_rows=max_denoiser_rows),
         encode_s=measure_encode_s(family, placement),
         decode_s=measure_decode_s(family, placement),
@@ -94,24 +93,15 @@ def load_model(folder: Path, *, placement: Placement = ON_CPU, max_denoiser_rows
     )
 
 
-def _family_of(folder: Path) -> type[Family]:
-    named = read_index(folder, allowed={}).get("_class_name")
-    for family in FAMILIES:
-        if family.pipeline == named:
-            return family
-    known = ", ".join(family.pipeline for family in FAMILIES)
-    raise ModelFolderError(f"{str(folder / INDEX)!r} is of class {named!r}; Safelight serves {known}.")
-
-
-def _read_settings(path: Path, defaults: Settings) -> Settings:
+def _read_defaults(path: Path, of_family: GenerationDefaults) -> GenerationDefaults:
     if not path.exists():
-        return defaults
+        return of_family
     try:
-        settings = msgspec.convert(msgspec.to_builtins(defaults) | read_json(path), type=Settings)
+        defaults = msgspec.convert(msgspec.to_builtins(of_family) | read_json(path), type=GenerationDefaults)
     except msgspec.ValidationError as error:
         raise ModelFolderError(f"{str(path)!r} is not a valid settings file: {error}") from None
-    if settings.sampler not in SAMPLERS_BY_NAME:
+    if defaults.sampler not in samplers_by_name():
         raise ModelFolderError(
-            f"{str(path)!r} names sampler {settings.sampler!r}; known are {', '.join(SAMPLERS_BY_NAME)}."
+            f"{str(path)!r} names sampler {defaults.sampler!r}; known are {', '.join(samplers_by_name())}."
         )
-    return settings
+    return defaults

@@ -9,7 +9,7 @@ import torch
 
 from safelight.core.model import StepTime
 from safelight.core.pixels import Pixels
-from safelight.diffusion.family import Family
+from safelight.diffusion.families.family import Family
 from safelight.diffusion.placement import Placement
 
 DENOISER_ROWS = (1, 2, 4, 8, 16, 32)

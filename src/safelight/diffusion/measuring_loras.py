@@ -8,9 +8,10 @@ import torch
 
 from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, AdapterUse, Composition, composition_of
 from safelight.core.model import AdapterCosts
-from safelight.diffusion.family import Conditioning, Family
+from safelight.diffusion.families.family import Family
+from safelight.diffusion.families.parts import Conditioning
+from safelight.diffusion.lora.model_loras import ModelLoras
 from safelight.diffusion.lora.weights import LoraWeights, LowRank
-from safelight.diffusion.model_loras import ModelLoras
 from safelight.diffusion.placement import Placement
 
 DENOISER_ROWS = 8

@@ -1,4 +1,4 @@
-"""Where a model computes, and in which precision."""
+"""The device that a model computes on, and the precision."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

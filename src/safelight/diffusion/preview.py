@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from safelight.core.pixels import Pixels
-from safelight.diffusion.family import Family
+from safelight.diffusion.families.family import Family
 
 SAMPLE_ROWS = 16
 SEED = 0

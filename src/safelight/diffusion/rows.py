@@ -8,10 +8,10 @@ from torch import Tensor
 
 from safelight.core.adapter import NO_ADAPTERS, Composition
 from safelight.core.job import Job
-from safelight.diffusion.controlnets.batch import Control
-from safelight.diffusion.family import Conditioning
-from safelight.diffusion.samplers import Before, Levels
-from safelight.diffusion.schedule import Schedule
+from safelight.diffusion.controlnets.batch import RowControlNet
+from safelight.diffusion.families.parts import Conditioning
+from safelight.diffusion.samplers.levels import NoiseLevels, PreviousStep
+from safelight.diffusion.samplers.schedule import Schedule
 from safelight.diffusion.starts import Kept
 
 
@@ -28,7 +28,7 @@ class Row:
     unwanted: Conditioning | None
     latent: Tensor
     loras: Composition = NO_ADAPTERS
-    controls: tuple[Control, ...] = ()
+    controls: tuple[RowControlNet, ...] = ()
     kept: Kept | None = None
     steps_done: int = 0
     x0: Tensor | None = None
@@ -51,7 +51,7 @@ class Row:
         return any(self.schedule.step_at(noise) == step for noise in self.job.level.captures)
 
 
-def levels_now(rows: Sequence[Row]) -> Levels:
+def levels_now(rows: Sequence[Row]) -> NoiseLevels:
     """Return the level that each row is at."""
     return _levels(
         [row.schedule.alpha[row.steps_done] for row in rows],
@@ -60,7 +60,7 @@ def levels_now(rows: Sequence[Row]) -> Levels:
     )
 
 
-def levels_after(rows: Sequence[Row]) -> Levels:
+def levels_after(rows: Sequence[Row]) -> NoiseLevels:
     """Return the level that each row is about to reach."""
     return _levels(
         [row.schedule.alpha_after[row.steps_done] for row in rows],
@@ -69,7 +69,7 @@ def levels_after(rows: Sequence[Row]) -> Levels:
     )
 
 
-def before(rows: Sequence[Row], x0: Tensor) -> Before:
+def before(rows: Sequence[Row], x0: Tensor) -> PreviousStep:
     """Return each row's last estimate and its level; rows on their first step repeat `x0` and the level they are at."""
     last = [max(0, row.steps_done - 1) for row in rows]
     levels = _levels(
@@ -78,9 +78,9 @@ def before(rows: Sequence[Row], x0: Tensor) -> Before:
         x0.device,
     )
     estimates = [present if row.x0 is None else row.x0 for row, present in zip(rows, x0, strict=True)]
-    return Before(x0=torch.stack(estimates), levels=levels)
+    return PreviousStep(x0=torch.stack(estimates), levels=levels)
 
 
-def _levels(alpha: list[Tensor], sigma: list[Tensor], device: torch.device) -> Levels:
+def _levels(alpha: list[Tensor], sigma: list[Tensor], device: torch.device) -> NoiseLevels:
     both = torch.stack([torch.stack(alpha), torch.stack(sigma)]).to(device).view(2, -1, 1, 1, 1)
-    return Levels(alpha=both[0], sigma=both[1])
+    return NoiseLevels(alpha=both[0], sigma=both[1])

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from safelight.core.job import Job
 from safelight.core.source import PAINTED, PictureSource
-from safelight.diffusion.family import Family
+from safelight.diffusion.families.family import Family
 from safelight.diffusion.latents_file import LatentsFile
-from safelight.diffusion.schedule import Schedule
+from safelight.diffusion.samplers.schedule import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,9 +28,9 @@ from safelight.core.work import (
 )
 from safelight.oneshot.picture import Body, Painted, Progress
 from safelight.server.image_requests import requests_of_images
-from safelight.server.picture_encoder import encode
 from safelight.server.wire.images import EditRequest, GenerationRequest
 from safelight.server.wire.validation_errors import describe
+from safelight.service.picture_files import encode
 
 FIRST = 1
 """The generation of all adapters of a worker that paints one picture."""

@@ -1,4 +1,4 @@
-"""The ASGI application: routes, middleware and error handlers."""
+"""The ASGI application: routes, middleware and error responses."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,8 +22,8 @@ from safelight.server.middleware.limits import BodyLimit
 from safelight.server.routes import adapters, chat, edits, generations, health, models, page, queue
 from safelight.server.routes.direct import DirectRoutes, ErrorHandler, Handler
 from safelight.server.schema import describe_api
-from safelight.server.service import Service, TheService
 from safelight.server.settings import ServerSettings
+from safelight.server.state import ServerState, TheState
 from safelight.server.wire.adapters import AdapterRequest
 from safelight.server.wire.chat import ChatRequest
 from safelight.server.wire.images import EditRequest, GenerationRequest
@@ -31,14 +31,14 @@ from safelight.server.wire.validation_errors import describe
 from safelight.service.clock import MonotonicClock
 from safelight.service.outcome_log import OutcomeLog
 
-_ROUTE_MODULES = (generations, edits, chat, models, adapters, queue, health, page)
+ROUTE_MODULES = (generations, edits, chat, models, adapters, queue, health, page)
 _KNOWN_FIELDS = {
     "/v1/images/generations": tuple(GenerationRequest.model_fields),
     "/v1/images/edits": tuple(EditRequest.model_fields),
     "/v1/chat/completions": tuple(ChatRequest.model_fields),
     "/v1/adapters": tuple(AdapterRequest.model_fields),
 }
-_DIRECT_HANDLERS: Mapping[tuple[str, str], Handler] = {
+DIRECT_HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("POST", "/v1/images/generations"): generations.generate_images,
     ("POST", "/v1/images/edits"): edits.edit_images,
     ("POST", "/v1/chat/completions"): chat.complete_chat,
@@ -54,8 +54,8 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Service(settings, outcomes=outcomes, log=log) as service:
-            app.state.service = service
+        async with ServerState(settings, outcomes=outcomes, log=log) as state:
+            app.state.server = state
             yield
 
     app = FastAPI(
@@ -66,19 +66,20 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
         openapi_url=None,
         separate_input_output_schemas=False,
     )
-    for module in _ROUTE_MODULES:
+    for module in ROUTE_MODULES:
         app.include_router(module.router)
 
     @app.get("/openapi.json", include_in_schema=False)
-    async def openapi(service: TheService) -> Response:
-        named = [adapter.spec for adapter in service.hub.controller.adapters]
+    async def openapi(state: TheState) -> Response:
+        named = [adapter.spec for adapter in state.service.controller.adapters]
         loras, controls = ([spec.name for spec in named if spec.kind == kind] for kind in get_args(AdapterKind))
-        return JSONResponse(describe_api(app, service.hub.models, loras=loras, controls=controls))
+        names = {"aliases": tuple(settings.aliases), "loras": loras, "controls": controls}
+        return JSONResponse(describe_api(app, state.service.models, **names))
 
     for kind, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(kind, handler)
     # The last one added is the outermost.
-    app.add_middleware(DirectRoutes, handlers=_DIRECT_HANDLERS, error_handlers=_ERROR_HANDLERS)
+    app.add_middleware(DirectRoutes, handlers=DIRECT_HANDLERS, error_handlers=_ERROR_HANDLERS)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, within_s=settings.body_read_s)
     app.add_middleware(KeyGuard, api_key=settings.api_key)
     app.add_middleware(BrowserGuard, host=settings.host, allowed_hosts=settings.allowed_hosts)
@@ -113,10 +114,8 @@ async def _http_response(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """Return the methods of all routes at a path."""
-    routes = [
-        route for route_module in _ROUTE_MODULES for route in route_module.router.routes if isinstance(route, Route)
-    ]
+    """Return what is possible at a path, over all routes that share it."""
+    routes = [route for module in ROUTE_MODULES for route in module.router.routes if isinstance(route, Route)]
     here = [route for route in routes if route.path_regex.match(request.url.path)]
     return sorted({method for route in here for method in route.methods or ()})
 

@@ -1,13 +1,17 @@
 """Makes image requests from a validated body."""
 
+from typing import TypedDict
+
+from safelight.core.adapter import LoraUse
 from safelight.core.errors import RequestError
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 from safelight.server.wire.chat import ChatOptions, ChatRequest
 from safelight.server.wire.fields import MAX_PROMPT_CHARACTERS
 from safelight.server.wire.images import PLAIN_QUALITY, EditRequest, GenerationRequest
-from safelight.server.wire.paint_request import PaintRequest, image_requests
+from safelight.server.wire.options import PaintOptions
 from safelight.server.wire.pictures import read_controls, read_sources
+from safelight.service.paint_request import PaintRequest, image_requests
 
 
 def requests_of_images(body: GenerationRequest, model: ModelSpec, arrived_s: float) -> tuple[ImageRequest, ...]:
@@ -19,8 +23,8 @@ def requests_of_images(body: GenerationRequest, model: ModelSpec, arrived_s: flo
     width, _, height = (body.size or "auto").replace("auto", "").partition("x")
     edit = body if isinstance(body, EditRequest) else None
     paint = PaintRequest(
+        **_options(body),
         prompt=body.prompt,
-        options=body,
         model=body.model,
         pictures=body.n or 1,
         width=int(width) if width else None,
@@ -41,8 +45,8 @@ def requests_of_chat(body: ChatRequest, model: ModelSpec, arrived_s: float) -> t
     """
     options = options_of_chat(body)
     paint = PaintRequest(
+        **_options(options),
         prompt=body.last_user_message.text,
-        options=options,
         model=body.model,
         pictures=body.n or 1,
         width=options.width,
@@ -52,6 +56,31 @@ def requests_of_chat(body: ChatRequest, model: ModelSpec, arrived_s: float) -> t
         strength=options.strength,
     )
     return image_requests(paint, model, arrived_s=arrived_s)
+
+
+class _Options(TypedDict):
+    negative_prompt: str
+    seed: int | None
+    steps: int | None
+    guidance_scale: float | None
+    sampler: str | None
+    loras: tuple[LoraUse, ...]
+    grace_steps: int
+    deadline_s: float | None
+
+
+def _options(options: PaintOptions) -> _Options:
+    """Return what all routes take, as a `PaintRequest` calls it."""
+    return _Options(
+        negative_prompt=options.negative_prompt or "",
+        seed=options.seed,
+        steps=options.num_inference_steps,
+        guidance_scale=options.guidance_scale,
+        sampler=options.sampler,
+        loras=options.uses,
+        grace_steps=options.lora_grace_steps or 0,
+        deadline_s=options.deadline_s,
+    )
 
 
 def options_of_chat(body: ChatRequest) -> ChatOptions:

@@ -1,4 +1,4 @@
-"""Waits for pictures and encodes them."""
+"""From pictures to picture files: wait for pictures and encode them."""
 
 import asyncio
 import base64
@@ -6,8 +6,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from safelight.server.picture_encoder import FULL_QUALITY, OutputFormat, PictureEncoder
+from safelight.server.picture_encoder import PictureEncoder
 from safelight.service.pending import Delivery, PendingPicture, Preview
+from safelight.service.picture_files import FULL_QUALITY, OutputFormat
 from safelight.service.service import Service
 
 QUIET_S = 15.0
@@ -24,39 +25,39 @@ class Painted:
 
 @dataclass(frozen=True, kw_only=True)
 class Painter:
-    """Turns pending pictures into files; a caller that stops early withdraws the remaining pictures."""
+    """Turns pictures into picture files; a caller that stops early withdraws the pictures that are not ready."""
 
-    hub: Service
+    service: Service
     encoder: PictureEncoder
 
     async def paint(
-        self, tickets: Sequence[PendingPicture], output_format: OutputFormat, quality: int = FULL_QUALITY
+        self, pictures: Sequence[PendingPicture], output_format: OutputFormat, quality: int = FULL_QUALITY
     ) -> list[Painted]:
-        """Wait for all pictures; raises the error of the first that failed."""
-        paintings = [self._paint(ticket, output_format, quality) for ticket in tickets]
+        """Wait for all pictures; raises what became of the first that failed."""
+        paintings = [self._paint(picture, output_format, quality) for picture in pictures]
         try:
             # gather would create a task even for a single one
             return [await paintings[0]] if len(paintings) == 1 else await asyncio.gather(*paintings)
         finally:
-            for ticket in tickets:
-                self.hub.withdraw(ticket.request.id)
+            for picture in pictures:
+                self.service.withdraw(picture.request.id)
 
-    async def partials(self, ticket: PendingPicture) -> AsyncIterator[tuple[int, Preview] | None]:
+    async def partials(self, picture: PendingPicture) -> AsyncIterator[tuple[int, Preview] | None]:
         """Yield partial images with their numbers until the picture has ended; None now and then while it goes on."""
         shown = 0
-        while shown < len(ticket.partials) or not ticket.delivery.done():
-            if shown < len(ticket.partials):
-                yield shown, ticket.partials[shown]
+        while shown < len(picture.partials) or not picture.delivery.done():
+            if shown < len(picture.partials):
+                yield shown, picture.partials[shown]
                 shown += 1
                 continue
             try:
                 async with asyncio.timeout(QUIET_S):
-                    await ticket.news()
+                    await picture.news()
             except TimeoutError:
                 yield None
 
-    async def _paint(self, ticket: PendingPicture, output_format: OutputFormat, quality: int) -> Painted:
-        delivery = await asyncio.shield(ticket.delivery)
+    async def _paint(self, picture: PendingPicture, output_format: OutputFormat, quality: int) -> Painted:
+        delivery = await asyncio.shield(picture.delivery)
         content = await self.encoder.encode(delivery.finished.picture, output_format, quality)
         return Painted(delivery=delivery, content=content)
 

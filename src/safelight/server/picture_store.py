@@ -1,4 +1,4 @@
-"""Pictures that are kept in memory for a limited time, for URLs."""
+"""Pictures kept in memory for a while, which URLs name."""
 
 from collections import OrderedDict
 from dataclasses import dataclass

@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 
 from safelight.core.model import ModelSpec
+from safelight.core.outcome import StageOutcome
 from safelight.core.request import ImageRequest
 from safelight.server.wire.options import LoraChoice
-from safelight.server.wire.provenance import ControlUsed, InputTokensDetails, PictureProvenance, Provenance, Usage
+from safelight.server.wire.provenance import (
+    ControlUsed,
+    InputTokensDetails,
+    LevelProvenance,
+    PictureProvenance,
+    Provenance,
+    StageProvenance,
+    Usage,
+)
 from safelight.service.pending import Delivery
 
 
@@ -27,7 +36,7 @@ def _squares(request: ImageRequest, model: ModelSpec) -> int:
 
 
 def provenance_of(deliveries: Sequence[Delivery]) -> Provenance:
-    """Return the provenance of the pictures of one request."""
+    """Return how the pictures of one request were made."""
     request, level = deliveries[0].request, deliveries[0].outcome.level
     outcomes = [delivery.outcome for delivery in deliveries]
     return Provenance(
@@ -42,11 +51,11 @@ def provenance_of(deliveries: Sequence[Delivery]) -> Provenance:
         queue_s=max(outcome.queue_s for outcome in outcomes),
         compute_s=sum(outcome.compute_s for outcome in outcomes),
         retries=sum(outcome.retries for outcome in outcomes),
-        images=[_provenance_of_one(delivery) for delivery in deliveries],
+        images=[_of_picture(delivery) for delivery in deliveries],
     )
 
 
-def _provenance_of_one(delivery: Delivery) -> PictureProvenance:
+def _of_picture(delivery: Delivery) -> PictureProvenance:
     request, outcome = delivery.request, delivery.outcome
     return PictureProvenance(
         id=request.id,
@@ -57,4 +66,24 @@ def _provenance_of_one(delivery: Delivery) -> PictureProvenance:
         total_s=outcome.total_s,
         retries=outcome.retries,
         steps_without_loras=outcome.steps_without_loras,
+        stages=[_stage(stage) for stage in outcome.stages],
+    )
+
+
+def _stage(stage: StageOutcome) -> StageProvenance:
+    level = LevelProvenance(
+        model=stage.level.model,
+        steps=stage.level.steps,
+        steps_run=stage.level.steps_to_run,
+        sampler=stage.level.sampler,
+        guidance_scale=stage.level.guidance_scale,
+    )
+    return StageProvenance(
+        level=level,
+        worker=stage.worker,
+        queue_s=stage.queue_s,
+        compute_s=stage.compute_s,
+        score=stage.score,
+        retries=stage.retries,
+        steps_without_loras=stage.steps_without_loras,
     )

@@ -18,8 +18,8 @@ from safelight.server.app import make_app
 from safelight.server.errors import PortTaken
 from safelight.server.logs import ForwardToLog, Log, make_log
 from safelight.server.middleware.auth import check_bind
-from safelight.server.service import Service
 from safelight.server.settings import ServerSettings
+from safelight.server.state import ServerState
 
 BACKLOG = 2048
 CLOSING_S = 5
@@ -95,48 +95,48 @@ class _Run:
 
     async def to_the_end(self, on_ready: Callable[[str], None]) -> int:
         """Serve, drain and stop; returns the exit status. Raises CannotServe."""
-        told = _Signals()
+        signals = _Signals()
         config = self.server.config
         config.load()
         self.server.lifespan = config.lifespan_class(config)
         await self.server.startup(sockets=[self.listener])
         gc.collect()
-        gc.freeze()  # objects from imports live as long as the process, so collections need not scan them
-        service: Service = self.app.state.service
+        gc.freeze()  # what the imports have made stays for ever: no collection has to look at it again
+        state: ServerState = self.app.state.server
         serving = asyncio.create_task(self.server.main_loop())
-        announcing = asyncio.create_task(self._announce(service, on_ready))
-        lost = await self._until_told(service, told)
+        announcing = asyncio.create_task(self._announce(state, on_ready))
+        lost = await self._until_signalled(state, signals)
         announcing.cancel()
         self.server.should_exit = True
         await serving
         await self.server.shutdown(sockets=[self.listener])
-        if service.hub.collapse.done():
-            raise service.hub.collapse.result()
+        if state.service.collapse.done():
+            raise state.service.collapse.result()
         self.log.info("server ends", lost=lost)
         return 1 if lost else 0
 
-    async def _announce(self, service: Service, on_ready: Callable[[str], None]) -> None:
-        await service.hub.first_ready.wait()
+    async def _announce(self, state: ServerState, on_ready: Callable[[str], None]) -> None:
+        await state.service.first_ready.wait()
         host, port = self.listener.getsockname()[:2]
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self.log.info("server ready", url=url, models=list(service.hub.models))
+        self.log.info("server ready", url=url, models=list(state.service.models))
         on_ready(url)
 
-    async def _until_told(self, service: Service, told: "_Signals") -> int:
-        """Wait for a signal or a collapse, then drain; returns how many accepted pictures are lost."""
-        first = asyncio.create_task(told.first.wait())
-        reasons: set[asyncio.Future[Any]] = {first, service.hub.collapse}
+    async def _until_signalled(self, state: ServerState, signals: "_Signals") -> int:
+        """Return when the server should end, having drained it: how many accepted pictures are lost."""
+        first = asyncio.create_task(signals.first.wait())
+        reasons: set[asyncio.Future[Any]] = {first, state.service.collapse}
         await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
         first.cancel()
-        service.hub.begin_drain()
-        if not service.hub.collapse.done():
+        state.service.begin_drain()
+        if not state.service.collapse.done():
             self.log.info("server drains", within_s=self.settings.drain_s)
-            drained = asyncio.create_task(service.hub.idle())
-            hurried = asyncio.create_task(told.second.wait())
+            drained = asyncio.create_task(state.service.idle())
+            hurried = asyncio.create_task(signals.second.wait())
             await asyncio.wait({drained, hurried}, timeout=self.settings.drain_s, return_when=asyncio.FIRST_COMPLETED)
             drained.cancel()
             hurried.cancel()
-        return service.hub.withdraw_all()
+        return state.service.withdraw_all()
 
 
 class _Signals:

@@ -43,9 +43,14 @@ _ONE_PICTURE_PER_STREAM: Schema = {
 
 
 def describe_api(
-    app: FastAPI, models: Mapping[str, ModelSpec], *, loras: Sequence[str], controls: Sequence[str]
+    app: FastAPI,
+    models: Mapping[str, ModelSpec],
+    *,
+    aliases: Sequence[str],
+    loras: Sequence[str],
+    controls: Sequence[str],
 ) -> Schema:
-    """Return the OpenAPI document of `app` as it serves `models` with LoRAs and ControlNets of these names."""
+    """Return the OpenAPI document of `app` as it serves `models` with aliases, LoRAs and ControlNets of these names."""
     document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     schemas: Schema = document["components"]["schemas"]
     for body in _BODIES:
@@ -53,7 +58,7 @@ def describe_api(
     schemas["GenerationRequest"] |= _ONE_PICTURE_PER_STREAM
     if models:
         for name in ("GenerationRequest", "EditRequest", "ChatRequest", "ChatOptions"):
-            _narrow(schemas[name]["properties"], list(models.values()))
+            _narrow(schemas[name]["properties"], list(models.values()), aliases)
             _name_adapters(schemas[name]["properties"], loras, controls)
     schemas["EditForm"] = _as_form(schemas["EditRequest"])
     chat = schemas["ChatRequest"]
@@ -99,11 +104,11 @@ def _without(schema: Schema, names: AbstractSet[str], *, title: str) -> Schema:
     return schema | {"title": title, "properties": kept}
 
 
-def _narrow(properties: Schema, models: Sequence[ModelSpec]) -> None:
-    """Add the limits of `models` to `properties`."""
+def _narrow(properties: Schema, models: Sequence[ModelSpec], aliases: Sequence[str]) -> None:
+    """Put into `properties` what some of `models` can do."""
     sides = sorted({side for model in models for side in _sides(model)})
     known: Schema = {
-        "model": {"enum": [model.name for model in models]},
+        "model": {"enum": [*(model.name for model in models), *aliases]},
         "sampler": {"enum": sorted({sampler for model in models for sampler in model.samplers})},
         "width": {"enum": sides},
         "height": {"enum": sides},

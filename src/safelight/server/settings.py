@@ -1,5 +1,6 @@
-"""The settings of a server."""
+"""Settings of a server."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,8 +36,9 @@ class ServerSettings:
         allowed_hosts: further host names that a loopback server accepts, for a proxy on the same machine.
         drain_s: how long accepted work may continue after SIGTERM.
         max_waiting: pictures that may wait; further ones are refused.
-        policies: of the service; workers get theirs by `worker_argv`.
-        outcomes: file to which one JSON line per request is appended; None for no file.
+        policies: by which the service decides; workers get theirs by `worker_argv`.
+        outcomes: file to which one JSON line a request is added; none when None.
+        aliases: further names of served models: alias to model name.
     """
 
     worker_argv: tuple[str, ...]
@@ -55,3 +57,4 @@ class ServerSettings:
     max_stored: int = MAX_STORED
     policies: Policies = field(default_factory=Policies)
     outcomes: Path | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)

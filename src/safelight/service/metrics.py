@@ -17,6 +17,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._of_model: dict[str, tuple[Histogram, Histogram]] = {}
         self._waiting = Gauge("safelight_queue_depth", "Pictures waiting for a worker.", registry=self._registry)
         self._running = Gauge("safelight_running", "Pictures being painted.", registry=self._registry)
         self._workers = Gauge("safelight_workers_ready", "Workers that are ready.", registry=self._registry)
@@ -69,8 +70,12 @@ class Metrics:
 
     def ticked(self, tick: Ticked) -> None:
         """Count one denoiser call."""
-        self._step.labels(tick.model).observe(tick.seconds)
-        self._rows.labels(tick.model).observe(tick.denoiser_rows)
+        known = self._of_model.get(tick.model)
+        if known is None:
+            known = self._of_model[tick.model] = (self._step.labels(tick.model), self._rows.labels(tick.model))
+        step, rows = known
+        step.observe(tick.seconds)
+        rows.observe(tick.denoiser_rows)
 
     def ended(self, outcome: Outcome) -> None:
         """Count one request that has ended."""

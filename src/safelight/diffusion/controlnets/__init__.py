@@ -1,1 +1,1 @@
-"""ControlNets (Zhang et al., ICCV 2023): networks beside a denoiser that steer it by a picture."""
+"""ControlNets (Zhang et al., ICCV 2023): networks that condition a denoiser on a picture."""

@@ -12,34 +12,34 @@ from torch import Tensor
 
 from safelight.core.adapter import AdapterHandle
 from safelight.core.errors import AdapterLost, ControlNetServiceLost
-from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.controlnets.kinds import control_kind
-from safelight.diffusion.controlnets.steering import SteeringNet
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.family import Conditioning
-from safelight.diffusion.residuals import Residuals
+from safelight.diffusion.controlnets.architecture import ControlNetInputs
+from safelight.diffusion.controlnets.architectures import controlnet_architecture
+from safelight.diffusion.controlnets.controlnet import ControlNet
+from safelight.diffusion.families.controlnet_base import ControlNetBase
+from safelight.diffusion.families.parts import Conditioning
+from safelight.diffusion.families.residuals import Residuals
 
 
 @dataclass(frozen=True, kw_only=True)
-class Control:
-    """One use of a ControlNet by a row; `hint` is what the family made of the control picture."""
+class RowControlNet:
+    """One use of a ControlNet by a row; `hint` is the control picture as the family's ControlNets read it."""
 
     handle: AdapterHandle
     scale: float
     hint: Tensor
 
 
-def control_residuals(
-    nets: Mapping[AdapterHandle, SteeringNet],
-    base: ControlBase,
+def controlnet_residuals(
+    nets: Mapping[AdapterHandle, ControlNet],
+    base: ControlNetBase,
     *,
     latents: Tensor,
     times: Tensor,
     conditionings: Sequence[Conditioning],
     guidance: Tensor,
-    uses: Sequence[Sequence[Control]],
+    uses: Sequence[Sequence[RowControlNet]],
 ) -> Residuals | None:
-    """Return what ControlNets add within the denoiser call that has the same arguments; None if nobody uses any.
+    """Return what ControlNets add within the denoiser call that has the same arguments; None if no row uses any.
 
     Each ControlNet is called once, for all of the rows in whose `uses` it is. What several of them add to a row is
     summed, as in diffusers; ControlNets of different depth are each spread over the denoiser's layers first. All are
@@ -53,7 +53,7 @@ def control_residuals(
         mine = [(row, control) for row, controls in enumerate(uses) for control in controls if control.handle == handle]
         rows = [row for row, _ in mine]
         pooled = [one for row in rows if (one := conditionings[row].pooled) is not None]
-        inputs = ControlInputs(
+        inputs = ControlNetInputs(
             latents=latents[rows],
             times=times[rows],
             contexts=torch.stack([conditionings[row].context for row in rows]),
@@ -76,7 +76,9 @@ def control_residuals(
         added = answer()
         by_depth[added.depth] = by_depth[added.depth] + added if added.depth in by_depth else added
     if len(by_depth) > 1:
-        return reduce(add, (control_kind(base.controlnet).spread(added, base) for added in by_depth.values()))
+        assert base.architecture is not None
+        spread = controlnet_architecture(base.architecture).spread
+        return reduce(add, (spread(added, base) for added in by_depth.values()))
     return next(iter(by_depth.values()), None)
 
 
@@ -88,7 +90,7 @@ def _naming(handle: AdapterHandle) -> Iterator[None]:
         raise AdapterLost(handle, str(error)) from error
 
 
-def _in_order(uses: Sequence[Sequence[Control]]) -> list[AdapterHandle]:
+def _in_order(uses: Sequence[Sequence[RowControlNet]]) -> list[AdapterHandle]:
     """Return each handle once, those that rows name first before those that they name second."""
     by_place = zip_longest(*uses)
     return list(dict.fromkeys(control.handle for place in by_place for control in place if control is not None))

@@ -7,19 +7,19 @@ from typing import Any
 from diffusers import FluxControlNetModel
 from torch import Tensor
 
-from safelight.diffusion.controlnets.kind import ControlInputs, transformer_width
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.flux import arguments, pack
-from safelight.diffusion.residuals import Residuals
+from safelight.diffusion.controlnets.architecture import ControlNetInputs, transformer_width
+from safelight.diffusion.families.controlnet_base import ControlNetBase
+from safelight.diffusion.families.flux_transformer import flux_inputs, pack
+from safelight.diffusion.families.residuals import Residuals
 
 
-class FluxControl:
+class FluxArchitecture:
     """ControlNets beside the transformer of FLUX.1."""
 
     network = FluxControlNetModel
 
-    def refusals(self, config: Mapping[str, Any], base: ControlBase) -> Iterator[str]:
-        """Say what of a ControlNet with this config cannot be served beside `base`."""
+    def refusals(self, config: Mapping[str, Any], base: ControlNetBase) -> Iterator[str]:
+        """Yield reasons why a ControlNet with this config cannot be used with `base`."""
         if config["num_mode"] is not None:
             yield "it is a union of several ControlNets, which Safelight does not serve"
         if config["conditioning_embedding_channels"] is not None:
@@ -33,13 +33,13 @@ class FluxControl:
         names = ("in_channels", "joint_attention_dim", "pooled_projection_dim")
         return {name: config[name] for name in names} | {"width": transformer_width(config)}
 
-    def prepare(self, network: Any, base: ControlBase) -> None:  # noqa: ANN401 - diffusers' network, untyped
-        """Leave it as it is."""
+    def prepare(self, network: Any, base: ControlNetBase) -> None:  # noqa: ANN401 - diffusers' network, untyped
+        """Leave the network as it is."""
 
-    def call(self, network: Any, base: ControlBase, inputs: ControlInputs) -> Residuals:  # noqa: ANN401 - likewise
+    def call(self, network: Any, base: ControlNetBase, inputs: ControlNetInputs) -> Residuals:  # noqa: ANN401 - likewise
         """Return the network's residuals, in as many places as it has layers."""
         double, single = network(
-            **arguments(inputs.latents, inputs.times, inputs.contexts, inputs.pooled),
+            **flux_inputs(inputs.latents, inputs.times, inputs.contexts, inputs.pooled),
             controlnet_cond=pack(inputs.hints),
             conditioning_scale=inputs.scales.view(-1, 1, 1),
             guidance=inputs.guidance if network.config.guidance_embeds else None,
@@ -47,7 +47,7 @@ class FluxControl:
         )
         return Residuals(early=tuple(double or ()), late=tuple(single or ()))
 
-    def spread(self, residuals: Residuals, base: ControlBase) -> Residuals:
+    def spread(self, residuals: Residuals, base: ControlNetBase) -> Residuals:
         """Return residuals for every layer of the denoiser, each as often as diffusers would add it."""
         return Residuals(
             early=_repeat(residuals.early, int(base.denoiser["num_layers"])),

@@ -5,28 +5,28 @@ from typing import Any
 
 from diffusers import ControlNetModel
 
-from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.residuals import Residuals
-from safelight.diffusion.stable_diffusion_xl import size_conditioning
+from safelight.diffusion.controlnets.architecture import ControlNetInputs
+from safelight.diffusion.families.controlnet_base import ControlNetBase
+from safelight.diffusion.families.residuals import Residuals
+from safelight.diffusion.families.unet import size_conditioning
 
 HINT_CHANNELS = 3
 
 
-class UNetControl:
+class UNetArchitecture:
     """ControlNets beside the UNets of Stable Diffusion and Stable Diffusion XL."""
 
     network = ControlNetModel
 
-    def refusals(self, config: Mapping[str, Any], base: ControlBase) -> Iterator[str]:
-        """Say what of a ControlNet with this config cannot be served beside `base`."""
+    def refusals(self, config: Mapping[str, Any], base: ControlNetBase) -> Iterator[str]:
+        """Yield reasons why a ControlNet with this config cannot be used with `base`."""
         if config["global_pool_conditions"]:
             yield "it pools what it sees over the whole picture, which needs diffusers' guess mode"
         if config["conditioning_channels"] != HINT_CHANNELS:
             yield f"its control pictures have {config['conditioning_channels']} channels, not {HINT_CHANNELS}"
         pixels = 2 ** (len(config["conditioning_embedding_out_channels"]) - 1)
-        if pixels != base.pixels_per_place:
-            yield f"it reads {pixels} pixels for each place of the latents, the model has {base.pixels_per_place}"
+        if pixels != base.downscale:
+            yield f"it reads {pixels} pixels for each place of the latents, the model has {base.downscale}"
 
     def widths(self, config: Mapping[str, Any]) -> Mapping[str, object]:
         """Return what a ControlNet and its denoiser must have alike, from either one's config."""
@@ -42,14 +42,14 @@ class UNetControl:
         )
         return {name: config[name] for name in names}
 
-    def prepare(self, network: Any, base: ControlBase) -> None:  # noqa: ANN401 - diffusers' network, untyped
-        """Leave it as it is."""
+    def prepare(self, network: Any, base: ControlNetBase) -> None:  # noqa: ANN401 - diffusers' network, untyped
+        """Leave the network as it is."""
 
-    def call(self, network: Any, base: ControlBase, inputs: ControlInputs) -> Residuals:  # noqa: ANN401 - likewise
+    def call(self, network: Any, base: ControlNetBase, inputs: ControlNetInputs) -> Residuals:  # noqa: ANN401 - likewise
         """Return the network's residuals, in as many places as it has layers."""
         added = None
         if base.denoiser["addition_embed_type"] is not None:
-            added = size_conditioning(inputs.latents, inputs.pooled, base.pixels_per_place)
+            added = size_conditioning(inputs.latents, inputs.pooled, base.downscale)
         down, middle = network(
             inputs.latents,
             inputs.times,
@@ -61,6 +61,6 @@ class UNetControl:
         )
         return Residuals(early=tuple(down), late=(middle,))
 
-    def spread(self, residuals: Residuals, base: ControlBase) -> Residuals:
-        """Return them as they are: there is one for every place of the UNet."""
+    def spread(self, residuals: Residuals, base: ControlNetBase) -> Residuals:
+        """Return them unchanged: there is one for every block of the UNet."""
         return residuals

@@ -6,11 +6,11 @@ Alpha stands in tensors, or in PEFT's settings inside the header; where it stand
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from safelight.diffusion.lora.module_lookup import find_modules, infer_component
 from safelight.diffusion.lora.names import Layers, Role, alphas_of, gather
 from safelight.diffusion.lora.pairs import Pair
 from safelight.diffusion.lora.peft_config import PeftConfig, parse_object
 from safelight.diffusion.lora.peft_pairs import peft_pairs
-from safelight.diffusion.lora.placing import infer_component, place
 from safelight.diffusion.lora.reader import Reader
 from safelight.diffusion.lora.source import Source
 from safelight.diffusion.lora.targets import Targets
@@ -65,7 +65,7 @@ def _pairs_of_component(
         yield from peft_pairs(layers, component, PeftConfig(own, file=file.path), file=file, targets=targets)
         return
     alphas = alphas_of(file, layers)
-    for name, module in place(layers, component, targets, file=file.path).items():
+    for name, module in find_modules(layers, component, targets, file=file.path).items():
         yield Pair(
             component=component,
             module=module,

@@ -81,7 +81,7 @@ def _check_whole(file: TensorFile, name: str, layer: Mapping[Role, str]) -> None
 
 
 def unreadable(file: TensorFile, key: str) -> AdapterFileError:
-    """Return the complaint about a tensor that is no part of a LoRA."""
+    """Return the error for a tensor that is not part of a LoRA."""
     return AdapterFileError(
         f"{str(file.path)!r} holds {shorten(key, limit=200)}, which {_what_it_is(key)}; Safelight serves plain LoRA on "
         "linear layers and convolutions."

@@ -1,4 +1,4 @@
-"""From named pairs of factors to checked weights: everything that a header tells is checked before a tensor is read."""
+"""From named pairs of factors to checked weights: everything in a header is checked before a tensor is read."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

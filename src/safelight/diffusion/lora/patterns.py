@@ -1,6 +1,6 @@
 """The patterns by which PEFT gives some modules a rank or alpha of their own.
 
-PEFT takes them for regular expressions. A stranger's regular expression can run for ever, so those that are plainly
+PEFT takes them for regular expressions. An untrusted regular expression can run for ever, so those that are plainly
 globs are understood, and all others are refused.
 """
 

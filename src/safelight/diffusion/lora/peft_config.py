@@ -1,4 +1,4 @@
-"""How PEFT says what its factors are scaled by: `adapter_config.json`, or the same inside a diffusers file."""
+"""How PEFT stores what its factors are scaled by: `adapter_config.json`, or the same inside a diffusers file."""
 
 from collections.abc import Mapping
 from pathlib import Path

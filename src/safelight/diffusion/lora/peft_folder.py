@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from safelight.core.errors import AdapterFileError
+from safelight.diffusion.lora.module_lookup import infer_component
 from safelight.diffusion.lora.names import Role, gather
 from safelight.diffusion.lora.pairs import Pair
 from safelight.diffusion.lora.peft_config import CONFIG, read_config
 from safelight.diffusion.lora.peft_pairs import peft_pairs
-from safelight.diffusion.lora.placing import infer_component
 from safelight.diffusion.lora.reader import Reader
 from safelight.diffusion.lora.source import Source
 from safelight.diffusion.lora.targets import Targets

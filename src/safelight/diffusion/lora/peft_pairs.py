@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from safelight.core.errors import AdapterFileError
+from safelight.diffusion.lora.module_lookup import find_modules
 from safelight.diffusion.lora.names import Layers, Role
 from safelight.diffusion.lora.pairs import Pair
 from safelight.diffusion.lora.peft_config import PeftConfig
-from safelight.diffusion.lora.placing import place
 from safelight.diffusion.lora.targets import Targets
 from safelight.diffusion.lora.tensor_file import TensorFile
 
@@ -19,7 +19,7 @@ def peft_pairs(
     Raises:
         AdapterFileError: if a layer is unknown, or is not of the rank that the settings say.
     """
-    for name, module in place(layers, component, targets, file=file.path).items():
+    for name, module in find_modules(layers, component, targets, file=file.path).items():
         down, up = layers[name][Role.DOWN], layers[name][Role.UP]
         if file.shapes[down][:1] != (config.rank(name),):
             raise AdapterFileError(

@@ -1,4 +1,4 @@
-"""What every reader of a make of LoRA files is."""
+"""The interface of readers of LoRA file formats."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from safelight.diffusion.lora.targets import Targets
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """One make: how it is recognised by its content, and where its factors are; both look at headers alone."""
+    """One format: how it is recognised by its content, and where its factors are; both read headers only."""
 
     name: str
     recognises: Callable[[Source], bool]

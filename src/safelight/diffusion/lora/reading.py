@@ -1,4 +1,4 @@
-"""The one way in: a path and the layers of a model give the LoRA's weights, or an error that says what is wrong."""
+"""Reading a LoRA of any known format for the layers of a model."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from safelight.diffusion.lora.targets import Targets
 from safelight.diffusion.lora.weights import LoraWeights
 
 READERS = (PEFT_FOLDER, KOHYA_FILE, DIFFUSERS_FILE)
-"""All makes, in the order in which they are tried."""
+"""All formats, in the order in which they are tried."""
 
 
 def read_lora(path: Path, targets: Targets) -> LoraWeights:

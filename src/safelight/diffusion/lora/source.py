@@ -1,4 +1,4 @@
-"""An adapter on disk, looked through but not yet understood."""
+"""The files of an adapter on disk, before their format is known."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Source:
 
 
 def open_source(path: Path) -> Source:
-    """Look at the adapter's file or folder, without reading a tensor.
+    """List the adapter's file or folder, without reading a tensor.
 
     Raises:
         AdapterFileError: if anything about its files is not in order.

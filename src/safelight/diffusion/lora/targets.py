@@ -63,7 +63,7 @@ def _spellings(name: str) -> Iterator[str]:
 
 
 def unknown_module(name: str, component: str, modules: Modules, *, file: Path) -> AdapterFileError:
-    """Return the complaint about a name that no module bears."""
+    """Return the error for a name that no module has."""
     close = difflib.get_close_matches(name[:LONGEST_NAME], modules, n=1, cutoff=0.0)
     return AdapterFileError(
         f"{str(file)!r} changes {shorten(name, limit=LONGEST_NAME)} of the {component}, where there is no linear layer "

@@ -1,4 +1,4 @@
-"""One safetensors file: what its header says, and its tensors when they are wanted."""
+"""One safetensors file: its header, and its tensors on demand."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from safelight.core.adapter import AdapterHandle, LoraUse
-from safelight.diffusion.adapter_painter import DiffusersPainter
 from safelight.diffusion.engine import DiffusionEngine
+from safelight.diffusion.evaluation.adapter_painter import DiffusersPainter
 from safelight.diffusion.paint import make_job, paint_all
 from safelight.diffusion.training.export import SHEET_CAPTIONS, SHEET_SEED
 from safelight.shapes.caption import tell

@@ -18,8 +18,8 @@ from safelight.diffusion.training.recipe import Recipe
 def train_autoencoder(recipe: Recipe, pictures: Tensor, folder: Path, progress: Progress) -> AutoencoderKL:
     """Train the autoencoder on varied pictures: absolute and squared error, and a light pull to the unit Gaussian.
 
-    The first part of the first course sees small crops with something in them, which teach more a second than whole
-    pictures. The second course weighs the error where a picture differs from its blurred self.
+    The first part of the first training sees small crops with something in them, which teach more a second than whole
+    pictures. The second training weighs the error by where a picture differs from its blurred self.
     """
     net = nets.make_autoencoder()
     average = copy.deepcopy(net)
@@ -53,7 +53,7 @@ def train_autoencoder(recipe: Recipe, pictures: Tensor, folder: Path, progress: 
 
 @torch.no_grad()
 def encode_all(autoencoder: AutoencoderKL, pictures: Tensor, path: Path, progress: Progress) -> Tensor:
-    """Return the latents of all pictures at zero mean and unit spread by channel, and have the autoencoder speak so."""
+    """Return the latents of all pictures, and change the autoencoder to match: zero mean, unit spread by channel."""
     if path.exists():
         latents = load_file(path)["latents"]
     else:

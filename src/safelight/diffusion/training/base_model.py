@@ -1,4 +1,4 @@
-"""A finished model as the ground that adapters are trained on."""
+"""A finished model that adapters are trained for."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +9,11 @@ from diffusers import AutoencoderKL, SD3ControlNetModel, SD3Transformer2DModel
 from torch import Tensor, nn
 from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
-from safelight.diffusion.joint_attention import CountedJointAttention
-from safelight.diffusion.parts import load_part, load_tokenizer, tokenize
+from safelight.diffusion.families.components import load_network, load_tokenizer
+from safelight.diffusion.families.joint_attention import CountedJointAttention
+from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS
+from safelight.diffusion.families.text import encode_clips, tokenize
 from safelight.diffusion.placement import ON_CPU
-from safelight.diffusion.stable_diffusion_3 import T5_TOKENS, encode_clips
 from safelight.diffusion.training.data import to_signal
 
 ENCODED_AT_ONCE = 64
@@ -83,21 +84,21 @@ def load_base(folder: Path) -> BaseModel:
     Raises:
         ModelFolderError: if it is not a whole model.
     """
-    denoiser = load_part(SD3Transformer2DModel, folder / "transformer", placement=ON_CPU)
+    denoiser = load_network(SD3Transformer2DModel, folder / "transformer", placement=ON_CPU)
     count_zeros(denoiser)
     return BaseModel(
         name=folder.resolve().name,
         tokenizer=load_tokenizer(folder / "tokenizer"),
         text_encoders=[
-            load_part(CLIPTextModelWithProjection, folder / part, placement=ON_CPU)
+            load_network(CLIPTextModelWithProjection, folder / part, placement=ON_CPU)
             for part in ("text_encoder", "text_encoder_2")
         ],
         denoiser=denoiser,
-        autoencoder=load_part(AutoencoderKL, folder / "vae", placement=ON_CPU),
+        autoencoder=load_network(AutoencoderKL, folder / "vae", placement=ON_CPU),
     )
 
 
 def count_zeros(net: SD3Transformer2DModel | SD3ControlNetModel) -> None:
-    """Have one token of zeros stand for all that diffusers puts in the place of a T5 encoder."""
+    """Make one token of zeros count as all those that diffusers uses in place of a T5 encoder."""
     for block in net.transformer_blocks:
         block.attn.set_processor(CountedJointAttention(T5_TOKENS, in_single_precision=True))

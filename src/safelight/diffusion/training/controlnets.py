@@ -16,14 +16,14 @@ from safelight.diffusion.training.base_model import BaseModel, count_zeros
 from safelight.diffusion.training.data import make_scenes
 from safelight.diffusion.training.denoisers import add_noise
 from safelight.diffusion.training.fit import fit
-from safelight.diffusion.training.loras import captioned
+from safelight.diffusion.training.loras import with_captions
 from safelight.shapes.controls import CONTROLS
 
 SCENES_SEED = 32
 
 
 def make_controlnet(denoiser: SD3Transformer2DModel, *, layers: int) -> SD3ControlNetModel:
-    """Return a ControlNet that says nothing yet, its layers those that `denoiser` begins with."""
+    """Return a ControlNet that adds zeros, its layers copied from the first ones of `denoiser`."""
     config = {name: value for name, value in denoiser.config.items() if not name.startswith("_")}
     net = SD3ControlNetModel.from_config(config | {"num_layers": layers, "extra_conditioning_channels": 0})
     for part in ("pos_embed", "time_text_embed", "context_embedder"):
@@ -42,7 +42,7 @@ def train_controlnet(kind: str, base: BaseModel, recipe: AdapterRecipe, folder: 
     scenes, pictures = make_scenes(recipe.control_scenes, seed=SCENES_SEED, processes=recipe.threads)
     controls = np.stack([CONTROLS[kind](scene) for scene in scenes])
     conditions = base.encode(torch.from_numpy(controls).permute(0, 3, 1, 2).contiguous())
-    data = captioned(scenes, torch.cat([base.encode(pictures), conditions], dim=1), base, recipe)
+    data = with_captions(scenes, torch.cat([base.encode(pictures), conditions], dim=1), base, recipe)
 
     def loss(_: int, generator: torch.Generator) -> Tensor:
         both, tokens = data.draw(recipe.control_batch, generator)
@@ -51,8 +51,8 @@ def train_controlnet(kind: str, base: BaseModel, recipe: AdapterRecipe, folder: 
         velocity = base.velocity(noisy.latents, noisy.times, tokens, controlnet=net, condition=condition)
         return (velocity - noisy.velocity).square().mean()
 
-    course = replace(recipe.control, name=kind)
-    fit(net, average, loss, course, folder=folder, progress=progress, matrices=nets.hidden_matrices(net))
+    config = replace(recipe.control, name=kind)
+    fit(net, average, loss, config, folder=folder, progress=progress, matrices=nets.hidden_matrices(net))
     written = folder / "adapters" / kind
     average.half().save_pretrained(written, safe_serialization=True)
     return written

@@ -74,7 +74,7 @@ def vary_pictures(pictures: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def crop(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a quarter of each picture: of two random windows, the one in which more happens."""
+    """Return a quarter of each picture: of two random windows, the one of higher variance."""
     rows, _, height, width = pictures.shape
     tops, lefts = (torch.randint(side // 2 + 1, (2, rows), generator=generator).tolist() for side in (height, width))
     windows = torch.stack(

@@ -13,11 +13,10 @@ from rich.progress import Progress
 from torch import Tensor, nn
 from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
-from safelight.diffusion.parts import tokenize
-from safelight.diffusion.stable_diffusion_3 import encode_clips
+from safelight.diffusion.families.text import encode_clips, tokenize
 from safelight.diffusion.training import nets
 from safelight.diffusion.training.export import export_model, write_sheet
-from safelight.diffusion.training.fit import Course, Loss, fit
+from safelight.diffusion.training.fit import Loss, TrainingConfig, fit
 from safelight.diffusion.training.recipe import Recipe
 from safelight.shapes.caption import tell
 from safelight.shapes.sampling import vary
@@ -49,8 +48,8 @@ class ConditionedDenoiser(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Captioned:
-    """Latents of scenes, each told in ever new words."""
+class CaptionedLatents:
+    """Latents of scenes; each draw words the captions anew."""
 
     scenes: list[Scene]
     latents: Tensor
@@ -100,17 +99,17 @@ def add_noise(latents: Tensor, generator: torch.Generator) -> NoisyBatch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Studio:
-    """Where denoisers are trained: on what, and where the results go."""
+class DenoiserTrainer:
+    """Trains denoisers on captioned latents, and writes models and logs to `folder`."""
 
     recipe: Recipe
-    data: Captioned
+    data: CaptionedLatents
     autoencoder: AutoencoderKL
     folder: Path
     progress: Progress
 
     def train(
-        self, denoiser: SD3Transformer2DModel, course: Course, *, name: str, settings: dict[str, object]
+        self, denoiser: SD3Transformer2DModel, config: TrainingConfig, *, name: str, settings: dict[str, object]
     ) -> ConditionedDenoiser:
         """Train a denoiser with text encoders of its own to predict velocities; return its average."""
         net = ConditionedDenoiser([nets.make_text_encoder(self.data.tokenizer) for _ in range(2)], denoiser)
@@ -120,7 +119,7 @@ class Studio:
             noisy = add_noise(latents, generator)
             return (net(noisy.latents, noisy.times, tokens) - noisy.velocity).square().mean()
 
-        return self._fit(net, loss, course, name=name, settings=settings)
+        return self._fit(net, loss, config, name=name, settings=settings)
 
     def distil(
         self, net: ConditionedDenoiser, *, teacher: ConditionedDenoiser, name: str, settings: dict[str, object]
@@ -143,7 +142,7 @@ class Studio:
         return self._fit(net, loss, self.recipe.distilled, name=name, settings=settings)
 
     def _fit(
-        self, net: ConditionedDenoiser, loss: Loss, course: Course, *, name: str, settings: dict[str, object]
+        self, net: ConditionedDenoiser, loss: Loss, config: TrainingConfig, *, name: str, settings: dict[str, object]
     ) -> ConditionedDenoiser:
         average = copy.deepcopy(net).eval()
 
@@ -157,13 +156,13 @@ class Studio:
                 settings=settings,
                 folder=written,
             )
-            write_sheet(written, self.folder / f"{course.name}.{step}.png", threads=self.recipe.threads)
+            write_sheet(written, self.folder / f"{config.name}.{step}.png", threads=self.recipe.threads)
 
         fit(
             net,
             average,
             loss,
-            course,
+            config,
             folder=self.folder,
             progress=self.progress,
             matrices=nets.hidden_matrices(net.denoiser),

@@ -11,8 +11,8 @@ from PIL import Image
 from transformers import CLIPTextModelWithProjection, PreTrainedTokenizerFast
 
 from safelight.diffusion.engine import DiffusionEngine
+from safelight.diffusion.evaluation.quality import sample_sheet
 from safelight.diffusion.folder import SETTINGS
-from safelight.diffusion.quality import sample_sheet
 from safelight.diffusion.training import nets
 
 SHEET_CAPTIONS = (

@@ -17,7 +17,7 @@ Loss = Callable[[int, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class TrainingConfig:
     """How long and how fast to train: linear warm-up, cosine decay over the last `decay_steps`, averaged weights."""
 
     name: str
@@ -52,7 +52,7 @@ def fit(
     net: nn.Module,
     average: nn.Module,
     loss: Loss,
-    course: Course,
+    config: TrainingConfig,
     *,
     folder: Path,
     progress: Progress,
@@ -68,43 +68,45 @@ def fit(
     the step now and then, and at the end of a run that had steps left.
     """
     average.load_state_dict(net.state_dict())
-    state = _State(net, average.requires_grad_(requires_grad=False), _optimizers(net, course, matrices))
-    checkpoint = folder / f"{course.name}.checkpoint.safetensors"
+    state = _State(net, average.requires_grad_(requires_grad=False), _optimizers(net, config, matrices))
+    checkpoint = folder / f"{config.name}.checkpoint.safetensors"
     if checkpoint.exists():
         _load(state, checkpoint)
-    task = progress.add_task(course.name, total=course.steps, completed=state.step)
+    task = progress.add_task(config.name, total=config.steps, completed=state.step)
     recent: list[float] = []
-    while state.step < course.steps:
-        recent.append(_advance(state, loss, course))
-        progress.update(task, completed=state.step, description=f"{course.name} loss {recent[-1]:.4f}")
-        if state.step % course.checkpoint_every == 0 or state.step == course.steps:
+    while state.step < config.steps:
+        recent.append(_advance(state, loss, config))
+        progress.update(task, completed=state.step, description=f"{config.name} loss {recent[-1]:.4f}")
+        if state.step % config.checkpoint_every == 0 or state.step == config.steps:
             _save(state, checkpoint)
-            _log(folder / f"{course.name}.loss.csv", state.step, sum(recent) / len(recent))
+            _log(folder / f"{config.name}.loss.csv", state.step, sum(recent) / len(recent))
             recent.clear()
-        if state.step % course.milestone_every == 0 or state.step == course.steps:
+        if state.step % config.milestone_every == 0 or state.step == config.steps:
             on_milestone(state.step)
 
 
-def _optimizers(net: nn.Module, course: Course, matrices: Sequence[nn.Parameter]) -> tuple[torch.optim.Optimizer, ...]:
+def _optimizers(
+    net: nn.Module, config: TrainingConfig, matrices: Sequence[nn.Parameter]
+) -> tuple[torch.optim.Optimizer, ...]:
     by_muon = {id(parameter) for parameter in matrices}
     others = [one for one in net.parameters() if one.requires_grad and id(one) not in by_muon]
-    adam = torch.optim.AdamW(others, lr=course.learning_rate, betas=(0.9, 0.99), weight_decay=course.weight_decay)
+    adam = torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay)
     if not matrices:
         return (adam,)
     muon = torch.optim.Muon(
         list(matrices),
-        lr=course.matrix_learning_rate,
-        weight_decay=course.weight_decay,
+        lr=config.matrix_learning_rate,
+        weight_decay=config.weight_decay,
         adjust_lr_fn="match_rms_adamw",
     )
     return adam, muon
 
 
-def _advance(state: _State, loss: Loss, course: Course) -> float:
-    generator = torch.Generator().manual_seed(course.seed * 1_000_003 + state.step)
+def _advance(state: _State, loss: Loss, config: TrainingConfig) -> float:
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + state.step)
     for optimizer in state.optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = optimizer.defaults["lr"] * course.rate_at(state.step)
+            group["lr"] = optimizer.defaults["lr"] * config.rate_at(state.step)
         optimizer.zero_grad(set_to_none=True)
     value = loss(state.step, generator)
     value.backward()  # type: ignore[no-untyped-call]
@@ -112,7 +114,7 @@ def _advance(state: _State, loss: Loss, course: Course) -> float:
     for optimizer in state.optimizers:
         optimizer.step()
     state.step += 1
-    decay = min(course.average_decay, (1 + state.step) / (10 + state.step))
+    decay = min(config.average_decay, (1 + state.step) / (10 + state.step))
     with torch.no_grad():
         averaged = [parameter.data for parameter in state.average.parameters()]
         torch._foreach_lerp_(averaged, [parameter.data for parameter in state.net.parameters()], 1 - decay)

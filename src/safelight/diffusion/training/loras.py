@@ -12,13 +12,14 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from rich.progress import Progress
 from torch import Tensor, nn
 
+from safelight.diffusion.embedded import EmbeddedLora
 from safelight.diffusion.lora.kohya_writing import write_kohya_file
 from safelight.diffusion.lora.reading import read_lora
 from safelight.diffusion.lora.targets import lora_targets
-from safelight.diffusion.training.adapter_recipe import AdapterRecipe, LoraPlan
+from safelight.diffusion.training.adapter_recipe import AdapterRecipe
 from safelight.diffusion.training.base_model import BaseModel
 from safelight.diffusion.training.data import make_scenes
-from safelight.diffusion.training.denoisers import Captioned, add_noise
+from safelight.diffusion.training.denoisers import CaptionedLatents, add_noise
 from safelight.diffusion.training.fit import fit
 from safelight.diffusion.training.sharpening import sharpen
 from safelight.shapes.scene import Scene
@@ -30,7 +31,7 @@ SCENES_SEED = 31
 
 
 def train_lora(
-    plan: LoraPlan,
+    lora: EmbeddedLora,
     base: BaseModel,
     recipe: AdapterRecipe,
     folder: Path,
@@ -44,8 +45,8 @@ def train_lora(
     `base` is changed by it and not to be used again.
     """
     torch.manual_seed(recipe.lora.seed)
-    data = _styled(plan, base, recipe)
-    models = _with_lora(plan, base)
+    data = _styled(lora, base, recipe)
+    models = _with_lora(lora, base)
     learning = nn.ModuleList(
         [nn.ParameterList(p for p in one.parameters() if p.requires_grad) for one in models.values()]
     )
@@ -59,28 +60,28 @@ def train_lora(
             wanted = teacher.guided_velocity(noisy.latents, noisy.times, tokens, scale=recipe.teacher_guidance)
         return (base.velocity(noisy.latents, noisy.times, tokens) - wanted).square().mean()
 
-    course = replace(recipe.lora, name=plan.name, steps=plan.longer * recipe.lora.steps)
-    fit(learning, average, loss, course, folder=folder, progress=progress)
+    config = replace(recipe.lora, name=lora.name, steps=lora.longer * recipe.lora.steps)
+    fit(learning, average, loss, config, folder=folder, progress=progress)
     learning.load_state_dict(average.state_dict())
-    return _write(plan, models, base, folder / "adapters")
+    return _write(lora, models, base, folder / "adapters")
 
 
-def _styled(plan: LoraPlan, base: BaseModel, recipe: AdapterRecipe) -> Captioned:
-    style = next(style for style in STYLES if style.name == plan.style)
-    scenes, pictures = make_scenes(plan.longer * recipe.lora_scenes, seed=SCENES_SEED, processes=recipe.threads)
+def _styled(lora: EmbeddedLora, base: BaseModel, recipe: AdapterRecipe) -> CaptionedLatents:
+    style = next(style for style in STYLES if style.name == lora.style)
+    scenes, pictures = make_scenes(lora.longer * recipe.lora_scenes, seed=SCENES_SEED, processes=recipe.threads)
     painted = _stack(style.paint(scene) for scene in scenes)
     plain, styled = base.encode(pictures), base.encode(painted)
     start = plain + recipe.sharpen_start * (styled - plain)
-    return captioned(scenes, sharpen(start, painted, base, recipe), base, recipe)
+    return with_captions(scenes, sharpen(start, painted, base, recipe), base, recipe)
 
 
 def _stack(pictures: Iterator[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(list(pictures))).permute(0, 3, 1, 2).contiguous()
 
 
-def captioned(scenes: list[Scene], latents: Tensor, base: BaseModel, recipe: AdapterRecipe) -> Captioned:
+def with_captions(scenes: list[Scene], latents: Tensor, base: BaseModel, recipe: AdapterRecipe) -> CaptionedLatents:
     """Return latents with the words that plain scenes would have."""
-    return Captioned(
+    return CaptionedLatents(
         scenes=scenes,
         latents=latents,
         tokenizer=base.tokenizer,
@@ -89,25 +90,25 @@ def captioned(scenes: list[Scene], latents: Tensor, base: BaseModel, recipe: Ada
     )
 
 
-def _with_lora(plan: LoraPlan, base: BaseModel) -> dict[str, PeftModel]:
+def _with_lora(lora: EmbeddedLora, base: BaseModel) -> dict[str, PeftModel]:
     """Put untrained low-rank layers into the networks of `base`, by component."""
     targets = {name: DENOISER_TARGETS if name == "transformer" else TEXT_TARGETS for name in base.parts}
     return {
-        name: get_peft_model(net, LoraConfig(r=plan.rank, lora_alpha=plan.rank, target_modules=targets[name]))
+        name: get_peft_model(net, LoraConfig(r=lora.rank, lora_alpha=lora.rank, target_modules=targets[name]))
         for name, net in base.parts.items()
-        if plan.with_text or name == "transformer"
+        if lora.with_text or name == "transformer"
     }
 
 
-def _write(plan: LoraPlan, models: dict[str, PeftModel], base: BaseModel, folder: Path) -> Path:
-    written = folder / plan.name
+def _write(lora: EmbeddedLora, models: dict[str, PeftModel], base: BaseModel, folder: Path) -> Path:
+    written = folder / lora.name
     shutil.rmtree(written, ignore_errors=True)
     for name, model in models.items():
-        model.peft_config["default"].lora_alpha = plan.strength * plan.rank
+        model.peft_config["default"].lora_alpha = lora.strength * lora.rank
         _write_part(model, base.name, written / name if len(models) > 1 else written)
-    if not plan.as_kohya:
+    if not lora.as_kohya:
         return written
-    single = plan.path(folder)
+    single = lora.path(folder)
     targets = {name: lora_targets(net) for name, net in _plain_parts(models).items()}
     write_kohya_file(read_lora(written, targets), single)
     shutil.rmtree(written)

@@ -4,8 +4,8 @@ from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, SD3Transfo
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
-from safelight.diffusion.joint_attention import CountedJointAttention
-from safelight.diffusion.stable_diffusion_3 import T5_TOKENS
+from safelight.diffusion.families.joint_attention import CountedJointAttention
+from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS
 from safelight.shapes.vocabulary import PICTURE_SIZE
 
 LATENT_CHANNELS = 16

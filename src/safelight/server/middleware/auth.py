@@ -1,4 +1,4 @@
-"""Every route except liveness requires the key; new routes require it by default."""
+"""Every route but liveness requires the API key, so that a new route is guarded by default."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ NO_KEY = Problem(
     headers={"WWW-Authenticate": 'Basic realm="safelight", charset="UTF-8", Bearer realm="safelight"'},
 )
 
-_ANYBODY = ""
+_ANONYMOUS = ""
 
 
 def is_loopback(host: str) -> bool:
@@ -42,8 +42,8 @@ def check_bind(settings: ServerSettings) -> None:
 
 
 def caller_of(scope: Scope) -> str:
-    """Return an identity of the caller; requests with the same key share it."""
-    caller: str = scope.get("state", {}).get("caller", _ANYBODY)
+    """Return a name for the sender of this request; requests with the same key have the same sender."""
+    caller: str = scope.get("state", {}).get("caller", _ANONYMOUS)
     return caller
 
 

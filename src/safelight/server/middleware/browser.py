@@ -1,4 +1,4 @@
-"""Protection against other web sites: they can neither change this server nor read from it.
+"""Guards against other web sites (CSRF and DNS rebinding): they may neither change nor read anything here.
 
 A page of another site can send requests to a server on this machine, and with DNS rebinding it can even read the
 answers. A server on loopback therefore accepts loopback host names only, and requests that change something must
@@ -36,11 +36,11 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class BrowserGuard:
-    """Middleware that refuses unknown Host headers on a loopback bind, and changes from other origins."""
+    """Middleware that refuses unknown Host headers on a loopback bind, and changing requests of other origins."""
 
     def __init__(self, app: ASGIApp, *, host: str, allowed_hosts: Sequence[str]) -> None:
         self._app = app
-        self._answers_to_any = not is_loopback(host)
+        self._accepts_any_host = not is_loopback(host)
         self._allowed_hosts = frozenset(name.lower() for name in allowed_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,14 +57,14 @@ class BrowserGuard:
     def _problem(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if not self._answers_to(host):
+        if not self._accepts_host(host):
             return _forbidden(f"This server does not answer to the host name {_name(host)!r}.", "host_not_allowed")
         if scope.get("method") not in _SAFE_METHODS and _is_foreign(headers, host):
             return _forbidden("Pages of other origins may not use this server.", "origin_not_allowed")
         return None
 
-    def _answers_to(self, host: str) -> bool:
-        return self._answers_to_any or _is_loopback_name(host) or _name(host) in self._allowed_hosts
+    def _accepts_host(self, host: str) -> bool:
+        return self._accepts_any_host or _is_loopback_name(host) or _name(host) in self._allowed_hosts
 
 
 def _with_security_headers(send: Send) -> Send:

@@ -1,4 +1,4 @@
-"""Limits of request bodies: each is read up to a size and within a time before it is parsed."""
+"""The body of a request is read before anything else, up to a number of bytes and within a time."""
 
 import asyncio
 

@@ -6,10 +6,10 @@ from fastapi import APIRouter
 
 from safelight.adapters.registry import Registered
 from safelight.core.errors import UnknownAdapter
-from safelight.server.adapter_folder import find_adapters
+from safelight.local.adapter_folder import find_adapters
 from safelight.server.errors import still_reading
 from safelight.server.routes.openapi_responses import errors
-from safelight.server.service import Service, TheService
+from safelight.server.state import ServerState, TheState
 from safelight.server.wire.adapters import AdapterCard, AdapterList, AdapterRemoval, AdapterRequest
 
 router = APIRouter(tags=["adapters"])
@@ -19,48 +19,48 @@ READ_WITHIN_S = 60.0
 
 
 @router.get("/v1/adapters", responses=errors(), operation_id="list_adapters")
-async def list_adapters(service: TheService) -> AdapterList:
+async def list_adapters(state: TheState) -> AdapterList:
     """Return the adapters that requests may name."""
-    return AdapterList(data=[_card(service, adapter) for adapter in service.hub.controller.adapters])
+    return AdapterList(data=[_card(state, adapter) for adapter in state.service.controller.adapters])
 
 
 @router.get("/v1/adapters/{name}", responses=errors(404), operation_id="get_adapter")
-async def get_adapter(name: str, service: TheService) -> AdapterCard:
+async def get_adapter(name: str, state: TheState) -> AdapterCard:
     """Return one adapter."""
-    return _card(service, _find(service, name))
+    return _card(state, _find(state, name))
 
 
 @router.post("/v1/adapters", responses=errors(400, 404, 409, 503), operation_id="add_adapter")
-async def add_adapter(body: AdapterRequest, service: TheService) -> AdapterCard:
-    """Add an adapter from one of the server's folders."""
-    service.hub.check_ready()
-    found = find_adapters(service.settings.adapters)
+async def add_adapter(body: AdapterRequest, state: TheState) -> AdapterCard:
+    """Let requests name an adapter that lies in one of the server's folders."""
+    state.service.check_ready()
+    found = find_adapters(state.settings.adapters)
     if body.name not in found:
         raise UnknownAdapter(body.name, sorted(found), param="name")
-    verdict = service.hub.offer_adapter(body.name, found[body.name])
+    verdict = state.service.offer_adapter(body.name, found[body.name])
     try:
         async with asyncio.timeout(READ_WITHIN_S):
             await asyncio.shield(verdict)
     except TimeoutError:
         raise still_reading(body.name, READ_WITHIN_S) from None
-    return _card(service, _find(service, body.name))
+    return _card(state, _find(state, body.name))
 
 
 @router.delete("/v1/adapters/{name}", responses=errors(404), operation_id="remove_adapter")
-async def remove_adapter(name: str, service: TheService) -> AdapterRemoval:
-    """Remove an adapter from those that requests may name; its files stay."""
-    service.hub.remove_adapter(name)
+async def remove_adapter(name: str, state: TheState) -> AdapterRemoval:
+    """Let no further request name an adapter; its files stay where they are."""
+    state.service.remove_adapter(name)
     return AdapterRemoval(id=name)
 
 
-def _find(service: Service, name: str) -> Registered:
-    registered = {adapter.spec.name: adapter for adapter in service.hub.controller.adapters}
+def _find(state: ServerState, name: str) -> Registered:
+    registered = {adapter.spec.name: adapter for adapter in state.service.controller.adapters}
     if name not in registered:
         raise UnknownAdapter(name, sorted(registered), param="name")
     return registered[name]
 
 
-def _card(service: Service, adapter: Registered) -> AdapterCard:
+def _card(state: ServerState, adapter: Registered) -> AdapterCard:
     spec = adapter.spec
     return AdapterCard(
         id=spec.name,
@@ -69,5 +69,5 @@ def _card(service: Service, adapter: Registered) -> AdapterCard:
         ranks=list(spec.ranks),
         parts=list(spec.parts),
         weights_bytes=spec.weights_bytes,
-        pictures=service.hub.controller.requests_with(adapter.handle),
+        pictures=state.service.controller.requests_with(adapter.handle),
     )

@@ -21,7 +21,7 @@ from safelight.server.wire.chat import (
 
 async def chat_document(accepted: Accepted) -> AsyncIterator[bytes]:
     """Yield the whole JSON document, with one choice for each picture."""
-    painted = await accepted.service.painter.paint(accepted.tickets, "png")
+    painted = await accepted.state.painter.paint(accepted.pictures, "png")
     deliveries = [picture.delivery for picture in painted]
     usage = usage_of(deliveries, accepted.model)
     provenance = provenance_of(deliveries)

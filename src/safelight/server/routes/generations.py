@@ -7,7 +7,7 @@ from safelight.server.errors import not_found
 from safelight.server.routes.images import paint_images
 from safelight.server.routes.openapi_responses import errors, json_or_stream
 from safelight.server.schema import painting_operation
-from safelight.server.service import TheService
+from safelight.server.state import TheState
 from safelight.server.wire.bodies import JSON, read_json
 from safelight.server.wire.images import GenerationRequest, ImagesResponse
 
@@ -43,9 +43,9 @@ async def generate_images(request: Request) -> Response:
     operation_id="get_image_content",
     tags=["images"],
 )
-async def get_image_content(picture_id: str, service: TheService) -> Response:
+async def get_image_content(picture_id: str, state: TheState) -> Response:
     """Return a picture that was asked for with `response_format: url`, while it is kept."""
-    picture = service.pictures.get(picture_id)
+    picture = state.pictures.get(picture_id)
     if picture is None:
         raise not_found("picture", picture_id, hint="pictures are kept in memory for a while only")
     return Response(picture.content, media_type=picture.media_type, headers={"cache-control": "private, max-age=3600"})

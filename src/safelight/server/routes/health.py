@@ -5,7 +5,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from safelight.server.routes.openapi_responses import errors
-from safelight.server.service import TheService
+from safelight.server.state import TheState
 from safelight.server.wire.health import Health
 
 router = APIRouter(tags=["health"])
@@ -19,9 +19,9 @@ async def live() -> Health:
 
 @router.get("/health", responses=errors(503), operation_id="get_health")
 @router.get("/health/ready", responses=errors(503), operation_id="get_readiness")
-async def ready(service: TheService) -> Health:
-    """Report whether a request would be served now: 503 while models load and while the server shuts down."""
-    service.hub.check_ready()
+async def ready(state: TheState) -> Health:
+    """Say whether a picture asked for now would be painted: 503 while models load and while shutting down."""
+    state.service.check_ready()
     return Health(status="ready")
 
 
@@ -32,6 +32,6 @@ async def ready(service: TheService) -> Health:
     | {200: {"description": "Prometheus's text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
     operation_id="get_metrics",
 )
-async def metrics(service: TheService) -> Response:
+async def metrics(state: TheState) -> Response:
     """Return all counters and histograms for Prometheus."""
-    return Response(service.metrics.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})
+    return Response(state.metrics.exposition(), headers={"content-type": CONTENT_TYPE_LATEST})

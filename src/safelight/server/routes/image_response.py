@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from safelight.core.errors import SafelightError
 from safelight.server.errors import problem_of
 from safelight.server.painter import Painted, base64_text, unix_now
-from safelight.server.picture_encoder import FULL_QUALITY
 from safelight.server.picture_store import StoredPicture
 from safelight.server.provenance import provenance_of, usage_of
 from safelight.server.routes.paint_flow import Accepted
@@ -23,6 +22,7 @@ from safelight.server.wire.images import (
 )
 from safelight.server.wire.server_sent_events import KEEP_ALIVE, server_sent
 from safelight.service.pending import Preview
+from safelight.service.picture_files import FULL_QUALITY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,19 +50,19 @@ class ImageResponse:
 
     async def events(self) -> AsyncIterator[bytes]:
         """Yield server-sent events: previews, then the picture; or an error."""
-        service, ticket = self.accepted.service, self.accepted.tickets[0]
+        state, picture = self.accepted.state, self.accepted.pictures[0]
         try:
-            async for partial in service.painter.partials(ticket):
+            async for partial in state.painter.partials(picture):
                 yield KEEP_ALIVE if partial is None else await self._partial_image(*partial)
             yield await self._completed()
         except SafelightError as error:
             yield server_sent("error", problem_of(error).document)
         finally:
-            service.hub.withdraw(ticket.request.id)
+            state.service.withdraw(picture.request.id)
 
     async def _partial_image(self, index: int, preview: Preview) -> bytes:
-        request = self.accepted.tickets[0].request
-        content = await self.accepted.service.encoder.encode_preview(
+        request = self.accepted.pictures[0].request
+        content = await self.accepted.state.encoder.encode_preview(
             preview.pixels, (request.width, request.height), self._output_format
         )
         event = PartialImageEvent(
@@ -93,14 +93,14 @@ class ImageResponse:
     async def _paint(self) -> list[Painted]:
         compression = self.body.output_compression
         quality = FULL_QUALITY if compression is None else compression
-        return await self.accepted.service.painter.paint(self.accepted.tickets, self._output_format, quality)
+        return await self.accepted.state.painter.paint(self.accepted.pictures, self._output_format, quality)
 
     def _image(self, picture: Painted) -> Image:
         if self.body.response_format != "url":
             return Image(b64_json=base64_text(picture.content))
         picture_id = picture.delivery.request.id
         stored = StoredPicture(content=picture.content, media_type=f"image/{self._output_format}")
-        self.accepted.service.pictures.put(picture_id, stored)
+        self.accepted.state.pictures.put(picture_id, stored)
         return Image(url=self.url_of(picture_id))
 
     @property
@@ -117,5 +117,5 @@ class ImageResponse:
 
     @property
     def _size(self) -> str:
-        request = self.accepted.tickets[0].request
+        request = self.accepted.pictures[0].request
         return f"{request.width}x{request.height}"

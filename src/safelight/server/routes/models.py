@@ -2,11 +2,13 @@
 
 from fastapi import APIRouter
 
-from safelight.control.levels import find_model
+from safelight.core.level import MAX_STEPS
 from safelight.core.model import ModelSpec
 from safelight.server.routes.openapi_responses import errors
-from safelight.server.service import TheService
-from safelight.server.wire.models import ModelAbilities, ModelCard, ModelList
+from safelight.server.settings import ServerSettings
+from safelight.server.state import TheState, model_of
+from safelight.server.wire.fields import MAX_CONTROLS, MAX_LORAS, MAX_PICTURES, MAX_PROMPT_CHARACTERS
+from safelight.server.wire.models import ModelAbilities, ModelCard, ModelLimits, ModelList
 
 router = APIRouter(tags=["models"])
 
@@ -16,23 +18,26 @@ CREATED = 0
 
 
 @router.get("/v1/models", responses=errors(), operation_id="list_models")
-async def list_models(service: TheService) -> ModelList:
+async def list_models(state: TheState) -> ModelList:
     """Return the served models; empty while the first worker loads them."""
-    return ModelList(data=[_card(model) for model in service.hub.models.values()])
+    return ModelList(data=[_card(model, state.settings) for model in state.service.models.values()])
 
 
 @router.get("/v1/models/{model}", responses=errors(404), operation_id="get_model")
-async def get_model(model: str, service: TheService) -> ModelCard:
-    """Return one served model."""
-    return _card(find_model(model, service.hub.models))
+async def get_model(model: str, state: TheState) -> ModelCard:
+    """Return one served model, found by its name or by an alias."""
+    return _card(model_of(model, state), state.settings)
 
 
-def _card(model: ModelSpec) -> ModelCard:
+def _card(model: ModelSpec, settings: ServerSettings) -> ModelCard:
     return ModelCard(
         id=model.name,
         created=CREATED,
         owned_by=OWNER,
         safelight=ModelAbilities(
+            aliases=[alias for alias, name in settings.aliases.items() if name == model.name],
+            limits=_limits(model),
+            policies=dict(settings.policies.names),
             family=model.family,
             size=f"{model.width}x{model.height}",
             size_multiple=model.size_multiple,
@@ -42,4 +47,17 @@ def _card(model: ModelSpec) -> ModelCard:
             sampler=model.sampler,
             samplers=list(model.samplers),
         ),
+    )
+
+
+def _limits(model: ModelSpec) -> ModelLimits:
+    return ModelLimits(
+        max_prompt_chars=MAX_PROMPT_CHARACTERS,
+        max_images=MAX_PICTURES,
+        max_steps=MAX_STEPS,
+        size_multiple=model.size_multiple,
+        min_side=model.size_multiple,
+        max_side=model.max_side,
+        max_loras=MAX_LORAS,
+        max_controlnets=MAX_CONTROLS,
     )

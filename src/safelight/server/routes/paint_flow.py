@@ -8,12 +8,11 @@ from functools import partial
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
-from safelight.control.levels import find_model
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 from safelight.server.idempotency import RepeatableRequest, repeatable
-from safelight.server.service import Service, service_of
 from safelight.server.shared_response import SharedResponse
+from safelight.server.state import ServerState, model_of, state_of
 from safelight.server.wire.options import PaintOptions
 from safelight.service.pending import PendingPicture
 
@@ -28,9 +27,9 @@ STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 class Accepted:
     """Queued pictures, all of one model."""
 
-    service: Service
+    state: ServerState
     model: ModelSpec
-    tickets: Sequence[PendingPicture]
+    pictures: Sequence[PendingPicture]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +37,9 @@ class PaintCall:
     """A route's request for pictures, and how its response is made.
 
     Attributes:
-        body: identifies repetitions of a request.
-        model: the name of a served model; the first one when None.
-        image_requests: makes the image requests, for a model and a time of arrival; raises RequestError.
+        body: repetitions of a request are known by it.
+        model: the name or alias of a served model; the first one when None.
+        image_requests: makes the requests for pictures, for a model and a time of arrival; raises RequestError.
         has_pictures: whether `image_requests` decodes pictures, which is done in a thread.
         chunks: makes the response body of accepted pictures.
         outlives_client: whether the work continues when the client disconnects.
@@ -64,32 +63,32 @@ async def paint(call: PaintCall, request: Request) -> Response:
     Raises:
         SafelightError: if the pictures are refused or fail.
     """
-    service = service_of(request)
+    state = state_of(request)
     identity = repeatable(request, call.body)
-    if identity is not None and (known := service.responses.find(identity)) is not None:
+    if identity is not None and (known := state.responses.find(identity)) is not None:
         return await _send(known, call, request, is_replay=True)
-    service.hub.check_open()
-    model = find_model(call.model, service.hub.models)
-    make_requests = partial(call.image_requests, model, service.hub.now_s)
+    state.service.check_open()
+    model = model_of(call.model, state)
+    make_requests = partial(call.image_requests, model, state.service.now_s)
     if call.has_pictures:
-        image_requests = await service.encoder.run(make_requests)
-        # The same request may have arrived meanwhile; there is no await from here to the shared response.
-        if identity is not None and (known := service.responses.find(identity)) is not None:
+        image_requests = await state.encoder.run(make_requests)
+        # The same request may have come meanwhile; from here to the shared response nothing waits.
+        if identity is not None and (known := state.responses.find(identity)) is not None:
             return await _send(known, call, request, is_replay=True)
     else:
         image_requests = make_requests()
-    tickets = service.hub.submit(image_requests, partial_images=call.partial_images)
-    shared = _share(call, Accepted(service=service, model=model, tickets=tickets), identity)
+    pictures = state.service.submit(image_requests, partial_images=call.partial_images)
+    shared = _share(call, Accepted(state=state, model=model, pictures=pictures), identity)
     return await _send(shared, call, request, is_replay=False)
 
 
 def _share(call: PaintCall, accepted: Accepted, identity: RepeatableRequest | None) -> SharedResponse:
-    """Start the response, and keep it for repetitions if the client sent a key."""
-    headers = {PICTURE_IDS_HEADER: ",".join(ticket.request.id for ticket in accepted.tickets)}
+    """Start to make the response, and keep it for repetitions if the client gave a key."""
+    headers = {PICTURE_IDS_HEADER: ",".join(picture.request.id for picture in accepted.pictures)}
     chunks = call.chunks(accepted)
     if identity is None:
         return SharedResponse(chunks, headers=headers, outlives_readers=call.outlives_client)
-    store = accepted.service.responses
+    store = accepted.state.responses
     settle = partial(store.settle, identity)
     shared = SharedResponse(chunks, headers=headers, outlives_readers=call.outlives_client, on_end=settle)
     store.put(identity, shared)

@@ -65,7 +65,7 @@ _SOME_TEXT_AND_AT_MOST_ONE_PICTURE = {
 }
 
 
-def _says(parts: list[Part]) -> list[Part]:
+def _check_has_text(parts: list[Part]) -> list[Part]:
     if not any(isinstance(part, TextPart) for part in parts):
         raise ValueError("there should be a part of type 'text' that says what to paint")
     return parts
@@ -82,7 +82,7 @@ class UserMessage(BaseModel):
         | Annotated[
             list[Part],
             Field(min_length=1, max_length=MAX_PARTS, json_schema_extra=_SOME_TEXT_AND_AT_MOST_ONE_PICTURE),
-            AfterValidator(_says),
+            AfterValidator(_check_has_text),
         ]
     )
 
@@ -107,7 +107,7 @@ class OtherMessage(BaseModel):
     role: OtherRole
 
 
-def _refuses(is_stream: bool) -> bool:  # noqa: FBT001 - pydantic calls it like that
+def _check_no_stream(is_stream: bool) -> bool:  # noqa: FBT001 - pydantic calls it like that
     if is_stream:
         raise ValueError("streams are served by /v1/images/generations")
     return is_stream
@@ -116,11 +116,11 @@ def _refuses(is_stream: bool) -> bool:  # noqa: FBT001 - pydantic calls it like 
 NoStream = Annotated[
     bool,
     Field(description="Streams are served by /v1/images/generations.", json_schema_extra={"const": False}),
-    AfterValidator(_refuses),
+    AfterValidator(_check_no_stream),
 ]
 
 
-def _asks(messages: list[UserMessage | OtherMessage]) -> list[UserMessage | OtherMessage]:
+def _check_has_user_message(messages: list[UserMessage | OtherMessage]) -> list[UserMessage | OtherMessage]:
     if not any(isinstance(message, UserMessage) for message in messages):
         raise ValueError("there should be a message of role 'user' that says what to paint")
     return messages
@@ -140,7 +140,7 @@ class ChatRequest(ChatOptions):
             description="The last message of the user is the prompt.",
             json_schema_extra=_FROM_A_USER,
         ),
-        AfterValidator(_asks),
+        AfterValidator(_check_has_user_message),
     ]
     model: Annotated[Name | None, Field(description="A served model; the first one when it is left out.")] = None
     n: Annotated[Pictures | None, Field(description="How many choices, with one picture each; 1 when left out.")] = None

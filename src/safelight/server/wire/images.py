@@ -22,7 +22,7 @@ from safelight.server.wire.options import PaintOptions
 from safelight.server.wire.provenance import Provenance, Usage
 
 PlainQuality = Literal["low", "medium", "high", "xhigh", "max"]
-"""The values that every quality maps to."""
+"""The qualities that others are synonyms of."""
 
 PLAIN_QUALITY: dict[str | None, PlainQuality] = {
     None: "medium",

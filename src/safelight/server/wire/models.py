@@ -15,9 +15,28 @@ class ModelCard(BaseModel):
     safelight: "ModelAbilities"
 
 
-class ModelAbilities(BaseModel):
-    """What requests can set for a model, and the defaults."""
+class ModelLimits(BaseModel):
+    """What a request may ask of a model at most; sides are in pixels and multiples of `size_multiple`."""
 
+    max_prompt_chars: int
+    max_images: int
+    max_steps: int
+    size_multiple: int
+    min_side: int
+    max_side: int
+    max_loras: int
+    max_controlnets: int
+
+
+class ModelAbilities(BaseModel):
+    """What a request may ask of a model, the defaults, and the policies that choose what a request leaves open.
+
+    `aliases` are further names that requests may call the model by; `policies` are names by family.
+    """
+
+    aliases: list[str]
+    limits: ModelLimits
+    policies: dict[str, str]
     family: str
     size: str
     size_multiple: int
@@ -29,7 +48,7 @@ class ModelAbilities(BaseModel):
 
 
 class ModelList(BaseModel):
-    """Answer of `GET /v1/models`."""
+    """Response of `GET /v1/models`."""
 
     object: Literal["list"] = "list"
     data: list[ModelCard]

@@ -28,6 +28,28 @@ class ControlUsed(BaseModel):
     scale: float
 
 
+class LevelProvenance(BaseModel):
+    """How a stage was served; of `steps`, `steps_run` were run, fewer where it started from another picture."""
+
+    model: str
+    steps: int
+    steps_run: int
+    sampler: str
+    guidance_scale: float
+
+
+class StageProvenance(BaseModel):
+    """One run of a level for a picture; `score` is a gate's, if one looked at the picture."""
+
+    level: LevelProvenance
+    worker: str | None = None
+    queue_s: float
+    compute_s: float
+    score: float | None = None
+    retries: int
+    steps_without_loras: int
+
+
 class PictureProvenance(BaseModel):
     """How one picture was made; `steps_without_loras` ran before its LoRAs were loaded."""
 
@@ -39,6 +61,7 @@ class PictureProvenance(BaseModel):
     total_s: float
     retries: int
     steps_without_loras: int
+    stages: list[StageProvenance]
 
 
 class Provenance(BaseModel):

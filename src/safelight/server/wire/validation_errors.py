@@ -1,4 +1,4 @@
-"""Makes one message from pydantic's list of errors."""
+"""One message from pydantic's list of errors in a request."""
 
 from collections.abc import Mapping, Sequence
 from typing import get_args
@@ -7,7 +7,7 @@ from safelight.core.errors import nearest, shorten
 from safelight.server.errors import Problem
 from safelight.server.wire.chat import OtherRole
 
-MAX_COMPLAINTS = 3
+MAX_SENTENCES = 3
 
 _PARTS_OF_A_REQUEST = frozenset({"body", "query", "path", "header", "cookie"})
 _BRANCH_MARKS = ("[", "function-", "literal")
@@ -22,9 +22,9 @@ PydanticError = Mapping[str, object]
 def describe(errors: Sequence[PydanticError], known_fields: Sequence[str]) -> Problem:
     """Return the problem for `errors`, at least one; `known_fields` are suggested for misspelt names."""
     kept = _one_per_field(errors)
-    sentences = [_sentence(error, known_fields) for error in kept[:MAX_COMPLAINTS]]
-    if len(kept) > MAX_COMPLAINTS:
-        sentences.append(f"There are {len(kept) - MAX_COMPLAINTS} more.")
+    sentences = [_sentence(error, known_fields) for error in kept[:MAX_SENTENCES]]
+    if len(kept) > MAX_SENTENCES:
+        sentences.append(f"There are {len(kept) - MAX_SENTENCES} more.")
     first = kept[0]
     return Problem(
         status=400,
@@ -36,7 +36,7 @@ def describe(errors: Sequence[PydanticError], known_fields: Sequence[str]) -> Pr
 
 
 def _one_per_field(errors: Sequence[PydanticError]) -> list[PydanticError]:
-    """Keep the most precise error of each top-level field: a union has one error for each of its branches."""
+    """Keep the most precise error of each top-level field: a union has one for each of its branches."""
     kept: dict[str, PydanticError] = {}
     for error in errors:
         field = _field(error).partition(".")[0].partition("[")[0]

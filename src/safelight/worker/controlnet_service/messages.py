@@ -8,20 +8,20 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.residuals import Residuals
+from safelight.diffusion.controlnets.architecture import ControlNetInputs
+from safelight.diffusion.families.controlnet_base import ControlNetBase
+from safelight.diffusion.families.residuals import Residuals
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Load the ControlNet in `folder`, or share it if it is loaded; the first message of a connection."""
 
     folder: str
-    base: ControlBase
+    base: ControlNetBase
 
 
 class Steer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Compute residuals; `tensors` are `ControlInputs` in safetensors' format."""
+    """Compute residuals; `tensors` are `ControlNetInputs` in safetensors' format."""
 
     number: int
     tensors: bytes
@@ -59,16 +59,16 @@ decode_question = msgspec.msgpack.Decoder(Question).decode
 decode_answer = msgspec.msgpack.Decoder(Answer).decode
 
 
-def pack_inputs(inputs: ControlInputs) -> bytes:
+def pack_inputs(inputs: ControlNetInputs) -> bytes:
     """Return inputs in safetensors' format."""
     named = {field.name: getattr(inputs, field.name) for field in fields(inputs)}
     return save({name: tensor.contiguous() for name, tensor in named.items() if tensor is not None})
 
 
-def unpack_inputs(data: bytes, *, device: torch.device) -> ControlInputs:
-    """Return inputs from safetensors' format; raises TypeError for missing or extra tensors."""
+def unpack_inputs(data: bytes, *, device: torch.device) -> ControlNetInputs:
+    """Return inputs from safetensors' format; what they lack or have too much is a TypeError."""
     tensors: dict[str, Any] = {name: tensor.to(device) for name, tensor in load(data).items()}
-    return ControlInputs(**({"pooled": None} | tensors))
+    return ControlNetInputs(**({"pooled": None} | tensors))
 
 
 def pack_residuals(residuals: Residuals) -> bytes:

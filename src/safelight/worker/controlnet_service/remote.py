@@ -15,9 +15,9 @@ import torch
 
 from safelight.core.errors import AdapterFileError, ControlNetServiceEnded, ControlNetServiceLost
 from safelight.core.frames import frame, read_body
-from safelight.diffusion.controlnets.kind import ControlInputs
-from safelight.diffusion.controls import ControlBase
-from safelight.diffusion.residuals import Residuals
+from safelight.diffusion.controlnets.architecture import ControlNetInputs
+from safelight.diffusion.families.controlnet_base import ControlNetBase
+from safelight.diffusion.families.residuals import Residuals
 from safelight.worker.controlnet_service.messages import (
     Answer,
     Ended,
@@ -68,7 +68,7 @@ class RemoteControlNet:
 
     @classmethod
     def load(
-        cls, address: Path, folder: Path, base: ControlBase, *, patience: Patience = PATIENCE
+        cls, address: Path, folder: Path, base: ControlNetBase, *, patience: Patience = PATIENCE
     ) -> "RemoteControlNet":
         """Load the ControlNet in a diffusers folder through the service at a Unix socket.
 
@@ -92,8 +92,8 @@ class RemoteControlNet:
         """Bytes of its weights in the service."""
         return self._weights_bytes
 
-    def start(self, inputs: ControlInputs) -> Callable[[], Residuals]:
-        """Send the inputs; returns a function that waits for the residuals.
+    def start(self, inputs: ControlNetInputs) -> Callable[[], Residuals]:
+        """Send what the ControlNet reads; what is returned waits for its residuals.
 
         Both raise ControlNetServiceLost.
         """

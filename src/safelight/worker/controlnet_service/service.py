@@ -11,8 +11,8 @@ import torch
 
 from safelight.core.errors import AdapterFileError
 from safelight.core.frames import frame, read_body
-from safelight.diffusion.controlnets.net import ControlNet
-from safelight.diffusion.controls import ControlBase
+from safelight.diffusion.controlnets.local import LocalControlNet
+from safelight.diffusion.families.controlnet_base import ControlNetBase
 from safelight.diffusion.placement import Placement
 from safelight.worker.controlnet_service.messages import (
     Answer,
@@ -39,7 +39,7 @@ class ControlNets:
 
     def __init__(self, placement: Placement) -> None:
         self.placement = placement
-        self._nets: WeakValueDictionary[bytes, ControlNet] = WeakValueDictionary()
+        self._nets: WeakValueDictionary[bytes, LocalControlNet] = WeakValueDictionary()
         self._lock = Lock()
 
     @property
@@ -47,13 +47,13 @@ class ControlNets:
         """Bytes of all their weights."""
         return sum(net.weights_bytes for net in list(self._nets.values()))
 
-    def get(self, folder: Path, base: ControlBase) -> ControlNet:
-        """Load a ControlNet unless it is in use; raises AdapterFileError as `ControlNet.load`."""
+    def get(self, folder: Path, base: ControlNetBase) -> LocalControlNet:
+        """Load a ControlNet unless somebody holds it; raises AdapterFileError as `LocalControlNet.load`."""
         key = msgspec.msgpack.encode((str(folder), _state(folder), base))
         with self._lock:
             net = self._nets.get(key)
             if net is None:
-                net = self._nets[key] = ControlNet.load(folder, base, placement=self.placement)
+                net = self._nets[key] = LocalControlNet.load(folder, base, placement=self.placement)
             return net
 
 
@@ -96,7 +96,7 @@ class _Seat:
         self._nets = nets
         self._calls = calls
         self._call_within_s = call_within_s
-        self._net: ControlNet | None = None
+        self._net: LocalControlNet | None = None
         self.is_over = False
 
     def answer(self, body: bytes) -> bytes:
@@ -119,7 +119,7 @@ class _Seat:
                 return Steered(number=number, tensors=self._steer(self._net, tensors))
         raise ValueError(f"{type(question).__name__} comes out of turn")
 
-    def _steer(self, net: ControlNet, tensors: bytes) -> bytes:
+    def _steer(self, net: LocalControlNet, tensors: bytes) -> bytes:
         inputs = unpack_inputs(tensors, device=self._nets.placement.device)
         with self._calls, watched(self._call_within_s):
             # On a GPU the call returns at once; packing waits for the result.

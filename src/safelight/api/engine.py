@@ -1,0 +1,364 @@
+"""Pictures in this program: the service over worker processes of this machine, without a server."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from PIL import Image
+
+from safelight.api.engine_options import check_options, paint_request
+from safelight.api.options import GenerationOptions, ImageInput
+from safelight.api.picture import Picture
+from safelight.api.wire import (
+    AdapterScale,
+    LevelProvenance,
+    PictureProvenance,
+    Provenance,
+    ServedAdapter,
+    ServedModel,
+    StageProvenance,
+)
+from safelight.control.config import ControlConfig
+from safelight.control.fleet import FleetController
+from safelight.control.levels import find_model
+from safelight.control.policies import policies_from
+from safelight.core.outcome import StageOutcome
+from safelight.local.adapter_folder import find_adapters
+from safelight.local.launch import worker_argv
+from safelight.local.model_folders import adapter_folders, model_folders
+from safelight.local.pool import LocalPool
+from safelight.service.clock import MonotonicClock
+from safelight.service.metrics import Metrics
+from safelight.service.outcome_log import OutcomeLog
+from safelight.service.paint_request import PaintRequest, image_requests
+from safelight.service.pending import Delivery
+from safelight.service.picture_files import FULL_QUALITY, OutputFormat, encode
+from safelight.service.service import Service, ServiceParts
+
+Result = TypeVar("Result")
+
+START_WITHIN_S = 600.0
+
+
+class Engine:
+    """Generates pictures with models of this machine; needs the extra `[serve]`.
+
+    Worker processes load the models once. Calls that run at the same time, from threads or from coroutines, share
+    batches step by step, just as requests to a server do. Their pictures do not depend on each other.
+
+    All methods that generate raise:
+        RequestError: if a picture can never be made like that.
+        Rejected: if it is not accepted now, for example since it cannot be ready by its deadline.
+        WorkFailed: if it was accepted and could not be completed.
+
+    Args:
+        models: names of shipped models, or diffusers folders; by default every shipped model.
+        adapters: folders of adapters, searched before the user's own and the shipped ones.
+        workers: worker processes.
+        device: as torch calls it, or `auto`.
+        dtype: `float32`, `bfloat16`, `float16` or `auto`.
+        threads: torch threads of each worker.
+        policies: presets or `FAMILY=NAME`, as `safelight serve --policy` takes them.
+        start_within_s: how long loading may take.
+
+    Raises:
+        RequestError: if there is no such model, folder or policy.
+        CannotServe: if the workers cannot start.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[str | PathLike[str]] | None = None,
+        *,
+        adapters: Sequence[str | PathLike[str]] = (),
+        workers: int = 1,
+        device: str = "auto",
+        dtype: str = "auto",
+        threads: int = 1,
+        policies: Sequence[str] = (),
+        start_within_s: float = START_WITHIN_S,
+    ) -> None:
+        self._folders = model_folders(None if models is None else [str(model) for model in models])
+        self._adapters = find_adapters(adapter_folders([Path(folder) for folder in adapters]))
+        self._policies = policies_from(policies)
+        limits = ("--device", device, "--dtype", dtype, "--threads", str(threads))
+        self._argv = worker_argv(self._folders, *limits, *self._policies.worker_options)
+        self._workers = workers
+        self._service: Service
+        self._loop: asyncio.AbstractEventLoop
+        self._stop: asyncio.Event
+        started: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(started,), name="safelight-engine", daemon=True)
+        self._thread.start()
+        try:
+            started.result(start_within_s)
+        except TimeoutError:
+            self.close()
+            raise TimeoutError(f"The models were not ready within {start_within_s:g} s.") from None
+
+    def generate(self, prompt: str, **options: Unpack[GenerationOptions]) -> list[Picture]:
+        """Generate pictures from a prompt; the options are those of `GenerationOptions`."""
+        return self._wait(self._paint(prompt, options))
+
+    async def generate_async(self, prompt: str, **options: Unpack[GenerationOptions]) -> list[Picture]:
+        """Do what `generate` does; cancelling the coroutine cancels the pictures."""
+        return await self._join(self._paint(prompt, options))
+
+    def edit(
+        self,
+        prompt: str,
+        image: ImageInput | Sequence[ImageInput],
+        *,
+        mask: ImageInput | None = None,
+        strength: float | None = None,
+        **options: Unpack[GenerationOptions],
+    ) -> list[Picture]:
+        """Generate pictures that start from `image`, as `Client.edit` does."""
+        return self._wait(self._paint(prompt, options, images=_images(image), mask=mask, strength=strength))
+
+    async def edit_async(
+        self,
+        prompt: str,
+        image: ImageInput | Sequence[ImageInput],
+        *,
+        mask: ImageInput | None = None,
+        strength: float | None = None,
+        **options: Unpack[GenerationOptions],
+    ) -> list[Picture]:
+        """Do what `edit` does; cancelling the coroutine cancels the pictures."""
+        return await self._join(self._paint(prompt, options, images=_images(image), mask=mask, strength=strength))
+
+    def models(self) -> list[ServedModel]:
+        """Return the models that are loaded."""
+        return [
+            ServedModel(
+                name=spec.name,
+                family=spec.family,
+                size=f"{spec.width}x{spec.height}",
+                size_multiple=spec.size_multiple,
+                max_side=spec.max_side,
+                steps=spec.steps,
+                guidance_scale=spec.guidance_scale,
+                sampler=spec.sampler,
+                samplers=spec.samplers,
+            )
+            for spec in self._service.models.values()
+        ]
+
+    def adapters(self) -> list[ServedAdapter]:
+        """Return the LoRAs and ControlNets that calls may name."""
+        return self._wait(self._list_adapters())
+
+    def close(self) -> None:
+        """End the workers; pictures under way are cancelled."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
+        future = self._schedule(work)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    async def _join(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return await asyncio.wrap_future(self._schedule(work))
+
+    def _schedule(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
+        if not self._thread.is_alive():
+            work.close()
+            raise RuntimeError("The engine is closed.")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _run(self, started: Future[None]) -> None:
+        try:
+            asyncio.run(self._serve(started))
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the start gets it
+            if not started.done():
+                started.set_exception(error)
+
+    async def _serve(self, started: Future[None]) -> None:
+        """Run the service until `close`."""
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        log = _Log()
+        clock = MonotonicClock()
+        self._service = service = Service(
+            ServiceParts(
+                controller=FleetController(ControlConfig(policies=self._policies)),
+                pool=LocalPool(self._argv, size=self._workers, log=log),
+                clock=clock,
+                metrics=Metrics(),
+                outcomes=OutcomeLog(None, epoch_s=clock.epoch_s(), log=log),
+                log=log,
+            )
+        )
+        service.start(self._adapters)
+        stop: asyncio.Future[Any] = asyncio.ensure_future(self._stop.wait())
+        ready: asyncio.Future[Any] = asyncio.ensure_future(service.first_ready.wait())
+        collapse: asyncio.Future[Any] = service.collapse
+        try:
+            await asyncio.wait({stop, ready, collapse}, return_when=asyncio.FIRST_COMPLETED)
+            if service.collapse.done():
+                started.set_exception(service.collapse.result())
+                return
+            started.set_result(None)
+            await asyncio.wait({stop, collapse}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            service.withdraw_all()
+            for waiting in (stop, ready):
+                waiting.cancel()
+            await service.stop()
+
+    async def _paint(
+        self,
+        prompt: str,
+        options: GenerationOptions,
+        *,
+        images: Sequence[ImageInput] = (),
+        mask: ImageInput | None = None,
+        strength: float | None = None,
+    ) -> list[Picture]:
+        check_options(options)
+        paint = await asyncio.to_thread(paint_request, prompt, options, images=images, mask=mask, strength=strength)
+        deliveries = await self._deliveries(paint)
+        output_format, compression = options.get("output_format") or "png", options.get("output_compression")
+        quality = FULL_QUALITY if compression is None else compression
+        files = await asyncio.to_thread(_files, deliveries, output_format, quality)
+        return _pictures(deliveries, files, output_format)
+
+    async def _deliveries(self, paint: PaintRequest) -> list[Delivery]:
+        service = self._service
+        service.check_open()
+        model = find_model(paint.model, service.models)
+        requests = await asyncio.to_thread(image_requests, paint, model, arrived_s=service.now_s)
+        pending = service.submit(requests)
+        try:
+            return await asyncio.gather(*(asyncio.shield(each.delivery) for each in pending))
+        finally:
+            for each in pending:
+                service.withdraw(each.request.id)
+
+    async def _list_adapters(self) -> list[ServedAdapter]:
+        controller = self._service.controller
+        return [
+            ServedAdapter(
+                name=each.spec.name,
+                kind=each.spec.kind,
+                model=each.spec.model,
+                ranks=each.spec.ranks,
+                parts=each.spec.parts,
+                weights_bytes=each.spec.weights_bytes,
+                pictures=controller.requests_with(each.handle),
+            )
+            for each in controller.adapters
+        ]
+
+
+class _Log:
+    """Passes warnings and errors to the logging of the program; the rest is of no interest there."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger("safelight")
+
+    def info(self, event: str, **facts: object) -> None:
+        self._write(self._logger.debug, event, facts)
+
+    def warning(self, event: str, **facts: object) -> None:
+        self._write(self._logger.warning, event, facts)
+
+    def error(self, event: str, **facts: object) -> None:
+        self._write(self._logger.error, event, facts)
+
+    def _write(self, write: Callable[..., None], event: str, facts: dict[str, object]) -> None:
+        write("%s %s", event, facts)
+
+
+def _images(image: ImageInput | Sequence[ImageInput]) -> Sequence[ImageInput]:
+    return [image] if isinstance(image, bytes | str | PathLike | Image.Image | Picture) else image
+
+
+def _files(deliveries: Sequence[Delivery], output_format: OutputFormat, quality: int) -> list[bytes]:
+    return [encode(delivery.finished.picture, output_format, quality) for delivery in deliveries]
+
+
+def _pictures(deliveries: Sequence[Delivery], files: Sequence[bytes], output_format: OutputFormat) -> list[Picture]:
+    provenance = _provenance(deliveries)
+    return [
+        Picture(
+            content=content,
+            media_type=f"image/{output_format}",
+            id=delivery.request.id,
+            seed=delivery.request.seed,
+            provenance=provenance,
+        )
+        for delivery, content in zip(deliveries, files, strict=True)
+    ]
+
+
+def _provenance(deliveries: Sequence[Delivery]) -> Provenance:
+    request, outcomes = deliveries[0].request, [delivery.outcome for delivery in deliveries]
+    level = outcomes[0].level
+    return Provenance(
+        model=level.model,
+        steps=level.steps,
+        steps_run=level.steps_to_run,
+        seed=request.seed,
+        sampler=level.sampler,
+        guidance_scale=level.guidance_scale,
+        loras=tuple(AdapterScale(name=use.name, scale=use.scale) for use in request.loras),
+        controls=tuple(AdapterScale(name=use.name, scale=use.scale) for use in request.controlnets),
+        queue_s=max(outcome.queue_s for outcome in outcomes),
+        compute_s=sum(outcome.compute_s for outcome in outcomes),
+        retries=sum(outcome.retries for outcome in outcomes),
+        images=tuple(_picture_provenance(delivery) for delivery in deliveries),
+    )
+
+
+def _picture_provenance(delivery: Delivery) -> PictureProvenance:
+    outcome = delivery.outcome
+    return PictureProvenance(
+        id=delivery.request.id,
+        seed=delivery.request.seed,
+        worker=outcome.worker,
+        queue_s=outcome.queue_s,
+        compute_s=outcome.compute_s,
+        total_s=outcome.total_s,
+        retries=outcome.retries,
+        steps_without_loras=outcome.steps_without_loras,
+        stages=tuple(_stage(stage) for stage in outcome.stages),
+    )
+
+
+def _stage(stage: StageOutcome) -> StageProvenance:
+    level = LevelProvenance(
+        model=stage.level.model,
+        steps=stage.level.steps,
+        steps_run=stage.level.steps_to_run,
+        sampler=stage.level.sampler,
+        guidance_scale=stage.level.guidance_scale,
+    )
+    return StageProvenance(
+        level=level,
+        worker=stage.worker,
+        queue_s=stage.queue_s,
+        compute_s=stage.compute_s,
+        score=stage.score,
+        retries=stage.retries,
+        steps_without_loras=stage.steps_without_loras,
+    )

@@ -1,0 +1,1 @@
+"""How well the embedded models and adapters do what they are for."""

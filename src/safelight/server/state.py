@@ -1,0 +1,84 @@
+"""The parts that HTTP handlers share: built when the server starts, ended when it stops."""
+
+from functools import partial
+from typing import Annotated, Self
+
+from fastapi import Depends, Request
+
+from safelight.control.config import ControlConfig
+from safelight.control.fleet import FleetController
+from safelight.control.levels import find_model
+from safelight.core.log import Log
+from safelight.core.model import ModelSpec
+from safelight.local.adapter_folder import find_adapters
+from safelight.local.controlnet_service import ControlNetService
+from safelight.local.pool import LocalPool
+from safelight.server.idempotency import ResponseStore
+from safelight.server.painter import Painter
+from safelight.server.picture_encoder import PictureEncoder
+from safelight.server.picture_store import PictureStore
+from safelight.server.settings import ServerSettings
+from safelight.service.clock import MonotonicClock
+from safelight.service.metrics import Metrics
+from safelight.service.outcome_log import OutcomeLog
+from safelight.service.service import Service, ServiceParts
+
+
+class ServerState:
+    """The parts of one running server."""
+
+    def __init__(self, settings: ServerSettings, *, outcomes: OutcomeLog, log: Log) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.outcomes = outcomes
+        self.controlnets = ControlNetService(settings.controlnet_argv, log=log) if settings.controlnet_argv else None
+        options = self.controlnets.worker_options if self.controlnets else ()
+        self.service = Service(
+            ServiceParts(
+                controller=FleetController(ControlConfig(max_waiting=settings.max_waiting, policies=settings.policies)),
+                pool=LocalPool((*settings.worker_argv, *options), size=settings.workers, log=log),
+                clock=MonotonicClock(),
+                metrics=self.metrics,
+                outcomes=self.outcomes,
+                log=log,
+            )
+        )
+        self.encoder = PictureEncoder()
+        self.painter = Painter(service=self.service, encoder=self.encoder)
+        self.pictures = PictureStore(max_pictures=settings.max_stored, max_bytes=settings.max_stored_bytes)
+        self.responses = ResponseStore(max_responses=settings.max_stored, max_bytes=settings.max_stored_bytes)
+
+    async def __aenter__(self) -> Self:
+        """Start the workers, without waiting for them."""
+        if self.controlnets:
+            self.controlnets.start(
+                on_change=partial(self.service.part_changed, "ControlNet service"), on_collapse=self.service.collapsed
+            )
+        self.service.start(find_adapters(self.settings.adapters))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End everything that was started."""
+        await self.service.stop()
+        if self.controlnets:
+            await self.controlnets.stop()
+        self.encoder.close()
+        self.outcomes.close()
+
+
+def state_of(request: Request) -> ServerState:
+    """Return the state of the application that received `request`."""
+    state: ServerState = request.app.state.server
+    return state
+
+
+def model_of(name: str | None, state: ServerState) -> ModelSpec:
+    """Return the model with this name or alias, or the first one for None; raises UnknownModel."""
+    return find_model(None if name is None else state.settings.aliases.get(name, name), state.service.models)
+
+
+async def _depended_on(request: Request) -> ServerState:
+    return state_of(request)
+
+
+TheState = Annotated[ServerState, Depends(_depended_on)]
