@@ -1,4 +1,4 @@
-"""When pictures will start and be ready, if nothing else arrives: the replicas' own choices, simulated."""
+"""Forecasts by simulation of the replicas' own choices, if no other request arrives."""
 
 import heapq
 import math
@@ -20,7 +20,7 @@ NO_BYTES: Final[Mapping[AdapterHandle, int]] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """When a picture is expected to get its first tick and to be ready; a start in the past is given as now."""
+    """When a picture is expected to get its first tick and to be ready; a past start is given as now."""
 
     start_s: float
     finish_s: float
@@ -39,7 +39,7 @@ class ForecastWorker:
     """One worker in a forecast; `rows` are its own copies.
 
     Attributes:
-        rows: what it holds, in order.
+        rows: the jobs that it holds, in order.
         resident: adapters on its device.
         weights_bytes: of the adapters that the rows use.
         arrivals_s: when adapters on their way will be on the device.
@@ -101,7 +101,7 @@ class ForecastWorker:
         return self.arrivals_s[handle]
 
     def advance(self, now: float, starts: dict[str, float]) -> tuple[float, list[QueuedJob]]:
-        """Run ticks until the rows that may run change; returns when that is, and the rows that leave."""
+        """Run ticks until the set of runnable rows changes; returns that time, and the rows that finish."""
         runnable = [row for row in self.rows if self._may_run(row, now)]
         if not runnable:
             return self._next_arrival_s(now), []
@@ -136,7 +136,7 @@ class ForecastWorker:
         return min(moment for moment in moments if moment > now)
 
     def _choose(self, runnable: Sequence[QueuedJob], now: float) -> tuple[list[QueuedJob], float, float]:
-        """Return the rows of the next tick, its seconds, and those of bringing another composition into the weights."""
+        """Return the rows of the next tick, its seconds, and the seconds of folding another composition before it."""
         model, width, height = kind = runnable[0].kind
         pace, folding = self.paces[model], self.foldings[model]
         before = folding.folded
@@ -171,9 +171,9 @@ class ForecastWorker:
 
 
 def forecast(workers: Sequence[ForecastWorker], waiting: Iterable[QueuedJob], *, now: float) -> dict[str, Expectation]:
-    """Return what to expect of each job, by request id; jobs that no worker serves are left out.
+    """Return the expectation of each job, by request id; jobs that no worker serves are left out.
 
-    The workers are used up.
+    The simulation changes `workers`.
     """
     queue = sorted(waiting, key=place_of)
     starts: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""Level policies: how a request is served, within what its client has set."""
+"""Level policies: how a request is served, within the constraints that its client has set."""
 
 import math
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class LevelPolicy(Protocol):
     def name(self) -> str: ...
 
     def route(self, request: ImageRequest, models: Mapping[str, ModelSpec]) -> Route:
-        """Return the levels of `request`, which keep to what its client has set; `models` are the served ones, by name.
+        """Return the levels of `request`, which keep what its client has set; `models` are the served ones, by name.
 
         Raises:
             RequestError: if no level can serve it.
@@ -34,7 +34,7 @@ class LevelPolicy(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class AsAsked:
-    """One level: the model that was named, or the first one, with its own settings for what the client left open."""
+    """One level: the named model, or the first one, with the model's defaults for what the client did not set."""
 
     name: ClassVar[str] = "as-asked"
 
@@ -55,10 +55,10 @@ def find_model(name: str | None, models: Mapping[str, ModelSpec]) -> ModelSpec:
 
 
 def level_on(model: ModelSpec, request: ImageRequest) -> Level:
-    """Return the level that serves `request` on `model` as the client asked, with the model's settings for the rest.
+    """Return the level that serves `request` on `model`, with the model's defaults for what the client did not set.
 
     Raises:
-        InvalidParameter, UnknownSampler: if the model cannot do what was asked.
+        InvalidParameter, UnknownSampler: if the model cannot do what the client asks.
     """
     _check_guidance(request, model)
     check_size(request.width, request.height, model)

@@ -1,4 +1,4 @@
-"""Where the weights of adapters are brought before a request needs them there."""
+"""Placement policies: which adapters workers read before a request needs them there."""
 
 import heapq
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ MOST_WORKERS: Final = 16
 
 
 class PlacementPolicy(Protocol):
-    """Says which adapters workers read ahead."""
+    """Chooses the adapters that workers read ahead."""
 
     @property
     def name(self) -> str: ...
@@ -24,17 +24,17 @@ class PlacementPolicy(Protocol):
     def prefetches(
         self, waiting: WaitingQueue, workers: Workers
     ) -> Sequence[tuple[WorkerState, tuple[AdapterHandle, ...]]]:
-        """Return some workers, each with the adapters that it should have read, soonest needed first."""
+        """Return some workers, each with the adapters that it should read ahead, soonest needed first."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrefetchWaiting:
-    """Each worker reads what the first of the requests that it may get will need.
+    """Each worker reads ahead the adapters of the first waiting requests that it may get.
 
     Attributes:
-        requests: so many of the first waiting requests count.
-        workers: in a larger fleet, only so many workers read ahead: those with the least work left.
+        requests: how many of the first waiting requests count.
+        workers: how many workers read ahead at most: those with the least work left.
     """
 
     name: ClassVar[str] = "prefetch-waiting"
@@ -57,7 +57,7 @@ class PrefetchWaiting:
         return wanted
 
     def _wanted(self, waiting: WaitingQueue, models: Sequence[str]) -> tuple[AdapterHandle, ...]:
-        """Return what the first of the requests for `models` need, each once, in their order."""
+        """Return the adapters of the first waiting requests for `models`, each once, in order."""
         in_order = heapq.merge(*(waiting.of(model) for model in models), key=lambda request: request.place)
         first = islice(in_order, self.requests)
         return tuple(dict.fromkeys(handle for request in first for handle in request.job.handles))
@@ -65,7 +65,7 @@ class PrefetchWaiting:
 
 @dataclass(frozen=True, kw_only=True)
 class NoPrefetch:
-    """Workers read adapters when a request that needs them has come."""
+    """Workers read adapters only when they get a request that needs them."""
 
     name: ClassVar[str] = "no-prefetch"
 

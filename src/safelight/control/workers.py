@@ -1,4 +1,4 @@
-"""The live workers, indexed so that no decision looks at all of them."""
+"""The live workers, indexed so that no decision scans all of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -21,7 +21,7 @@ class ModelWorkers:
 
     @property
     def idle(self) -> Iterator[WorkerState]:
-        """Those that hold nothing."""
+        """Workers without requests."""
         for worker in self.open:
             if not worker.is_empty:
                 return
@@ -29,7 +29,7 @@ class ModelWorkers:
 
 
 class Workers:
-    """Every live worker by name; requests are taken and released here, so that the indexes follow."""
+    """Every live worker by name; requests are taken and released here, which updates the indexes."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, WorkerState] = {}

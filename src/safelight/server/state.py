@@ -1,4 +1,4 @@
-"""All that the HTTP handlers share: built when the server starts, ended when it stops."""
+"""The parts that HTTP handlers share: built when the server starts, ended when it stops."""
 
 from functools import partial
 from typing import Annotated, Self
