@@ -116,11 +116,14 @@ class FleetState:
         return (Send(worker.name, command) for command in commands for worker in self.workers)
 
     def prefetch(self) -> list[Command]:
-        """Send workers the adapters to read ahead, where these have changed."""
+        """Say which adapters workers are to read ahead, where that has changed."""
         if not self.waiting.with_adapters and not self._prefetching:
             return []
+        wanted = dict(self.policies.placement.prefetches(self.waiting, self.workers))
+        if not self.waiting.with_adapters:
+            wanted = {worker: () for worker in self.workers if worker.prefetched} | wanted
         commands: list[Command] = []
-        for worker, handles in self.policies.placement.prefetches(self.waiting, self.workers):
+        for worker, handles in wanted.items():
             if handles != worker.prefetched:
                 worker.prefetched = handles
                 (self._prefetching.add if handles else self._prefetching.discard)(worker.name)

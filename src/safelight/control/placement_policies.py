@@ -1,7 +1,7 @@
 """Placement policies: which adapters workers read before a request needs them there."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar, Final, Protocol
@@ -44,15 +44,17 @@ class PrefetchWaiting:
     def prefetches(
         self, waiting: WaitingQueue, workers: Workers
     ) -> Sequence[tuple[WorkerState, tuple[AdapterHandle, ...]]]:
-        chosen = list(workers)
-        if len(chosen) > self.workers:
-            chosen = sorted(chosen, key=lambda worker: worker.left_s)[: self.workers]
+        chosen: Iterable[WorkerState] = workers
+        if len(workers) > self.workers:
+            chosen = heapq.nsmallest(self.workers, workers, key=lambda worker: worker.left_s)
         by_models: dict[tuple[str, ...], tuple[AdapterHandle, ...]] = {}
+        wanted: list[tuple[WorkerState, tuple[AdapterHandle, ...]]] = []
         for worker in chosen:
             models = tuple(worker.paces)
             if models not in by_models:
                 by_models[models] = self._wanted(waiting, models)
-        return [(worker, by_models[tuple(worker.paces)]) for worker in chosen]
+            wanted.append((worker, by_models[models]))
+        return wanted
 
     def _wanted(self, waiting: WaitingQueue, models: Sequence[str]) -> tuple[AdapterHandle, ...]:
         """Return the adapters of the first waiting requests for `models`, each once, in order."""

@@ -20,7 +20,7 @@ class RequestState:
         sequence: number of the request, unique, in order of arrival.
         place: in the queue; smaller goes first.
         job: its present stage and attempt.
-        worker: the one that has it, or had it last.
+        worker: that has it, or had its present stage last.
         is_running: whether that worker has it now.
         step: steps run in this attempt.
         queued_s: since when its present stage could have begun.
@@ -113,6 +113,7 @@ class RequestState:
             Job(request=self.request, level=self.route.levels[stage], adapters=self.job.adapters, stage=stage)
         )
         self.queued_s = now
+        self.worker = None
         self.is_suspect = False
 
     def stage_outcome(

@@ -79,7 +79,8 @@ class WaitingQueue:
 class WorkIndex:
     """Prefix sums of seconds by place: sorted blocks, with the sum of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, longest_block: int = LONGEST_BLOCK) -> None:
+        self._longest_block = longest_block
         self._blocks: list[list[tuple[Place, float]]] = [[]]
         self._firsts: list[Place] = [()]
         self._sums: list[float] = [0.0]
@@ -94,7 +95,7 @@ class WorkIndex:
         block = self._blocks[number]
         insort(block, (place, seconds))
         self._sums[number] += seconds
-        if len(block) > LONGEST_BLOCK:
+        if len(block) > self._longest_block:
             self._replace(number, block[: len(block) // 2], block[len(block) // 2 :])
 
     def remove(self, place: Place, seconds: float) -> None:
@@ -102,7 +103,7 @@ class WorkIndex:
         number = self._block_of(place)
         block = self._blocks[number]
         del block[bisect_left(block, (place, seconds))]
-        self._sums[number] -= seconds
+        self._sums[number] = self._sums[number] - seconds if block else 0.0
         if not block and number:
             self._replace(number)
 

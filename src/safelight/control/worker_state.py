@@ -28,14 +28,16 @@ class WorkerState:
     """A worker's models, speed, requests, and the adapters on its device.
 
     Attributes:
-        number: of the worker, in order of joining.
-        left_s: seconds of its time, in full calls, that remain for all its requests.
-        prefetched: the adapters of the last `Prefetch` that it was sent.
+        number: rises with each worker that joins.
+        change: rises with each change of some worker's load; it is of the last one here.
+        left_s: seconds of its own time, in full calls, that all it holds still takes.
+        prefetched: the adapters that it was last told to read ahead.
     """
 
     def __init__(self, name: str, ready: Ready, *, lookahead_rows: int, policies: WorkerPolicies) -> None:
         self.name = name
         self.number = 0
+        self.change = 0
         self.paces = {spec.name: PaceEstimate(Profile.from_spec(spec)) for spec in ready.models}
         self.max_denoiser_rows = ready.max_denoiser_rows
         self.capacity_rows = ready.max_denoiser_rows + lookahead_rows
@@ -142,13 +144,13 @@ class WorkerState:
             foldings=self._foldings(),
             max_denoiser_rows=self.max_denoiser_rows,
             capacity_rows=self.capacity_rows,
-            rows=sorted((request.queued_job() for request in held), key=place_of),
+            rows=[request.queued_job() for request in held],
             resident=self._resident,
             weights_bytes=known,
         )
         for row in worker.rows:
-            if not row.has_begun:
-                worker.plan_load(row, now)
+            worker.plan_load(row, now)
+        worker.rows.sort(key=place_of)
         return worker
 
     def _foldings(self) -> dict[str, Folding]:
