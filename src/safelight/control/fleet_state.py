@@ -116,7 +116,7 @@ class FleetState:
         return (Send(worker.name, command) for command in commands for worker in self.workers)
 
     def prefetch(self) -> list[Command]:
-        """Say which adapters workers are to read ahead, where that has changed."""
+        """Send workers the adapters to read ahead, where these have changed."""
         if not self.waiting.with_adapters and not self._prefetching:
             return []
         wanted = dict(self.policies.placement.prefetches(self.waiting, self.workers))
