@@ -42,7 +42,7 @@ class ForecastWorker:
         rows: the jobs that it holds, in order.
         resident: adapters on its device.
         weights_bytes: of the adapters that the rows use.
-        arrivals_s: when adapters that are being loaded will be on the device.
+        arrivals_s: when adapters on their way will be on the device.
         loads_end_s: when the loads that are planned so far will be over; one runs at a time.
         waits: of rows that lack adapters, by request id.
     """
@@ -76,7 +76,7 @@ class ForecastWorker:
                 return
 
     def plan_load(self, row: QueuedJob, now: float) -> None:
-        """Note when the adapters of a job, which is here at `now`, will be on the device."""
+        """Note when a job that has come at `now`, or was here, will have its adapters on the device."""
         if not row.job.handles:
             return
         request = row.job.request

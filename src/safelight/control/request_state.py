@@ -20,7 +20,7 @@ class RequestState:
         sequence: number of the request, unique, in order of arrival.
         place: in the queue; smaller goes first.
         job: its present stage and attempt.
-        worker: that has it, or had its present stage last.
+        worker: the one that has it, or had its present stage last.
         is_running: whether that worker has it now.
         step: steps run in this attempt.
         queued_s: since when its present stage could have begun.

@@ -28,10 +28,10 @@ class WorkerState:
     """A worker's models, speed, requests, and the adapters on its device.
 
     Attributes:
-        number: rises with each worker that joins.
-        change: rises with each change of some worker's load; it is of the last one here.
-        left_s: seconds of its own time, in full calls, that all it holds still takes.
-        prefetched: the adapters that it was last told to read ahead.
+        number: of the worker, in order of joining.
+        change: of its load, in order of all changes of loads.
+        left_s: seconds of its time, in full calls, that remain for all its requests.
+        prefetched: the adapters of the last `Prefetch` that it was sent.
     """
 
     def __init__(self, name: str, ready: Ready, *, lookahead_rows: int, policies: WorkerPolicies) -> None:

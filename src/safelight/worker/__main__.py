@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safelight.control.policies import policies_from
 from safelight.control.replica.config import MAX_DENOISER_ROWS, ReplicaConfig
-from safelight.core.errors import ModelFolderError, PlacementError
+from safelight.core.errors import ExtensionError, ModelFolderError, PlacementError
 from safelight.worker.process import run_worker
 
 AUTO = "auto"
@@ -65,7 +65,7 @@ def main() -> int:
 
     try:
         run_worker(make_engine, config=config)
-    except (ModelFolderError, PlacementError) as error:
+    except (ExtensionError, ModelFolderError, PlacementError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
