@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fakes.live_server import eventually
 from safelight import Engine
 from safelight.core.errors import CannotServe, DeadlineUnmeetable, InvalidParameter, RequestError, UnknownModel
 
@@ -49,16 +50,16 @@ def test_coroutines_share_the_workers(engine):
 
 
 def test_a_cancelled_coroutine_cancels_its_pictures(engine):
+    controller = engine._service.controller
+
     async def main():
         call = asyncio.create_task(engine.generate_async(PROMPT, n=10, steps=200))
-        while not engine._service.controller.running_count:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(eventually, lambda: controller.running_count)
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
-        while engine._service.controller.running_count + engine._service.controller.waiting_count:
-            await asyncio.sleep(0.01)
 
-    asyncio.run(asyncio.wait_for(main(), 60))
+    asyncio.run(main())
+    eventually(lambda: controller.is_idle)
 
 
 def test_a_picture_names_the_level_of_each_stage(engine):

@@ -15,7 +15,7 @@ EVERY = [(family, policy.name) for family, policies in MEMBERS.items() for polic
 every_policy = pytest.mark.parametrize(("family", "name"), EVERY, ids="=".join)
 
 INSTALLED = """
-from safelight.control.levels import AsAsked
+from safelight.control.levels.as_asked import AsAsked
 
 class Mine:
     \"\"\"Always the last worker.\"\"\"

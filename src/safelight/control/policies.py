@@ -10,7 +10,9 @@ from typing import Any, Final
 from safelight.adapters.modes import ADAPTER_MODES, AdapterMode
 from safelight.control.admission_policies import ADMISSION_POLICIES, AdmissionPolicy, DeadlineAdmission
 from safelight.control.batching_policies import BATCHING_POLICIES, BatchingPolicy, DeadlineBatching
-from safelight.control.levels import LEVEL_POLICIES, AsAsked, LevelPolicy
+from safelight.control.levels.as_asked import AsAsked
+from safelight.control.levels.policies import LEVEL_POLICIES
+from safelight.control.levels.protocol import LevelPolicy
 from safelight.control.order_policies import ORDER_POLICIES, DeadlineOrder, OrderPolicy
 from safelight.control.placement_policies import PLACEMENT_POLICIES, PlacementPolicy, PrefetchWaiting
 from safelight.control.routing.policies import ROUTING_POLICIES

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from safelight.control.levels import check_size, is_paintable
+from safelight.control.levels.constraints import check_size, is_paintable
 from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest, Quality
