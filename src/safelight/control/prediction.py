@@ -14,8 +14,9 @@ NEAR_REQUESTS: Final = 64
 NEAR_WORKERS: Final = 8
 """At most this many waiting requests and workers are simulated; beyond, the bound counts."""
 
-BOUND_ERROR: Final = 2.0
-"""Where kinds mix, calls are less full than the bound assumes, and take up to so many times as long."""
+ONE_KIND_MARGIN: Final = 1.12
+MIXED_MARGIN: Final = 2.0
+"""The estimate of work ahead assumes full calls. So many times as much is never too early, for one kind or several."""
 
 COMPARED_WORKERS: Final = 16
 """A request is compared on at most this many workers with room, the least loaded ones."""
@@ -98,8 +99,7 @@ class Prediction:
 
     def _finish_behind_others_s(self, request: RequestState, serving: Sequence[WorkerState], now: float) -> float:
         bound_s = self._bound_s(request, serving)
-        is_surely_in_time = now + BOUND_ERROR * bound_s <= request.request.due_s
-        if is_surely_in_time or not self._is_near(request):
+        if now + bound_s <= request.request.due_s or not self._is_near(request):
             return now + bound_s
         ahead = list(self._waiting.first(self._waiting.position(request)))
         sizes = {handle: size for other in (*ahead, request) for handle, size in other.weights_bytes.items()}
@@ -116,6 +116,11 @@ class Prediction:
         return len(self._workers) <= NEAR_WORKERS and self._waiting.position(request) < NEAR_REQUESTS
 
     def _bound_s(self, request: RequestState, serving: Sequence[WorkerState]) -> float:
+        """Return the seconds by which the request is ready, whatever kinds of requests mix in the calls before."""
+        is_mixed = self._waiting.kinds.keys() | self._workers.kinds.keys() != {request.job.kind}
+        return self._estimate_s(request, serving) * (MIXED_MARGIN if is_mixed else ONE_KIND_MARGIN)
+
+    def _estimate_s(self, request: RequestState, serving: Sequence[WorkerState]) -> float:
         """Return the seconds of all work ahead, shared evenly, and then of the request in full calls.
 
         List scheduling ends at most one request later than evenly shared work (Graham, 1966, theorem 1).

@@ -1,12 +1,14 @@
 """The queue of requests that wait for a worker, with the work ahead of each place."""
 
 from bisect import bisect_left, bisect_right, insort
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Final
 
 from sortedcontainers import SortedKeyList
 
+from safelight.control.batch import Kind
 from safelight.control.order_policies import Place
 from safelight.control.request_state import RequestState
 
@@ -22,6 +24,7 @@ class WaitingQueue:
         self._work = WorkIndex()
         self.held_bytes = 0
         self.with_adapters = 0
+        self.kinds = Counter[Kind]()
 
     def __len__(self) -> int:
         return len(self._in_order)
@@ -48,6 +51,7 @@ class WaitingQueue:
         self._work.add(request.place, request.work_s)
         self.held_bytes += request.request.held_bytes
         self.with_adapters += bool(request.job.adapters)
+        self.kinds[request.job.kind] += 1
 
     def remove(self, request: RequestState) -> None:
         self._in_order.remove(request)
@@ -58,6 +62,9 @@ class WaitingQueue:
         self._work.remove(request.place, request.work_s)
         self.held_bytes -= request.request.held_bytes
         self.with_adapters -= bool(request.job.adapters)
+        self.kinds[request.job.kind] -= 1
+        if not self.kinds[request.job.kind]:
+            del self.kinds[request.job.kind]
 
     def of(self, model: str) -> Iterator[RequestState]:
         """Yield the requests that wait for `model`, in order."""

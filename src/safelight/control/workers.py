@@ -1,9 +1,11 @@
 """The live workers, indexed so that no decision scans all of them."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from sortedcontainers import SortedKeyList
 
+from safelight.control.batch import Kind
 from safelight.control.request_state import RequestState
 from safelight.control.worker_state import WorkerState
 
@@ -29,9 +31,14 @@ class ModelWorkers:
 
 
 class Workers:
-    """Every live worker by name; requests are taken and released here, which updates the indexes."""
+    """Every live worker by name; requests are taken and released here, which updates the indexes.
+
+    Attributes:
+        kinds: how many of the held requests are of each kind.
+    """
 
     def __init__(self) -> None:
+        self.kinds = Counter[Kind]()
         self._by_name: dict[str, WorkerState] = {}
         self._by_model: dict[str, ModelWorkers] = {}
         self._changes = 0
@@ -92,19 +99,29 @@ class Workers:
                 own.open.remove(worker)
             if not own.all:
                 del self._by_model[model]
+        for request in worker.requests.values():
+            self._forget_kind(request)
         return worker
 
     def take(self, worker: WorkerState, request: RequestState) -> None:
         """Give `request` to `worker`."""
         self._unlist(worker)
         worker.take(request)
+        self.kinds[request.job.kind] += 1
         self._list(worker, 1)
 
     def release(self, worker: WorkerState, request: RequestState) -> None:
         """`worker` no longer has `request`."""
         self._unlist(worker)
         worker.release(request)
+        self._forget_kind(request)
         self._list(worker, -1)
+
+    def _forget_kind(self, request: RequestState) -> None:
+        kind = request.job.kind
+        self.kinds[kind] -= 1
+        if not self.kinds[kind]:
+            del self.kinds[kind]
 
     def _unlist(self, worker: WorkerState) -> None:
         if worker.is_open:
