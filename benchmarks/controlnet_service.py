@@ -47,6 +47,7 @@ from safelight.core.work import AdapterAdded, AddAdapter, Failed, Finished, Read
 from safelight.diffusion.controlnets.architecture import ControlNetInputs
 from safelight.diffusion.controlnets.local import LocalControlNet
 from safelight.diffusion.families.residuals import Residuals
+from safelight.diffusion.families.stable_diffusion_3 import STABLE_DIFFUSION_3
 from safelight.diffusion.paint import make_job
 from safelight.diffusion.placement import ON_CPU
 from safelight.local.launch import controlnet_service_argv, worker_argv

@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from diffusion.test_parity import open_pipeline
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 
-from diffusion.families import MADE
+from diffusion.families.test_parity import open_pipeline
 from diffusion.jobs import but, composition, handle
+from diffusion.tiny_families import MADE
 from safelight.core.adapter import NO_ADAPTERS, LoraUse
 from safelight.core.errors import AdapterFileError
 from safelight.diffusion.engine import DiffusionEngine

@@ -59,11 +59,11 @@ from pathlib import Path
 
 from fake import STEPS
 from safelight.diffusion.engine import DiffusionEngine
-from safelight.diffusion.paint import make_request, paint
+from safelight.diffusion.paint import make_job, paint
 
 engine = DiffusionEngine.load([Path(sys.argv[1])], max_denoiser_rows=1, lora_ranks=0)
 (spec,) = engine.models
-(picture,) = paint(engine, [make_request(engine.models, "a large red circle", model=spec.name, seed=1)])
+(picture,) = paint(engine, [make_job(engine.models, "a large red circle", model=spec.name, seed=1)])
 report = {"family": spec.family, "samplers": spec.samplers, "steps": STEPS, "size": [picture.width, picture.height]}
 print(json.dumps(report))
 """

@@ -4,11 +4,11 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from diffusion.test_parity import MODELS
 from safetensors.torch import save
 
-from diffusion.families import MADE
+from diffusion.families.test_parity import MODELS
 from diffusion.jobs import but, handle
+from diffusion.tiny_families import MADE
 from safelight.core.adapter import LoraUse
 from safelight.core.errors import LatentsFileError
 from safelight.core.job import PausedRow

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from diffusion.test_parity import MODELS
 
-from diffusion.families import MADE
+from diffusion.families.test_parity import MODELS
 from diffusion.jobs import handle
 from diffusion.makers import write_controlnet
+from diffusion.tiny_families import MADE
 from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.errors import PlacementError
 from safelight.core.pixels import Pixels

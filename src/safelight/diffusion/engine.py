@@ -125,7 +125,9 @@ class DiffusionEngine:
             unwanted=None if unwanted is None else encoded[unwanted],
             loras=job.composition,
             controls=tuple(
-                RowControlNet(handle=job.handle(use.name), scale=use.scale, hint=model.family.controlnet_hint(use.image))
+                RowControlNet(
+                    handle=job.handle(use.name), scale=use.scale, hint=model.family.controlnet_hint(use.image)
+                )
                 for use in job.request.controlnets
             ),
             latent=beginning.latent,
