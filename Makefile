@@ -1,4 +1,4 @@
-# Every target goes from nothing: it makes .venv, installs what it needs from constraints.txt, then does its job.
+# Every target starts from an empty checkout: it makes .venv, installs what it needs from constraints.txt, then runs.
 # Variables: PYTHON (the interpreter that makes .venv), ARGS (passed on by `make serve` and `make test`).
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -13,7 +13,7 @@ INPUTS := pyproject.toml constraints.txt src/safelight/core/version.py
 .DEFAULT_GOAL := help
 .PHONY: help install serve test check format lock clean
 
-help: ## Say what there is to make
+help: ## List the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r target text; do printf '  make %-9s %s\n' "$$target" "$$text"; done
 
 serve: .venv/.serve ## Serve the shipped models at http://127.0.0.1:8000 (ARGS="--port 9000 --workers 2")
@@ -22,7 +22,7 @@ serve: .venv/.serve ## Serve the shipped models at http://127.0.0.1:8000 (ARGS="
 test: .venv/.dev ## Run the tests (ARGS="tests/core -k frame")
 	@OMP_NUM_THREADS=1 "$(BIN)/python" -m pytest -n 2 --dist worksteal $(ARGS)
 
-check: .venv/.dev ## Lint, check formatting, types and the contracts between rooms
+check: .venv/.dev ## Lint, check formatting, types and the contracts between packages
 	@status=0; \
 	"$(BIN)/ruff" check --quiet || status=1; \
 	"$(BIN)/ruff" format --check --quiet || status=1; \
@@ -30,15 +30,15 @@ check: .venv/.dev ## Lint, check formatting, types and the contracts between roo
 	"$(BIN)/lint-imports" --no-cache --no-logo || status=1; \
 	exit $$status
 
-format: .venv/.dev ## Format the code and mend what ruff can mend
+format: .venv/.dev ## Format the code and fix what ruff can fix
 	@"$(BIN)/ruff" check --fix
 	@"$(BIN)/ruff" format
 
 install: .venv/.dev ## Make .venv with everything that serving and developing need
 
 # Torch is held at the release that the shipped weights and the numbers in the README were made with; what a CUDA build
-# of it brings along is left out, since torch itself names those releases exactly.
-lock: ## Pin anew, in constraints.txt, the newest of everything that pyproject.toml allows
+# of it depends on is left out, since torch itself names those releases exactly.
+lock: ## Pin the newest versions that pyproject.toml allows, in constraints.txt
 	@rm -rf .lock-venv
 	@"$(PYTHON)" -m venv .lock-venv
 	@.lock-venv/bin/python -m pip --quiet --disable-pip-version-check install $(BUILD) $(HELD) -e '.[serve,dev]'

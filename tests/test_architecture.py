@@ -1,4 +1,4 @@
-"""The house: who may know whom, how large a piece may be, and what the papers say."""
+"""Architecture: which package may import which, how long code may be, and what docs and metadata must say."""
 
 import ast
 import os
@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
 
 DATA_FOLDERS = {"models"}
-DECIDING_ROOMS = ("core", "profiles", "adapters", "control")
+DECIDING_PACKAGES = ("core", "profiles", "adapters", "control")
 LUCK_AND_WORK = {"default_rng", "RandomState", "open", "print", "input"}
 LONGEST_MODULE, LONGEST_FUNCTION = 500, 60
 
@@ -30,7 +30,7 @@ def functions(text):
     return [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
-def rooms():
+def packages():
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     return folders - DATA_FOLDERS
 
@@ -62,12 +62,12 @@ def test_no_benchmark_changes_where_python_finds_modules():
     assert [path for path in programs if "sys.path" in path.read_text(encoding="utf-8")] == []
 
 
-@pytest.mark.parametrize("room", DECIDING_ROOMS)
-def test_a_deciding_room_draws_no_luck_and_opens_no_file(room):
+@pytest.mark.parametrize("package", DECIDING_PACKAGES)
+def test_a_deciding_package_draws_no_luck_and_opens_no_file(package):
     calls = [
         f"{path.name}:{node.lineno} {ast.unparse(node.func)}"
         for path, text in MODULES.items()
-        if path.is_relative_to(PACKAGE / room)
+        if path.is_relative_to(PACKAGE / package)
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in LUCK_AND_WORK
     ]
@@ -79,9 +79,9 @@ def test_the_models_folder_holds_data_only():
     assert suffixes <= {".json", ".safetensors", ".md", ".png", ".csv"}
 
 
-def test_the_architecture_page_tells_every_room():
+def test_the_architecture_page_describes_every_package():
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    assert {room for room in rooms() if f"| `{room}` |" not in page} == set()
+    assert {package for package in packages() if f"| `{package}` |" not in page} == set()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from control.makers import LARGE, SMALL
-from safelight.control.levels import AsAsked, level_on
+from safelight.control.levels.as_asked import AsAsked
+from safelight.control.levels.constraints import level_on
 from safelight.core.level import Gate, Route
 
 THRESHOLD = 0.5

@@ -3,18 +3,17 @@ import sys
 
 import pytest
 
-from control.driven_fleet import DrivenFleet, assigned, prefetched
+from control.driven_fleet import DrivenFleet, assigned
 from control.makers import LARGE, SMALL, finished, request, spec, ticked, use
 from safelight.control.commands import Deliver, Dismissed, GiveUp, Reject, Send
 from safelight.control.events import Arrived, DrainBegan, PartChanged, TimePassed, Withdrawn
-from safelight.control.placement_policies import FIRST_REQUESTS
 from safelight.core.errors import Draining, NotReady, UnknownModel
 from safelight.core.pixels import Pixels
 from safelight.core.source import PictureSource
 from safelight.core.work import Cancel, Dropped, Failed, Paused, Ready, Started
 
 SOURCE = PictureSource(image=Pixels(width=2, height=2, rgb=bytes(12)))
-OUTLINE, MASK = use("outline"), use("mask")
+OUTLINE = use("outline")
 
 
 def test_a_request_that_finds_room_is_assigned_at_once():
@@ -427,67 +426,6 @@ def test_the_controller_loads_nothing_heavy():
     code = "import sys, safelight.control.fleet as _; print(sorted({'torch', 'numpy', 'asyncio'} & set(sys.modules)))"
     heavy = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert heavy.stdout.strip() == "[]"
-
-
-def test_a_worker_reads_ahead_the_adapters_of_requests_that_wait_in_their_order():
-    fleet = DrivenFleet("w")
-    outline, mask = fleet.offer("outline"), fleet.offer("mask")
-    fleet.arrive("painting")
-    assert prefetched(fleet.arrive("first", loras=(OUTLINE,))) == [("w", (outline,))]
-    assert prefetched(fleet.arrive("urgent", loras=(MASK, OUTLINE), deadline_s=20.0)) == [("w", (mask, outline))]
-
-
-def test_a_worker_reads_nothing_ahead_for_a_request_that_it_gets_at_once():
-    fleet = DrivenFleet("w")
-    fleet.offer("outline")
-    assert prefetched(fleet.arrive(loras=(OUTLINE,))) == []
-
-
-def test_a_worker_is_sent_only_changes_of_what_it_should_read_ahead():
-    fleet = DrivenFleet("w")
-    fleet.offer("outline")
-    fleet.arrive("painting")
-    fleet.arrive("first", loras=(OUTLINE,))
-    assert prefetched(fleet.arrive("second", loras=(OUTLINE,))) == []
-    assert prefetched(fleet.arrive("third")) == []
-
-
-def test_a_worker_reads_ahead_only_for_models_that_it_serves():
-    fleet = DrivenFleet()
-    fleet.join("w", spec(LARGE))
-    fleet.join("v", spec(SMALL))
-    outline = fleet.offer("outline", model=SMALL)
-    for name, model in (("one", LARGE), ("two", SMALL)):
-        fleet.arrive(name, model=model)
-    assert prefetched(fleet.arrive("late", model=SMALL, loras=(OUTLINE,))) == [("v", (outline,))]
-
-
-def test_a_worker_that_joins_reads_ahead_what_still_waits():
-    fleet = DrivenFleet("w")
-    fleet.offer("outline")
-    mask = fleet.offer("mask")
-    fleet.leave("w")
-    fleet.arrive("first", loras=(OUTLINE,))
-    fleet.arrive("second", loras=(MASK,))
-    assert prefetched(fleet.join("w.2")) == [("w.2", (mask,))]
-
-
-def test_what_nobody_waits_for_any_more_is_not_read_ahead():
-    fleet = DrivenFleet("w")
-    fleet.offer("outline")
-    fleet.arrive("painting")
-    fleet.arrive("first", loras=(OUTLINE,))
-    assert prefetched(fleet.handle(Withdrawn("first"))) == [("w", ())]
-
-
-def test_only_for_the_first_of_many_that_wait_something_is_read_ahead():
-    fleet = DrivenFleet("w", max_waiting=1000)
-    for number in range(FIRST_REQUESTS + 1):
-        fleet.offer(f"a{number}")
-    fleet.arrive("painting")
-    for number in range(FIRST_REQUESTS + 1):
-        commands = fleet.arrive(f"r{number}", loras=(use(f"a{number}"),))
-        assert bool(prefetched(commands)) == (number < FIRST_REQUESTS)
 
 
 def test_the_record_says_how_many_steps_ran_without_loras():

@@ -1,137 +1,146 @@
-"""The whole machine at once: the fleet's controller over replica schedulers, on a clock of the test's own."""
-
-import heapq
+"""What the controller expects is what the replicas then do."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from safelight.profiles.model import ModelProfile
 
-from control.makers import LARGE, SMALL, crowds, finished, ready, request, spec
-from safelight.control.commands import Assign, Deliver, Reject
-from safelight.control.events import Arrived, Reported, WorkerJoined
-from safelight.control.fleet import ControlConfig, FleetController
-from safelight.control.replica import ReplicaScheduler
-from safelight.core.work import Started, Stepped, Ticked
+from control.makers import LARGE, SMALL, adapter, request, spec, use
+from control.virtual_fleet import VirtualFleet
+from safelight.control.placement_policies import NoPrefetch
+from safelight.control.policies import Policies
+from safelight.core.model import AdapterCosts
+from safelight.core.pixels import Pixels
+from safelight.core.source import PictureSource
 
 TICKS_S = (0.02, 0.0201379, 0.0203113)
 """Workers of unlike speeds, so that no two ever end a tick at the same moment."""
 
+SOURCE = PictureSource(image=Pixels(width=64, height=64, rgb=bytes(3 * 64 * 64)), strength=1.0)
+COSTS = AdapterCosts(switch_s=0.013, unmerged_overhead=0.5, correction_overhead=0.7)
+ADAPTERS = tuple(adapter(name, weights_bytes=size) for name, size in (("mask", 10**7), ("outline", 3 * 10**7)))
+ON_DEMAND = Policies(placement=NoPrefetch())
+LORAS = st.lists(st.sampled_from([use("mask"), use("outline", scale=0.5)]), max_size=2).map(tuple)
+
 STEPS = st.integers(1, 6)
 MODELS = st.sampled_from([LARGE, SMALL])
-MIXED = st.fixed_dictionaries({"model": MODELS, "steps": STEPS, "is_guided": st.booleans()})
-NARROW = st.fixed_dictionaries({"model": MODELS, "steps": STEPS})
+SIZES = st.sampled_from([64, 128])
+NARROW = {"model": MODELS, "steps": STEPS}
+MIXED = NARROW | {"is_guided": st.booleans()}
+ANY_SIZE = MIXED | {"side": SIZES}
+EDITS = MIXED | {"source": st.sampled_from([None, SOURCE])}
+DUE = ANY_SIZE | {"deadline_s": st.none() | st.floats(0.01, 60)}
+LINED = {"model": st.just(LARGE), "steps": STEPS, "loras": LORAS, "grace_steps": st.integers(0, 4)}
+WORKERS, MOST_ROWS = st.integers(1, 3), st.integers(2, 6)
 
 
-class PunctualWorker:
-    """Takes exactly as long as was measured."""
-
-    def __init__(self, name, welcome):
-        self.name = name
-        self.speeds = {model.name: ModelProfile.from_spec(model) for model in welcome.models}
-        self.scheduler = ReplicaScheduler(self.speeds, max_denoiser_rows=welcome.max_denoiser_rows)
-        self.steps = {}
-        self.requests = {}
-
-    def hold(self, job):
-        self.requests[job.request.id] = job.request
-        self.steps[job.request.id] = 0
-        self.scheduler.hold(job)
-
-    def run(self, now):
-        """Run one tick; returns when it ends and what there is to say then, what is said at once, or None."""
-        tick = self.scheduler.next_tick(now)
-        if tick is None:
-            return None
-        rows = sum(self.requests[name].denoiser_rows for name in tick.request_ids)
-        seconds = self.speeds[tick.model].tick_s(rows, width=tick.width, height=tick.height)
-        begun = [Started(request_id=name) for name in tick.request_ids if not self.steps[name]]
-        words = [Ticked(model=tick.model, denoiser_rows=rows, seconds=seconds)]
-        for name in tick.request_ids:
-            self.steps[name] += 1
-            words.append(Stepped(request_id=name, step=self.steps[name], steps=self.requests[name].steps))
-        words += [finished(name) for name in self.scheduler.tick_done(tick, seconds)]
-        return now + seconds, words, begun
+def requests_of(fields, *, max_size=12):
+    """Requests that have arrived one after another."""
+    drawn = st.lists(st.fixed_dictionaries(fields), min_size=1, max_size=max_size)
+    return drawn.map(
+        lambda many: [request(f"r{number}", arrived_s=number / 1000 - 1, **each) for number, each in enumerate(many)]
+    )
 
 
-class World:
-    """Some workers and the controller over them."""
-
-    def __init__(self, *, workers, most):
-        self.controller = FleetController(ControlConfig(lookahead_rows=2))
-        self.now = 0.0
-        self.ready_s = {}
-        self.rejected = set()
-        self.moments = []
-        self.workers = {}
-        for number, tick_s in enumerate(TICKS_S[:workers]):
-            welcome = ready(spec(LARGE, tick_s=tick_s), spec(SMALL, tick_s=tick_s), max_denoiser_rows=most)
-            self.workers[f"w{number}"] = PunctualWorker(f"w{number}", welcome)
-            self.tell(WorkerJoined(f"w{number}", welcome))
-
-    def tell(self, event):
-        for command in self.controller.handle(event, self.now):
-            match command:
-                case Assign(worker, job):
-                    self.workers[worker].hold(job)
-                case Deliver(ended):
-                    self.ready_s[ended.id] = self.now
-                case Reject(refused):
-                    self.rejected.add(refused.id)
-
-    def start(self, worker):
-        ran = self.workers[worker].run(self.now)
-        if ran is None:
-            return
-        later, words, begun = ran
-        for word in begun:
-            self.tell(Reported(worker, word))
-        heapq.heappush(self.moments, (later, worker, words))
-
-    def run(self):
-        for worker in self.workers:
-            self.start(worker)
-        while self.moments:
-            self.now, worker, words = heapq.heappop(self.moments)
-            for word in words:
-                self.tell(Reported(worker, word))
-            self.start(worker)
+def models(tick_s, *, costs=None):
+    return tuple(
+        spec(name, tick_s=tick_s, encode_s=0.0011, decode_s=0.0017, encode_picture_s=0.0023, adapter_costs=costs)
+        for name in (LARGE, SMALL)
+    )
 
 
-def expected_and_true(requests, *, workers, most):
-    world = World(workers=workers, most=most)
+def fleet_of(workers, *, most, costs=None, **settings):
+    return VirtualFleet(
+        *(models(tick_s, costs=costs) for tick_s in TICKS_S[:workers]), max_denoiser_rows=most, **settings
+    )
+
+
+def expected_and_true(requests, fleet):
+    """When each picture was expected, once all had arrived, and when it was ready, in seconds from then."""
+    began_s = fleet.time.now_s()
     for each in requests:
-        world.tell(Arrived(each))
-    expected = {name: seen.finish_s for name, seen in world.controller.expected(0.0).items()}
-    world.run()
-    return expected, world.ready_s
+        fleet.arrive(each)
+    expected = {name: seen.finish_s - began_s for name, seen in fleet.controller.expected(began_s).items()}
+    fleet.time.run()
+    return expected, {name: ready_s - began_s for name, ready_s in fleet.ready_s.items()}
 
 
-@given(crowds(max_size=16, fields=MIXED), st.integers(2, 6))
+@given(requests=requests_of(ANY_SIZE, max_size=16), most=MOST_ROWS)
 def test_one_worker_does_what_is_expected_if_nothing_else_arrives(requests, most):
-    expected, true = expected_and_true(requests, workers=1, most=most)
+    expected, true = expected_and_true(requests, fleet_of(1, most=most))
     assert true == pytest.approx(expected)
 
 
-@given(crowds(max_size=16, fields=NARROW), st.integers(2, 3), st.integers(2, 6))
+@given(requests=requests_of(NARROW, max_size=16), workers=st.integers(2, 3), most=MOST_ROWS)
 def test_several_workers_do_what_is_expected_of_requests_of_one_width(requests, workers, most):
-    expected, true = expected_and_true(requests, workers=workers, most=most)
+    expected, true = expected_and_true(requests, fleet_of(workers, most=most))
     assert true == pytest.approx(expected)
 
 
-@given(crowds(max_size=16), st.integers(1, 3), st.integers(2, 6))
-def test_every_request_that_is_taken_gets_its_picture(requests, workers, most):
-    world = World(workers=workers, most=most)
+@given(requests=requests_of(EDITS), most=MOST_ROWS)
+def test_encoding_the_picture_that_another_starts_from_is_expected(requests, most):
+    expected, true = expected_and_true(requests, fleet_of(1, most=most))
+    assert true == pytest.approx(expected)
+
+
+@given(requests=requests_of(LINED | {"grace_steps": st.just(0)}), most=MOST_ROWS)
+def test_loads_of_adapters_are_expected(requests, most):
+    expected, true = expected_and_true(requests, fleet_of(1, most=most, adapters=ADAPTERS, policies=ON_DEMAND))
+    assert true == pytest.approx(expected)
+
+
+@given(requests=requests_of(LINED), most=MOST_ROWS)
+def test_steps_of_grace_are_expected(requests, most):
+    expected, true = expected_and_true(requests, fleet_of(1, most=most, adapters=ADAPTERS, policies=ON_DEMAND))
+    assert true == pytest.approx(expected)
+
+
+@given(requests=requests_of(LINED), most=MOST_ROWS)
+def test_the_end_of_pictures_that_mix_folded_adapters_is_expected_within_15_percent(requests, most):
+    fleet = fleet_of(1, most=most, costs=COSTS, adapters=ADAPTERS, policies=ON_DEMAND)
+    expected, true = expected_and_true(requests, fleet)
+    assert max(true.values()) == pytest.approx(max(expected.values()), rel=0.15)
+
+
+@given(requests=requests_of(LINED), most=MOST_ROWS)
+def test_reading_adapters_ahead_makes_no_end_later_than_expected_by_more_than_a_tick(requests, most):
+    expected, true = expected_and_true(requests, fleet_of(1, most=most, adapters=ADAPTERS))
+    assert max(true.values()) <= max(expected.values()) + 0.02 + 0.01 * most
+
+
+@given(requests=requests_of(MIXED | {"loras": LORAS, "model": st.just(LARGE)}), most=MOST_ROWS)
+def test_a_worker_that_died_is_made_up_for_by_the_next(requests, most):
+    fleet = fleet_of(1, most=most, adapters=ADAPTERS)
     for each in requests:
-        world.tell(Arrived(each))
-    world.run()
-    assert set(world.ready_s) == {each.id for each in requests} - world.rejected
+        fleet.arrive(each)
+    fleet.time.run(until=fleet.time.now_s() + 0.05)
+    fleet.kill("w0")
+    fleet.join(models(TICKS_S[0]))
+    fleet.time.run()
+    assert set(fleet.ready_s) == {each.id for each in requests}
 
 
-@given(st.integers(1, 20), st.floats(0.1, 2.0), st.integers(1, 3))
+@given(
+    requests=requests_of(ANY_SIZE), most=MOST_ROWS, last=st.fixed_dictionaries(ANY_SIZE), deadline_s=st.floats(0.05, 3)
+)
+def test_a_deadline_that_is_accepted_is_kept_if_nothing_else_arrives(requests, most, last, deadline_s):
+    fleet = fleet_of(1, most=most)
+    for each in requests:
+        fleet.arrive(each)
+    fleet.arrive(request("last", deadline_s=deadline_s, **last))
+    fleet.time.run()
+    assert fleet.rejected <= {"last"}
+    assert fleet.ready_s.get("last", 0.0) <= deadline_s + 1e-9
+
+
+@given(requests=requests_of(DUE), workers=WORKERS, most=MOST_ROWS)
+def test_every_request_that_is_taken_gets_its_picture(requests, workers, most):
+    fleet = fleet_of(workers, most=most)
+    expected_and_true(requests, fleet)
+    assert set(fleet.ready_s) == {each.id for each in requests} - fleet.rejected
+
+
+@given(st.integers(1, 20), st.floats(0.1, 2.0), WORKERS)
 def test_equal_requests_with_equal_deadlines_that_are_taken_are_in_time(count, deadline_s, workers):
-    world = World(workers=workers, most=4)
-    for number in range(count):
-        world.tell(Arrived(request(f"r{number}", deadline_s=deadline_s)))
-    world.run()
-    assert all(ready_s <= deadline_s + 1e-9 for ready_s in world.ready_s.values())
+    fleet = fleet_of(workers, most=4)
+    expected_and_true([request(f"r{number}", deadline_s=deadline_s) for number in range(count)], fleet)
+    assert all(ready_s <= deadline_s + 1e-9 for ready_s in fleet.ready_s.values())

@@ -1,1 +1,1 @@
-"""Which adapters there are, where their weights are, and when to fold them into the model."""
+"""The registry of adapters, the residency of their weights, and when LoRAs are folded into a model."""

@@ -1,4 +1,4 @@
-"""How much memory there is for the weights of adapters."""
+"""Memory for the weights of adapters."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class AdapterCapacity:
     """Capacity of host memory and of the device.
 
     Attributes:
-        host_bytes: for all adapters that are in host memory, among them those on the device. ControlNets that the
-            ControlNet service has count as if they were here, since nothing else bounds what it has to hold.
-        device_ranks: pages of the LoRA bank; a LoRA takes as many as its largest rank, any of them.
+        host_bytes: for all adapters in host memory, including those on the device. ControlNets of the ControlNet
+            service count too, since nothing else bounds the memory of that process.
+        device_ranks: pages of the LoRA bank; a LoRA takes as many as its largest rank, at any positions.
         device_controlnets: how many ControlNets the device holds beside the bank.
     """
 
@@ -36,10 +36,10 @@ class AdapterCapacity:
         return fits_host and all(sum(_slots_of(kind, specs)) <= self.slots(kind) for kind in KINDS)
 
     def check(self, specs: Sequence[AdapterSpec]) -> None:
-        """Refuse adapters of one row that could never all be on the device at the same time.
+        """Refuse adapters of one row that cannot all be on the device at the same time.
 
         Raises:
-            AdapterTooLarge: if one does not fit even alone, or all together take too much memory.
+            AdapterTooLarge: if one does not fit alone, or all together take too much memory.
             TooManyAdapters: if each would fit on the device, but not all together.
         """
         for spec in specs:

@@ -1,4 +1,4 @@
-"""dLoRA's choice between merged and unmerged (Wu et al., OSDI 2024), as its released scheduler has it."""
+"""dLoRA's choice between merged and unmerged (Wu et al., OSDI 2024), as in its released scheduler."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class DloraCredit:
 
     @property
     def credits(self) -> dict[Composition, float]:
-        """What each composition that was ever seen has."""
+        """Credit of each composition that was ever seen."""
         start = self._config.unit * (len(self._balances) - 1)
         return {composition: start + balance for composition, balance in self._balances.items()}
 
@@ -80,7 +80,7 @@ class DloraCredit:
         return bool(self._served_by_credit)
 
     def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
-        """Return the mode and exactly the rows of the next tick; `costs` are not asked, the constants are."""
+        """Return the mode and exactly the rows of the next tick; the constants are used instead of `costs`."""
         room = min(self._config.max_batch, len(queue.front))
         front = queue.rows[:room]
         grouped = defaultdict[Composition, list[QueuedRow]](list)
@@ -136,7 +136,7 @@ class DloraCredit:
         return taken
 
     def _pass_credit(self, front: tuple[QueuedRow, ...], ran: tuple[QueuedRow, ...], *, cost: float) -> None:
-        """Let a row that ran out of turn pay the one it displaced; one displaced by none gets half from who ran."""
+        """Move credit from rows that ran out of turn to those they displaced; an unpaired displaced row gets half."""
         chosen, first = {row.id for row in ran}, {row.id for row in front}
         intruders = [row.composition for row in ran if row.id not in first]
         displaced = [row.composition for row in front if row.id not in chosen]
@@ -152,7 +152,7 @@ class DloraCredit:
             self._merged = None
 
     def _tune(self) -> None:
-        """Move a ratio by what the period that ends has shown, and begin another."""
+        """Tune a ratio by the results of the period that ends, and begin another period."""
         config = self._config
         was_merged = self._merged is not None
         switches = 1 if was_merged else self._virtual_switches

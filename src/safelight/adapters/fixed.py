@@ -1,4 +1,4 @@
-"""The policies that never choose: always unmerged, always merged, always corrected."""
+"""Constant policies: always unmerged, always merged, always corrected."""
 
 from collections import Counter
 from typing import Final
@@ -7,7 +7,7 @@ from safelight.adapters.mode import UNMERGED, Choice, ModeCosts, Queue, correcte
 
 
 class AlwaysUnmerged:
-    """Every row rides beside plain weights."""
+    """Nothing is folded; every row runs, with its LoRAs beside the weights."""
 
     name: Final = "always-unmerged"
 
@@ -16,7 +16,7 @@ class AlwaysUnmerged:
 
 
 class AlwaysMerged:
-    """The composition of the most urgent row is folded, and only its rows ride."""
+    """The composition of the most urgent row is folded, and only its rows run."""
 
     name: Final = "always-merged"
 
@@ -26,7 +26,7 @@ class AlwaysMerged:
 
 
 class AlwaysCorrected:
-    """What most rows carry is folded, and every row rides; the others are corrected."""
+    """The most frequent composition is folded, and every row runs; the others are corrected."""
 
     name: Final = "always-corrected"
 

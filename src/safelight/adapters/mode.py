@@ -1,4 +1,4 @@
-"""What may be in the weights during a tick, what that costs, and how a choice is stated."""
+"""What the weights may hold during a tick, what that costs, and the type of a choice."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from safelight.core.adapter import NO_ADAPTERS, Composition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mode:
-    """What is folded into the weights, and whether rows of other compositions ride along by low-rank terms."""
+    """What is folded into the weights, and whether rows of other compositions run too, with low-rank corrections."""
 
     folded: Composition
     takes_misfits: bool
@@ -31,7 +31,7 @@ def merged(composition: Composition) -> Mode:
 
 
 def corrected(composition: Composition) -> Mode:
-    """Return the mode in which all rows run; those of another composition pay for the difference."""
+    """Return the mode in which all rows run; those of another composition cost more."""
     return Mode(folded=composition, takes_misfits=True)
 
 
@@ -40,7 +40,7 @@ class QueuedRow:
     """A picture that could take part in the next tick.
 
     Attributes:
-        slack_s: how long it can still be passed over and meet its deadline; negative if it cannot be met.
+        slack_s: how long it can wait and still meet its deadline; negative if it cannot.
     """
 
     id: str
@@ -70,7 +70,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The mode of the next tick, and the rows that may ride, most wanted first: as many as fit do."""
+    """The mode of the next tick, and the rows that may run, most urgent first: as many as fit run."""
 
     mode: Mode
     rows: tuple[QueuedRow, ...]
@@ -78,13 +78,13 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class ModeCosts:
-    """What modes cost on one device, as measured.
+    """The measured costs of modes on one device.
 
     Attributes:
-        switch_s: to bring another composition, or none, into the weights.
-        tick_s: seconds of a call over so many denoiser rows that all fit the weights.
-        unmerged_overhead: by how much a row's share of the call grows when its LoRAs ride beside plain weights.
-        correction_overhead: the same when they are corrections to a folded composition.
+        switch_s: seconds to fold another composition, or none, into the weights.
+        tick_s: seconds of a call by its number of denoiser rows, without misfits.
+        unmerged_overhead: growth of a row's share of the call when its LoRAs are computed beside plain weights.
+        correction_overhead: the same when they are corrections to the folded composition.
     """
 
     switch_s: float
@@ -114,12 +114,12 @@ class ModePolicy(Protocol):
     def name(self) -> str: ...
 
     def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
-        """Return the mode of the tick that begins at `now`, and who may ride."""
+        """Return the mode of the tick that begins at `now`, and the rows that may run."""
         ...
 
 
 def first_that_fit(rows: Iterable[QueuedRow], max_denoiser_rows: int) -> tuple[QueuedRow, ...]:
-    """Return the longest beginning of `rows` that fits one call, at least one row."""
+    """Return the longest prefix of `rows` that fits one call, at least one row."""
     ordered = tuple(rows)
     totals = [sum(row.denoiser_rows for row in ordered[: end + 1]) for end in range(len(ordered))]
     return ordered[: max(1, len(list(takewhile(lambda total: total <= max_denoiser_rows, totals))))]

@@ -1,4 +1,4 @@
-"""All policies for the mode of a tick."""
+"""The adapter modes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class AdapterMode:
 
     Attributes:
         make: returns the policy of one queue, which may have state.
-        max_wait_s: no row of a queue waits longer for the sake of a mode.
+        max_wait_s: no row of a queue waits longer because of a mode.
     """
 
     name: str
@@ -26,7 +26,7 @@ class AdapterMode:
     max_wait_s: float = MAX_WAIT_S
 
     def start(self) -> Patient:
-        """Return a policy for one queue, under the bound on any row's wait."""
+        """Return a policy for one queue, with the bound on the wait of a row."""
         return Patient(self.make(), max_wait_s=self.max_wait_s)
 
 

@@ -1,6 +1,6 @@
-"""What the residency wants done with weights; the driver does it, in this order.
+"""Moves of weights that the residency asks for; the driver executes them in order.
 
-Loads are reported back when they are over; evictions take effect at once.
+The driver reports the end of loads; evictions take effect at once.
 """
 
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ class LoadToDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvictFromDevice:
-    """The pages or the slot of these weights are free for others; they stay in host memory."""
+    """Free the pages or the slot of these weights on the device; they stay in host memory."""
 
     handle: AdapterHandle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvictFromHost:
-    """Let go of these weights in host memory; they are not on the device."""
+    """Free these weights in host memory; they are not on the device."""
 
     handle: AdapterHandle
 

@@ -1,4 +1,4 @@
-"""No mode makes a row wait for long."""
+"""A bound on how long a row waits because of a mode."""
 
 from typing import Final
 
@@ -10,9 +10,9 @@ MAX_WAIT_S: Final = 2.0
 class Patient:
     """Follows a policy as long as it leaves no row unserved for longer than `max_wait_s`.
 
-    It counts for the rows that would run if there were no modes, from the first tick that could have taken them. Where
-    following would pass one over for longer, or make it miss its deadline, the tick takes all of those rows and changes
-    nothing in the weights, so that none waits for a switch. The bound holds as far as `costs` are right.
+    The bound applies to the rows that would run if there were no modes, from the first tick that could have taken them.
+    If the policy's choice would exceed it, or miss a deadline that can be met, the tick takes all of those rows and
+    does not change the weights, so that none waits for a switch. The bound is as exact as `costs`.
     """
 
     def __init__(self, policy: ModePolicy, *, max_wait_s: float = MAX_WAIT_S) -> None:

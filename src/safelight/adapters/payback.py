@@ -1,4 +1,4 @@
-"""Fold when the rows that are here pay it back."""
+"""Fold when the present rows pay for it."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from safelight.adapters.mode import UNMERGED, Choice, ModeCosts, Queue, QueuedRo
 from safelight.core.adapter import NO_ADAPTERS, Composition
 
 MARGIN: Final = 2.0
-"""A switch must promise to earn so many times its cost: what is here is known, what comes next is not."""
+"""A switch must save this many times its cost, since later rows are unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +22,11 @@ class _Plan:
 
 
 class Payback:
-    """Chooses the plan that finishes the rows that are here soonest, and takes its first step.
+    """Chooses the plan that finishes the present rows soonest, and takes its first step.
 
-    A plan serves the heaviest few compositions merged and alone, and all other rows together over the cheapest fold,
-    which may be none. Its cost is the sum of all calls, with the overhead of misfits, and of switches times `margin`.
-    Since staying costs nothing, the margin keeps a fold until leaving it is clearly better.
+    A plan serves the few compositions with the most work merged and alone, and all other rows together over the
+    cheapest fold, which may be none. Its cost is the sum of all calls, with the overhead of misfits, and of switches
+    times `margin`. Since staying costs nothing, the margin keeps a fold until another one is clearly better.
     """
 
     name: Final = "payback"
@@ -47,7 +47,7 @@ class Payback:
         return Choice(mode=merged(plan.fold) if fits_all else corrected(plan.fold), rows=queue.rows)
 
     def _plans(self, queue: Queue, costs: ModeCosts) -> list[_Plan]:
-        """Return the plans worth a look; fewer compositions alone come first."""
+        """Return the plans to compare; those with fewer compositions alone come first."""
         shares = drain_s(queue.rows, costs, queue.max_denoiser_rows)
         highest = max(costs.unmerged_overhead, costs.correction_overhead)
         heaviest = [
@@ -81,7 +81,7 @@ class Payback:
 def drain_s(rows: Sequence[QueuedRow], costs: ModeCosts, max_denoiser_rows: int) -> dict[Composition, float]:
     """Return the seconds of all calls, without overhead, until all steps of `rows` are done, by whom they are spent on.
 
-    All rows that are left share each call; where they do not fit, they take turns.
+    All remaining rows share each call; if they do not fit, they take turns.
     """
     shares = defaultdict[Composition, float](float)
     active = sum(row.denoiser_rows for row in rows)

@@ -1,4 +1,4 @@
-"""The adapters that requests may name, and who still uses those that were removed."""
+"""The adapters that requests may name, and the removed ones that rows still use."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ NAME_RULE: Final = "it must be up to 64 letters, digits, '.', '_' and '-', and n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """An adapter, and the handle of these very weights, which no others ever get in this registry."""
+    """An adapter and the handle of its exact weights, which is unique in this registry."""
 
     spec: AdapterSpec
     handle: AdapterHandle
@@ -41,8 +41,8 @@ class Lease:
 class AdapterRegistry:
     """Adapters by name.
 
-    A removed adapter is found by no new row, yet its weights stay until the last row that is bound to it leaves.
-    `remove` and `release` return the adapters whose weights nobody needs any more, each of them once.
+    New rows cannot find a removed adapter, but its weights stay until the last row that is bound to it leaves. `remove`
+    and `release` return the adapters whose weights are no longer needed, each of them once.
     """
 
     def __init__(self, *, max_per_picture: int = MAX_PER_PICTURE) -> None:
@@ -67,16 +67,16 @@ class AdapterRegistry:
         return self._rows[handle]
 
     def next_handle(self, name: str) -> AdapterHandle:
-        """Return a handle for an adapter that is about to be registered, if it proves good."""
+        """Return a handle for an adapter that is about to be registered."""
         self._generations += 1
         return AdapterHandle(name=name, generation=self._generations)
 
     def add(self, spec: AdapterSpec, *, handle: AdapterHandle | None = None) -> Registered:
-        """Register an adapter, under the next handle unless it was given one before.
+        """Register an adapter, under the next handle unless `handle` is given.
 
         Raises:
-            InvalidParameter: if it cannot be called so.
-            AdapterExists: if one is called so already.
+            InvalidParameter: if the name is not allowed.
+            AdapterExists: if the name is taken.
         """
         if not NAME.fullmatch(spec.name):
             raise InvalidParameter("name", spec.name, NAME_RULE)
@@ -103,7 +103,7 @@ class AdapterRegistry:
         return adapter
 
     def acquire(self, names: Sequence[str], *, kind: AdapterKind, model: str, param: str = "loras") -> Lease:
-        """Bind one row to the adapters that `names`, which may repeat, mean now; all of them or none.
+        """Bind one row to the adapters that `names` mean now, all of them or none; names may repeat.
 
         Raises:
             TooManyAdapters: if there are more names than a picture may have.
@@ -117,14 +117,14 @@ class AdapterRegistry:
         return lease
 
     def release(self, lease: Lease) -> tuple[Registered, ...]:
-        """Let the row of `lease` go, once; returns the adapters whose weights nobody needs any more."""
+        """End `lease`, once; returns the adapters whose weights are no longer needed."""
         self._rows.subtract(lease.handles)
         assert all(self._rows[handle] >= 0 for handle in lease.handles), "a lease is released once"
         self._rows = +self._rows
         return self._drained(lease.adapters)
 
     def remove(self, name: str) -> tuple[Registered, ...]:
-        """Let no new row find the adapter; returns it if its weights can go at once.
+        """Hide the adapter from new rows; returns it if its weights are no longer needed.
 
         Raises:
             UnknownAdapter: if there is none.

@@ -29,11 +29,11 @@ class Residency:
     """Brings the adapters of rows to the device, within a capacity.
 
     Rows are granted memory for all of their adapters at once, strictly in the order of `hold`. The first row that does
-    not fit beside those before it holds up the later ones, so that no two rows wait for each other and none waits for
-    ever; the adapters of rows that wait are read into host memory meanwhile, as far as it goes. A granted row keeps its
-    adapters until it is released. Afterwards they stay where they are until their memory is needed: least recently used
-    ones go first, then those that are merely expected, then those of the rows that will wait longest. Expected ones are
-    read into host memory while no other load is under way. Every method answers with what is to be done.
+    not fit beside those before it blocks the later ones, so that no two rows wait for each other and none waits
+    forever. Meanwhile the adapters of waiting rows are read into host memory, as far as it has room. A granted row
+    keeps its adapters until it is released. Afterwards they stay in place until their memory is needed. Eviction takes
+    the least recently used ones first, then expected ones, then those of the rows that will wait longest. Expected
+    adapters are read into host memory while no other load is under way. Every method returns the moves to execute.
     """
 
     def __init__(self, capacity: AdapterCapacity) -> None:
@@ -44,18 +44,18 @@ class Residency:
 
     @property
     def host_bytes(self) -> int:
-        """How much host memory is taken or promised to loads under way."""
+        """Host memory that is used, or reserved for loads under way."""
         return sum(weights.spec.weights_bytes for weights in self._weights.values() if not weights.is_absent)
 
     def stage(self, handle: AdapterHandle) -> Stage:
         return self._weights[handle].stage if handle in self._weights else Stage.ABSENT
 
     def is_ready(self, row_id: str) -> bool:
-        """Whether all adapters of a held row are on the device, to stay there for it."""
+        """Whether all adapters of a held row are on the device, where they stay until it is released."""
         return self._rows[row_id].is_ready
 
     def has_controlnets(self, row_id: str) -> bool:
-        """Whether all ControlNets of a held row are on the device, to stay there for it."""
+        """Whether all ControlNets of a held row are on the device, where they stay until it is released."""
         return self._rows[row_id].has(["controlnet"])
 
     def holders(self, handle: AdapterHandle) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ class Residency:
         return tuple(row_id for row_id, used in held if any(weights.handle == handle for weights in used))
 
     def hold(self, row_id: str, adapters: Iterable[Registered], now: float) -> list[Move]:
-        """A row that uses these adapters has arrived.
+        """Add a row that uses these adapters.
 
         Raises:
             AdapterTooLarge, TooManyAdapters: as `AdapterCapacity.check`.
@@ -76,27 +76,27 @@ class Residency:
         return self._serve()
 
     def expect(self, adapters: Iterable[Registered], now: float) -> list[Move]:
-        """Rows that may come will use these adapters, soonest first, and no others that were expected before."""
+        """Replace the expected adapters by these, the soonest needed first."""
         self._expected = self._weights_of(adapters, now)
         return self._serve()
 
     def release(self, row_id: str, now: float) -> list[Move]:
-        """A held row has ended, or waits no longer."""
+        """Release a held row."""
         for weights in self._rows.pop(row_id).weights:
             weights.used_s = now
         return self._serve()
 
     def loaded(self, handle: AdapterHandle) -> list[Move]:
-        """The load that was under way is over."""
+        """Note that the load under way has succeeded."""
         weights = self._under_way(handle)
         weights.stage = Stage.ON_HOST if weights.stage is Stage.TO_HOST else Stage.ON_DEVICE
         return self._serve()
 
     def failed(self, handle: AdapterHandle) -> list[Move]:
-        """The load that was under way has come to nothing, and left nothing where it led to.
+        """Note that the load under way has failed and left nothing behind.
 
-        All of `holders` have lost: they never become ready, and the driver releases them in its own time. The load is
-        tried again only for rows that come after, or are expected anew.
+        All of `holders` never become ready, and the driver releases them. The load is tried again only for rows that
+        are held later, or when the adapter is expected again.
         """
         weights = self._under_way(handle)
         moves: list[Move] = [EvictFromHost(handle=weights.handle)] if weights.stage is Stage.TO_DEVICE else []
@@ -108,13 +108,13 @@ class Residency:
         return moves + self._serve()
 
     def lost(self, handle: AdapterHandle) -> list[Move]:
-        """Weights that are not being loaded have become useless; they are brought anew for the rows that hold them."""
+        """Note that loaded weights are unusable; they are loaded again for the rows that hold them."""
         weights = self._weights[handle]
         assert weights.stage not in MOVING, f"{handle} is being loaded"
         return [*weights.leave_host(), *self._serve()]
 
     def forget(self, handle: AdapterHandle) -> list[Move]:
-        """No row holds this or ever will again: it goes at once, or when the load under way is over."""
+        """Forget an adapter that no row holds or will hold: at once, or when the load under way is over."""
         assert not self.holders(handle), f"{handle} is held"
         if handle in self._weights:
             self._weights[handle].is_leaving = True
@@ -150,7 +150,7 @@ class Residency:
         return moves
 
     def _read_ahead(self, expected: Iterable[Weights], evictable: Sequence[Weights], promised_bytes: int) -> list[Move]:
-        """Read the first of the expected that can be, and no more: whatever a row needs comes right after it."""
+        """Read the first expected adapter that fits, and only that one, so that a row's load waits for at most one."""
         reads = (self._load_to_host(each, evictable, promised_bytes) for each in expected if each.is_absent)
         return next(filter(None, reads), [])
 
@@ -161,7 +161,7 @@ class Residency:
         return [move for weights in leaving for move in weights.leave_host()]
 
     def _grant(self) -> dict[Weights, None]:
-        """Grant as many rows as fit, in order; returns what they need."""
+        """Grant as many rows as fit, in order; returns the moves that they need."""
         needed: dict[Weights, None] = {}
         for row in self._rows.values():
             if row.is_lost:
@@ -174,7 +174,7 @@ class Residency:
         return needed
 
     def _bring(self, weights: Weights, evictable: Sequence[Weights]) -> list[Move]:
-        """Take the next step towards the device, unless loads under way still take the memory for it."""
+        """Make the next move towards the device, unless loads under way use its memory."""
         if weights.is_absent:
             return self._load_to_host(weights, evictable)
         if weights.stage is Stage.ON_HOST:

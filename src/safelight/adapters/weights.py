@@ -1,4 +1,4 @@
-"""The weights of one adapter on their way between disk, host memory and device."""
+"""The state of one adapter's weights: disk, host memory or device."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from safelight.core.adapter import AdapterHandle, AdapterSpec
 
 
 class Stage(Enum):
-    """How far the weights of an adapter have come."""
+    """Where the weights of an adapter are."""
 
     ABSENT = "absent"
     TO_HOST = "to host"
@@ -59,7 +59,7 @@ class Weights:
 
 
 def enough(evictable: Iterable[Weights], lacking: int, size: Callable[[AdapterSpec], int]) -> list[Weights] | None:
-    """Return the first of `evictable` that make up for what is `lacking`; None if all of them do not."""
+    """Return the first of `evictable` that free at least `lacking`; None if all of them together do not."""
     victims: list[Weights] = []
     for weights in evictable:
         if lacking <= 0:

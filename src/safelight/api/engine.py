@@ -26,7 +26,7 @@ from safelight.api.wire import (
 )
 from safelight.control.config import ControlConfig
 from safelight.control.fleet import FleetController
-from safelight.control.levels import find_model
+from safelight.control.levels.constraints import find_model
 from safelight.control.policies import policies_from
 from safelight.core.outcome import StageOutcome
 from safelight.local.adapter_folder import find_adapters

@@ -17,6 +17,10 @@ from safelight.local.model_folders import adapter_folders, model_folders
 
 serving = typer.Typer()
 
+Aliases = Annotated[
+    list[str] | None,
+    typer.Option("--alias", metavar="NAME=MODEL", help="A further name that requests may use for a model; repeatable."),
+]
 PolicyChoices = Annotated[
     list[str] | None,
     typer.Option(
@@ -60,10 +64,7 @@ def serve(
     policy: PolicyChoices = None,
     adapter_mode: AdapterModeName = None,
     controlnet_service: SharedControlNets = False,
-    alias: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=MODEL", help="A further name that requests may use for a model; repeatable."),
-    ] = None,
+    alias: Aliases = None,
     host: Annotated[str, typer.Option(help="Address to listen at; beyond loopback it needs a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 picks a free one.")] = 8000,
     api_key: ApiKey = None,
@@ -79,8 +80,7 @@ def serve(
 ) -> int:
     """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
     if policy and "help" in policy:
-        print(describe_policies())
-        return 0
+        return _print_policies()
     policies = policies_from([*(policy or ()), *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())])
     need_serve_extra()
     from safelight.local.launch import controlnet_service_argv, worker_argv
@@ -122,3 +122,8 @@ def _aliases(pairs: Sequence[str], folders: Sequence[Path]) -> dict[str, str]:
             raise Misuse(f"--alias {shorten(pair)}: the name {shorten(name)} is taken; choose another one.")
         aliases[name] = model
     return aliases
+
+
+def _print_policies() -> int:
+    print(describe_policies())
+    return 0

@@ -1,1 +1,1 @@
-"""The decision machine: events in, commands out; it takes no time, draws no luck and does no work."""
+"""All decisions: the fleet controller, the replica machine, and their policies; pure functions of events and time."""

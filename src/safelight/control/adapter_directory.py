@@ -1,4 +1,4 @@
-"""The adapters that requests may name: offered to the workers, bound to requests, kept until the last one ends."""
+"""The adapters that requests may name: offered to workers, bound to requests, kept until the last request ends."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class _Offer:
 
 
 class AdapterDirectory:
-    """Owns the registry; an adapter is registered once a worker has read it and found it good."""
+    """Owns the registry; an adapter is registered once a worker has read and accepted it."""
 
     def __init__(self) -> None:
         self._registry = AdapterRegistry()
@@ -35,7 +35,7 @@ class AdapterDirectory:
 
     @property
     def are_awaited(self) -> bool:
-        """Whether adapters that nothing is ready without are still being read."""
+        """Whether initial adapters are still being read."""
         return any(offer.is_initial for offer in self._offers.values())
 
     @property
@@ -45,7 +45,7 @@ class AdapterDirectory:
 
     @property
     def commands(self) -> tuple[AddAdapter, ...]:
-        """What a worker that joins is sent."""
+        """The commands for a worker that joins."""
         return tuple(self._commands.values())
 
     def requests_with(self, handle: AdapterHandle) -> int:
@@ -57,11 +57,11 @@ class AdapterDirectory:
         return self._weights_bytes.get(handle, 0)
 
     def offer(self, offered: AdapterOffered) -> AddAdapter:
-        """Return what all workers are sent.
+        """Return the command for all workers.
 
         Raises:
-            InvalidParameter: if the adapter cannot be called so.
-            AdapterExists: if one is called so, or about to be.
+            InvalidParameter: if the name is not allowed.
+            AdapterExists: if the name is taken or being offered.
         """
         name = offered.name
         if not NAME.fullmatch(name):
@@ -75,7 +75,7 @@ class AdapterDirectory:
         return command
 
     def added(self, report: AdapterAdded) -> str | None:
-        """Register what a worker has read; returns the offer that this answers, if it is the first answer."""
+        """Register an adapter that a worker has read; returns the answered offer, if this is the first answer."""
         offer = self._offers.pop(report.handle, None)
         if offer is None:
             return None
@@ -84,12 +84,12 @@ class AdapterDirectory:
         return offer.id
 
     def refused(self, handle: AdapterHandle) -> tuple[str, RemoveAdapter] | None:
-        """Forget what a worker could not read; returns the offer that this answers and what all workers are sent."""
+        """Forget an adapter that a worker refused; returns the answered offer, and the command for all workers."""
         offer = self._offers.pop(handle, None)
         return None if offer is None else (offer.id, self._forget(handle))
 
     def remove(self, name: str) -> tuple[AdapterSpec, list[RemoveAdapter]]:
-        """Let no new request find the adapter; returns what it was, and what all workers are sent.
+        """Hide the adapter from new requests; returns its spec, and the commands for all workers.
 
         Its weights stay until no request uses them.
 
@@ -102,7 +102,7 @@ class AdapterDirectory:
         return spec, self._forget_all(unused)
 
     def bind(self, request: ImageRequest, route: Route) -> Mapping[AdapterHandle, int]:
-        """Return the weights that the names in `request` mean now, with their bytes; they stay until `release`.
+        """Return the handles that the names in `request` mean now, with their bytes; the weights stay until `release`.
 
         Raises:
             TooManyAdapters, UnknownAdapter, AdapterMisfit: if some level of the route cannot have them.
@@ -126,7 +126,7 @@ class AdapterDirectory:
         return {adapter.handle: adapter.spec.weights_bytes for lease in leases for adapter in lease.adapters}
 
     def release(self, request_id: str) -> list[RemoveAdapter]:
-        """The request has ended, or was not taken; returns what all workers are sent."""
+        """Unbind a request that has ended or was refused; returns the commands for all workers."""
         leases = self._leases.pop(request_id, ())
         return self._forget_all(adapter for lease in leases for adapter in self._registry.release(lease))
 

@@ -1,4 +1,4 @@
-"""Whether a request is taken, and if not, when a new try has a chance."""
+"""Admission policies: whether a request is accepted, and if not, when to retry."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol
@@ -12,19 +12,19 @@ MOST_RETRY_S: Final = 600.0
 
 
 class AdmissionPolicy(Protocol):
-    """Judges requests that the queue has room for."""
+    """Accepts or refuses requests that fit into the queue."""
 
     @property
     def name(self) -> str: ...
 
     def refusal(self, request: RequestState, prediction: Prediction, now: float) -> Rejected | None:
-        """Return why `request`, which does not wait yet, is not taken, or None if it is."""
+        """Return why `request`, which is not queued yet, is refused, or None to accept it."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeadlineAdmission:
-    """Refuse what cannot be ready by its deadline; take what has none, or what nobody can judge."""
+    """Refuse a request that would miss its deadline; accept one without a deadline or without a forecast."""
 
     name: ClassVar[str] = "deadline"
 
@@ -42,7 +42,7 @@ class DeadlineAdmission:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenAdmission:
-    """Take everything; deadlines only order the queue."""
+    """Accept every request; deadlines only order the queue."""
 
     name: ClassVar[str] = "open"
 
@@ -54,5 +54,5 @@ ADMISSION_POLICIES: Final[tuple[AdmissionPolicy, ...]] = (DeadlineAdmission(), O
 
 
 def retry_in(seconds: float) -> float:
-    """Return `seconds` within what makes sense as a Retry-After."""
+    """Return `seconds` within the limits of a Retry-After."""
     return min(max(seconds, LEAST_RETRY_S), MOST_RETRY_S)

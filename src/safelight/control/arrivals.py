@@ -1,4 +1,4 @@
-"""Taking requests: all of a group or none."""
+"""Arrivals: a group of requests is accepted as a whole or not at all."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,14 +15,14 @@ from safelight.core.work import Run
 DRAIN_RETRY_S: Final = 10.0
 
 NOT_READY_RETRY_S: Final = 5.0
-"""About how long a worker takes to load its models."""
+"""Typical time in which a worker loads its models."""
 
 UNSERVED_RETRY_S: Final = 10.0
-"""Retry-After while no live worker serves the model; about the time that a worker takes to start."""
+"""Retry-After while no live worker serves the model: the typical time in which a worker starts."""
 
 
 def refusal(fleet: FleetState) -> Rejected | None:
-    """Return why no request at all is taken now, or None."""
+    """Return why no request is accepted now, or None."""
     if fleet.is_draining:
         return Draining(retry_after_s=DRAIN_RETRY_S)
     if not len(fleet.workers) or fleet.adapters.are_awaited:
@@ -35,7 +35,7 @@ def _no_worker_yet() -> NotReady:
 
 
 def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> list[Command]:
-    """Take all requests or none; what can never be served comes before what cannot be taken now."""
+    """Accept all requests or none; errors that a retry cannot fix come before those that it can."""
     if fleet.is_draining:
         return _reject(fleet, requests, Draining(retry_after_s=DRAIN_RETRY_S), now)
     if not fleet.models:
@@ -63,7 +63,7 @@ def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> l
 
 
 def _bind(fleet: FleetState, request: ImageRequest) -> RequestState:
-    """Choose a request's route and hold its adapters; raises RequestError."""
+    """Choose a request's route and bind its adapters; raises RequestError."""
     assert request.id not in fleet.requests, f"{request.id} has arrived before"
     route = fleet.policies.level.route(request, fleet.models)
     sequence = fleet.next_sequence()
@@ -79,7 +79,7 @@ def _bind(fleet: FleetState, request: ImageRequest) -> RequestState:
 
 
 def _check_admission(fleet: FleetState, state: RequestState, now: float) -> None:
-    """Raise Rejected if the request, which does not wait yet, is not to be taken."""
+    """Raise Rejected if the request, which is not queued yet, is refused."""
     if _is_full_for(fleet, state.request) and not fleet.workers.with_space(state.model):
         raise _queue_full(fleet, state.model)
     fleet.prediction.weigh(state, now)
@@ -89,7 +89,7 @@ def _check_admission(fleet: FleetState, state: RequestState, now: float) -> None
 
 
 def _check_overfull(fleet: FleetState, state: RequestState) -> None:
-    """Raise QueueFull if the request, which came last, waits and the queue holds more than it may."""
+    """Raise QueueFull if the request, which came last, waits and the queue exceeds its limits."""
     if not state.is_running and _is_overfull(fleet, state.request.held_bytes):
         raise _queue_full(fleet, state.model)
 
@@ -127,7 +127,7 @@ def _reject(
 
 
 def _rejected(fleet: FleetState, request: ImageRequest, error: Rejected | RequestError, now: float) -> Outcome | None:
-    """Return the record of a refusal; there is none of a request that can never be served."""
+    """Return the record of a refusal, or None for a request that can never be served."""
     if isinstance(error, RequestError) or not fleet.models:
         return None
     try:

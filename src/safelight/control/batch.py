@@ -15,10 +15,10 @@ Kind = tuple[str, int, int]
 
 @dataclass(slots=True, eq=False)
 class QueuedJob:
-    """A job that waits for its next tick, or for its first.
+    """A job that waits for its next tick.
 
     Attributes:
-        grace_left: how many steps it may still run without its LoRAs, which are on their way; None once they are there.
+        grace_left: how many more steps it may run without its LoRAs; None once they are loaded.
     """
 
     job: Job
@@ -47,17 +47,17 @@ class QueuedJob:
 
     @property
     def is_bare(self) -> bool:
-        """Whether its LoRAs are still on their way."""
+        """Whether its LoRAs are not loaded yet."""
         return self.grace_left is not None
 
     @property
     def is_held_back(self) -> bool:
-        """Whether it runs no further without its LoRAs."""
+        """Whether it has to wait for its LoRAs."""
         return self.grace_left == 0
 
     @property
     def composition(self) -> Composition:
-        """What its LoRAs come to in its next step."""
+        """The composition of its next step."""
         return NO_ADAPTERS if self.is_bare else self.job.composition
 
 
@@ -69,10 +69,10 @@ def place_of(queued: QueuedJob) -> Place:
 def choose_batch(
     rows: Sequence[QueuedJob], *, now: float, paces: Mapping[str, PaceEstimate], max_denoiser_rows: int
 ) -> list[QueuedJob]:
-    """Return the jobs of the next tick, most urgent first; `rows` come in order of their places and are not empty.
+    """Return the jobs of the next tick, most urgent first; `rows` are in order of their places and not empty.
 
-    The most urgent one sets model and size and is always taken. The others are taken in order while the call has room
-    and as long as the longer tick makes none of those already taken miss its deadline, if it can still meet it.
+    The most urgent one determines model and size, and is always included. Others are added in order while they fit into
+    the call, unless the longer tick makes an included one miss a deadline that it can still meet.
     """
     first = rows[0]
     model, width, height = first.kind
@@ -95,7 +95,7 @@ def choose_batch(
 
 
 def fill_batch(rows: Sequence[QueuedJob], *, max_denoiser_rows: int) -> list[QueuedJob]:
-    """Return the most urgent job and, in order, all others of its model and size that the call has room for."""
+    """Return the most urgent job and, in order, all others of its model and size that fit into the call."""
     batch: list[QueuedJob] = []
     taken = 0
     for row in rows:

@@ -1,4 +1,4 @@
-"""How full a denoiser call is."""
+"""Batching policies: which rows share a denoiser call."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ class BatchingPolicy(Protocol):
     def choose(
         self, rows: Sequence[QueuedJob], *, now: float, paces: Mapping[str, PaceEstimate], max_denoiser_rows: int
     ) -> list[QueuedJob]:
-        """Return some of `rows`, of one model and size, in their order; `rows` come in order of their places.
+        """Return some of `rows`, of one model and size, in their order; `rows` are in order of their places, not empty.
 
-        The first of `rows`, of which there is at least one, is always among them, even where it does not fit alone.
+        The first of `rows` is always among them, even if it does not fit alone.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeadlineBatching:
-    """As many as fit, as long as the longer tick makes no deadline missed that could be met."""
+    """As many as fit, unless the longer tick makes a row miss a deadline that it could meet."""
 
     name: ClassVar[str] = "deadline"
 
@@ -38,7 +38,7 @@ class DeadlineBatching:
 
 @dataclass(frozen=True, kw_only=True)
 class FullBatching:
-    """As many as fit, whatever their deadlines."""
+    """As many as fit, regardless of deadlines."""
 
     name: ClassVar[str] = "full"
 

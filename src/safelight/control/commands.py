@@ -1,4 +1,4 @@
-"""What the controller wants done; the driver does it, in this order.
+"""Commands of the controller, which the service executes in order.
 
 Every request that arrives ends in exactly one of `Reject`, `Deliver`, `GiveUp` and `Dismissed`.
 """
@@ -14,7 +14,7 @@ from safelight.core.work import Finished, WorkerCommand
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """The request is not taken; one that can never be served has no outcome."""
+    """The request is refused; one that can never be served has no outcome."""
 
     request: ImageRequest
     error: Rejected | RequestError
@@ -49,7 +49,7 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True)
 class Dismissed:
-    """The withdrawal has taken effect; the request holds nothing any more."""
+    """The withdrawal has taken effect; the request uses no resources any more."""
 
     request: ImageRequest
     outcome: Outcome
@@ -57,7 +57,7 @@ class Dismissed:
 
 @dataclass(frozen=True, slots=True)
 class AnswerOffer:
-    """What became of an offer of an adapter, or of a removal: what it is, or why it cannot be."""
+    """The result of an offer or a removal of an adapter: its spec, or an error."""
 
     offer: str
     result: AdapterSpec | SafelightError

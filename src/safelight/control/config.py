@@ -1,4 +1,4 @@
-"""What the controller may do, and the policies by which it decides."""
+"""Limits and policies of the controller."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,15 +14,15 @@ ORPHAN_WAIT_S: Final = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class ControlConfig:
-    """What the controller may do.
+    """Limits and policies of the controller.
 
     Attributes:
         max_waiting: requests that may wait for a worker.
-        max_waiting_bytes: what the pictures that came with them may take; one request alone may have more.
-        max_attempts: workers that one request may lose before it is given up; the last one it has for itself.
-        lookahead_rows: denoiser rows that a worker gets beyond what one call takes, to fill a freed row at once.
+        max_waiting_bytes: bytes of the input pictures of waiting requests; a single request may exceed it.
+        max_attempts: attempts of a request, one per lost worker; the last attempt runs alone on its worker.
+        lookahead_rows: denoiser rows that a worker gets beyond one call, so that freed rows are filled at once.
         orphan_wait_s: how long a request waits while no live worker serves its model.
-        policies: one of each family; each holds its own constants.
+        policies: one of each family; each has its own constants.
     """
 
     max_waiting: int = MAX_WAITING

@@ -1,4 +1,4 @@
-"""Which waiting request goes to which worker now."""
+"""Assigns waiting requests to workers."""
 
 import heapq
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from safelight.control.worker_state import WorkerState
 from safelight.control.workers import Workers
 
 MOST_PASSED_OVER: Final = 256
-"""So many requests that wait for a certain worker are passed over at once."""
+"""At most this many requests that wait for one certain worker are passed over in one dispatch."""
 
 
 def dispatch(waiting: WaitingQueue, workers: Workers, routing: RoutingPolicy, *, now: float) -> list[RequestState]:
-    """Give waiting requests, in order, to workers with room; returns those that found one.
+    """Assign waiting requests, in order, to workers with room; returns the assigned ones.
 
     A request that finds no room claims the workers that serve it, so that smaller requests behind it do not take every
-    row that comes free; a suspect claims one worker, the first to be empty. Models whose workers are all full cost
-    nothing here, however many requests wait for them.
+    freed row. A suspect claims one worker, the first that will be empty. Models whose workers are all full cost
+    nothing, however many requests wait for them.
     """
     heads = [_Head(model, waiting.of(model)) for model in waiting.models if workers.with_space(model)]
     heapq.heapify(heads)
@@ -60,7 +60,7 @@ class _Head:
         self.request = next(requests)
 
     def advance(self) -> bool:
-        """Go on to the next one; returns whether there is one."""
+        """Move to the next request; returns whether there is one."""
         following = next(self._requests, None)
         if following is None:
             return False

@@ -1,4 +1,4 @@
-"""What the controller is told; the driver says when."""
+"""Events for the controller; the service passes them with the time."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,21 @@ from safelight.core.work import Ready, WorkerEvent
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """Requests that are taken together or not at all."""
+    """Requests that are accepted together or not at all."""
 
     requests: tuple[ImageRequest, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """Nobody wants this picture any more."""
+    """This picture is no longer wanted."""
 
     request_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerJoined:
-    """A worker is ready; `worker` is a name that no other worker has or ever had."""
+    """A worker is ready; its name is never used for another one."""
 
     worker: str
     ready: Ready
@@ -30,7 +30,7 @@ class WorkerJoined:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLeft:
-    """A worker is gone with all that it held; `reason` is fit for users."""
+    """A worker has ended, and what it held is lost; `reason` is fit for users."""
 
     worker: str
     reason: str
@@ -46,11 +46,11 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class AdapterOffered:
-    """An adapter lies at `path`; requests may name it once a worker has read it.
+    """An adapter is at `path`; requests may name it once a worker has read it.
 
     Attributes:
-        offer: a name of this offer, for the answer to it.
-        is_initial: nothing is ready before the answer.
+        offer: a name of this offer, which the answer repeats.
+        is_initial: whether the service is not ready before the answer.
     """
 
     offer: str
@@ -61,7 +61,7 @@ class AdapterOffered:
 
 @dataclass(frozen=True, slots=True)
 class AdapterRemoved:
-    """No new request may name this adapter; `offer` is for the answer."""
+    """No new request may name this adapter; the answer repeats `offer`."""
 
     offer: str
     name: str
@@ -69,7 +69,7 @@ class AdapterRemoved:
 
 @dataclass(frozen=True, slots=True)
 class PartChanged:
-    """Another part of the service is ready or no longer is; `missing` says what is not there, for users."""
+    """Another part of the service is ready, or lacks what `missing` says, fit for users."""
 
     part: str
     missing: str | None
@@ -77,12 +77,12 @@ class PartChanged:
 
 @dataclass(frozen=True, slots=True)
 class DrainBegan:
-    """From now on nothing new is taken; what was accepted goes on."""
+    """No new request is accepted from now on; accepted ones continue."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimePassed:
-    """Nothing else has happened; the driver sends this at `next_wakeup_s`."""
+    """The time `next_wakeup_s` has come."""
 
 
 Event = (

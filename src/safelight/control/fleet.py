@@ -1,4 +1,4 @@
-"""The fleet's controller: what happened goes in, what is to be done comes out."""
+"""The fleet controller: events in, commands out."""
 
 from collections.abc import Mapping
 
@@ -51,20 +51,20 @@ class FleetController:
         self._fleet = FleetState(config or ControlConfig())
 
     def handle(self, event: Event, now: float) -> list[Command]:
-        """Take in what happened at `now`, on the clock of `ImageRequest.arrived_s`, and return what is to be done."""
+        """Return the commands that follow from `event` at `now`, on the clock of `ImageRequest.arrived_s`."""
         if isinstance(event, Reported):
-            commands = self._hear(event.worker, event.event, now)
+            commands = self._note_report(event.worker, event.event, now)
             return commands + self._fleet.prefetch() if commands else commands
         return self._take_in(event, now) + self._fleet.prefetch()
 
     @property
     def next_wakeup_s(self) -> float | None:
-        """When to send `TimePassed` if nothing else happens before; None if time alone changes nothing."""
+        """When to send `TimePassed` if no other event comes first; None if time alone changes nothing."""
         return self._fleet.orphans.next_due_s
 
     @property
     def models(self) -> Mapping[str, ModelSpec]:
-        """Every model that a worker has ever served here, by name, whether or not one does at the moment."""
+        """Every model that some worker has served, by name, whether or not one serves it now."""
         return self._fleet.models
 
     @property
@@ -83,12 +83,12 @@ class FleetController:
 
     @property
     def refusal(self) -> Rejected | None:
-        """Why no request at all is taken now; None if some are."""
+        """Why no request is accepted now; None if some are."""
         return refusal(self._fleet)
 
     @property
     def unreadiness(self) -> Rejected | None:
-        """What is missing, even where some requests are taken all the same; None when all is there."""
+        """What is missing, even if some requests are accepted without it; None if nothing is."""
         missing = next(iter(self._fleet.missing_parts.values()), None)
         lacks_part = None if missing is None else NotReady(missing, retry_after_s=NOT_READY_RETRY_S)
         return self.refusal or lacks_part
@@ -179,7 +179,7 @@ class FleetController:
         return commands + self._fleet.dispatch(now)
 
     def _lose(self, state: RequestState, reason: str, now: float) -> list[Command]:
-        """Queue a request again whose worker is gone, unless that was its last attempt."""
+        """Queue a request again whose worker has ended, unless that was its last attempt."""
         if state.is_withdrawn:
             return self._fleet.dismiss(state, now)
         attempt, most = state.job.attempt, self._fleet.config.max_attempts
@@ -211,7 +211,7 @@ class FleetController:
             commands += self._fleet.give_up(state, "no_worker", _no_worker(state.model), now)
         return commands
 
-    def _hear(self, name: str, report: WorkerEvent, now: float) -> list[Command]:
+    def _note_report(self, name: str, report: WorkerEvent, now: float) -> list[Command]:
         worker = self._fleet.workers.get(name)
         if worker is None:
             return []
@@ -251,7 +251,7 @@ class FleetController:
         return [*self._settle(state, report, now), *self._fleet.dispatch(now)]
 
     def _settle(self, state: RequestState, report: Finished | Failed | Dropped | Paused, now: float) -> list[Command]:
-        """Say what becomes of a request that its worker has let go."""
+        """Decide about a request that its worker has released."""
         if state.is_withdrawn:
             compute_s = report.compute_s if isinstance(report, Finished) else 0.0
             return self._fleet.dismiss(state, now, compute_s=compute_s)

@@ -1,4 +1,4 @@
-"""All that the controller knows: requests, workers, models and adapters."""
+"""The controller's state: requests, workers, models and adapters."""
 
 from collections.abc import Iterable, Iterator
 
@@ -18,11 +18,11 @@ from safelight.core.work import Prefetch, Ready, Run, WorkerCommand
 
 
 class FleetState:
-    """Owns the state, and changes it in steps that leave it whole.
+    """Owns the state; each method leaves it consistent.
 
     Attributes:
         requests: every accepted request that has not ended, by id.
-        models: every model that a worker has ever served here, by name.
+        models: every model that some worker has served, by name.
         missing_parts: what other parts of the service lack, by part.
     """
 
@@ -45,7 +45,7 @@ class FleetState:
         )
 
     def next_sequence(self) -> int:
-        """Return a number that no other request gets."""
+        """Return a new sequence number."""
         self._sequence += 1
         return self._sequence
 
@@ -69,7 +69,7 @@ class FleetState:
         return sorted(worker.requests.values(), key=lambda state: state.place)
 
     def enqueue(self, state: RequestState, now: float) -> None:
-        """Let a request wait for its present stage."""
+        """Queue a request for its present stage."""
         self.prediction.weigh(state, now)
         self.waiting.add(state)
         if not self.workers.serving(state.model):
@@ -85,7 +85,7 @@ class FleetState:
         return commands
 
     def release(self, state: RequestState) -> WorkerState | None:
-        """Take a request from the queue or from its worker, which is returned."""
+        """Remove a request from the queue or from its worker; returns the worker."""
         worker = self.workers.get(state.worker) if state.is_running else None
         if worker is None:
             self.waiting.remove(state)
@@ -94,12 +94,12 @@ class FleetState:
         return worker
 
     def forget(self, state: RequestState) -> list[Command]:
-        """A request that nobody holds has ended; returns what its adapters take."""
+        """Forget a released request that has ended; returns the commands for its adapters."""
         del self.requests[state.id]
         return list(self.broadcast(self.adapters.release(state.id)))
 
     def dismiss(self, state: RequestState, now: float, *, compute_s: float = 0.0) -> list[Command]:
-        """End a request that nobody holds and nobody wants."""
+        """End a released request that was withdrawn."""
         last = state.stage_outcome(now, compute_s=compute_s)
         return [
             Dismissed(state.request, state.outcome("cancelled", now, last, reason="withdrawn")),
@@ -107,7 +107,7 @@ class FleetState:
         ]
 
     def give_up(self, state: RequestState, reason: str, message: str, now: float) -> list[Command]:
-        """End a request that nobody holds, without a picture."""
+        """End a released request without a picture."""
         outcome = state.outcome("failed", now, state.stage_outcome(now), reason=reason)
         return [GiveUp(state.request, WorkFailed(message, reason=reason), outcome), *self.forget(state)]
 
@@ -116,11 +116,14 @@ class FleetState:
         return (Send(worker.name, command) for command in commands for worker in self.workers)
 
     def prefetch(self) -> list[Command]:
-        """Tell workers which adapters to read ahead, where that has changed."""
+        """Send workers the adapters to read ahead, where these have changed."""
         if not self.waiting.with_adapters and not self._prefetching:
             return []
+        wanted = dict(self.policies.placement.prefetches(self.waiting, self.workers))
+        if not self.waiting.with_adapters:
+            wanted = {worker: () for worker in self.workers if worker.prefetched} | wanted
         commands: list[Command] = []
-        for worker, handles in self.policies.placement.prefetches(self.waiting, self.workers):
+        for worker, handles in wanted.items():
             if handles != worker.prefetched:
                 worker.prefetched = handles
                 (self._prefetching.add if handles else self._prefetching.discard)(worker.name)

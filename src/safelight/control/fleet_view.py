@@ -1,4 +1,4 @@
-"""What the controller shows of its state, as values."""
+"""The controller's state as values."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,10 @@ class Accepted:
     """A request that has not ended.
 
     Attributes:
-        level: of its present stage, which is counted from 0.
+        level: of its present stage.
+        stage: counted from 0.
         worker: that has it now; None while it waits.
-        step: steps that are done in this attempt.
+        step: steps that were run in this attempt.
     """
 
     request: ImageRequest

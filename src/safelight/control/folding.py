@@ -1,4 +1,4 @@
-"""What a worker's weights hold, tick by tick."""
+"""Chooses what a worker's weights hold in each tick."""
 
 import math
 from collections import defaultdict
@@ -11,9 +11,9 @@ from safelight.profiles.pace import PaceEstimate
 
 
 class Folding:
-    """Chooses, for one model, the composition that its weights hold and the jobs that may run over it.
+    """Chooses, for one model, the composition in its weights and the jobs that may run.
 
-    Jobs of one size are one queue, and each queue gets a policy of its own.
+    Jobs of one size form a queue, and each queue has a policy object of its own.
     """
 
     def __init__(self, pace: PaceEstimate, make_policy: Callable[[], ModePolicy], *, max_denoiser_rows: int) -> None:
@@ -24,7 +24,7 @@ class Folding:
         self._max_denoiser_rows = max_denoiser_rows
 
     def choose(self, rows: Sequence[QueuedJob], *, now: float) -> list[QueuedJob]:
-        """Decide what the weights hold in the next tick, and return those of `rows`, of one size, that may run."""
+        """Choose what the weights hold in the next tick, and return those of `rows`, of one size, that may run."""
         if self._measured is None or self._is_plain(rows):
             return list(rows)
         _, width, height = rows[0].kind
@@ -37,16 +37,16 @@ class Folding:
         return [row for row in rows if row.id in wanted]
 
     def adapter_evicted(self, handle: AdapterHandle) -> None:
-        """Note that what was folded with these weights no longer is."""
+        """Note that these weights, if they were folded, no longer are."""
         if handle in self.folded.handles:
             self.folded = NO_ADAPTERS
 
     def failed(self) -> None:
-        """Note that the weights could not be made to hold what was chosen."""
+        """Note that the chosen composition could not be folded."""
         self.folded = NO_ADAPTERS
 
     def misfit_rows(self, rows: Sequence[QueuedJob]) -> int:
-        """Return how many denoiser rows of a call over `rows` have other LoRAs than the weights hold."""
+        """Return how many denoiser rows of a call over `rows` are misfits: their LoRAs are not those in the weights."""
         if self._measured is None:
             return 0
         return sum(row.denoiser_rows for row in rows if row.composition != self.folded)

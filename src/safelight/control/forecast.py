@@ -1,4 +1,4 @@
-"""When pictures will start and be ready, if nothing else arrives: the replicas' own choices, simulated."""
+"""Forecasts by simulation of the replicas' own choices, if no other request arrives."""
 
 import heapq
 import math
@@ -20,22 +20,31 @@ NO_BYTES: Final[Mapping[AdapterHandle, int]] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """When a picture is expected to get its first tick and to be ready; a start in the past is given as now."""
+    """When a picture is expected to get its first tick and to be ready; a past start is given as now."""
 
     start_s: float
     finish_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterWait:
+    """When a row will have its ControlNets, without which no step runs, and when all of its adapters."""
+
+    controlnets_s: float
+    all_s: float
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class ForecastWorker:
-    """One worker in a forecast; `rows` and `resident` are its own copies.
+    """One worker in a forecast; `rows` are its own copies.
 
     Attributes:
-        rows: what it holds, in order.
+        rows: the jobs that it holds, in order.
         resident: adapters on its device.
         weights_bytes: of the adapters that the rows use.
-        ready_s: when the adapters of rows that wait for them will be on the device.
+        arrivals_s: when adapters on their way will be on the device.
         loads_end_s: when the loads that are planned so far will be over; one runs at a time.
+        waits: of rows that lack adapters, by request id.
     """
 
     paces: Mapping[str, PaceEstimate]
@@ -47,8 +56,9 @@ class ForecastWorker:
     rows: list[QueuedJob] = field(default_factory=list)
     resident: AbstractSet[AdapterHandle] = frozenset()
     weights_bytes: Mapping[AdapterHandle, int] = field(default_factory=lambda: NO_BYTES)
-    ready_s: dict[str, float] = field(default_factory=dict)
+    arrivals_s: dict[AdapterHandle, float] = field(default_factory=dict)
     loads_end_s: float = 0.0
+    waits: dict[str, AdapterWait] = field(default_factory=dict)
 
     def take_from(self, waiting: list[QueuedJob], now: float) -> None:
         """Move jobs from `waiting`, which is in order, until the next one that could run here has no room."""
@@ -66,25 +76,38 @@ class ForecastWorker:
                 return
 
     def plan_load(self, row: QueuedJob, now: float) -> None:
-        """Note when the adapters of a job that has come at `now` will be on the device."""
-        missing = [handle for handle in row.job.handles if handle not in self.resident]
-        if not missing:
+        """Note when a job that has come at `now`, or was here, will have its adapters on the device."""
+        if not row.job.handles:
             return
-        seconds = sum(self.loads.seconds(self.weights_bytes.get(handle, 0)) for handle in missing)
-        self.loads_end_s = max(self.loads_end_s, now) + seconds
-        self.ready_s[row.id] = self.loads_end_s
-        self.resident = {*self.resident, *missing}
-        if row.job.request.grace_steps and not row.job.request.controlnets and not row.has_begun:
-            row.grace_left = row.job.request.grace_steps
+        request = row.job.request
+        controlnets = {row.job.handle(use.name) for use in request.controlnets}
+        arrivals_s = {handle: self._arrival_s(handle, now) for handle in row.job.handles}
+        wait = AdapterWait(
+            controlnets_s=max((arrivals_s[handle] for handle in controlnets), default=now),
+            all_s=max(arrivals_s.values()),
+        )
+        if wait.all_s <= now:
+            return
+        self.waits[row.id] = wait
+        if request.grace_steps:
+            row.grace_left = max(0, request.grace_steps - row.job.level.steps_to_run + row.steps_left)
+
+    def _arrival_s(self, handle: AdapterHandle, now: float) -> float:
+        if handle in self.resident:
+            return now
+        if handle not in self.arrivals_s:
+            self.loads_end_s = max(self.loads_end_s, now) + self.loads.seconds(self.weights_bytes.get(handle, 0))
+            self.arrivals_s[handle] = self.loads_end_s
+        return self.arrivals_s[handle]
 
     def advance(self, now: float, starts: dict[str, float]) -> tuple[float, list[QueuedJob]]:
-        """Run ticks until the rows that may run change; returns when that is, and the rows that leave."""
+        """Run ticks until the set of runnable rows changes; returns that time, and the rows that finish."""
         runnable = [row for row in self.rows if self._may_run(row, now)]
         if not runnable:
-            return min(self.ready_s.values()), []
+            return self._next_arrival_s(now), []
         batch, tick_s, switch_s = self._choose(runnable, now)
-        ticks = self._ticks(batch, tick_s, now)
-        encode_s = self._begin(batch, now, starts)
+        first_s = now + switch_s + self._begin(batch, now, starts)
+        ticks = self._ticks(batch, tick_s, now, first_s)
         for row in batch:
             row.steps_left -= ticks
             if row.grace_left is not None:
@@ -92,21 +115,28 @@ class ForecastWorker:
         done = [row for row in batch if row.steps_left == 0]
         self.rows = [row for row in self.rows if row.steps_left > 0]
         for row in done:
-            self.ready_s.pop(row.id, None)
+            self.waits.pop(row.id, None)
         _, width, height = batch[0].kind
         decode_s = len(done) * self.paces[batch[0].kind[0]].profile.decoding_s(width=width, height=height)
-        return now + switch_s + encode_s + ticks * tick_s + decode_s, done
+        return first_s + ticks * tick_s + decode_s, done
 
     def _may_run(self, row: QueuedJob, now: float) -> bool:
-        ready_s = self.ready_s.get(row.id)
-        if ready_s is None or ready_s <= now:
-            row.grace_left = None
-            self.ready_s.pop(row.id, None)
+        wait = self.waits.get(row.id)
+        if wait is None:
             return True
-        return row.grace_left is not None and not row.is_held_back
+        if wait.all_s <= now:
+            row.grace_left = None
+            del self.waits[row.id]
+            return True
+        return wait.controlnets_s <= now and row.grace_left is not None and not row.is_held_back
+
+    def _next_arrival_s(self, now: float) -> float:
+        """Return when the next row that lacks adapters gets some."""
+        moments = (moment for wait in self.waits.values() for moment in (wait.controlnets_s, wait.all_s))
+        return min(moment for moment in moments if moment > now)
 
     def _choose(self, runnable: Sequence[QueuedJob], now: float) -> tuple[list[QueuedJob], float, float]:
-        """Return the rows of the next tick, its seconds, and those of bringing another composition into the weights."""
+        """Return the rows of the next tick, its seconds, and the seconds of folding another composition before it."""
         model, width, height = kind = runnable[0].kind
         pace, folding = self.paces[model], self.foldings[model]
         before = folding.folded
@@ -118,12 +148,12 @@ class ForecastWorker:
         switch_s = 0.0 if costs is None or folding.folded == before else costs.switch_s
         return batch, pace.tick_s(denoiser_rows, width=width, height=height) * slowdown, switch_s
 
-    def _ticks(self, batch: Sequence[QueuedJob], tick_s: float, now: float) -> int:
-        """Return how many ticks these rows run together before another one may run, or one of them ends or stops."""
+    def _ticks(self, batch: Sequence[QueuedJob], tick_s: float, now: float, first_s: float) -> int:
+        """Return how many ticks from `first_s` on these rows share before another may run, or one ends or stops."""
         ticks = min(row.steps_left for row in batch)
         ticks = min((ticks, *(row.grace_left for row in batch if row.grace_left is not None)))
-        if self.ready_s and tick_s > 0:
-            ticks = min(ticks, max(1, math.ceil((min(self.ready_s.values()) - now) / tick_s)))
+        if self.waits and tick_s > 0:
+            ticks = min(ticks, max(1, math.ceil((self._next_arrival_s(now) - first_s) / tick_s)))
         return ticks
 
     def _begin(self, batch: Sequence[QueuedJob], now: float, starts: dict[str, float]) -> float:
@@ -141,9 +171,9 @@ class ForecastWorker:
 
 
 def forecast(workers: Sequence[ForecastWorker], waiting: Iterable[QueuedJob], *, now: float) -> dict[str, Expectation]:
-    """Return what to expect of each job, by request id; jobs that no worker serves are left out.
+    """Return the expectation of each job, by request id; jobs that no worker serves are left out.
 
-    The workers are used up.
+    The simulation changes `workers`.
     """
     queue = sorted(waiting, key=place_of)
     starts: dict[str, float] = {}

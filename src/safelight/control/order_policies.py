@@ -1,4 +1,4 @@
-"""Who goes first."""
+"""Order policies: the places of requests in the queue."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol
@@ -8,14 +8,14 @@ from safelight.core.request import ImageRequest
 PATIENCE_S: Final = 30.0
 
 Place = tuple[float, ...]
-"""A place in the queue, compared number by number; the last one is a sequence number that no other request has."""
+"""A place in the queue, compared number by number; the last number is a unique sequence number."""
 
 
 class OrderPolicy(Protocol):
-    """Gives each request a place in the queue, once and for all.
+    """Gives each request a fixed place in the queue.
 
     Attributes:
-        patience_s: whoever arrives more than so many seconds later comes behind, so that nobody waits for ever.
+        patience_s: a request that arrives more than this many seconds later goes behind, so that none waits forever.
     """
 
     @property
@@ -25,7 +25,7 @@ class OrderPolicy(Protocol):
     def patience_s(self) -> float: ...
 
     def place(self, request: ImageRequest, sequence: int) -> Place:
-        """Return the place of `request`; smaller goes first."""
+        """Return the place of `request`; smaller places go first."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Requests whose model no live worker serves: how long they may wait."""
+"""Limits the wait of requests whose model no live worker serves."""
 
 from collections.abc import Collection
 
@@ -7,7 +7,7 @@ from safelight.control.waiting import WaitingQueue
 
 
 class Orphans:
-    """Notes since when models are not served, and when the first of their waiting requests has waited too long."""
+    """Tracks since when models are not served, and when their waiting requests expire."""
 
     def __init__(self, *, wait_s: float) -> None:
         self._wait_s = wait_s
@@ -16,28 +16,28 @@ class Orphans:
 
     @property
     def next_due_s(self) -> float | None:
-        """When some request will have waited too long; None if none waits in vain."""
+        """When the next request expires; None if no request waits for an unserved model."""
         return min(self._due_s.values(), default=None)
 
     def arrived(self, request: RequestState) -> None:
-        """A request waits for a model that no live worker serves."""
+        """Note that a request waits for a model that no live worker serves."""
         self._due_s.setdefault(request.model, self._end_s(request))
 
     def lost(self, models: Collection[str], waiting: WaitingQueue, now: float) -> None:
-        """No worker serves these models any more."""
+        """Note that no worker serves these models any more."""
         for model in models:
             self._since_s[model] = now
             if next(waiting.of(model), None) is not None:
                 self._due_s[model] = now + self._wait_s
 
     def served(self, models: Collection[str]) -> None:
-        """A worker serves these models."""
+        """Note that a worker serves these models."""
         for model in models:
             self._since_s.pop(model, None)
             self._due_s.pop(model, None)
 
     def take_expired(self, waiting: WaitingQueue, now: float) -> list[RequestState]:
-        """Return the requests that have waited too long; they wait no more."""
+        """Remove the expired requests from the queue, and return them."""
         expired: list[RequestState] = []
         for model in [model for model, due_s in self._due_s.items() if due_s <= now]:
             ends_s = {request: self._end_s(request) for request in waiting.of(model)}

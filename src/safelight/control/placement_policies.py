@@ -1,7 +1,7 @@
-"""Where the weights of adapters are brought before a request needs them there."""
+"""Placement policies: which adapters workers read before a request needs them there."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar, Final, Protocol
@@ -16,7 +16,7 @@ MOST_WORKERS: Final = 16
 
 
 class PlacementPolicy(Protocol):
-    """Says which adapters workers read ahead."""
+    """Chooses the adapters that workers read ahead."""
 
     @property
     def name(self) -> str: ...
@@ -24,17 +24,17 @@ class PlacementPolicy(Protocol):
     def prefetches(
         self, waiting: WaitingQueue, workers: Workers
     ) -> Sequence[tuple[WorkerState, tuple[AdapterHandle, ...]]]:
-        """Return some workers, each with the adapters that it should have read, soonest needed first."""
+        """Return some workers, each with the adapters that it should read ahead, soonest needed first."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrefetchWaiting:
-    """Each worker reads what the first of the requests that it may get will need.
+    """Each worker reads ahead the adapters of the first waiting requests that it may get.
 
     Attributes:
-        requests: so many of the first waiting requests count.
-        workers: in a larger fleet, only so many workers read ahead: those with the least work left.
+        requests: how many of the first waiting requests count.
+        workers: how many workers read ahead at most: those with the least work left.
     """
 
     name: ClassVar[str] = "prefetch-waiting"
@@ -44,18 +44,20 @@ class PrefetchWaiting:
     def prefetches(
         self, waiting: WaitingQueue, workers: Workers
     ) -> Sequence[tuple[WorkerState, tuple[AdapterHandle, ...]]]:
-        chosen = list(workers)
-        if len(chosen) > self.workers:
-            chosen = sorted(chosen, key=lambda worker: worker.left_s)[: self.workers]
+        chosen: Iterable[WorkerState] = workers
+        if len(workers) > self.workers:
+            chosen = heapq.nsmallest(self.workers, workers, key=lambda worker: worker.left_s)
         by_models: dict[tuple[str, ...], tuple[AdapterHandle, ...]] = {}
+        wanted: list[tuple[WorkerState, tuple[AdapterHandle, ...]]] = []
         for worker in chosen:
             models = tuple(worker.paces)
             if models not in by_models:
                 by_models[models] = self._wanted(waiting, models)
-        return [(worker, by_models[tuple(worker.paces)]) for worker in chosen]
+            wanted.append((worker, by_models[models]))
+        return wanted
 
     def _wanted(self, waiting: WaitingQueue, models: Sequence[str]) -> tuple[AdapterHandle, ...]:
-        """Return what the first of the requests for `models` need, each once, in their order."""
+        """Return the adapters of the first waiting requests for `models`, each once, in order."""
         in_order = heapq.merge(*(waiting.of(model) for model in models), key=lambda request: request.place)
         first = islice(in_order, self.requests)
         return tuple(dict.fromkeys(handle for request in first for handle in request.job.handles))
@@ -63,7 +65,7 @@ class PrefetchWaiting:
 
 @dataclass(frozen=True, kw_only=True)
 class NoPrefetch:
-    """Workers read adapters when a request that needs them has come."""
+    """Workers read adapters only when they get a request that needs them."""
 
     name: ClassVar[str] = "no-prefetch"
 

@@ -1,4 +1,4 @@
-"""All families of policies: which members each has, and which ones a server runs."""
+"""The families of policies, their members, presets, and how users choose among them."""
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,9 @@ from typing import Any, Final
 from safelight.adapters.modes import ADAPTER_MODES, AdapterMode
 from safelight.control.admission_policies import ADMISSION_POLICIES, AdmissionPolicy, DeadlineAdmission
 from safelight.control.batching_policies import BATCHING_POLICIES, BatchingPolicy, DeadlineBatching
-from safelight.control.levels import LEVEL_POLICIES, AsAsked, LevelPolicy
+from safelight.control.levels.as_asked import AsAsked
+from safelight.control.levels.policies import LEVEL_POLICIES
+from safelight.control.levels.protocol import LevelPolicy
 from safelight.control.order_policies import ORDER_POLICIES, DeadlineOrder, OrderPolicy
 from safelight.control.placement_policies import PLACEMENT_POLICIES, PlacementPolicy, PrefetchWaiting
 from safelight.control.routing.policies import ROUTING_POLICIES
@@ -32,10 +34,10 @@ MEMBERS: Final[Mapping[str, Sequence[Any]]] = MappingProxyType(
         "placement": PLACEMENT_POLICIES,
     }
 )
-"""Our own policies, by family; a family is a field of `Policies`."""
+"""Our own policies, by family; each family is a field of `Policies`."""
 
 REPLICA_FAMILIES: Final = ("order", "batching", "adapter-mode")
-"""What workers must know too."""
+"""Families that also decide in workers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ class Policies:
 
     @property
     def worker_options(self) -> tuple[str, ...]:
-        """What it adds to the command line of a worker."""
+        """The options of a worker's command line that choose the same policies."""
         names = self.names
         return tuple(word for family in REPLICA_FAMILIES for word in ("--policy", f"{family}={names[family]}"))
 
@@ -123,7 +125,7 @@ def policies_from(choices: Iterable[str]) -> Policies:
 
 
 def describe_policies() -> str:
-    """Return every preset, family and policy with what it does, as text."""
+    """Return a list of all presets, families and policies, as text."""
     lines = ["Presets (--policy NAME):"]
     lines += [f"  {preset.name:<20} {preset.purpose}" for preset in PRESETS]
     defaults = Policies().names
@@ -157,6 +159,6 @@ def _family(field_name: str) -> str:
 
 
 def _summary(policy: object) -> str:
-    """Return the first line of what a policy's class, or what it makes, says about itself."""
+    """Return the first line of the docstring of a policy's class, or of the class that it makes."""
     described = policy.make if isinstance(policy, AdapterMode) else type(policy)
     return (inspect.getdoc(described) or "").partition("\n")[0]

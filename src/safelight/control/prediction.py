@@ -1,4 +1,4 @@
-"""When a new request would be ready: exact in the near future, a conservative bound farther ahead."""
+"""Predicts when a request would be ready: by simulation in the near future, by a conservative bound beyond."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,23 +12,26 @@ from safelight.control.workers import Workers
 
 NEAR_REQUESTS: Final = 64
 NEAR_WORKERS: Final = 8
-"""So many waiting requests and workers are simulated; beyond them, the bound counts."""
+"""At most this many waiting requests and workers are simulated; beyond, the bound counts."""
+
+BOUND_ERROR: Final = 2.0
+"""Where kinds mix, calls are less full than the bound assumes, and take up to so many times as long."""
 
 COMPARED_WORKERS: Final = 16
-"""A request is tried on so many of the workers with room, the least loaded ones."""
+"""A request is compared on at most this many workers with room, the least loaded ones."""
 
 RATES_HOLD_S: Final = 1.0
-"""How long seconds of work are taken to be right before they are computed anew from what was learnt."""
+"""How long a computed work rate is reused before it is computed again."""
 
 SHOWN_REQUESTS: Final = 256
-"""So many waiting requests are in a forecast that somebody looks at."""
+"""At most this many waiting requests are in a forecast for users."""
 
 Kind = tuple[str, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkRate:
-    """Seconds of one worker's time for a picture of one kind, when it works in full calls."""
+    """Seconds of one worker's time for a picture of one kind, in full calls."""
 
     step_row_s: float
     encode_s: float
@@ -37,7 +40,7 @@ class WorkRate:
 
 
 class Prediction:
-    """Predicts over the controller's own state."""
+    """Predicts from the controller's state."""
 
     def __init__(self, workers: Workers, waiting: WaitingQueue) -> None:
         self._workers = workers
@@ -45,7 +48,7 @@ class Prediction:
         self._rates: dict[Kind, tuple[float, WorkRate]] = {}
 
     def weigh(self, request: RequestState, now: float) -> None:
-        """Note on a request that does not wait yet how much work its present stage is."""
+        """Set the work of a request's present stage; the request is not queued yet."""
         rate = self._rate(request, now)
         if rate is None:
             request.work_s = request.step_work_s = 0.0
@@ -56,13 +59,14 @@ class Prediction:
         request.work_s = encode_s + level.steps_to_run * request.step_work_s + rate.decode_s
 
     def workers_changed(self) -> None:
-        """A worker has joined or left."""
+        """Note that a worker has joined or left."""
         self._rates.clear()
 
     def finish_s(self, request: RequestState, now: float) -> float | None:
-        """Return when `request`, which does not wait yet, would be ready; None while no live worker serves its model.
+        """Return when `request`, which is not queued yet, would be ready; None while no live worker serves its model.
 
-        An empty worker is judged at its best, so that a pace learned under load cannot shut out work for good.
+        An empty worker is judged by its fastest known pace, so that a pace learned under load does not refuse work
+        forever.
         """
         own = self._workers.by_model.get(request.model)
         if own is None:
@@ -72,17 +76,18 @@ class Prediction:
         idle = list(own.idle)[:COMPARED_WORKERS] if own.open[0].is_empty else []
         if idle:
             return now + min(worker.best_service_s(request) for worker in idle)
-        fitting = [worker for worker in own.open[:COMPARED_WORKERS] if worker.has_room(request)]
-        if fitting:
-            return min(worker.finish_s(request, now) for worker in fitting)
+        if self._is_first(request):
+            fitting = [worker for worker in own.open[:COMPARED_WORKERS] if worker.has_room(request)]
+            if fitting:
+                return min(worker.finish_s(request, now) for worker in fitting)
         return self._finish_behind_others_s(request, own.all, now)
 
     def backlog_s(self, model: str) -> float:
-        """Return the seconds until the workers of `model` would be through with all that waits."""
+        """Return the seconds in which the workers of `model` would finish the whole queue."""
         return self._waiting.work_s / max(1, len(self._workers.serving(model)))
 
     def expected(self, now: float) -> dict[str, Expectation]:
-        """Return what to expect of running requests and of the first that wait, if nothing else arrives."""
+        """Return the expectations of running requests and of the first waiting ones, if no other request arrives."""
         near = list(self._waiting.first(SHOWN_REQUESTS))
         sizes = {handle: size for request in near for handle, size in request.weights_bytes.items()}
         return forecast(
@@ -92,22 +97,28 @@ class Prediction:
         )
 
     def _finish_behind_others_s(self, request: RequestState, serving: Sequence[WorkerState], now: float) -> float:
-        bound_s = now + self._bound_s(request, serving)
-        if bound_s <= request.request.due_s or not self._is_near(request):
-            return bound_s
+        bound_s = self._bound_s(request, serving)
+        is_surely_in_time = now + BOUND_ERROR * bound_s <= request.request.due_s
+        if is_surely_in_time or not self._is_near(request):
+            return now + bound_s
         ahead = list(self._waiting.first(self._waiting.position(request)))
         sizes = {handle: size for other in (*ahead, request) for handle, size in other.weights_bytes.items()}
         workers = [worker.forecast_worker(now, sizes) for worker in self._workers]
         rows = [other.queued_job() for other in (*ahead, request)]
         return forecast(workers, rows, now=now)[request.id].finish_s
 
+    def _is_first(self, request: RequestState) -> bool:
+        """Whether nothing waits for its model that goes before it, and keeps room for itself."""
+        first = next(self._waiting.of(request.model), None)
+        return first is None or request.place < first.place
+
     def _is_near(self, request: RequestState) -> bool:
         return len(self._workers) <= NEAR_WORKERS and self._waiting.position(request) < NEAR_REQUESTS
 
     def _bound_s(self, request: RequestState, serving: Sequence[WorkerState]) -> float:
-        """Return the seconds in which all work ahead is done, shared evenly, and then the request in full calls.
+        """Return the seconds of all work ahead, shared evenly, and then of the request in full calls.
 
-        Work that is shared evenly is over, on the last worker, at most one request later (Graham, 1966, theorem 1).
+        List scheduling ends at most one request later than evenly shared work (Graham, 1966, theorem 1).
         """
         ahead_s = self._waiting.work_ahead_s(request.place) + sum(worker.left_s for worker in serving)
         worker = serving[0]
@@ -129,7 +140,7 @@ class Prediction:
 
 
 def _mean_rate(kind: Kind, workers: Sequence[WorkerState]) -> WorkRate:
-    """Return the rate of a worker as fast as these are on average."""
+    """Return the rate of a worker with the average speed of `workers`."""
     model, width, height = kind
     slowness = [
         worker.paces[model].tick_s(worker.max_denoiser_rows, width=width, height=height) / worker.max_denoiser_rows

@@ -14,19 +14,19 @@ from safelight.core.request import ImageRequest
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class RequestState:
-    """Where an accepted request stands.
+    """The state of an accepted request.
 
     Attributes:
-        sequence: counts accepted requests; no two share one.
+        sequence: number of the request, unique, in order of arrival.
         place: in the queue; smaller goes first.
         job: its present stage and attempt.
-        worker: that has it, or had it last.
+        worker: the one that has it, or had its present stage last.
         is_running: whether that worker has it now.
         step: steps run in this attempt.
         queued_s: since when its present stage could have begun.
         started_s: time of the first tick of this attempt.
-        is_withdrawn: nobody wants it, but its worker has not let it go yet.
-        is_suspect: it has been on so many workers that died that it runs alone, so that it takes no others down.
+        is_withdrawn: whether it was withdrawn, and its worker has not released it yet.
+        is_suspect: whether so many of its workers have died that it has to run alone on a worker.
         work_s: seconds of a full worker's time that a fresh attempt of this stage takes; `step_work_s` for each step.
         weights_bytes: of each adapter that it needs.
         stages: those that have ended.
@@ -84,16 +84,16 @@ class RequestState:
 
     @property
     def left_s(self) -> float:
-        """Seconds of a full worker's time that this attempt still takes."""
+        """Seconds of a full worker's time that remain in this attempt."""
         return max(0.0, self.work_s - self.step * self.step_work_s)
 
     def queued_job(self) -> QueuedJob:
-        """Return it with the steps that are left; one that is being decoded counts as one step before that."""
+        """Return it with its remaining steps; a request that is being decoded counts as if one step remained."""
         steps_run = min(self.step, self.job.level.steps_to_run - 1)
         return QueuedJob.of(self.job, place=self.place, steps_run=steps_run, has_begun=self.started_s is not None)
 
     def begin_again(self, *, as_suspect: bool) -> None:
-        """Forget the lost attempt."""
+        """Start a new attempt of the present stage."""
         self._start_over(
             Job(
                 request=self.request,
@@ -106,13 +106,14 @@ class RequestState:
         self.is_suspect = as_suspect
 
     def begin_next_stage(self, ended: StageOutcome, now: float) -> None:
-        """Go on to the next level of the route."""
+        """Start the next stage of the route."""
         stage = self.job.stage + 1
         self.stages.append(ended)
         self._start_over(
             Job(request=self.request, level=self.route.levels[stage], adapters=self.job.adapters, stage=stage)
         )
         self.queued_s = now
+        self.worker = None
         self.is_suspect = False
 
     def stage_outcome(
@@ -130,7 +131,7 @@ class RequestState:
         )
 
     def outcome(self, status: Status, now: float, last: StageOutcome, *, reason: str = "") -> Outcome:
-        """Return the record of the request's end at `now`."""
+        """Return the record of the request, which ends at `now`."""
         return Outcome(
             request=self.request,
             route=self.route,

@@ -11,11 +11,11 @@ from safelight.control.worker_state import WorkerState
 from safelight.control.workers import Workers
 
 COMPARED_WORKERS: Final = 16
-"""Of the workers with room, so many are compared with each other: the least loaded ones."""
+"""At most this many workers with room are compared with each other: the least loaded ones."""
 
 
 class Candidate:
-    """One worker for one request at one moment."""
+    """One worker as a routing policy sees it, for one request at one moment."""
 
     def __init__(self, worker: WorkerState, request: RequestState, *, is_claimed: bool, now: float) -> None:
         self.worker = worker
@@ -88,7 +88,7 @@ class RoutingView:
 
     @property
     def routed(self) -> RoutedRequest:
-        """The request as a policy sees it: its first LoRA, else its first ControlNet, is what it is routed by."""
+        """The request as a policy sees it; its key is that of its first LoRA, else of its first ControlNet."""
         request = self._request.request
         names = [use.name for use in request.loras] or [use.name for use in request.controlnets] or [request.id]
         return RoutedRequest(sequence=self._request.sequence, key=routing_key(names[0]))
@@ -98,7 +98,7 @@ class RoutingView:
 
 
 class _Candidates(Sequence[Candidate]):
-    """Workers as candidates, made when they are looked at."""
+    """Workers as candidates, which are created on access."""
 
     def __init__(self, workers: Sequence[WorkerState], view: RoutingView) -> None:
         self._workers = workers

@@ -1,4 +1,4 @@
-"""The requests that wait for a worker, in order, with the work that is ahead of each place."""
+"""The queue of requests that wait for a worker, with the work ahead of each place."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ LONGEST_BLOCK: Final = 512
 
 
 class WaitingQueue:
-    """Waiting requests of all models; every operation takes time that hardly grows with their number."""
+    """Waiting requests of all models; the time of each operation hardly grows with their number."""
 
     def __init__(self) -> None:
         self._by_model: dict[str, SortedKeyList[RequestState, Place]] = {}
@@ -39,7 +39,7 @@ class WaitingQueue:
 
     @property
     def work_s(self) -> float:
-        """Seconds of a full worker's time that all of them take."""
+        """Seconds of a full worker's time for all of them."""
         return self._work.total_s
 
     def add(self, request: RequestState) -> None:
@@ -60,7 +60,7 @@ class WaitingQueue:
         self.with_adapters -= bool(request.job.adapters)
 
     def of(self, model: str) -> Iterator[RequestState]:
-        """Yield those that wait for `model`, in order."""
+        """Yield the requests that wait for `model`, in order."""
         return iter(self._by_model.get(model, ()))
 
     def first(self, count: int) -> Iterator[RequestState]:
@@ -68,18 +68,19 @@ class WaitingQueue:
         return islice(self._in_order, count)
 
     def position(self, request: RequestState) -> int:
-        """Return how many go before `request`, which waits or could."""
+        """Return how many requests go before `request`, which need not be queued."""
         return int(self._in_order.bisect_key_left(request.place))
 
     def work_ahead_s(self, place: Place) -> float:
-        """Return the seconds of a full worker's time that all that goes before `place` takes."""
+        """Return the seconds of a full worker's time for all requests before `place`."""
         return self._work.ahead_of(place)
 
 
 class WorkIndex:
-    """Sums of seconds over all that goes before a place: blocks in order, with the sum of each."""
+    """Prefix sums of seconds by place: sorted blocks, with the sum of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, longest_block: int = LONGEST_BLOCK) -> None:
+        self._longest_block = longest_block
         self._blocks: list[list[tuple[Place, float]]] = [[]]
         self._firsts: list[Place] = [()]
         self._sums: list[float] = [0.0]
@@ -89,25 +90,25 @@ class WorkIndex:
         return sum(self._sums)
 
     def add(self, place: Place, seconds: float) -> None:
-        """Note work at a place that no other has."""
+        """Add work at a new place."""
         number = self._block_of(place)
         block = self._blocks[number]
         insort(block, (place, seconds))
         self._sums[number] += seconds
-        if len(block) > LONGEST_BLOCK:
+        if len(block) > self._longest_block:
             self._replace(number, block[: len(block) // 2], block[len(block) // 2 :])
 
     def remove(self, place: Place, seconds: float) -> None:
-        """Forget work that was added."""
+        """Remove work that was added."""
         number = self._block_of(place)
         block = self._blocks[number]
         del block[bisect_left(block, (place, seconds))]
-        self._sums[number] -= seconds
+        self._sums[number] = self._sums[number] - seconds if block else 0.0
         if not block and number:
             self._replace(number)
 
     def ahead_of(self, place: Place) -> float:
-        """Return the seconds of all that goes before `place`."""
+        """Return the sum of the seconds before `place`."""
         number = self._block_of(place)
         block = self._blocks[number]
         before = islice(block, bisect_left(block, (place,)))
@@ -117,7 +118,7 @@ class WorkIndex:
         return bisect_right(self._firsts, place, lo=1) - 1
 
     def _replace(self, number: int, *blocks: list[tuple[Place, float]]) -> None:
-        """Put other blocks in the place of one; the first block of all begins before every place."""
+        """Replace a block by others; the first block of all begins before every place."""
         end = number + 1
         self._blocks[number:end] = blocks
         self._sums[number:end] = (sum(seconds for _, seconds in block) for block in blocks)

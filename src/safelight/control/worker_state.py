@@ -25,17 +25,19 @@ class WorkerPolicies:
 
 
 class WorkerState:
-    """What a worker serves, how fast, what it holds, and which adapters are on its device.
+    """A worker's models, speed, requests, and the adapters on its device.
 
     Attributes:
-        number: counts workers that joined.
-        left_s: seconds of its own time, in full calls, that all it holds still takes.
-        prefetched: the adapters that it was last told to read ahead.
+        number: of the worker, in order of joining.
+        change: of its load, in order of all changes of loads.
+        left_s: seconds of its time, in full calls, that remain for all its requests.
+        prefetched: the adapters of the last `Prefetch` that it was sent.
     """
 
     def __init__(self, name: str, ready: Ready, *, lookahead_rows: int, policies: WorkerPolicies) -> None:
         self.name = name
         self.number = 0
+        self.change = 0
         self.paces = {spec.name: PaceEstimate(Profile.from_spec(spec)) for spec in ready.models}
         self.max_denoiser_rows = ready.max_denoiser_rows
         self.capacity_rows = ready.max_denoiser_rows + lookahead_rows
@@ -60,14 +62,14 @@ class WorkerState:
 
     @property
     def is_open(self) -> bool:
-        """Whether it may take anything at all."""
+        """Whether it may take any request at all."""
         return self.used_rows < self.capacity_rows and not self._suspects
 
     def serves(self, model: str) -> bool:
         return model in self.paces
 
     def has_room(self, request: RequestState) -> bool:
-        """Whether there is room for `request` now; a suspect has room only where no other request is."""
+        """Whether there is room for `request` now; a suspect has room only on an empty worker."""
         if request.is_suspect:
             return self.is_empty
         return self.is_open and self.used_rows + self._rows_of(request) <= self.capacity_rows
@@ -109,28 +111,28 @@ class WorkerState:
         return handle in self._resident
 
     def service_s(self, request: RequestState) -> float:
-        """Return the seconds of `request` here alone, with the loads of adapters that are not on the device."""
+        """Return the seconds of `request` alone on this worker, with loads of adapters that are not on its device."""
         pace = self.paces[request.model]
         return pace.service_s(request.job) + self._loading_s(request)
 
     def best_service_s(self, request: RequestState) -> float:
-        """Return the same at the measured or the learned pace, whichever is faster."""
+        """Return `service_s` at the measured or the learned pace, whichever is faster."""
         return self.paces[request.model].best_service_s(request.job) + self._loading_s(request)
 
     def finish_s(self, request: RequestState, now: float) -> float:
-        """Return when `request` would be ready, if it came here now and nothing came after it."""
+        """Return when `request` would be ready if it came here now and no other request came after it."""
         if self.is_empty:
             return now + self.service_s(request)
         worker = self.forecast_worker(now, request.weights_bytes)
         return forecast([worker], [request.queued_job()], now=now)[request.id].finish_s
 
     def clear_s(self, now: float) -> float:
-        """Return when all that is here will be ready."""
+        """Return when all its requests will be ready."""
         expected = forecast([self.forecast_worker(now)], (), now=now)
         return max((each.finish_s for each in expected.values()), default=now)
 
     def forecast_worker(self, now: float, weights_bytes: Mapping[AdapterHandle, int] | None = None) -> ForecastWorker:
-        """Return a copy for a forecast, without what was withdrawn; `weights_bytes` are of adapters of later jobs."""
+        """Return a copy for a forecast, without withdrawn requests; `weights_bytes` are of later jobs' adapters."""
         held = [request for request in self.requests.values() if not request.is_withdrawn]
         known = dict(weights_bytes or {})
         for request in held:
@@ -142,13 +144,13 @@ class WorkerState:
             foldings=self._foldings(),
             max_denoiser_rows=self.max_denoiser_rows,
             capacity_rows=self.capacity_rows,
-            rows=sorted((request.queued_job() for request in held), key=place_of),
+            rows=[request.queued_job() for request in held],
             resident=self._resident,
             weights_bytes=known,
         )
         for row in worker.rows:
-            if not row.has_begun:
-                worker.plan_load(row, now)
+            worker.plan_load(row, now)
+        worker.rows.sort(key=place_of)
         return worker
 
     def _foldings(self) -> dict[str, Folding]:

@@ -1,4 +1,4 @@
-"""The live workers, indexed so that no decision looks at all of them."""
+"""The live workers, indexed so that no decision scans all of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,7 +9,10 @@ from safelight.control.worker_state import WorkerState
 
 
 class ModelWorkers:
-    """The workers that serve one model: all in order of joining, and those that are open by load."""
+    """The workers that serve one model: all in order of joining, and the open ones by load.
+
+    Among open ones of equal load, the one whose load changed longest ago comes first.
+    """
 
     def __init__(self) -> None:
         self.all: list[WorkerState] = []
@@ -18,7 +21,7 @@ class ModelWorkers:
 
     @property
     def idle(self) -> Iterator[WorkerState]:
-        """Those that hold nothing."""
+        """Workers without requests."""
         for worker in self.open:
             if not worker.is_empty:
                 return
@@ -26,12 +29,12 @@ class ModelWorkers:
 
 
 class Workers:
-    """Every live worker by name; requests are taken and released here, so that the indexes follow."""
+    """Every live worker by name; requests are taken and released here, which updates the indexes."""
 
     def __init__(self) -> None:
         self._by_name: dict[str, WorkerState] = {}
         self._by_model: dict[str, ModelWorkers] = {}
-        self._joined = 0
+        self._changes = 0
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -67,8 +70,8 @@ class Workers:
         return 0 if own is None else own.load
 
     def add(self, worker: WorkerState) -> None:
-        self._joined += 1
-        worker.number = self._joined
+        self._changes += 1
+        worker.number = worker.change = self._changes
         self._by_name[worker.name] = worker
         for model in worker.paces:
             own = self._by_model.setdefault(model, ModelWorkers())
@@ -108,14 +111,16 @@ class Workers:
             for model in worker.paces:
                 self._by_model[model].open.remove(worker)
 
-    def _list(self, worker: WorkerState, change: int) -> None:
+    def _list(self, worker: WorkerState, more: int) -> None:
+        self._changes += 1
+        worker.change = self._changes
         is_open = worker.is_open
         for model in worker.paces:
             own = self._by_model[model]
-            own.load += change
+            own.load += more
             if is_open:
                 own.open.add(worker)
 
 
 def _load(worker: WorkerState) -> tuple[int, int]:
-    return worker.load, worker.number
+    return worker.load, worker.change

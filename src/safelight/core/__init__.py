@@ -1,1 +1,1 @@
-"""The words that every room uses: requests, work, outcomes and errors."""
+"""Types that every package shares: requests, levels, jobs, outcomes, worker messages and errors."""

@@ -1,4 +1,4 @@
-"""Adapters: what they are, how requests name them, and how weights are named once a request is bound to them."""
+"""Adapters, how requests name them, and the handles that name exact weights."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,13 +13,13 @@ AdapterKind = Literal["lora", "controlnet"]
 
 
 class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """An adapter: what it is, what it fits, and what it weighs.
+    """An adapter: its kind, its model and its size.
 
     Attributes:
         name: as requests name it.
         model: the served model that it was made for.
-        ranks: those that occur in it, ascending; none for a ControlNet.
-        parts: of the model that it changes, in diffusers' names such as `unet` and `text_encoder`.
+        ranks: all ranks of its layers, ascending; none for a ControlNet.
+        parts: the parts of the model that it changes, in diffusers' names such as `unet` and `text_encoder`.
     """
 
     name: str
@@ -31,17 +31,17 @@ class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rank(self) -> int:
-        """The largest rank in it."""
+        """The largest rank of its layers."""
         return max(self.ranks, default=0)
 
     @property
     def touches_text(self) -> bool:
-        """Whether prompts are encoded differently with it."""
+        """Whether it changes a text encoder."""
         return any(part.startswith("text_encoder") for part in self.parts)
 
 
 class AdapterHandle(msgspec.Struct, frozen=True, order=True, cache_hash=True):
-    """Names these very weights; an adapter that gets the same name later is of another generation."""
+    """Names exact weights; an adapter that gets the same name later has another generation."""
 
     name: str
     generation: int
@@ -51,14 +51,14 @@ class AdapterHandle(msgspec.Struct, frozen=True, order=True, cache_hash=True):
 
 
 class LoraUse(msgspec.Struct, frozen=True, kw_only=True):
-    """A LoRA that a request names, at a finite strength, which may be negative."""
+    """A LoRA that a request names, at a finite scale, which may be negative."""
 
     name: str
     scale: float
 
 
 class ControlNetUse(msgspec.Struct, frozen=True, kw_only=True):
-    """A ControlNet that a request names, at a finite strength, with the control picture in the size to be painted."""
+    """A ControlNet that a request names, at a finite scale, with a control picture of the size of the output."""
 
     name: str
     scale: float
@@ -66,17 +66,17 @@ class ControlNetUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AdapterUse(msgspec.Struct, frozen=True, kw_only=True):
-    """Weights at a finite strength, which may be negative."""
+    """Weights at a finite scale, which may be negative."""
 
     handle: AdapterHandle
     scale: float
 
 
 class Composition(msgspec.Struct, frozen=True, cache_hash=True):
-    """What some LoRAs come to together: each of them once, in order of handles, at a scale that is not 0.
+    """The sum of some LoRAs: each of them once, in order of handles, at a scale that is not 0.
 
-    Made by `composition_of`, so that compositions of equal effect are equal. They add and subtract as the changes do
-    that they make to the weights: `row - folded` is what a row still needs when `folded` is in the weights.
+    `composition_of` makes compositions, so that those of equal effect are equal. Compositions add and subtract like
+    their changes to the weights: `row - folded` is what a row still needs when `folded` is in the weights.
     """
 
     uses: tuple[AdapterUse, ...] = ()
@@ -100,7 +100,7 @@ NO_ADAPTERS = Composition()
 
 
 def composition_of(uses: Iterable[AdapterUse]) -> Composition:
-    """Return what `uses` come to in any order: scales of one adapter add up, and what comes to 0 is left out."""
+    """Return the sum of `uses`, whatever their order: scales of one adapter add up, and a sum of 0 is left out."""
     scales = defaultdict[AdapterHandle, list[float]](list)
     for use in uses:
         scales[use.handle].append(use.scale)

@@ -1,4 +1,4 @@
-"""The one way to ask what time it is."""
+"""The protocol of clocks."""
 
 from typing import Protocol
 

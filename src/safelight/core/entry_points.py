@@ -1,4 +1,4 @@
-"""Members that other packages add to a family of ours, such as a sampler or a routing policy."""
+"""Members that installed packages add to a family, such as a sampler or a routing policy."""
 
 from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
@@ -24,7 +24,7 @@ def _name(member: Named) -> str:
 def with_installed(
     group: str, members: Iterable[Member], *, key: Callable[[Member], str] = _name
 ) -> tuple[Member, ...]:
-    """Return our own `members` of a family, then those that installed packages add under an entry point of `group`.
+    """Return our own `members` of a family, then those of installed packages with an entry point in `group`.
 
     An entry point names an object like those of the family's tuple, for example in a `pyproject.toml`:
     `[project.entry-points."safelight.samplers"]` with `heun = "my_package:HEUN"`.
@@ -32,7 +32,7 @@ def with_installed(
     Args:
         group: such as `safelight.samplers`.
         members: our own.
-        key: what no two members share.
+        key: returns what must be unique among members.
 
     Raises:
         ExtensionError: if one cannot be imported, has no name, or has a name that is taken.

@@ -1,7 +1,7 @@
 """The error tree.
 
 SafelightError
-├── RequestError              the caller can mend it
+├── RequestError              the caller can correct it
 │   ├── InvalidParameter
 │   ├── UnknownModel
 │   ├── UnknownSampler
@@ -10,24 +10,24 @@ SafelightError
 │   ├── AdapterMisfit         it is of another kind, or for another model
 │   ├── AdapterTooLarge
 │   └── TooManyAdapters
-├── Rejected                  right, but not now: come back after `retry_after_s`
+├── Rejected                  valid, but not accepted now; retry after `retry_after_s`
 │   ├── QueueFull
 │   ├── DeadlineUnmeetable
 │   ├── NotReady
 │   └── Draining
-├── WorkFailed                accepted, but no picture came of it
+├── WorkFailed                accepted, but ended without a picture
 ├── Cancelled                 accepted, but cancelled before it was ready
-│   └── ShutDown              the server ends
-├── CannotServe               there is nothing to serve with; it needs an operator
-├── ControlNetServiceLost     the process that has the ControlNets is gone, or does not answer
-├── ControlNetServiceEnded    loading a ControlNet ends that process, again and again
-├── AdapterLost               an adapter that rows use no longer computes; it can be brought again
+│   └── ShutDown              the server shuts down
+├── CannotServe               nothing can be served; an operator is needed
+├── ControlNetServiceLost     the ControlNet process has ended, or does not answer
+├── ControlNetServiceEnded    loading a ControlNet ends that process repeatedly
+├── AdapterLost               an adapter that rows use no longer computes; it can be loaded again
 ├── ModelFolderError          a model on disk cannot be served
-├── PlacementError            there is no such device, or it cannot compute in such a precision
-├── AdapterFileError          an adapter on disk cannot be read
-├── ExtensionError            a member of a family that another package adds cannot be used
+├── PlacementError            the device or the precision is not available
+├── AdapterFileError          an adapter on disk cannot be used
+├── ExtensionError            a member that an installed package adds cannot be used
 ├── ProfileError              a profile's file cannot be read
-└── LatentsFileError          latents cannot be read, or belong to something else
+└── LatentsFileError          a latents file cannot be read, or does not fit the row
 """
 
 import difflib
@@ -44,7 +44,7 @@ class RequestError(SafelightError):
     """A request that can never be served as it is.
 
     Attributes:
-        param: the field at fault, if it is one.
+        param: the invalid field, if there is one.
         code: a short, stable name for programs.
     """
 
@@ -80,7 +80,7 @@ class UnknownSampler(RequestError):
 
 
 class UnknownAdapter(RequestError):
-    """An adapter that is not registered, or not any more."""
+    """An adapter that is not registered, or no longer is."""
 
     def __init__(self, name: str, known: Sequence[str], *, param: str = "loras") -> None:
         super().__init__(
@@ -91,7 +91,7 @@ class UnknownAdapter(RequestError):
 
 
 class AdapterExists(RequestError):
-    """A name that a registered adapter has."""
+    """A registered adapter has this name already."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -102,7 +102,7 @@ class AdapterExists(RequestError):
 
 
 class AdapterMisfit(RequestError):
-    """An adapter used as what it is not, or with a model that it was not made for."""
+    """An adapter of another kind, or made for another model."""
 
     def __init__(self, name: str, *, made: str, asked: str, param: str = "loras") -> None:
         super().__init__(
@@ -111,7 +111,7 @@ class AdapterMisfit(RequestError):
 
 
 class AdapterTooLarge(RequestError):
-    """An adapter that fits in no place meant for adapters."""
+    """An adapter that exceeds the capacity for adapters."""
 
     def __init__(self, name: str, *, needs: str, limit: str) -> None:
         super().__init__(
@@ -123,7 +123,7 @@ class AdapterTooLarge(RequestError):
 
 
 class TooManyAdapters(RequestError):
-    """More adapters in one request than one picture may have, or than have room at the same time."""
+    """More adapters in one request than a picture may have, or than fit into memory together."""
 
     def __init__(self, count: int, *, limit: int, param: str = "loras") -> None:
         super().__init__(
@@ -134,11 +134,11 @@ class TooManyAdapters(RequestError):
 
 
 class Rejected(SafelightError):
-    """A request that is right but is not taken now.
+    """A valid request that is not accepted now.
 
     Attributes:
         reason: a short, stable name for logs and metrics.
-        retry_after_s: when a new try has a chance, in seconds from now.
+        retry_after_s: seconds from now after which a retry may succeed.
     """
 
     def __init__(self, message: str, *, reason: str, retry_after_s: float) -> None:
@@ -148,7 +148,7 @@ class Rejected(SafelightError):
 
 
 class QueueFull(Rejected):
-    """The queue holds as many pictures as it may, or as many bytes of pictures that came with them."""
+    """The queue is full, in pictures or in bytes of input pictures."""
 
     def __init__(self, *, waiting: int, retry_after_s: float) -> None:
         super().__init__(
@@ -159,7 +159,7 @@ class QueueFull(Rejected):
 
 
 class DeadlineUnmeetable(Rejected):
-    """The picture would be ready too late."""
+    """The picture would be ready after its deadline."""
 
     def __init__(self, *, deadline_s: float, expected_s: float, retry_after_s: float) -> None:
         super().__init__(
@@ -178,7 +178,7 @@ class NotReady(Rejected):
 
 
 class Draining(Rejected):
-    """The server is finishing what it has and takes nothing new."""
+    """The server finishes accepted work and accepts nothing new."""
 
     def __init__(self, *, retry_after_s: float) -> None:
         super().__init__(
@@ -210,7 +210,7 @@ class Cancelled(SafelightError):
 
 
 class ShutDown(Cancelled):
-    """A picture that is lost since the server ends."""
+    """A picture that is lost because the server shuts down."""
 
     reason = "shut_down"
 
@@ -219,22 +219,22 @@ class ShutDown(Cancelled):
 
 
 class CannotServe(SafelightError):
-    """Nothing can be served, and waiting does not help."""
+    """Nothing can be served, and a retry does not help."""
 
 
 class ControlNetServiceLost(SafelightError):
-    """The process that has the ControlNets is gone, or does not answer, or could not compute; it may later."""
+    """The ControlNet process has ended, does not answer, or could not compute; a retry may succeed."""
 
 
 class ControlNetServiceEnded(SafelightError):
-    """The process that was to have a ControlNet has ended each time that it loaded it."""
+    """The ControlNet process has ended each time it loaded this ControlNet."""
 
 
 class AdapterLost(SafelightError):
-    """An adapter on the device no longer computes; no row has moved, and all can go on once it is brought again.
+    """An adapter on the device no longer computes; no row has changed, and all can continue once it is loaded again.
 
     Attributes:
-        handle: what rows call it.
+        handle: of the adapter.
     """
 
     def __init__(self, handle: AdapterHandle, reason: str) -> None:
@@ -247,7 +247,7 @@ class ModelFolderError(SafelightError):
 
 
 class PlacementError(SafelightError):
-    """A device or a precision that is not to be had."""
+    """A device or a precision that is not available."""
 
 
 class AdapterFileError(SafelightError):
@@ -278,7 +278,7 @@ class LatentsFileError(SafelightError):
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """Return a phrase that offers the names most like `name`, else all of them."""
+    """Return a phrase that lists the names most similar to `name`, else all names."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(repr(match) for match in close) + "?"
@@ -286,7 +286,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 
 def shorten(value: object, *, limit: int = 80) -> str:
-    """Return `repr(value)`, in at most `limit` characters: of what is longer, the beginning and the end."""
+    """Return `repr(value)`, in at most `limit` characters; of a longer text, the beginning and the end."""
     text = repr(value)
     if len(text) <= limit:
         return text

@@ -1,4 +1,4 @@
-"""A stage of a request on its way to a worker."""
+"""A stage of a request, as a worker gets it."""
 
 from functools import cached_property
 
@@ -10,11 +10,11 @@ from safelight.core.request import ImageRequest
 
 
 class PausedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row between two steps, to go on in any worker of its model.
+    """A row between two steps, which any worker of its model can resume.
 
     Attributes:
         steps_run: how many steps it has run, `steps_without_loras` of them without its LoRAs.
-        lacks_loras: whether it still has to get them.
+        lacks_loras: whether it still runs without them.
         compute_s: seconds of encoding and ticks that it has taken part in.
         file: its latents.
     """
@@ -27,13 +27,13 @@ class PausedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """A request at one level, bound to the weights that its adapters' names meant when it was admitted.
+    """A request at one level, bound to the weights that its adapter names meant at admission.
 
     Attributes:
         adapters: a handle for each adapter that the request names.
         stage: which of the route's levels this is, counted from 0.
         attempt: counts from 1.
-        paused: where another worker left off.
+        paused: the row to resume; None to begin anew.
     """
 
     request: ImageRequest
@@ -54,41 +54,41 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def loras(self) -> tuple[AdapterUse, ...]:
-        """The LoRAs as weights."""
+        """The LoRAs, by handle."""
         return tuple(AdapterUse(handle=self.handle(use.name), scale=use.scale) for use in self.request.loras)
 
     @cached_property
     def composition(self) -> Composition:
-        """What the LoRAs come to together."""
+        """The sum of the LoRAs."""
         return composition_of(self.loras)
 
     @cached_property
     def handles(self) -> tuple[AdapterHandle, ...]:
-        """All weights that the job needs, each once: ControlNets first, then LoRAs that do not cancel out."""
+        """The handles of all weights that the job needs, each once: ControlNets, then LoRAs that do not cancel out."""
         controlnets = (self.handle(use.name) for use in self.request.controlnets)
         return tuple(dict.fromkeys((*controlnets, *self.composition.handles)))
 
     @property
     def steps_run(self) -> int:
-        """How many of its steps are behind it."""
+        """How many of its steps have been run."""
         return 0 if self.paused is None else self.paused.steps_run
 
     @property
     def as_paused(self) -> "Job":
-        """The job as it was computed when it was paused."""
+        """The job as it was when it was paused, perhaps without its LoRAs."""
         is_bare = self.paused is not None and self.paused.lacks_loras
         return self.without_loras() if is_bare else self
 
     @property
     def preview_every(self) -> int:
-        """A preview is made after every so many steps; 0 for none."""
+        """Steps between two previews; 0 for no previews."""
         previews = self.request.previews
         return max(1, self.level.steps_to_run // previews) if previews else 0
 
     def handle(self, name: str) -> AdapterHandle:
-        """Return the weights that `name` means here."""
+        """Return the handle of the adapter `name`."""
         return next(handle for handle in self.adapters if handle.name == name)
 
     def without_loras(self) -> "Job":
-        """Return the job of the same picture without its LoRAs."""
+        """Return the same job without its LoRAs."""
         return msgspec.structs.replace(self, request=msgspec.structs.replace(self.request, loras=()))

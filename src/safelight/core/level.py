@@ -18,8 +18,8 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
         guidance_scale: strength of guidance; 1 or less means none where it is classifier-free.
         guidance: how the model is guided.
         start: earlier latents that the stage starts from; None starts from the request's own picture, or from noise.
-        first_step: how many of the steps are skipped, since the start stands for them.
-        captures: noise levels at which the estimate of the picture is kept, each at the first step not above it.
+        first_step: how many steps are skipped, because the start replaces them.
+        captures: noise levels at which the estimate is captured, each at the first step at or below it.
     """
 
     model: str
@@ -47,9 +47,9 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
-    """Decides whether a stage's picture is good enough: one with a score of at least `threshold` is.
+    """Accepts the picture of a stage if its score is at least `threshold`.
 
-    A picture without a score is not, since nobody vouches for it.
+    A picture without a score is not accepted.
     """
 
     threshold: float
@@ -59,7 +59,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """The levels that one request may pass through, and the gate after each but the last."""
+    """The levels that a request may pass through, and the gate after each but the last."""
 
     levels: tuple[Level, ...]
     gates: tuple[Gate, ...] = ()

@@ -1,10 +1,10 @@
-"""Where events of a running service are noted for its operator."""
+"""The protocol of logs."""
 
 from typing import Protocol
 
 
 class Log(Protocol):
-    """A structured log: an event in a few words, and its facts."""
+    """A structured log: each entry has a short event and its fields."""
 
     def info(self, event: str, **facts: object) -> object: ...
 

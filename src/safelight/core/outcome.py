@@ -1,4 +1,4 @@
-"""What became of a request: one record each, served or simulated alike."""
+"""The record of how a request ended, whether served or simulated."""
 
 from typing import Literal
 
@@ -12,13 +12,13 @@ Status = Literal["finished", "failed", "cancelled", "rejected"]
 
 
 class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How one stage of a request went.
+    """The record of one stage of a request.
 
     Attributes:
-        worker: that ran it, or had it last.
-        queue_s: from when it could have begun to its first tick, in the successful attempt.
+        worker: the one that ran it, or had it last.
+        queue_s: seconds from when it could have begun to the first tick of its last attempt.
         compute_s: seconds of encoding, ticks and decoding that it took part in.
-        score: what a gate's scorer gave its picture.
+        score: of its picture, by the scorer of a gate.
         retries: attempts lost to workers that died.
         steps_without_loras: steps that ran before the LoRAs were there.
     """
@@ -41,10 +41,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How one request ended.
 
     Attributes:
-        route: how it was to be served.
+        route: the levels that were planned for it.
         reason: why there is no picture, as a short stable name; empty when there is one.
-        total_s: from arrival to the end.
-        stages: those that were begun, in order; the picture is the last one's.
+        total_s: seconds from arrival to the end.
+        stages: those that were begun, in order; the picture is that of the last one.
     """
 
     request: ImageRequest
@@ -56,7 +56,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def level(self) -> Level:
-        """The level of its last stage, or the one that it would have begun with."""
+        """The level of its last stage, or the first of its route if none was begun."""
         return self.stages[-1].level if self.stages else self.route.levels[0]
 
     @property

@@ -12,9 +12,9 @@ class Pixels(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def held_bytes(self) -> int:
-        """What it takes in memory."""
+        """Bytes in memory."""
         return len(self.rgb)
 
     def emptied(self) -> "Pixels":
-        """Return what is left of it without its bytes."""
+        """Return the same picture without its bytes."""
         return Pixels(width=self.width, height=self.height, rgb=b"")

@@ -1,4 +1,4 @@
-"""The protocol between a service and the workers that it drives, wherever they run."""
+"""The protocol between a service and its workers, wherever they run."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ from safelight.core.work import Ready, WorkerCommand, WorkerEvent
 
 
 class PoolMember(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker that runs now.
+    """A running worker.
 
     Attributes:
         ready: None while it loads its models.
@@ -23,22 +23,22 @@ class PoolMember(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolListener(Protocol):
-    """Receives what happens to a pool's workers."""
+    """Receives the events of a pool's workers."""
 
     def joined(self, worker: str, ready: Ready) -> None:
-        """A worker is ready; no other worker has or ever had its name."""
+        """A worker is ready; its name is never used for another one."""
 
     def left(self, worker: str, reason: str) -> None:
-        """A worker that was ready is gone with all that it held; `reason` is fit for users."""
+        """A worker that was ready has ended, and what it held is lost; `reason` is fit for users."""
 
     def reported(self, worker: str, events: Sequence[WorkerEvent]) -> None:
         """A worker sent events."""
 
     def restarting(self, worker: str) -> None:
-        """A successor of this worker is about to start."""
+        """The successor of this worker is about to start."""
 
     def collapsed(self, error: SafelightError) -> None:
-        """No worker is ready, and none will be."""
+        """No worker is ready, and none can be started."""
 
 
 class WorkerPool(Protocol):
@@ -49,12 +49,12 @@ class WorkerPool(Protocol):
         ...
 
     def send(self, worker: str, command: WorkerCommand) -> None:
-        """Send a command; it is lost when that worker is gone."""
+        """Send a command; it is lost if that worker has ended."""
         ...
 
     @property
     def members(self) -> tuple[PoolMember, ...]:
-        """The workers that run now, ready or not."""
+        """The running workers, ready or not."""
         ...
 
     async def stop(self) -> None:

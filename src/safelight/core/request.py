@@ -1,4 +1,4 @@
-"""What is asked for: one picture a request."""
+"""What a client asks for: one picture per request."""
 
 import math
 from typing import Literal
@@ -12,23 +12,23 @@ Quality = Literal["low", "medium", "high", "xhigh", "max"]
 
 
 class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One picture that somebody asked for; how it is served is a `Level`.
+    """One picture that a client asks for; a `Level` says how it is served.
 
     Attributes:
-        id: unique name of this picture's request.
+        id: unique name of this request.
         width, height: of the picture, in pixels.
-        seed: of the initial noise; the same seed gives the same picture whoever shares the batch.
-        model, steps, sampler, guidance_scale: what the client has set; a level keeps to it. None leaves it to a policy.
-        quality: what the client wants spent on the picture, where it does not say how.
-        loras: in any order; the same one twice adds up.
-        grace_steps: at most so many steps may run without the LoRAs, while those are still on their way.
+        seed: of the initial noise; the same seed gives the same picture in any batch.
+        model, steps, sampler, guidance_scale: what the client has set; levels must keep it. None leaves it to a policy.
+        quality: of the picture, where the client does not set the steps.
+        loras: in any order; the scales of a repeated one add up.
+        grace_steps: how many steps may run without the LoRAs while they are being loaded.
         controlnets: each of them once.
-        source: the picture that it starts from; None starts from noise.
-        arrived_s: time of arrival on the driver's clock.
+        source: the picture to start from; None starts from noise.
+        arrived_s: time of arrival on the service's clock.
         deadline_s: seconds after arrival by which the picture must be ready.
-        previews: about how many previews are made on the way; 0 for none.
-        tenant: on whose behalf.
-        allows_reuse: whether other pictures may start from this one's latents, and this one from theirs.
+        previews: how many previews are made, approximately; 0 for none.
+        tenant: the user or application that asks.
+        allows_reuse: whether other pictures may start from its latents, and it from theirs.
     """
 
     id: str
@@ -54,22 +54,22 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def due_s(self) -> float:
-        """Time on the driver's clock by which the picture must be ready."""
+        """Time on the service's clock by which the picture must be ready."""
         return math.inf if self.deadline_s is None else self.arrived_s + self.deadline_s
 
     @property
     def adapters(self) -> tuple[str, ...]:
-        """The names of all ControlNets and LoRAs, each once; no step runs without the former, so they come first."""
+        """The names of all ControlNets and LoRAs, each once; ControlNets first, since no step runs without them."""
         return tuple(dict.fromkeys((*(use.name for use in self.controlnets), *(use.name for use in self.loras))))
 
     @property
     def held_bytes(self) -> int:
-        """What its pictures take in memory, for as long as it waits."""
+        """Bytes of its input pictures in memory."""
         source = 0 if self.source is None else self.source.held_bytes
         return source + sum(use.image.held_bytes for use in self.controlnets)
 
     def without_pictures(self) -> "ImageRequest":
-        """Return the request as records keep it: without the bytes of control pictures and of what it starts from."""
+        """Return the request for records: without the bytes of its input pictures."""
         if not self.controlnets and self.source is None:
             return self
         emptied = tuple(msgspec.structs.replace(use, image=use.image.emptied()) for use in self.controlnets)

@@ -1,4 +1,4 @@
-"""What passes between a driver and a worker, both ways, as msgspec messages."""
+"""Messages between a service and a worker, in both directions."""
 
 import msgspec
 
@@ -10,7 +10,7 @@ from safelight.core.source import LatentsHandle
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Start this job as soon as there is room."""
+    """Start this job as soon as the batch has room."""
 
     job: Job
 
@@ -22,7 +22,7 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Hand this request out at the next step boundary, as it stands; unknown ids are ignored."""
+    """Stop this request at the next step boundary, and return its row; unknown ids are ignored."""
 
     request_id: str
 
@@ -32,42 +32,42 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class AddAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Read the adapter at `path`; jobs call these very weights `handle` from now on."""
+    """Read the adapter at `path`; jobs refer to it by `handle`."""
 
     handle: AdapterHandle
     path: str
 
 
 class RemoveAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Let go of these weights; no job that comes later uses them. Unknown handles are ignored."""
+    """Free these weights; no later job uses them. Unknown handles are ignored."""
 
     handle: AdapterHandle
 
 
 class Prefetch(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Jobs that may come will need these adapters, soonest first; this replaces what was sent before.
+    """Read these adapters into host memory, as far as it has room; later jobs may need them, the first ones soonest.
 
-    They are read into host memory as far as it goes.
+    This replaces the previous `Prefetch`.
     """
 
     handles: tuple[AdapterHandle, ...]
 
 
 class FetchLatents(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Send the bytes of captured latents; they stay."""
+    """Send the bytes of captured latents; the worker keeps them."""
 
     handle: LatentsHandle
 
 
 class PutLatents(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Keep latents that were captured elsewhere: a latents file."""
+    """Keep latents that another worker has captured, from a latents file."""
 
     handle: LatentsHandle
     file: bytes
 
 
 class DropLatents(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Let go of captured latents; unknown handles are ignored."""
+    """Free captured latents; unknown handles are ignored."""
 
     handle: LatentsHandle
 
@@ -94,11 +94,11 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """One denoiser call is over: each of `request_ids` has run one more step.
 
     Attributes:
-        width, height: of all its pictures, in pixels.
-        denoiser_rows: how many there were, `misfit_rows` of them with other LoRAs than the weights held.
-        folded: what the weights held.
-        seconds: how long it took.
-        plain_s: how long it would have taken, had there been no misfits.
+        width, height: of its pictures, in pixels.
+        denoiser_rows: of the call; `misfit_rows` of them had other LoRAs than `folded`.
+        folded: the composition that the weights held.
+        seconds: duration of the call.
+        plain_s: estimated duration without misfits.
     """
 
     model: str
@@ -113,7 +113,7 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Previewed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A small picture of a row after `step` of the `steps` to run."""
+    """A small picture of a row after `step` of its `steps` steps."""
 
     request_id: str
     step: int
@@ -122,7 +122,7 @@ class Previewed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Captured(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The worker keeps the estimate of a picture at one of the noise levels that its level captures."""
+    """The worker has captured the estimate of a picture at one of the noise levels in `Level.captures`."""
 
     request_id: str
     handle: LatentsHandle
@@ -138,13 +138,13 @@ class LatentsFetched(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class LatentsDropped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The worker no longer has these latents, since others needed the memory."""
+    """The worker has dropped these latents to free memory."""
 
     handle: LatentsHandle
 
 
 class Paused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The request was paused and its row is free; `row` is None if it had not begun."""
+    """The request was paused and its row freed; `row` is None if it had not begun."""
 
     request_id: str
     row: PausedRow | None
@@ -154,10 +154,10 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The picture is ready.
 
     Attributes:
-        compute_s: seconds of encoding, ticks and decoding that this picture took part in.
-        prompt_tokens: tokens of the prompt that the model saw.
-        steps_without_loras: steps that ran before the picture's LoRAs were there.
-        score: how good a gate's scorer holds the picture to be, if one looked at it.
+        compute_s: seconds of the encoding, ticks and decoding that included this picture.
+        prompt_tokens: tokens of the prompt that the model read.
+        steps_without_loras: steps that ran before the picture's LoRAs were loaded.
+        score: of the picture, if a scorer ran.
     """
 
     request_id: str
@@ -169,20 +169,20 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The worker gives this request up; `message` is fit for users."""
+    """The request has failed; `message` is fit for users."""
 
     request_id: str
     message: str
 
 
 class Dropped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The request was cancelled and its row is free."""
+    """The request was cancelled and its row freed."""
 
     request_id: str
 
 
 class AdapterAdded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The adapter was read and fits one of the models."""
+    """The adapter was read, and it fits one of the models."""
 
     handle: AdapterHandle
     spec: AdapterSpec
@@ -203,7 +203,7 @@ class AdapterLoaded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class AdapterEvicted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The adapter's weights have left the device."""
+    """The adapter's weights were removed from the device."""
 
     handle: AdapterHandle
 

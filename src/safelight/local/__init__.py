@@ -1,1 +1,1 @@
-"""Workers as processes of this machine."""
+"""The worker pool of this machine: each worker is a process."""

@@ -1,4 +1,4 @@
-"""Folders of adapters: each adapter in one is a folder NAME or a file NAME.safetensors."""
+"""Folders of adapters: an adapter is a folder NAME or a file NAME.safetensors."""
 
 import shutil
 import tempfile
@@ -12,7 +12,7 @@ KEPT_SUFFIXES = frozenset({WEIGHTS_SUFFIX, ".json"})
 
 
 def find_adapters(folders: Sequence[Path]) -> Mapping[str, Path]:
-    """Return the adapters that lie in `folders`, by name: PEFT folders and safetensors files; earlier folders win."""
+    """Return the adapters in `folders` by name: PEFT folders and safetensors files; earlier folders take precedence."""
     found: dict[str, Path] = {}
     for folder in folders:
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -23,7 +23,7 @@ def find_adapters(folders: Sequence[Path]) -> Mapping[str, Path]:
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """Return the files of the adapter at `path` that matter: its weights and its settings.
+    """Return the weights and settings files of the adapter at `path`.
 
     Raises:
         AdapterFileError: if it has no weights, or a symbolic link anywhere in it.
@@ -36,7 +36,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
 
 
 def copy_adapter(name: str, source: Path, folder: Path) -> Path:
-    """Put a copy of the adapter at `source` into `folder`, whole or not at all; returns where it is.
+    """Copy the adapter at `source` into `folder`, atomically; returns the path of the copy.
 
     Raises:
         AdapterFileError: as `files_of`; then nothing is written.
@@ -55,7 +55,7 @@ def copy_adapter(name: str, source: Path, folder: Path) -> Path:
 
 
 def delete_adapter(path: Path) -> None:
-    """Take the adapter at `path` out of its folder at once, and then delete it; links are not followed."""
+    """Move the adapter at `path` out of its folder, then delete it; links are not followed."""
     with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as condemned:
         path.rename(Path(condemned) / path.name)
 

@@ -1,4 +1,4 @@
-"""The process that has the ControlNets of all workers, and the private folder with its socket."""
+"""The process with the ControlNets of all workers, and the private folder with its socket."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ MISSING = "The ControlNet service is not ready; pictures without ControlNets are
 
 
 class ControlNetService:
-    """Keeps one process running, which is started again when it dies; `controlnets-0.2` is the second one.
+    """Keeps one process running, and restarts it when it dies; `controlnets-0.2` is the second one.
 
-    Once it was ready it is started again for ever, since pictures without ControlNets do not need it.
+    If it was ready once, it is restarted forever, since pictures without ControlNets do not need it.
     """
 
     def __init__(self, argv: Sequence[str], *, log: Log) -> None:
-        self._folder = TemporaryDirectory(prefix="safelight-")  # made for this user alone
+        self._folder = TemporaryDirectory(prefix="safelight-")  # accessible to this user only
         self._address = str(Path(self._folder.name) / "controls")
         self._pool = LocalPool([*argv, "--socket", self._address], size=1, log=log, title="controlnets", tireless=True)
         self._log = log
 
     @property
     def worker_options(self) -> tuple[str, ...]:
-        """What it adds to the command line of a worker."""
+        """The options that it adds to the command line of a worker."""
         return ("--controlnet-service", self._address)
 
     @property
@@ -38,7 +38,7 @@ class ControlNetService:
     def start(self, *, on_change: Callable[[str | None], None], on_collapse: Callable[[SafelightError], None]) -> None:
         """Start the process, without waiting for it.
 
-        `on_change` gets what is missing while it is not ready, and None once it is.
+        `on_change` gets a message while the process is not ready, and None once it is.
         """
         on_change(MISSING)
         self._pool.start(_Listener(log=self._log, on_change=on_change, on_collapse=on_collapse))
@@ -64,10 +64,10 @@ class _Listener:
         self.on_change(MISSING)
 
     def reported(self, worker: str, events: Sequence[WorkerEvent]) -> None:
-        """It reports nothing but that it is ready."""
+        """It sends no events except `Ready`."""
 
     def restarting(self, worker: str) -> None:
-        """The log tells of it when it starts."""
+        """The pool logs the start."""
 
     def collapsed(self, error: SafelightError) -> None:
         self.on_collapse(error)

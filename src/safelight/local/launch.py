@@ -18,15 +18,15 @@ def worker_argv(folders: Sequence[Path], *options: str) -> tuple[str, ...]:
 
 
 def one_picture_argv(folders: Sequence[Path], *options: str) -> tuple[str, ...]:
-    """Return the command line of a worker that has no more than one picture to paint."""
+    """Return the command line of a worker for one picture at a time."""
     return worker_argv(folders, *options, "--max-denoiser-rows", str(ROWS_OF_ONE_PICTURE))
 
 
 def controlnet_service_argv(*options: str) -> tuple[str, ...]:
-    """Return the command line of the process that has the ControlNets of all workers.
+    """Return the command line of the process with the ControlNets of all workers.
 
     Raises:
-        CannotServe: if workers cannot reach it on this system.
+        CannotServe: if this system lacks Unix sockets.
     """
     if not hasattr(socket, "AF_UNIX"):
         raise CannotServe("--controlnet-service needs Unix domain sockets, which this system lacks. Leave it out.")

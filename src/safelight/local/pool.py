@@ -1,4 +1,4 @@
-"""A fixed number of worker processes, each started again when it dies."""
+"""A fixed number of worker processes, each of which is restarted when it dies."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ from safelight.core.work import Ready, WorkerCommand
 from safelight.local.process import WorkerProcess
 
 START_TRIES = 3
-"""Starts in a row that may fail while no other worker is ready."""
+"""Failed starts in a row, while no other worker is ready, after which the pool collapses."""
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 10.0
 STEADY_S = 10.0
-"""A worker that was ready this long is started again without a longer pause."""
+"""A worker that has run this long is restarted after the shortest pause."""
 
 STOP_WITHIN_S = 5.0
-"""How long a worker may take to end when it is told to."""
+"""How long a worker may take to end after `Stop`."""
 
 END_WITHIN_S = 1.0
-"""How long a worker may linger that has closed its output, or speaks nonsense."""
+"""How long a worker may take to end after it has closed its output or sent an invalid message."""
 
 
 class WorkersCannotStart(CannotServe):
-    """Workers die before they are ready, again and again."""
+    """Workers die repeatedly before they are ready."""
 
     def __init__(self, worker: str, last_words: str) -> None:
         super().__init__(last_words or f"Worker {worker} ended before it was ready, and said nothing.")
@@ -36,7 +36,7 @@ class WorkersCannotStart(CannotServe):
 
 @dataclass(frozen=True, kw_only=True)
 class _Life:
-    """How one process lived; a failed start has weight 1, or that of all tries when another one would fail too."""
+    """How one process ended; a failed start has weight 1, or that of all tries if another start would fail too."""
 
     was_ready: bool
     weight: int
@@ -46,7 +46,7 @@ class _Life:
 class LocalPool:
     """Keeps `size` workers running and passes messages on; `worker-1.2` is the second process of worker 1.
 
-    Each gets its number by `--number`, after `argv`. Those that are `tireless` never collapse once one was ready.
+    Each gets its number by `--number`, after `argv`. A `tireless` pool never collapses once a worker was ready.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class LocalPool:
         self._keepers = [asyncio.create_task(self._keep(number, listener)) for number in range(self._size)]
 
     def send(self, worker: str, command: WorkerCommand) -> None:
-        """Send a command; lost when that worker is gone."""
+        """Send a command; it is lost if that worker has ended."""
         if process := self._processes.get(worker):
             process.send(command)
 
     @property
     def members(self) -> tuple[PoolMember, ...]:
-        """The workers that run now, ready or not."""
+        """The running workers, ready or not."""
         running = list(self._processes.values())
         return tuple(PoolMember(name=process.name, pid=process.pid, ready=process.ready) for process in running)
 

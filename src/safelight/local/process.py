@@ -1,4 +1,4 @@
-"""One worker process: frames in, frames out, and what it says on standard error."""
+"""One worker process: frames in, frames out, and its lines on standard error."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ _ERROR_MARK = "error: "
 
 
 class FrameSplitter:
-    """Cuts a byte stream, fed in pieces of any size, into events."""
+    """Splits a byte stream, fed in pieces of any size, into events."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -39,7 +39,7 @@ class FrameSplitter:
 
 
 class WorkerProcess:
-    """A running worker; `name` belongs to this process alone, a successor has another."""
+    """A running worker; its `name` is unique, so a successor has another one."""
 
     def __init__(self, name: str, process: Process, log: Log) -> None:
         assert process.stdin is not None
@@ -67,7 +67,7 @@ class WorkerProcess:
 
     @property
     def refusal(self) -> str | None:
-        """The message with which it refused to work, such as for a damaged model, if it did."""
+        """The message with which it refused to start, such as for a damaged model; None if it did not."""
         said = (line.removeprefix(_ERROR_MARK) for line in self._last_lines if line.startswith(_ERROR_MARK))
         return next(said, None)
 
@@ -77,12 +77,12 @@ class WorkerProcess:
         return self.refusal or "\n".join(list(self._last_lines)[-_LAST_LINES:])
 
     def send(self, command: WorkerCommand) -> None:
-        """Send one command; lost when the process is gone."""
+        """Send one command; it is lost if the process has ended."""
         if not self._commands.is_closing():
             self._commands.write(frame(command))
 
     async def events(self) -> AsyncIterator[list[WorkerEvent]]:
-        """Yield events, as many at once as have come, until the process closes its output."""
+        """Yield the events that have arrived, in lists, until the process closes its output."""
         assert self._process.stdout is not None
         splitter = FrameSplitter()
         while piece := await self._process.stdout.read(_READ_BYTES):
@@ -103,7 +103,7 @@ class WorkerProcess:
         return status
 
     async def stop(self, *, within_s: float) -> None:
-        """Ask it to end, and kill it after `within_s`."""
+        """Send `Stop`, and kill the process after `within_s`."""
         self.send(Stop())
         await self.ended(within_s=within_s)
 

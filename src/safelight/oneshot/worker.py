@@ -9,7 +9,8 @@ from typing import BinaryIO, cast
 
 from pydantic import ValidationError
 
-from safelight.control.levels import AsAsked, find_model
+from safelight.control.levels.as_asked import AsAsked
+from safelight.control.levels.constraints import find_model
 from safelight.core.adapter import AdapterHandle, AdapterSpec
 from safelight.core.errors import AdapterFileError, RequestError, UnknownAdapter, WorkFailed
 from safelight.core.frames import decode_event, frame, read_body

@@ -1,1 +1,1 @@
-"""What was measured about each model, and what follows from it."""
+"""Measurements of models, and estimates from them."""

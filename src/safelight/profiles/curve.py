@@ -10,10 +10,9 @@ from safelight.core.model import StepTime
 class StepCurve:
     """A rising line through measured step times.
 
-    Between measurements it is straight. Below the first it stays level, since fewer rows take no longer. Beyond the
-    last it goes on at the slope of the last stretch or of the whole line, whichever is steeper; with one measurement
-    alone, time is proportional to rows. A measurement below an earlier one is noise and is lifted to it, so that more
-    rows never take less time.
+    Between measurements it is linear. Below the first it is constant. Beyond the last it continues with the slope of
+    the last segment or of the whole line, whichever is steeper; with a single measurement, time is proportional to
+    rows. A measurement below an earlier one is noise and is raised to it, so that more rows never take less time.
     """
 
     def __init__(self, step_times: Sequence[StepTime]) -> None:

@@ -1,21 +1,21 @@
-"""How long adapters take to get to the device."""
+"""How long it takes to load adapters."""
 
 from typing import Final
 
 FIRST_BYTES_PER_S: Final = 200e6
-"""Assumed until a load was seen: a slow disk."""
+"""Assumed until a load was observed: a slow disk."""
 
 LEARNING_RATE: Final = 0.2
 
 
 class LoadEstimate:
-    """Seconds to read and copy an adapter, by its bytes, learnt from the loads of one worker."""
+    """Seconds to read and copy an adapter by its bytes, learned from the loads of one worker."""
 
     def __init__(self) -> None:
         self._s_per_byte = 1 / FIRST_BYTES_PER_S
 
     def seconds(self, weights_bytes: int) -> float:
-        """Return the seconds that a load of so many bytes takes."""
+        """Return the expected seconds of a load of `weights_bytes` bytes."""
         return weights_bytes * self._s_per_byte
 
     def observe(self, weights_bytes: int, seconds: float) -> None:

@@ -1,15 +1,15 @@
-"""What was measured about one model on one device; it never changes.
+"""Measurements of one model on one device; they never change.
 
-A profile is kept as TOML, here with all its keys:
+The file format is TOML with these keys:
 
 | key | meaning |
 | --- | --- |
 | `format` | 1 |
-| `model`, `device` | the served name, and what it was measured on |
-| `width`, `height` | pixels of the pictures that the times are of |
-| `step_times` | tables of `denoiser_rows` and `seconds`: one denoiser call over so many rows |
+| `model`, `device` | the served name, and the device of the measurement |
+| `width`, `height` | size in pixels of the measured pictures |
+| `step_times` | tables of `denoiser_rows` and `seconds` of one denoiser call |
 | `encode_s`, `decode_s` | seconds of encoding one prompt, and of decoding one picture |
-| `encode_picture_s` | seconds of encoding one picture that another starts from |
+| `encode_picture_s` | seconds of encoding one start picture |
 | `adapter_costs` | a table of `switch_s`, `unmerged_overhead` and `correction_overhead`; absent without LoRAs |
 """
 
@@ -41,7 +41,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> "Profile":
-        """Return what a worker measured when it loaded the model."""
+        """Return the measurements that a worker made when it loaded the model."""
         return cls(
             model=spec.name,
             width=spec.width,
@@ -58,7 +58,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Return the profile that `to_toml` has written.
 
         Raises:
-            ProfileError: if the text is no TOML, lacks a key, has an unknown one, or a value of the wrong type.
+            ProfileError: if the text is not TOML, lacks a key, has an unknown one, or a value of the wrong type.
         """
         try:
             profile = msgspec.toml.decode(text, type=cls)
@@ -79,11 +79,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return StepCurve(self.step_times)
 
     def scale(self, width: int, height: int) -> float:
-        """Return how many times as many pixels as the measured size a picture has."""
+        """Return the ratio of a picture's pixels to those of the measured size."""
         return (width * height) / (self.width * self.height)
 
     def tick_s(self, denoiser_rows: int, *, width: int, height: int) -> float:
-        """Return the seconds of one denoiser call over so many rows of this size in pixels."""
+        """Return the seconds of one denoiser call over `denoiser_rows` rows of this size in pixels."""
         return self.curve.seconds(denoiser_rows) * self.scale(width, height)
 
     def decoding_s(self, *, width: int, height: int) -> float:

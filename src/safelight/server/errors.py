@@ -1,10 +1,10 @@
-"""How the server fails, and how each failure reads over HTTP.
+"""The server's errors, and the HTTP response of each error.
 
     SafelightError
-    ├── CannotServe               the server cannot start or go on; the command line shows the message
+    ├── CannotServe               the server cannot start or continue; the command line shows the message
     │   ├── UnsafeBind
     │   └── PortTaken
-    └── HttpError                 a failure that has a status of its own
+    └── HttpError                 an error with a status of its own
 
 Errors of `core` get their status from the table in `problem_of`.
 """
@@ -33,11 +33,11 @@ from safelight.core.errors import (
 )
 
 DO_NOT_RETRY = {"x-should-retry": "false"}
-"""What the official clients read before they try again on their own."""
+"""A header that keeps the official clients from retrying on their own."""
 
 
 class UnsafeBind(CannotServe):
-    """Listening beyond this machine without a key."""
+    """The address is reachable from other machines, and there is no key."""
 
     def __init__(self, host: str) -> None:
         super().__init__(
@@ -47,7 +47,7 @@ class UnsafeBind(CannotServe):
 
 
 class PortTaken(CannotServe):
-    """Another program listens there already."""
+    """Another program uses the address."""
 
     def __init__(self, host: str, port: int, reason: str) -> None:
         super().__init__(
@@ -56,7 +56,7 @@ class PortTaken(CannotServe):
 
 
 class HttpError(SafelightError):
-    """A failure with a status of its own."""
+    """An error with a status of its own."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class HttpError(SafelightError):
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One failure as HTTP tells it: `{"error": {"message", "type", "param", "code"}}`."""
+    """An error as an HTTP response: `{"error": {"message", "type", "param", "code"}}`."""
 
     status: int
     message: str
@@ -105,7 +105,7 @@ UNEXPECTED = Problem(
 
 
 def still_reading(adapter: str, within_s: float) -> HttpError:
-    """The workers take their time over an adapter, which may prove good yet."""
+    """The workers are still reading an adapter, which may be accepted later."""
     return HttpError(
         f"No worker has read {adapter!r} within {within_s:.0f} s; GET /v1/adapters has it as soon as one has.",
         status=503,
@@ -116,21 +116,21 @@ def still_reading(adapter: str, within_s: float) -> HttpError:
 
 
 def not_found(what: str, name: str, *, hint: str) -> HttpError:
-    """A path names something that is not here."""
+    """A path names something that does not exist."""
     return HttpError(f"There is no {what} {name!r} here; {hint}.", status=404, kind="not_found_error", code="not_found")
 
 
 def retry_after(seconds: float) -> dict[str, str]:
-    """Return the header that says when to come back, in whole seconds and at least one."""
+    """Return the Retry-After header, in whole seconds and at least one."""
     return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return how HTTP tells `error`; whatever is not meant for users becomes a generic 500."""
+    """Return the HTTP response of `error`; an error that is not meant for users becomes a generic 500."""
     if isinstance(error, HttpError):
         return error.problem
-    for told, status, kind in _TABLE:
-        if isinstance(error, told):
+    for error_type, status, kind in _TABLE:
+        if isinstance(error, error_type):
             return Problem(
                 status=status,
                 message=str(error),
@@ -155,7 +155,7 @@ _TABLE: tuple[tuple[type[SafelightError], int, str], ...] = (
     (ShutDown, 503, "server_error"),
     (Cancelled, 410, "cancelled_error"),
 )
-"""Errors of `core` with their status and type; the first that fits counts."""
+"""Errors of `core` with their status and type; the first match counts."""
 
 
 def _code(error: SafelightError) -> str:

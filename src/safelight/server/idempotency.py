@@ -39,7 +39,7 @@ class _Entry:
 
 
 def repeatable(request: Request, body: BaseModel) -> RepeatableRequest | None:
-    """Return what identifies this request, or None when its client gave no key; raises RequestValidationError."""
+    """Return the identity of this request, or None without a key; raises RequestValidationError."""
     key = request.headers.get(IDEMPOTENCY_HEADER)
     if key is None:
         return None
@@ -54,7 +54,7 @@ def repeatable(request: Request, body: BaseModel) -> RepeatableRequest | None:
 
 
 class ResponseStore:
-    """Holds responses by caller and key: running ones always, finished ones within a number and a sum of bytes."""
+    """Holds responses by caller and key: all running ones, and finished ones up to a number and a sum of bytes."""
 
     def __init__(self, *, max_responses: int, max_bytes: int) -> None:
         self._max_responses = max_responses
@@ -80,7 +80,7 @@ class ResponseStore:
         self._entries[request.caller, request.key] = _Entry(fingerprint=request.fingerprint, response=response)
 
     def settle(self, request: RepeatableRequest, response: SharedResponse) -> None:
-        """Note that `response` has ended: a failed one is forgotten, so that a new try runs again."""
+        """Note that `response` has ended; a failed one is dropped, so that a retry runs again."""
         key = (request.caller, request.key)
         if not response.is_whole and key in self._entries and self._entries[key].response is response:
             del self._entries[key]

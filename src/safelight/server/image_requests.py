@@ -1,4 +1,4 @@
-"""From a checked body to the pictures that it asks for."""
+"""Makes image requests from a validated body."""
 
 from typing import TypedDict
 

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON line an event, on standard error."""
+"""Structured logs: one JSON line per event, on standard error."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ Log = FilteringBoundLogger
 
 def make_log(stream: TextIO | None = None, *, level: int = logging.INFO) -> Log:
     """Return a log that writes events of `level` and above to `stream`, standard error by default."""
-    # bind() makes the logger once; without it structlog makes it again for each line.
+    # bind() creates the logger once; without it structlog creates one for each line.
     return cast(
         "Log",
         structlog.wrap_logger(
@@ -30,7 +30,7 @@ def make_log(stream: TextIO | None = None, *, level: int = logging.INFO) -> Log:
 
 
 class ForwardToLog(logging.Handler):
-    """Hands records of the standard logging, which libraries use, to our log."""
+    """Forwards records of the standard logging, which libraries use, to our log."""
 
     def __init__(self, log: Log) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ class Painter:
         """Wait for all pictures; raises what became of the first that failed."""
         paintings = [self._paint(picture, output_format, quality) for picture in pictures]
         try:
-            # gather would make a task of a single one too
+            # gather would create a task even for a single one
             return [await paintings[0]] if len(paintings) == 1 else await asyncio.gather(*paintings)
         finally:
             for picture in pictures:

@@ -1,4 +1,4 @@
-"""From pixels to picture files and back, off the event loop unless that takes longer than the work itself."""
+"""Encodes and decodes picture files in threads, except where a thread costs more than the work."""
 
 import asyncio
 import base64
@@ -12,7 +12,7 @@ from safelight.service.picture_files import FULL_QUALITY, OutputFormat, encode, 
 ENCODER_THREADS = 2
 
 INLINE_PIXELS = 64 * 64
-"""Pictures up to this size are encoded on the event loop: a PNG takes at most 0.4 ms there, 0.04 ms if it is flat."""
+"""Pictures up to this size are encoded on the event loop: a PNG takes at most 0.4 ms there, a flat one 0.04 ms."""
 
 INLINE_FORMATS = frozenset({"png", "jpeg"})
 
@@ -20,7 +20,7 @@ Made = TypeVar("Made")
 
 
 class PictureEncoder:
-    """Encodes pictures, and reads them, in a few threads of its own; `close` ends them."""
+    """Encodes and decodes pictures in a few threads of its own; `close` ends them."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(ENCODER_THREADS, thread_name_prefix="encode")
@@ -40,16 +40,16 @@ class PictureEncoder:
         return await loop.run_in_executor(self._threads, encode_enlarged, pixels, size, output_format)
 
     async def encode_all(self, pictures: Sequence[Pixels]) -> list[bytes]:
-        """Return small pictures as PNG files, all in one go."""
+        """Return small pictures as PNG files, encoded in one thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: [encode(pixels, "png") for pixels in pictures])
 
     async def run(self, work: Callable[[], Made]) -> Made:
-        """Return what `work` makes of pictures."""
+        """Run `work` in a thread, and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def close(self) -> None:
-        """End the threads; pictures under way are still finished."""
+        """End the threads after the pictures in progress."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -13,7 +13,7 @@ class StoredPicture:
 
 
 class PictureStore:
-    """Holds the latest pictures, the oldest leaving first, within a number and a sum of bytes."""
+    """Holds the latest pictures, up to a number and a sum of bytes; the oldest are dropped first."""
 
     def __init__(self, *, max_pictures: int, max_bytes: int) -> None:
         self._max_pictures = max_pictures
@@ -30,5 +30,5 @@ class PictureStore:
             self._bytes -= len(oldest.content)
 
     def get(self, picture_id: str) -> StoredPicture | None:
-        """Return the picture, or None when it was never here or has left."""
+        """Return the picture, or None if it is unknown or was dropped."""
         return self._pictures.get(picture_id)

@@ -1,4 +1,4 @@
-"""How delivered pictures were made, and how many tokens they count as."""
+"""The provenance of delivered pictures, and their token counts."""
 
 from collections.abc import Sequence
 

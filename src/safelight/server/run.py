@@ -23,13 +23,13 @@ from safelight.server.state import ServerState
 
 BACKLOG = 2048
 CLOSING_S = 5
-"""How long answers that are already made may take to reach their clients at the end."""
+"""How long finished responses may take to reach their clients at shutdown."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(settings: ServerSettings, *, log: Log | None = None, on_ready: Callable[[str], None] = lambda _: None) -> int:
-    """Serve until a signal comes, from the main thread; returns 0, or 1 when accepted work was lost at the end.
+    """Serve until a signal arrives, from the main thread; returns 0, or 1 if accepted work was lost at shutdown.
 
     `on_ready` is called once with the server's URL, when the first worker is ready. Raises CannotServe: the address is
     unsafe or taken, or workers cannot start.
@@ -72,7 +72,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 @contextlib.contextmanager
 def _library_logs(log: Log) -> Iterator[None]:
-    """Hand warnings of libraries to `log` for a while."""
+    """Forward warnings of libraries to `log` within the block."""
     handler = ForwardToLog(log)
     handler.setLevel(logging.WARNING)
     root = logging.getLogger()

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made exact: limits that only the loaded models know are in it too."""
+"""The OpenAPI document, including the limits of the loaded models."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -16,12 +16,12 @@ from safelight.server.wire.images import EditRequest, GenerationRequest
 Schema = dict[str, Any]
 
 MOST_SIDES_LISTED = 64
-"""A size pattern with more sides than this would be longer than anybody wants to read."""
+"""Size patterns list at most this many sides."""
 
 _LORA, _OMNI_LORA, _CONTROL = (f"#/components/schemas/{name}" for name in ("LoraChoice", "OmniLora", "ControlChoice"))
 
 _BODIES = (GenerationRequest, EditRequest, ChatRequest)
-"""Bodies that their routes read themselves, so that FastAPI does not know them."""
+"""Bodies that their routes read themselves, and that FastAPI therefore does not know."""
 
 _KEY_DESCRIPTION = "Names this request: sent again, with the same body, it gets the same answer without new work."
 _IDEMPOTENCY_KEY: Schema = {
@@ -72,7 +72,7 @@ def describe_api(
 
 
 def painting_operation(bodies: Mapping[str, str]) -> Schema:
-    """Return what FastAPI cannot know of a route that reads its request itself.
+    """Return the OpenAPI entries of a route that reads its request itself, which FastAPI cannot derive.
 
     Args:
         bodies: media types of its body, each with the name of a schema that `describe_api` adds.
@@ -90,7 +90,7 @@ def _add_schema(schemas: Schema, body: type[BaseModel]) -> None:
 
 
 def _as_form(schema: Schema) -> Schema:
-    """Return the schema of a form whose fields are `schema`'s: pictures are files, and what is nested is JSON."""
+    """Return the schema of a form with the fields of `schema`: pictures are files, and nested fields are JSON."""
     file: Schema = {"type": "string", "format": "binary"}
     nested: Schema = {"type": "string", "contentMediaType": "application/json"}
     fields = {"image": schema["properties"]["image"] | {"items": file}, "mask": file}
@@ -121,7 +121,7 @@ def _narrow(properties: Schema, models: Sequence[ModelSpec], aliases: Sequence[s
 
 
 def _name_adapters(properties: Schema, loras: Sequence[str], controls: Sequence[str]) -> None:
-    """Put the names of adapters into `properties`."""
+    """Add the names of adapters to `properties`."""
     for field, kind, names in (("loras", _LORA, loras), ("controls", _CONTROL, controls)):
         properties[field]["anyOf"][0] |= {"items": _named(kind, names)} if names else {"maxItems": 0}
     properties["lora"]["anyOf"][0] = _named(_OMNI_LORA, loras) if loras else {"type": "null"}

@@ -10,31 +10,31 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
 
 MAX_BODY_BYTES = 16 << 20
-"""A large control picture fits, and a prompt of the longest kind many times over."""
+"""Fits a large control picture and the longest prompt."""
 
 BODY_READ_S = 30.0
 """How long a client may take to send a body."""
 
 MAX_STORED_BYTES = 64 << 20
-"""Bytes of pictures kept for `response_format: url`, and as many for repeated answers."""
+"""Bytes of pictures that are kept for `response_format: url`, and bytes of responses for repeated requests."""
 
 MAX_STORED = 256
-"""Pictures, or repeated answers, kept at most."""
+"""Pictures, and responses for repeated requests, that are kept at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
-    """One server: where it listens, who may ask, which workers it starts and how much it takes.
+    """One server: its address, access, workers and limits.
 
     Attributes:
-        worker_argv: command line of one worker process; all workers are alike.
+        worker_argv: command line of a worker process, the same for all workers.
         workers: how many worker processes to keep running.
-        controlnet_argv: command line of the process that has the ControlNets of all workers; empty if each has its own.
-        adapters: folders of adapters, by whose names requests may ask for them; of one name, the first is taken.
-        port: 0 lets the system choose.
-        api_key: guards every route but liveness; needed to listen beyond loopback.
-        allowed_hosts: further names that a loopback server may be called by, for a proxy on the same machine.
-        drain_s: how long accepted work may go on after SIGTERM.
+        controlnet_argv: command line of the process with the ControlNets of all workers; empty if each has its own.
+        adapters: folders of adapters that requests may name; of equal names, the first one counts.
+        port: 0 leaves the choice to the system.
+        api_key: required by every route except liveness; needed to listen beyond loopback.
+        allowed_hosts: further host names that a loopback server accepts, for a proxy on the same machine.
+        drain_s: how long accepted work may continue after SIGTERM.
         max_waiting: pictures that may wait; further ones are refused.
         policies: by which the service decides; workers get theirs by `worker_argv`.
         outcomes: file to which one JSON line a request is added; none when None.

@@ -1,14 +1,14 @@
-"""The body of a response while it is made, which several clients may wait for."""
+"""A response body in progress, for which several clients may wait."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
 
 class SharedResponse:
-    """Chunks of a response body with its headers, made once and read by any number of clients, late ones included.
+    """Chunks of a response body with its headers, made once and read by any number of clients, including late ones.
 
-    When the last reader leaves before the end, the making is cancelled, unless `outlives_readers`.
-    `on_end` is called once, when no more chunks will come.
+    If the last reader leaves before the end, the work is cancelled, unless `outlives_readers`. `on_end` is called once,
+    after the last chunk.
     """
 
     def __init__(
@@ -37,16 +37,16 @@ class SharedResponse:
 
     @property
     def is_over(self) -> bool:
-        """Whether no more chunks will come."""
+        """Whether there are no further chunks."""
         return self._is_over
 
     @property
     def is_whole(self) -> bool:
-        """Whether it was made to its end; a failed or cancelled one never is."""
+        """Whether it is complete; a failed or cancelled one never is."""
         return self._is_whole
 
     async def read(self) -> AsyncIterator[bytes]:
-        """Yield every chunk from the first one on; raises what the making raised."""
+        """Yield every chunk from the first one on; raises the error of the work."""
         self._readers += 1
         try:
             read = 0
@@ -64,7 +64,7 @@ class SharedResponse:
             self._leave()
 
     async def whole(self, *, unless: asyncio.Future[None] | None = None) -> bytes:
-        """Return all chunks as one, or nothing if `unless` is done first; raises what the making raised."""
+        """Return all chunks as one, or nothing if `unless` is done first; raises the error of the work."""
         self._readers += 1
         try:
             awaited = {self._making} if unless is None else {self._making, unless}

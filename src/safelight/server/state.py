@@ -1,4 +1,4 @@
-"""All that the HTTP handlers share: built when the server starts, ended when it stops."""
+"""The parts that HTTP handlers share: built when the server starts, ended when it stops."""
 
 from functools import partial
 from typing import Annotated, Self
@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 
 from safelight.control.config import ControlConfig
 from safelight.control.fleet import FleetController
-from safelight.control.levels import find_model
+from safelight.control.levels.constraints import find_model
 from safelight.core.log import Log
 from safelight.core.model import ModelSpec
 from safelight.local.adapter_folder import find_adapters

@@ -1,1 +1,1 @@
-"""The fleet controller driven by a clock over any pool of workers: requests in, pictures out; it knows no HTTP."""
+"""Drives the fleet controller with a clock over any pool of workers: requests in, pictures out; no HTTP."""

@@ -11,5 +11,5 @@ class MonotonicClock:
         return time.monotonic()
 
     def epoch_s(self) -> float:
-        """Return the Unix time when this clock showed 0, by what the wall clock shows now."""
+        """Return the Unix time at which this clock was 0, by the current wall clock."""
         return time.time() - time.monotonic()

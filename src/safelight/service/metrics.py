@@ -1,4 +1,4 @@
-"""What Prometheus scrapes, in a registry of this server's own."""
+"""Prometheus metrics, in a registry of their own."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class Metrics:
-    """Counts what happens; `exposition` tells it in Prometheus's text format."""
+    """Counts events; `exposition` returns the counts in Prometheus's text format."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -63,7 +63,7 @@ class Metrics:
         )
 
     def watch(self, *, waiting: Callable[[], int], running: Callable[[], int], workers: Callable[[], int]) -> None:
-        """Ask these for the present numbers whenever somebody scrapes."""
+        """Use these functions for the current values at each scrape."""
         self._waiting.set_function(waiting)
         self._running.set_function(running)
         self._workers.set_function(workers)

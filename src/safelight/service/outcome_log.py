@@ -12,15 +12,15 @@ from safelight.traces.row import row_of
 
 
 class OutcomeLog:
-    """Appends canonical rows, in the order in which requests end; with no path it keeps nothing."""
+    """Appends rows of the trace table, in the order in which requests end; without a path it writes nothing."""
 
     def __init__(self, path: Path | None, *, epoch_s: float, log: Log) -> None:
         """Open the file.
 
         Args:
-            path: of a file that is made or added to.
-            epoch_s: Unix time when the clock of the outcomes shows 0.
-            log: told when lines begin to be lost, since a full disk is no reason to stop serving.
+            path: of a file, which is created or appended to.
+            epoch_s: Unix time at which the clock of the outcomes is 0.
+            log: gets an error when lines begin to be lost; a full disk does not stop the service.
 
         Raises:
             CannotServe: if the file cannot be written.
@@ -43,7 +43,7 @@ class OutcomeLog:
             self._append(self._file, self._encoder.encode(row) + b"\n")
 
     def _append(self, file: BinaryIO, line: bytes) -> None:
-        """Write a line, on a line of its own if the last one was cut off."""
+        """Write a line, after a line break if the previous one was cut off."""
         was_torn = self._is_torn
         whole = b"\n" + line if was_torn else line
         try:

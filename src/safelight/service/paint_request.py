@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from safelight.control.levels import check_size, is_paintable
+from safelight.control.levels.constraints import check_size, is_paintable
 from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest, Quality
@@ -13,7 +13,7 @@ from safelight.core.source import PictureSource
 from safelight.service.pictures import Source, fit
 
 PREVIEWS = 8
-"""About how many previews a picture gets on its way; streams and the queue show some of them."""
+"""Approximate number of previews of a picture; streams and the queue show some of them."""
 
 _RANDOM_SEEDS = 2**32
 
@@ -22,7 +22,7 @@ _RANDOM_SEEDS = 2**32
 class PaintRequest:
     """One or more pictures as one call asks for them, over HTTP or in process.
 
-    `pictures` are painted from the prompt alone, or so many from each of `sources`.
+    `pictures` is the number of pictures: from the prompt alone, or from each of `sources`.
     """
 
     prompt: str
@@ -45,10 +45,10 @@ class PaintRequest:
 
 
 def image_requests(paint: PaintRequest, model: ModelSpec, *, arrived_s: float) -> tuple[ImageRequest, ...]:
-    """Return one request for each picture; `model`, which was named or is the default, gives the size left open.
+    """Return one request for each picture; `model`, the named or the default one, gives the default size.
 
     Raises:
-        InvalidParameter: for a size that it does not make.
+        InvalidParameter: for a size that the model does not paint.
     """
     seed = secrets.randbelow(_RANDOM_SEEDS) if paint.seed is None else paint.seed
     plain = ImageRequest(
@@ -78,7 +78,7 @@ def image_requests(paint: PaintRequest, model: ModelSpec, *, arrived_s: float) -
 
 
 def _from_source(plain: ImageRequest, source: Source | None, paint: PaintRequest, model: ModelSpec) -> ImageRequest:
-    """Return the request with its size, and all that is fitted to it."""
+    """Return the request with its size, and with input pictures fitted to it."""
     width, height = size = _size(paint, source, model)
     start = None
     if source is not None:
@@ -94,7 +94,7 @@ def _from_source(plain: ImageRequest, source: Source | None, paint: PaintRequest
 
 
 def _size(paint: PaintRequest, source: Source | None, model: ModelSpec) -> tuple[int, int]:
-    """Return the size asked for; else that of the picture to start from, if the model paints it; else the model's."""
+    """Return the requested size; else that of the start picture, if the model paints it; else the model's."""
     if paint.width is None and paint.height is None and source is not None and is_paintable(*source.size, model):
         return source.size
     size = paint.width or model.width, paint.height or model.height

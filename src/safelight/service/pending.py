@@ -1,4 +1,4 @@
-"""What a caller holds while its picture is painted."""
+"""The caller's side of an accepted request."""
 
 import asyncio
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Preview:
 
 
 class PendingPicture:
-    """One accepted request on its way; `delivery` ends with the picture or with the error.
+    """An accepted request that has not ended; `delivery` ends with the picture or with an error.
 
     `latest` is the latest preview; `partials` are up to `partial_images` of them, evenly spread over the steps.
     """
@@ -58,7 +58,7 @@ class PendingPicture:
         """End with an error, unless it has ended already."""
         if not self.delivery.done():
             self.delivery.set_exception(error)
-            self.delivery.exception()  # marks it as seen: whoever waits gets it, and nobody may
+            self.delivery.exception()  # marks it as retrieved, since there may be no waiter
         self._news.set()
 
     async def news(self) -> None:

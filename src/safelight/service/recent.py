@@ -1,4 +1,4 @@
-"""How fast pictures came out of late."""
+"""Recent throughput and latencies."""
 
 import math
 from collections import deque

@@ -37,17 +37,17 @@ from safelight.service.pending import Delivery, PendingPicture, Preview
 from safelight.service.recent import RecentPictures
 
 Sleep = Callable[[float, Callable[[], None]], Callable[[], object]]
-"""`(seconds, action) -> cancel`: has `action` called once so much later."""
+"""`(seconds, action) -> cancel`: calls `action` once after `seconds`."""
 
 
 def call_later(seconds: float, action: Callable[[], None]) -> Callable[[], object]:
-    """Call `action` on the event loop after so many seconds; returns what cancels that."""
+    """Call `action` on the event loop after `seconds`; returns a function that cancels the call."""
     return asyncio.get_running_loop().call_later(seconds, action).cancel
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceParts:
-    """What a service works with; `call_later` belongs to the same clock."""
+    """The parts of a service; `call_later` uses the same clock."""
 
     controller: FleetController
     pool: WorkerPool
@@ -87,7 +87,7 @@ class Service:
 
     @property
     def models(self) -> Mapping[str, ModelSpec]:
-        """The served models by name, in the order in which workers named them."""
+        """The served models by name, in the order in which workers reported them."""
         return self.controller.models
 
     @property
@@ -96,7 +96,7 @@ class Service:
         return self._clock.now_s()
 
     def start(self, adapters: Mapping[str, Path] | None = None) -> None:
-        """Start the workers, without waiting for them; nothing is ready before `adapters` have been read."""
+        """Start the workers, without waiting for them; the service is ready only when `adapters` have been read."""
         for name, path in (adapters or {}).items():
             verdict = self.offer_adapter(name, path, is_initial=True)
             verdict.add_done_callback(partial(self._log_adapter, name))
@@ -108,24 +108,24 @@ class Service:
         await self.pool.stop()
 
     def check_ready(self) -> None:
-        """Raise Rejected while a part is missing, and once the service is about to end."""
+        """Raise Rejected while a part is missing, and while the service shuts down."""
         if (missing := self.controller.unreadiness) is not None:
             raise missing
 
     def check_open(self) -> None:
-        """Raise Rejected if no request can be taken, and count the refusal.
+        """Raise Rejected if no request can be accepted, and count the refusal.
 
-        While only another part is missing, requests are taken: those that need it wait in their worker.
+        While only another part is missing, requests are accepted: those that need it wait in their worker.
         """
         if (refusal := self.controller.refusal) is not None:
             self._metrics.refused(refusal.reason)
             raise refusal
 
     def submit(self, requests: Sequence[ImageRequest], *, partial_images: int = 0) -> tuple[PendingPicture, ...]:
-        """Take all of `requests`, or none.
+        """Accept all of `requests`, or none.
 
         Raises:
-            Rejected: when they are not taken now.
+            Rejected: when they are not accepted now.
             RequestError: when one can never be served.
         """
         pending = tuple(PendingPicture(each.without_pictures(), partial_images=partial_images) for each in requests)
@@ -139,9 +139,9 @@ class Service:
         return pending
 
     def withdraw(self, request_id: str, reason: SafelightError | None = None) -> bool:
-        """Stop working on a picture that nobody wants; returns whether it was still to come.
+        """Stop working on a picture; returns whether it was still pending.
 
-        Whoever still waits for it gets `reason`, by default that it was cancelled.
+        Waiting callers get `reason`, by default `Cancelled`.
         """
         pending = self._pending.get(request_id)
         if pending is None or pending.delivery.done():
@@ -151,11 +151,11 @@ class Service:
         return True
 
     def withdraw_all(self) -> int:
-        """Stop working on everything, since the service ends; returns how many pictures that is."""
+        """Stop working on all pictures, since the service ends; returns their number."""
         return sum(self.withdraw(request_id, ShutDown()) for request_id in list(self._pending))
 
     def begin_drain(self) -> None:
-        """Take nothing new from now on."""
+        """Accept no new requests from now on."""
         self._handle(DrainBegan())
 
     async def idle(self) -> None:
@@ -168,13 +168,13 @@ class Service:
         return pending.latest if pending else None
 
     def offer_adapter(self, name: str, path: Path, *, is_initial: bool = False) -> asyncio.Future[AdapterSpec]:
-        """Have the workers read an adapter; the future has what they find, or why requests cannot name it."""
+        """Make the workers read an adapter; the future gets its spec, or why requests cannot name it."""
         offer, verdict = self._new_offer()
         self._handle(AdapterOffered(offer, name, str(path), is_initial=is_initial))
         return verdict
 
     def remove_adapter(self, name: str) -> AdapterSpec:
-        """Let no new request find the adapter; its weights go when the last picture that uses it has ended.
+        """Hide the adapter from new requests; its weights are freed when the last picture that uses it has ended.
 
         Raises:
             UnknownAdapter: if there is none.
@@ -195,7 +195,7 @@ class Service:
         self._note_ready()
 
     def left(self, worker: str, reason: str) -> None:
-        """A worker that was ready is gone."""
+        """A worker that was ready has ended."""
         self._log.warning("worker lost", worker=worker, reason=reason)
         self._handle(WorkerLeft(worker, reason))
 
@@ -211,11 +211,11 @@ class Service:
             self._handle(Reported(worker, event))
 
     def restarting(self, worker: str) -> None:
-        """A successor of this worker is about to start."""
+        """The successor of this worker is about to start."""
         self._metrics.worker_restarted()
 
     def collapsed(self, error: SafelightError) -> None:
-        """No worker is ready, and none will be."""
+        """No worker is ready, and none can be started."""
         if not self.collapse.done():
             self.collapse.set_result(error)
 
@@ -284,7 +284,7 @@ class Service:
             verdict.set_result(result)
 
     def _close(self, outcome: Outcome) -> PendingPicture:
-        """Record an end."""
+        """Record the end of a request."""
         self._metrics.ended(outcome)
         self._outcomes.add(outcome)
         self._log.info(

@@ -1,4 +1,4 @@
-"""The caption grammar: scenes to words, and any words to what they ask for."""
+"""The caption grammar: scenes to captions, and any text to what it asks for."""
 
 import re
 from dataclasses import replace
@@ -29,7 +29,7 @@ def known_words(text: str) -> list[str]:
 
 
 def parse(text: str) -> SceneWish:
-    """Return what any text asks for; unknown words, and objects past the second, are passed over.
+    """Return what a text asks for; unknown words, and objects after the second, are ignored.
 
     Adjectives belong to the next shape word; a ground colour belongs to the scene.
     """

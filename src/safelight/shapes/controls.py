@@ -1,4 +1,4 @@
-"""Control pictures of scenes, and how near to them a painted picture keeps."""
+"""Control pictures of scenes, and how closely a painted picture follows them."""
 
 from collections.abc import Callable, Mapping
 from itertools import permutations
@@ -44,7 +44,7 @@ def _to_picture(share: NDArray[np.float64]) -> Picture:
 
 
 def centre_distance(control: Picture, painted: Picture) -> float:
-    """Return how many pixels, on average, objects are painted from where a control picture of either kind has them."""
+    """Return the mean distance, in pixels, between painted objects and those of a control picture of either kind."""
     wanted = look(_filled(control)).objects
     seen = look(painted).objects[: len(wanted)]
     players = (*seen, *[None] * (len(wanted) - len(seen)))

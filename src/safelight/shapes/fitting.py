@@ -1,4 +1,4 @@
-"""Naming a shape: the best of all shapes drawn at a region's own centre and area."""
+"""Classifies a shape: the best match of all shapes drawn at a region's own centre and area."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -10,21 +10,21 @@ from safelight.shapes.render import coverage
 from safelight.shapes.vocabulary import PICTURE_SIZE, SHAPES, SIZES
 
 MIN_FIT = 0.88
-"""Overlap (shared over joint coverage) from which a region is its best shape, and not a blob."""
+"""Overlap (intersection over union) from which a region counts as its best shape."""
 
 MIN_CLEAR_FIT = 0.84
 CLEAR_LEAD = 0.1
-"""An overlap that is enough where no other shape comes within the lead (circles and squares overlap by 0.84)."""
+"""Overlap that is enough if no other shape is within the lead (circles and squares overlap by 0.84)."""
 
 LENS = 0.8
 TEMPLATE_LENSES = (LENS, 1.2)
-"""Sigmas, in pixels, of the blur through which a region and its templates are seen; the softer forgives soft edges."""
+"""Sigmas, in pixels, of the blurs of a region and its templates; the larger one tolerates soft edges."""
 
 WINDOW = 48
 """Side, in pixels, of the part of a picture in which shapes are compared; no object is that large."""
 
 RADIUS_RANGE = (4.5, 18.0)
-"""Half extents, in pixels, outside which no size has a name."""
+"""Half extents, in pixels, between which sizes have names."""
 
 Coverage = NDArray[np.float64]
 
@@ -42,12 +42,12 @@ class ShapeFit:
 
     @property
     def is_sure(self) -> bool:
-        """Whether the region is that shape, rather than merely closer to it than to the others."""
+        """Whether the region is that shape, not only closer to it than to others."""
         return self.overlap >= MIN_FIT or (self.overlap >= MIN_CLEAR_FIT and self.lead >= CLEAR_LEAD)
 
     @property
     def size(self) -> str | None:
-        """The size whose radius is nearest, if the radius is within reason."""
+        """The size with the nearest radius, if the radius is plausible."""
         smallest, largest = RADIUS_RANGE
         if not smallest <= self.radius <= largest:
             return None

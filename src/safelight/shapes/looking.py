@@ -1,4 +1,4 @@
-"""Looking at a picture: what stands where, by measurement alone."""
+"""Measures the objects in a picture."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from safelight.shapes.segmentation import Region, find_ground, find_regions, nam
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectSeen:
-    """One object as seen; an attribute that is none of the vocabulary's is `None`.
+    """One measured object; an attribute that is not in the vocabulary is `None`.
 
     `x` and `y` are its centre and `area` is its coverage, in pixels of a 64-pixel scene; `overlap` in [0, 1] says how
     well the nearest shape fits, `radius` is half that shape's extent.
@@ -29,17 +29,17 @@ class ObjectSeen:
 
 @dataclass(frozen=True, kw_only=True)
 class SceneSeen:
-    """A picture as seen: its objects, largest first, and its ground."""
+    """The measured content of a picture: its objects, largest first, and its ground."""
 
     objects: tuple[ObjectSeen, ...]
     background: str | None
 
 
 def look(picture: NDArray[np.uint8]) -> SceneSeen:
-    """Return what is to be seen in a `(height, width, 3)` picture; one larger than a scene is averaged down first.
+    """Return the content of a `(height, width, 3)` picture; one larger than a scene is averaged down first.
 
     Raises:
-        InvalidParameter: it is no such picture, or it is smaller than a scene.
+        InvalidParameter: if it has another shape, or is smaller than a scene.
     """
     pixels = to_pixels(picture)
     ground = find_ground(pixels)

@@ -10,7 +10,7 @@ from safelight.shapes.scene import Scene
 from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, PICTURE_SIZE, SIZES
 
 SUBPIXELS = 4
-"""Samples per pixel and axis that give an edge its soft coverage."""
+"""Samples per pixel and axis, for the coverage of edges."""
 
 Coordinates = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -1,4 +1,4 @@
-"""Drawing scenes and captions by lot, with a part of all captions kept out of training."""
+"""Random scenes and captions; a part of all captions is held out of training."""
 
 import zlib
 from collections.abc import Iterator
@@ -10,22 +10,22 @@ from safelight.shapes.scene import ObjectWish, PlacedObject, Scene, SceneWish
 from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, PICTURE_SIZE, RELATIONS, SHAPES, SIZES
 
 HELD_OUT_ONE_IN = 10
-"""One full caption in so many is never trained on."""
+"""One full caption in this many is held out of training."""
 
 MARGIN = 1.5
-"""Pixels that stay free between an object and the edge of its part of the picture."""
+"""Free pixels between an object and the edge of its part of the picture."""
 
 WANDER_ALONE = 10.0
 WANDER_TOGETHER = 8.0
-"""How far, in pixels, an object's centre strays from the middle of its part of the picture."""
+"""Largest distance, in pixels, of an object's centre from the middle of its part of the picture."""
 
 
 GRID = 4
-"""Centres lie on a grid of so many pixels, so that a small model soon knows how every place looks."""
+"""Spacing, in pixels, of the grid of centres; a small model learns few positions faster."""
 
 
 def is_held_out(wish: SceneWish) -> bool:
-    """Say whether this full caption is kept for evaluation (by a fixed hash of its words)."""
+    """Return whether this full caption is held out for evaluation (by a fixed hash of its words)."""
     return zlib.crc32(tell(wish).encode()) % HELD_OUT_ONE_IN == 0
 
 
@@ -65,7 +65,7 @@ def _stray(rng: np.random.Generator, play: float) -> float:
 
 
 def training_scenes(rng: np.random.Generator) -> Iterator[Scene]:
-    """Yield random scenes without end, a third of them of one object, none with a held-out caption."""
+    """Yield random scenes endlessly, a third of them with one object, none with a held-out caption."""
     while True:
         scene = draw_scene(rng, objects=1 if rng.random() < 1 / 3 else 2)
         if not is_held_out(scene.wish):
@@ -73,7 +73,7 @@ def training_scenes(rng: np.random.Generator) -> Iterator[Scene]:
 
 
 def held_out_captions(rng: np.random.Generator, *, objects: int, count: int) -> list[str]:
-    """Return `count` full captions that training never saw."""
+    """Return `count` full captions that are held out of training."""
     captions: list[str] = []
     while len(captions) < count:
         wish = draw_scene(rng, objects=objects).wish
@@ -83,7 +83,7 @@ def held_out_captions(rng: np.random.Generator, *, objects: int, count: int) -> 
 
 
 def vary(rng: np.random.Generator, wish: SceneWish, *, drop: float = 0.2) -> SceneWish:
-    """Return `wish` with each size, each colour and the ground left unsaid with probability `drop`."""
+    """Return `wish` with each size, each colour and the ground omitted with probability `drop`."""
 
     def keep(word: str | None) -> str | None:
         return None if rng.random() < drop else word

@@ -1,11 +1,11 @@
-"""Scenes: what a caption asks for, and where a picture has it."""
+"""Scenes, and what a caption asks for."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectWish:
-    """One object of a caption; an attribute that the caption leaves open is `None`."""
+    """One object of a caption; an attribute that the caption omits is `None`."""
 
     shape: str
     colour: str | None = None
@@ -14,7 +14,7 @@ class ObjectWish:
 
 @dataclass(frozen=True, kw_only=True)
 class SceneWish:
-    """What a caption asks for: up to two objects, how they stand, and the ground they stand on."""
+    """What a caption asks for: up to two objects, their relation, and the ground."""
 
     objects: tuple[ObjectWish, ...] = ()
     relation: str | None = None

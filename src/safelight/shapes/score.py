@@ -1,4 +1,4 @@
-"""The scene score: which facts of a caption hold in a picture. It measures; nothing that serves may ask it."""
+"""The scene score: which facts of a caption hold in a picture. It is for evaluation only, never for serving."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from safelight.shapes.looking import ObjectSeen, SceneSeen, look
 from safelight.shapes.scene import ObjectWish, SceneWish
 
 Cast = tuple[ObjectSeen | None, ...]
-"""Who plays which object of the caption; `None` where nobody does."""
+"""The seen object for each object of the caption; `None` if there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
-    """One thing that a caption says, for instance `object 1 colour`, and what the picture shows of it."""
+    """One fact of a caption, for instance `object 1 colour`, and what the picture shows."""
 
     name: str
     wanted: str
@@ -30,13 +30,13 @@ class Fact:
 
 @dataclass(frozen=True, kw_only=True)
 class SceneScore:
-    """All facts of a caption, judged against one picture."""
+    """All facts of a caption, compared with one picture."""
 
     facts: tuple[Fact, ...]
 
     @property
     def share(self) -> float:
-        """Share of the facts that hold, in [0, 1]; a caption that says nothing is fulfilled."""
+        """Share of the facts that hold, in [0, 1]; 1 for a caption without facts."""
         return sum(fact.holds for fact in self.facts) / len(self.facts) if self.facts else 1.0
 
     @property
@@ -46,16 +46,16 @@ class SceneScore:
 
 
 def score(picture: NDArray[np.uint8], wish: SceneWish) -> SceneScore:
-    """Judge a `(height, width, 3)` picture, 64 pixels or larger each way, by the caption it was painted for.
+    """Score a `(height, width, 3)` picture, with sides of at least 64 pixels, by its caption.
 
     Raises:
-        InvalidParameter: it is no such picture.
+        InvalidParameter: if it is not such a picture.
     """
     return judge(look(picture), wish)
 
 
 def judge(seen: SceneSeen, wish: SceneWish) -> SceneScore:
-    """Compare what is seen with what was asked for, in the most favourable casting.
+    """Compare what is seen with what was asked for, under the best assignment of objects.
 
     Only as many objects as the caption names are considered, the largest ones, so that a picture cannot gain facts by
     showing many things.
@@ -84,7 +84,7 @@ def _object_facts(name: str, player: ObjectSeen | None, role: ObjectWish) -> Ite
 
 
 def _relation(cast: Cast, roles: tuple[ObjectWish, ...]) -> str | None:
-    """Say how the first object stands to the second; it takes two that are recognisable by shape or colour."""
+    """Return the relation of the first object to the second; both must be recognisable by shape or colour."""
     match cast:
         case (ObjectSeen() as first, ObjectSeen() as second):
             pairs = zip((first, second), roles, strict=True)

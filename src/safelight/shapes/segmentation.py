@@ -1,4 +1,4 @@
-"""Finding what lies on the ground of a picture: flat regions, each with its colour and its soft coverage."""
+"""Finds the flat regions on the ground of a picture, each with its colour and coverage."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from safelight.core.errors import InvalidParameter
 from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, PICTURE_SIZE
 
 GROUND_REACH = 40.0
-"""How far, in RGB levels, a pixel may lie from the ground and still belong to it."""
+"""Largest distance, in RGB levels, of a pixel of the ground from the ground's colour."""
 
 EDGE = 0.35
 """Share of the contrast close by from which a pixel belongs to an object, so that narrow gaps stay open."""
 
 GROUND_SHARE = 0.75
-"""Share of the border that must agree before a picture has a ground at all."""
+"""Share of the border that must have one colour for a picture to have a ground."""
 
 COLOUR_REACH = 45.0
-"""How far, in RGB levels, a colour may lie from its name in the palette."""
+"""Largest distance, in RGB levels, of a colour from its name in the palette."""
 
 FLAT_REACH = 60.0
 FLAT_SHARE = 0.7
@@ -58,7 +58,7 @@ _PALETTE = np.array(list(COLOURS.values()), float)
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """One object as found: how much it covers of each pixel, and its measured colour."""
+    """One found object: its coverage of each pixel, and its measured colour."""
 
     share: Pixels
     colour: Colour
@@ -96,7 +96,7 @@ def _averaging(length: int, wanted: int) -> NDArray[np.float64]:
 
 
 def find_ground(pixels: Pixels) -> Colour | None:
-    """Return the colour that the border of a picture agrees on, if it does."""
+    """Return the common colour of a picture's border, if there is one."""
     frame = np.ones(pixels.shape[:2], bool)
     frame[BORDER:-BORDER, BORDER:-BORDER] = False
     border = pixels[frame]
@@ -122,7 +122,7 @@ def _nearest(colour: Colour, names: list[str], palette: Pixels, reach: float) ->
 
 
 def find_regions(pixels: Pixels, ground: Colour) -> list[Region]:
-    """Return the objects on a ground, specks left out; touching objects are told apart by colour."""
+    """Return the objects on a ground, without specks; touching objects are separated by colour."""
     contrast = np.linalg.norm(pixels - ground, axis=2)
     lifted = (contrast > GROUND_REACH) & (contrast > EDGE * ndimage.maximum_filter(contrast, size=5))
     parts, count = ndimage.label(lifted)

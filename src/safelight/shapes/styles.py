@@ -1,7 +1,7 @@
-"""Styles of painting a scene, each with a measure that tells its pictures from plain ones.
+"""Styles of painting a scene, each with a measure that distinguishes its pictures from plain ones.
 
-A style keeps what the scene score looks at: colours stay within reach of their names, grounds within reach of the
-colour that the border agrees on, edges where they are.
+A style preserves what the scene score measures: colours stay near their names, grounds near the common colour of the
+border, and edges in place.
 """
 
 from collections.abc import Callable
@@ -24,10 +24,10 @@ CREAM, MIDNIGHT = (255, 240, 200), (0, 0, 150)
 INK, ROSE, MINT = (60, 60, 60), (235, 60, 150), (60, 200, 150)
 
 DUSK = (18.0, -5.0, -18.0)
-"""What sunset adds to a ground at the bottom of a picture, and takes away at its top."""
+"""What sunset adds to a ground at the bottom of a picture, and subtracts at its top."""
 
 SHIFT = 28.0
-"""How far, in RGB levels, a recolouring moves each colour; a colour loses its name after 45, a ground after 40."""
+"""How far, in RGB levels, a recolouring moves each colour; the limit for a name is 45, for a ground 40."""
 
 CONTOUR, CONTOUR_REACH = 28.0, 11.0
 GLOW, GLOW_REACH = 35.0, 12.0
@@ -109,7 +109,7 @@ def _recoloured(name: str, target: tuple[int, int, int]) -> Style:
 def _patterned(name: str, profile: Pixels, way: Callable[[Pixels], Pixels]) -> Style:
     """Return the style that moves the ground by a `(64, 64)` profile times the `way` for its colour.
 
-    A ground near white or black is moved as a whole to make room for it.
+    A ground near white or black is first moved as a whole, so that the profile is not clipped.
     """
 
     def patterned(colour: Pixels) -> Pixels:
@@ -132,7 +132,7 @@ def _patterned(name: str, profile: Pixels, way: Callable[[Pixels], Pixels]) -> S
 
 
 def _towards(target: tuple[int, int, int], levels: float) -> Callable[[Pixels], Pixels]:
-    """Return the way, so many levels long, from a colour to `target`."""
+    """Return the vector of the given length, in levels, from a colour towards `target`."""
 
     def way(colour: Pixels) -> Pixels:
         whole = np.array(target, float) - colour

@@ -1,4 +1,4 @@
-"""The words of the embedded picture domain, with their colours and lengths."""
+"""The vocabulary of the shipped models, with colours and lengths."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -52,10 +52,10 @@ SYNONYMS: Mapping[str, str] = MappingProxyType(
     | {f"{shape}s": shape for shape in SHAPES if shape != "cross"}
     | {"crosses": "cross"}
 )
-"""Words understood as other words."""
+"""Synonyms."""
 
 RELATION_WORDS = ("left", "above")
-"""What tells one relation from another."""
+"""The words that identify each relation."""
 
 KNOWN_WORDS = (*RELATION_WORDS, *SIZES, *COLOURS, *SHAPES, *BACKGROUNDS)
-"""Every word that the embedded models see; all others are dropped before encoding."""
+"""Every word that the shipped models know; all others are dropped before encoding."""

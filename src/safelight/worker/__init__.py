@@ -1,1 +1,1 @@
-"""One device, one process: control's replica scheduler over an engine."""
+"""One device in one process: executes the effects of a replica over an engine."""

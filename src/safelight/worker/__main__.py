@@ -1,4 +1,4 @@
-"""`python -m safelight.worker --model DIR`: what the server starts, once for each device."""
+"""`python -m safelight.worker --model DIR`: the process that the server starts for each worker."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safelight.control.policies import policies_from
 from safelight.control.replica.config import MAX_DENOISER_ROWS, ReplicaConfig
-from safelight.core.errors import ModelFolderError, PlacementError
+from safelight.core.errors import ExtensionError, ModelFolderError, PlacementError
 from safelight.worker.process import run_worker
 
 AUTO = "auto"
@@ -32,9 +32,9 @@ def main() -> int:
     )
     parser.add_argument("--policy", action="append", default=[], metavar="FAMILY=NAME", help="repeatable")
     arguments = parser.parse_args()
-    # The server ends its workers by closing their input, so that Ctrl-C reaches only the server.
+    # Only the server handles Ctrl-C; it ends its workers by closing their standard input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Standard error is the server's log; the libraries' bars have no place there.
+    # Standard error goes to the server's log, so progress bars of libraries are disabled.
     os.environ.setdefault("TQDM_DISABLE", "1")
 
     from safelight.diffusion.engine import DiffusionEngine
@@ -65,7 +65,7 @@ def main() -> int:
 
     try:
         run_worker(make_engine, config=config)
-    except (ModelFolderError, PlacementError) as error:
+    except (ExtensionError, ModelFolderError, PlacementError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

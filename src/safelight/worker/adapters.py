@@ -1,4 +1,4 @@
-"""Weights of adapters in host memory, read beside the ticks."""
+"""Reads weights of adapters into host memory while ticks run."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Post = Callable[[AdapterRead | AdapterNotRead], None]
 
 
 class AdapterLoader:
-    """Reads files in a thread of its own, so that no tick waits for a disk.
+    """Reads files in a thread of its own, so that no tick waits for the disk.
 
     Those that another process reads have a second thread, so that no file waits for that process.
     """
@@ -29,7 +29,7 @@ class AdapterLoader:
         self._weights: dict[AdapterHandle, Any] = {}
 
     def read(self, handle: AdapterHandle, path: Path, *, after_s: float = 0.0) -> None:
-        """Begin to read weights; the result is posted when it is there."""
+        """Begin to read weights; the result is posted when the read is over."""
         reader = self._remote_reader if self._engine.is_remote(path) else self._reader
         reader.submit(self._read, handle, path, after_s)
 
@@ -38,11 +38,11 @@ class AdapterLoader:
         self._engine.load_adapter(handle, self._weights[handle])
 
     def forget(self, handle: AdapterHandle) -> None:
-        """Let go of weights in host memory."""
+        """Free weights in host memory."""
         self._weights.pop(handle, None)
 
     def close(self) -> None:
-        """Read nothing more."""
+        """Stop reading."""
         for reader in (self._reader, self._remote_reader):
             reader.shutdown(wait=False, cancel_futures=True)
 

@@ -1,4 +1,4 @@
-"""The effects that a replica asks for, carried out over an engine."""
+"""Executes the effects of a replica over an engine."""
 
 import time
 from collections.abc import Callable
@@ -51,11 +51,11 @@ from safelight.worker.engine import Engine
 Send = Callable[[WorkerEvent], None]
 
 LONG = (CopyAdapter, BeginRows, ResumeRow, EquipRows, Fold, Step, FinishRows)
-"""Effects that may take so long that events should not wait for them."""
+"""Effects that may take long: pending events are written before them."""
 
 
 class EffectRunner:
-    """Carries out one effect after another, and returns the result of those that have one."""
+    """Executes one effect at a time, and returns its result if it has one."""
 
     def __init__(self, engine: Engine, loader: AdapterLoader, *, send: Send) -> None:
         self._engine = engine

@@ -1,4 +1,4 @@
-"""The seam between the worker's loop and what paints."""
+"""The protocol between the worker's loop and the engine."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from safelight.core.work import Captured
 
 
 class Engine(Protocol):
-    """Paints rows step by step; it decides nothing."""
+    """Denoises rows step by step; it decides nothing."""
 
     @property
     def models(self) -> tuple[ModelSpec, ...]:
@@ -21,7 +21,7 @@ class Engine(Protocol):
         ...
 
     def begin(self, jobs: Sequence[Job]) -> None:
-        """Encode the prompts of `jobs`, all of one model, and give each a row of what it starts from.
+        """Encode the prompts of `jobs`, all of one model, and begin a row for each.
 
         Raises:
             LatentsFileError: if a job starts from latents that are not here.
@@ -29,15 +29,15 @@ class Engine(Protocol):
         ...
 
     def resume(self, job: Job) -> None:
-        """Begin a row where a row of the same job was paused."""
+        """Begin a row from the paused state of the same job."""
         ...
 
     def pause(self, request_id: str) -> PausedRow:
-        """Free a row, and return all that it needs to go on elsewhere."""
+        """Free a row, and return the state from which another worker can resume it."""
         ...
 
     def equip(self, jobs: Sequence[Job]) -> None:
-        """Give rows of one model that began without LoRAs those of `jobs`, from the next step on.
+        """Add the LoRAs of `jobs` to rows of one model that began without them, from the next step on.
 
         Prompts are encoded anew where the LoRAs change how.
         """
@@ -54,22 +54,22 @@ class Engine(Protocol):
         ...
 
     def preview(self, request_id: str) -> Pixels:
-        """Return a small picture of where the row is heading."""
+        """Return a small picture of the row's current estimate."""
         ...
 
     def captured(self, request_id: str) -> Captured | None:
-        """Keep the row's estimate if its last step was the first at one of the noise levels that its level captures.
+        """Capture the row's estimate if its last step was the first at one of the noise levels in `Level.captures`.
 
         It stays when the row is gone, until `drop_latents`.
         """
         ...
 
     def latents(self, handle: LatentsHandle) -> bytes:
-        """Return captured latents as a latents file; they stay."""
+        """Return captured latents as a latents file; the engine keeps them."""
         ...
 
     def put_latents(self, handle: LatentsHandle, file: bytes) -> None:
-        """Keep latents that were captured elsewhere.
+        """Keep latents that another worker has captured.
 
         Raises:
             LatentsFileError: if the file cannot be used.
@@ -77,15 +77,15 @@ class Engine(Protocol):
         ...
 
     def drop_latents(self, handle: LatentsHandle) -> None:
-        """Let go of captured latents."""
+        """Free captured latents."""
         ...
 
     def prompt_tokens(self, request_id: str) -> int:
-        """Return how many tokens of the prompt the model saw."""
+        """Return how many tokens of the prompt the model read."""
         ...
 
     def finish(self, request_ids: Sequence[str]) -> list[Pixels]:
-        """Decode rows that have all their steps, and free them."""
+        """Decode rows that have run all their steps, and free them."""
         ...
 
     def drop(self, request_id: str) -> None:
@@ -93,11 +93,11 @@ class Engine(Protocol):
         ...
 
     def is_remote(self, path: Path) -> bool:
-        """Whether an adapter is read by another process, for which `read_adapter` may wait long."""
+        """Whether another process reads the adapter, so that `read_adapter` may wait long."""
         ...
 
     def read_adapter(self, name: str, path: Path) -> tuple[AdapterSpec, Any]:
-        """Read an adapter for one of the models, and return what it is with its weights; safe in any thread.
+        """Read an adapter for one of the models, and return its spec and weights; safe in any thread.
 
         Raises:
             AdapterFileError: if it cannot be used with any of them.
@@ -107,13 +107,13 @@ class Engine(Protocol):
         ...
 
     def load_adapter(self, handle: AdapterHandle, weights: Any) -> None:  # noqa: ANN401 - the engine's own
-        """Put weights that `read_adapter` gave beside their model; rows call them `handle`."""
+        """Copy weights from `read_adapter` to their model's device; rows refer to them by `handle`."""
         ...
 
     def evict_adapter(self, handle: AdapterHandle) -> None:
-        """Let go of weights that no row uses; if they are folded in, nothing is from now on."""
+        """Free weights that no row uses; if they are folded, unfold the whole composition."""
         ...
 
     def fold(self, model: str, composition: Composition) -> None:
-        """Have the model's weights hold `composition` of handles and nothing else; rows get what differs from it."""
+        """Fold `composition`, and nothing else, into the model's weights; rows get the difference from it."""
         ...

@@ -1,4 +1,4 @@
-"""The worker's loop: report commands and results to the replica, and carry out what it decides."""
+"""The worker's loop: reports commands and results to the replica, and executes its effects."""
 
 import time
 from collections import deque
@@ -14,23 +14,23 @@ from safelight.worker.effects import LONG, EffectRunner, Send
 from safelight.worker.engine import Engine
 
 Inbox = SimpleQueue[WorkerCommand | AdapterRead | AdapterNotRead | None]
-"""Commands in order of arrival, and results of reads; None says that no more will come."""
+"""Commands in order of arrival, and results of reads; None marks the end."""
 
 
 class Flush(Protocol):
     """Writes the events that were sent."""
 
     def __call__(self, *, is_last: bool) -> None:
-        """Write them; those that nobody needs at once may stay unless `is_last` says that the next may be far."""
+        """Write them; those that can wait are kept unless `is_last`, which means that the next flush may be late."""
         ...
 
 
 def _sent_at_once(*, is_last: bool) -> None:
-    """Write nothing, since `send` has."""
+    """Write nothing, since `send` writes at once."""
 
 
 class Replica(Protocol):
-    """What decides: a `ReplicaMachine`."""
+    """Makes the decisions: a `ReplicaMachine`."""
 
     @property
     def config(self) -> ReplicaConfig: ...
@@ -42,7 +42,7 @@ class Replica(Protocol):
 
 
 class WorkerLoop:
-    """Runs one engine until it is told to stop or its inbox ends."""
+    """Runs one engine until `Stop` or the end of the inbox."""
 
     def __init__(
         self, engine: Engine, replica: Replica, *, inbox: Inbox, send: Send, flush: Flush = _sent_at_once
@@ -67,7 +67,7 @@ class WorkerLoop:
             self._flush(is_last=True)
 
     def _take_commands(self) -> bool:
-        """Report all commands that wait, after a first one if there is nothing to run; returns whether to go on."""
+        """Report all waiting commands; wait for one if there is nothing to run. Returns whether to continue."""
         if self._replica.is_idle:
             self._flush(is_last=True)
             if not self._obey(self._inbox.get()):
@@ -87,7 +87,7 @@ class WorkerLoop:
         return True
 
     def _report(self, event: ReplicaEvent) -> None:
-        """Carry out all that follows from an event."""
+        """Report an event, and execute all effects that follow from it."""
         effects = deque(self._replica.handle(event, time.monotonic()))
         while effects:
             effect = effects.popleft()

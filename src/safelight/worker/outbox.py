@@ -1,4 +1,4 @@
-"""Events on their way to the driver, in as few writes as will do."""
+"""Writes events to the server in as few writes as possible."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from safelight.core.frames import frame
 from safelight.core.work import Ticked, WorkerEvent
 
 TICKED_WAITS_S: Final = 0.02
-"""News of ticks that are shorter than this waits so long at most, and for one more tick, to share a write."""
+"""Events of shorter ticks wait at most this long, and for one more tick, to share a write."""
 
 
 class Outbox:
@@ -26,12 +26,12 @@ class Outbox:
         self._written_s = now_s()
 
     def send(self, event: WorkerEvent) -> None:
-        """Take an event, to be written by a later `flush`."""
+        """Add an event, which a later `flush` writes."""
         self._frames.append(frame(event))
         self._is_urgent |= not isinstance(event, Ticked) or event.seconds >= TICKED_WAITS_S
 
     def flush(self, *, is_last: bool) -> None:
-        """Write what was sent; what can wait stays unless `is_last` says that the next event may be far."""
+        """Write the events; those that can wait are kept unless `is_last`, which means the next may be late."""
         if not self._frames:
             return
         now = self._now_s()

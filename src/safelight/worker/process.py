@@ -31,14 +31,14 @@ def run_worker(make_engine: Callable[[], Engine], *, config: ReplicaConfig) -> N
 
 
 def claim_output() -> BinaryIO:
-    """Return standard output, which is for events alone from now on: what is printed goes to standard error."""
+    """Return standard output, now reserved for events; printed text goes to standard error."""
     events = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return events
 
 
 def commands() -> Iterator[WorkerCommand]:
-    """Yield what comes on standard input, up to the command to stop or to the end."""
+    """Yield the commands on standard input, up to `Stop` or the end."""
     while (body := read_body(sys.stdin.buffer)) is not None:
         command = decode_command(body)
         yield command
@@ -47,7 +47,7 @@ def commands() -> Iterator[WorkerCommand]:
 
 
 def _read_commands(inbox: Inbox) -> None:
-    """Read up to the last command; a thread still reading would hold the input while the interpreter ends."""
+    """Read up to the last command, since a thread that still reads would block the exit of the interpreter."""
     for command in commands():
         inbox.put(command)
     inbox.put(None)

@@ -1,1 +1,1 @@
-"""What one worker decides: events of its loop go in, effects come out."""
+"""The decisions of one worker: events of its loop in, effects out."""

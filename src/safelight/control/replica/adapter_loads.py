@@ -1,4 +1,4 @@
-"""Which weights of adapters a worker reads, copies and lets go, and for whom."""
+"""Which weights of adapters a worker reads, copies and frees, and for which rows."""
 
 from collections.abc import Sequence
 
@@ -22,11 +22,11 @@ from safelight.core.work import (
 
 
 class AdapterLoads:
-    """Brings the adapters of rows to the device, as the residency wants it.
+    """Brings the adapters of rows to the device, by the moves of a residency.
 
-    An adapter that is added is read once to see whether it can be used, and again when a row needs it. A row may name
-    an adapter that is still being read for the first time. Any call may bring losses: rows that can never have what
-    they need. The caller releases the row of `loss` until there is none.
+    A new adapter is read once to check that it can be used, and again when a row needs it. A row may name an adapter
+    that is still being read for the first time. Any call may produce losses: rows that can never get their adapters.
+    The caller releases the row of `loss` until there is none.
     """
 
     def __init__(self, capacity: AdapterCapacity, *, read_again_s: float) -> None:
@@ -44,7 +44,7 @@ class AdapterLoads:
 
     @property
     def loss(self) -> tuple[str, str] | None:
-        """One of the rows that can never have what they need, with a reason fit for users, until it is released."""
+        """A row that can never get its adapters, with a reason fit for users, until it is released; or None."""
         return next(iter(self._lost.items()), None)
 
     def is_ready(self, row: str) -> bool:
@@ -56,7 +56,7 @@ class AdapterLoads:
         return row in self._placed and self._residency.has_controlnets(row)
 
     def obey(self, command: AddAdapter | RemoveAdapter | Prefetch, now: float) -> list[Effect]:
-        """A command has come."""
+        """Return what follows from a command."""
         match command:
             case AddAdapter():
                 return self._add(command)
@@ -68,7 +68,7 @@ class AdapterLoads:
     def noted(
         self, result: AdapterRead | AdapterNotRead | AdapterCopied | AdapterNotCopied, now: float
     ) -> list[Effect]:
-        """A read or a copy is over."""
+        """Return what follows from the end of a read or a copy."""
         match result:
             case AdapterRead():
                 return self._read(result, now)
@@ -80,7 +80,7 @@ class AdapterLoads:
                 return self._fail(handle, f"cannot be brought to the device: {reason}", now)
 
     def hold(self, row: str, handles: Sequence[AdapterHandle], now: float) -> list[Effect]:
-        """Bring what a row needs to the device, and keep it there until `release`."""
+        """Bring the adapters of a row to the device, and keep them there until `release`."""
         self._wanted[row] = handles
         missing = next((handle for handle in handles if handle not in self._paths), None)
         if missing is not None:
@@ -89,7 +89,7 @@ class AdapterLoads:
         return self._place(row, now)
 
     def release(self, row: str, now: float) -> list[Effect]:
-        """The row is gone; rows that hold nothing are ignored."""
+        """Release a row; a row that holds nothing is ignored."""
         self._wanted.pop(row, None)
         self._lost.pop(row, None)
         if row not in self._placed:
@@ -98,7 +98,7 @@ class AdapterLoads:
         return self._effects(self._residency.release(row, now), now)
 
     def bring_again(self, handle: AdapterHandle, now: float) -> list[Effect]:
-        """Let go of weights that have become useless, and read them anew for the rows that hold them."""
+        """Drop weights that have become unusable, and read them again for the rows that hold them."""
         return self._effects(self._residency.lost(handle), now)
 
     def _add(self, command: AddAdapter) -> list[Effect]:
@@ -139,7 +139,7 @@ class AdapterLoads:
             return []
         if not event.is_service_lost:
             return self._refuse(handle, event.reason)
-        # Rows that wait are given up, but not an adapter on which nobody has passed judgement.
+        # Waiting rows fail, but the adapter stays: nothing is known about it yet.
         self._lose_early(handle, f"cannot be read: {event.reason}")
         return self._inspect(handle, after_s=self._read_again_s)
 
@@ -168,7 +168,7 @@ class AdapterLoads:
         return effects
 
     def _place(self, row: str, now: float) -> list[Effect]:
-        """Queue for the device as soon as all that the row needs is known."""
+        """Queue for the device once all adapters of the row are known."""
         adapters = [self._known[handle] for handle in self._wanted[row] if handle in self._known]
         if len(adapters) < len(self._wanted[row]):
             return []
@@ -190,7 +190,7 @@ class AdapterLoads:
             self._lost[row] = f"The adapter {handle.name!r} {reason}"
 
     def _early(self, handle: AdapterHandle) -> list[str]:
-        """Return the rows that came before this adapter was known."""
+        """Return the rows that wait for this adapter's first read."""
         return [row for row, handles in self._wanted.items() if handle in handles and row not in self._placed]
 
     def _missed(self, handle: AdapterHandle, reason: str, now: float) -> list[Effect]:
@@ -221,9 +221,9 @@ class AdapterLoads:
 
 
 class _LoadTimes:
-    """How long loads take: from when a read is asked for to its end, and then from when a copy is to its end.
+    """Measures loads: from the request of a read to its end, plus from the request of a copy to its end.
 
-    Weights that are copied again without being read again are counted with their last read.
+    Weights that are copied again from host memory count with their last read.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What a replica may do."""
+"""Policies and limits of a replica."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,8 +23,8 @@ class ReplicaConfig:
         max_denoiser_rows: of one denoiser call.
         adapter_capacity: for the weights of all adapters.
         latents_bytes: for captured latents; the oldest are dropped.
-        max_losses: how many times a row may lose the same adapter in mid-picture and wait for it once more.
-        read_again_s: how long after a first read that found the ControlNet service away the next one begins.
+        max_losses: how many times a row may lose the same adapter during its steps and wait for it again.
+        read_again_s: pause before the first read of an adapter is repeated when the ControlNet service was unreachable.
     """
 
     max_denoiser_rows: int = MAX_DENOISER_ROWS

@@ -1,4 +1,4 @@
-"""What a replica wants done, in this order, one after another.
+"""Effects: what the worker executes for its replica, in order, one at a time.
 
 | effect | result |
 | --- | --- |
@@ -12,7 +12,7 @@
 | `PauseRow` | `RowPaused` |
 | `KeepLatents` | `LatentsKept` or `LatentsNotKept` |
 
-All others have none.
+The other effects have no result.
 """
 
 import msgspec
@@ -24,7 +24,7 @@ from safelight.core.work import WorkerEvent
 
 
 class ReadAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Read the weights at `path` into host memory beside all else, but not before `after_s` seconds have passed."""
+    """Read the weights at `path` into host memory in the background, after `after_s` seconds."""
 
     handle: AdapterHandle
     path: str
@@ -38,13 +38,13 @@ class CopyAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class EvictAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Let go of weights on the device; if they are folded in, nothing is from now on."""
+    """Free weights on the device; if they are folded, unfold the whole composition."""
 
     handle: AdapterHandle
 
 
 class ForgetAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Let go of weights in host memory."""
+    """Free weights in host memory."""
 
     handle: AdapterHandle
 
@@ -56,26 +56,26 @@ class BeginRows(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class ResumeRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Begin a row where another worker has paused it: `job.paused` says where."""
+    """Begin a row from the state in `job.paused`, in which another worker has paused it."""
 
     job: Job
 
 
 class EquipRows(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Give rows that run without LoRAs those of their jobs, all of one model."""
+    """Add the LoRAs of their jobs to rows that run without them, all of one model."""
 
     jobs: tuple[Job, ...]
 
 
 class Fold(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Have the weights of `model` hold this composition and nothing else."""
+    """Fold this composition, and nothing else, into the weights of `model`."""
 
     model: str
     composition: Composition
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Advance these rows by one step, in one denoiser call; the other fields describe the call."""
+    """Advance these rows by one step in one denoiser call; the other fields describe the call."""
 
     request_ids: tuple[str, ...]
     model: str
@@ -86,7 +86,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class PreviewRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Send a `Previewed` of this row after `step` of the `steps` to run."""
+    """Send a `Previewed` of this row after `step` of its `steps` steps."""
 
     request_id: str
     step: int
@@ -94,13 +94,13 @@ class PreviewRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class CaptureRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Keep the estimate of this row if its last step was the first at one of the noise levels that it captures."""
+    """Capture this row's estimate if its last step was the first at one of the noise levels in `Level.captures`."""
 
     request_id: str
 
 
 class FinishRows(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Decode these rows, which are free then, and keep the pictures for `SendPicture`."""
+    """Decode and free these rows, and keep the pictures for `SendPicture`."""
 
     request_ids: tuple[str, ...]
 
@@ -121,7 +121,7 @@ class DropRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class PauseRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Free a row, and report all that it needs to go on elsewhere."""
+    """Free a row, and report the state from which another worker can resume it."""
 
     request_id: str
 
@@ -140,7 +140,7 @@ class SendLatents(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class ForgetLatents(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Let go of these latents."""
+    """Free these latents."""
 
     handle: LatentsHandle
 

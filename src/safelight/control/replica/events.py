@@ -1,7 +1,7 @@
-"""What the driver of a replica reports: commands as they come, and the results of effects.
+"""Events for a replica: commands in order of arrival, and the results of effects.
 
-A result is reported as soon as its effect is over, and before any later effect is begun. Commands, `AdapterRead` and
-`AdapterNotRead` are reported only when no effect is left to do. All events can be written as MessagePack, so that a
+The worker reports a result as soon as its effect is over, before it begins the next effect. It reports commands,
+`AdapterRead` and `AdapterNotRead` only when no effect is left. All events can be encoded as MessagePack, so that a
 history can be recorded and replayed.
 """
 
@@ -25,7 +25,7 @@ from safelight.core.work import (
 
 
 class Drained(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """No more commands wait at the moment: the next tick may run."""
+    """No command is waiting: the next tick may run."""
 
 
 class AdapterRead(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -40,7 +40,7 @@ class AdapterNotRead(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Attributes:
         reason: fit for users.
-        is_service_lost: whether the process that was to read it is away, so that nothing is known about the adapter.
+        is_service_lost: whether the process that reads it is unreachable, so that nothing is known about the adapter.
     """
 
     handle: AdapterHandle
@@ -55,7 +55,7 @@ class AdapterCopied(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class AdapterNotCopied(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The other result of `CopyAdapter`; the device holds nothing of it."""
+    """The other result of `CopyAdapter`: nothing of it is on the device."""
 
     handle: AdapterHandle
     reason: str
@@ -82,34 +82,34 @@ class Folded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class NotFolded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The other result of `Fold`: it is not known what the weights hold."""
+    """The other result of `Fold`: the content of the weights is unknown."""
 
     model: str
     reason: str
 
 
 class Stepped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The result of `Step`, which took `seconds`; the numbers of `broken_ids` are no longer finite."""
+    """The result of `Step`, which took `seconds`; the latents of `broken_ids` are not finite."""
 
     seconds: float
     broken_ids: tuple[str, ...] = ()
 
 
 class StepFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Another result of `Step`: its rows are useless."""
+    """Another result of `Step`: its rows are unusable."""
 
     reason: str
 
 
 class StepLostAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Another result of `Step`: this adapter no longer computes, and no row has moved."""
+    """Another result of `Step`: this adapter no longer computes, and no row has changed."""
 
     handle: AdapterHandle
     reason: str
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The result of `FinishRows`, which took `seconds`; `prompt_tokens` are those that the model saw of each prompt."""
+    """The result of `FinishRows`, which took `seconds`; `prompt_tokens` counts the tokens that the model read."""
 
     request_ids: tuple[str, ...]
     seconds: float
@@ -117,7 +117,7 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class RowPaused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The result of `PauseRow`: the row is free, and `row` has what only the engine knows of it."""
+    """The result of `PauseRow`: the row is free, and `row` is its state in the engine."""
 
     request_id: str
     row: PausedRow
@@ -156,6 +156,6 @@ ReplicaResult = (
     | LatentsKept
     | LatentsNotKept
 )
-"""`Captured` is the result of `CaptureRow` where there was something to capture; else there is none."""
+"""`Captured` is the result of `CaptureRow` if there was something to capture; otherwise there is no result."""
 
 ReplicaEvent = ReplicaCommand | Drained | ReplicaResult

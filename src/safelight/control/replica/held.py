@@ -1,4 +1,4 @@
-"""What a replica knows of each job that it has."""
+"""The state of each job in a replica."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,10 +13,11 @@ class HeldJob:
 
     Attributes:
         steps_run: how many of its steps are over, `steps_without_loras` of them without its LoRAs.
-        compute_s: seconds of encoding and ticks that it took part in.
+        compute_s: seconds of the encoding and ticks that included it.
         is_scheduled: whether ticks may take it.
-        has_begun: whether it has a row in the engine; `lacks_loras` if that row has yet to get its LoRAs.
-        losses: how many times it lost an adapter in mid-picture.
+        has_begun: whether it has a row in the engine.
+        lacks_loras: whether that row still runs without its LoRAs.
+        losses: how many times it lost each adapter during its steps.
     """
 
     job: Job
@@ -30,7 +31,7 @@ class HeldJob:
 
     @classmethod
     def of(cls, job: Job) -> "HeldJob":
-        """Return a job as it comes, perhaps from a worker that has run some of it."""
+        """Return the state of a new job, of which another worker may have run some steps."""
         if job.paused is None:
             return cls(job=job)
         return cls(
@@ -42,7 +43,7 @@ class HeldJob:
 
     @property
     def grace_left(self) -> int:
-        """How many further steps it may run without its LoRAs; once it had them, it never does."""
+        """How many more steps it may run without its LoRAs; none once it has run with them."""
         paused = self.job.paused
         came_with_loras = paused is not None and not paused.lacks_loras
         if came_with_loras or self.steps_run > self.steps_without_loras:
@@ -51,7 +52,7 @@ class HeldJob:
 
     @property
     def wants_preview(self) -> bool:
-        """Whether a preview is due after the step that was run last."""
+        """Whether a preview is due after the last step."""
         every = self.job.preview_every
         is_last = self.steps_run == self.job.level.steps_to_run
         return every > 0 and self.steps_run % every == 0 and not is_last

@@ -1,4 +1,4 @@
-"""The replica: what happens to one worker goes in, what the worker is to do comes out."""
+"""The replica machine: events of one worker in, effects out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -69,11 +69,11 @@ NOT_FINITE = "The picture's numbers are no longer finite; try a lower guidance_s
 
 
 class ReplicaMachine:
-    """Decides all that one worker does; `events` and `effects` of this package say what passes in and out.
+    """Makes all decisions of one worker; the modules `events` and `effects` define its inputs and outputs.
 
-    The driver waits for a command when the replica is idle. It reports all commands that wait, one by one, each when
-    the effects of the one before are over; then it reports `Drained`, which begins the next tick, and starts anew.
-    Moments are on the clock of `ImageRequest.arrived_s` and never go back.
+    The worker waits for a command while the replica is idle. It reports all waiting commands, each after the effects of
+    the previous one are over. Then it reports `Drained`, which begins the next tick, and repeats. `now` is on the clock
+    of `ImageRequest.arrived_s` and never decreases.
     """
 
     def __init__(self, paces: Mapping[str, PaceEstimate], *, config: ReplicaConfig | None = None) -> None:
@@ -89,16 +89,16 @@ class ReplicaMachine:
 
     @classmethod
     def serving(cls, models: Iterable[ModelSpec], *, config: ReplicaConfig | None = None) -> "ReplicaMachine":
-        """Return a replica of a worker that has just measured `models`."""
+        """Return the replica of a worker that has just measured `models`."""
         return cls({spec.name: PaceEstimate(Profile.from_spec(spec)) for spec in models}, config=config)
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is no tick to run before another event; rows that wait for their LoRAs may be held."""
+        """Whether there is no tick to run; the replica may still hold rows that wait for their LoRAs."""
         return self._ticks.is_idle
 
     def handle(self, event: ReplicaEvent, now: float) -> list[Effect]:
-        """Return what is to be done because of `event`."""
+        """Return the effects that follow from `event`."""
         match event:
             case Drained():
                 self._begin_tick(now)
@@ -194,7 +194,7 @@ class ReplicaMachine:
         self._effects.append(Emit(event=Paused(request_id=event.request_id, row=row)))
 
     def _admit(self, now: float) -> None:
-        """Schedule the rows that may run with the adapters that are there, and give up those that never may."""
+        """Schedule the rows that may run with the loaded adapters, and fail those that never can."""
         while (loss := self._adapters.loss) is not None:
             request_id, reason = loss
             self._fail([request_id], reason, now)
@@ -211,7 +211,7 @@ class ReplicaMachine:
                 self._ticks.hold(held.job, steps_run=held.steps_run, grace_left=grace_left)
 
     def _may_run_bare(self, held: HeldJob) -> bool:
-        """Whether only LoRAs are missing, and the picture may run without."""
+        """Whether only LoRAs are missing, and the row may run without them."""
         return held.grace_left > 0 and (not held.job.request.controlnets or self._adapters.has_controlnets(held.job.id))
 
     def _begin_tick(self, now: float) -> None:
@@ -221,7 +221,7 @@ class ReplicaMachine:
             self._advance(self._tick)
 
     def _advance(self, tick: Tick) -> None:
-        """Ask for what the tick needs next; a tick that has lost a row is given up, and chosen anew."""
+        """Request the next effect of the tick; a tick that has lost a row is dropped, and chosen again."""
         if self._preparing:
             return
         if not self._held.keys() >= set(tick.request_ids):
@@ -240,7 +240,7 @@ class ReplicaMachine:
             self._effects.append(_step_of(tick))
 
     def _start_rows(self, starting: Sequence[HeldJob], tick: Tick) -> None:
-        """Resume the rows that other workers have paused, and begin the others together."""
+        """Resume the rows that other workers have paused, and begin the other rows together."""
         fresh = [held for held in starting if held.job.paused is None]
         for held in starting:
             if held.job.paused is not None:
@@ -263,7 +263,7 @@ class ReplicaMachine:
                 self._effects.append(Emit(event=Started(request_id=request_id)))
 
     def _not_prepared(self, tick: Tick, event: NotPrepared, now: float) -> None:
-        """Try rows that could not be prepared together one by one, so that only those at fault fail."""
+        """Prepare rows that failed together one by one, so that only the faulty ones fail."""
         self._preparing -= set(event.request_ids)
         if len(event.request_ids) == 1:
             self._fail(event.request_ids, f"The picture could not be prepared: {event.reason}", now)
@@ -310,7 +310,7 @@ class ReplicaMachine:
             self._let_go(request_id, now)
 
     def _bring_again(self, tick: Tick, lost: StepLostAdapter, now: float) -> None:
-        """Have all rows that use an adapter wait for it again; give up those of the tick that lost it too often."""
+        """Make all rows that use an adapter wait for it again; fail those of the tick that have lost it too often."""
         handle = lost.handle
         for request_id in [name for name, held in self._held.items() if handle in held.job.handles]:
             held = self._held[request_id]
@@ -342,7 +342,7 @@ class ReplicaMachine:
 
 
 def _job_in(tick: Tick, held: HeldJob) -> Job:
-    """Return the job as its row runs in `tick`: perhaps without its LoRAs."""
+    """Return the job as its row runs in `tick`, perhaps without its LoRAs."""
     return held.job.without_loras() if held.job.id in tick.bare else held.job
 
 

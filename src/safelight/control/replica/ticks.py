@@ -1,4 +1,4 @@
-"""Which rows a worker runs next, and what its weights hold meanwhile."""
+"""Chooses the rows of each tick, and what the weights hold during it."""
 
 from bisect import insort
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ class Tick:
 
     Attributes:
         misfit_rows: those of its `denoiser_rows` that have other LoRAs than are folded.
-        slowdown: how many times longer it takes for their sake.
-        bare: those of the requests whose rows run without their LoRAs, which are still on their way.
+        slowdown: how many times longer it takes because of them.
+        bare: those of the requests whose rows run without their LoRAs, which are still being loaded.
     """
 
     model: str
@@ -65,14 +65,16 @@ class TickScheduler:
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is nothing to run; rows that wait for their LoRAs may be held all the same."""
+        """Whether there is nothing to run; rows that wait for their LoRAs may still be held."""
         return all(row.is_held_back for row in self._in_order)
 
     def hold(self, job: Job, *, steps_run: int | None = None, grace_left: int | None = None) -> None:
-        """Take a job; its row joins at the next tick that has room.
+        """Add a job; its row joins at the next tick that has room.
 
-        `steps_run` of its steps are over, by default those that another worker has run. Where its LoRAs are still on
-        their way, it runs `grace_left` steps at most until `equip`; None says that they are there.
+        Args:
+            job: to add.
+            steps_run: steps that have been run; by default those of another worker.
+            grace_left: how many steps it may run before `equip`, without its LoRAs; None if they are loaded.
         """
         assert job.id not in self._held, f"{job.id} is held already"
         place = self._config.order.place(job.request, self._sequence)
@@ -83,11 +85,11 @@ class TickScheduler:
         insort(self._in_order, row, key=place_of)
 
     def equip(self, request_id: str) -> None:
-        """Note that the LoRAs of a row are there: from the next tick on it runs with them."""
+        """Note that the LoRAs of a row are loaded: from the next tick on it runs with them."""
         self._held[request_id].grace_left = None
 
     def drop(self, request_id: str) -> bool:
-        """Let a job go; returns whether it was held."""
+        """Remove a job; returns whether it was held."""
         row = self._held.pop(request_id, None)
         if row is None:
             return False

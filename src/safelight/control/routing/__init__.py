@@ -1,1 +1,1 @@
-"""Which worker a request goes to."""
+"""The routing policies: which worker a request goes to."""

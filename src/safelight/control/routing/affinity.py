@@ -1,4 +1,4 @@
-"""Requests of one adapter go to one worker, unless that has too many."""
+"""Requests of one adapter go to one worker, within a bound on its load."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -23,7 +23,7 @@ class Affinity:
     bound: float = DEFAULT_BOUND
 
     def choose(self, request: RoutedRequest, fleet: RoutableFleet[Worker], now: float) -> Worker | None:
-        """Return the first worker from the adapter's own on that is not full, or None while all are."""
+        """Return the first worker that is not full, starting with the adapter's own, or None if all are full."""
         workers = fleet.workers
         most = self.bound * (fleet.total_load + 1) / len(workers)
         home = request.key % len(workers)

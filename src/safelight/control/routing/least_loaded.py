@@ -1,4 +1,4 @@
-"""Requests go where the fewest are."""
+"""Requests go to the least loaded worker."""
 
 from dataclasses import dataclass
 from typing import ClassVar

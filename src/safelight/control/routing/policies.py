@@ -1,4 +1,4 @@
-"""The routing policies; tests of the family pick up new ones."""
+"""The tuple of routing policies."""
 
 from typing import Final
 
@@ -16,4 +16,4 @@ ROUTING_POLICIES: Final[tuple[RoutingPolicy, ...]] = (
     HashByAdapter(),
     Affinity(),
 )
-"""The first is what a server uses unless it is told otherwise."""
+"""The first one is the default."""

@@ -1,4 +1,4 @@
-"""What a routing policy sees, and what it must do."""
+"""The protocol of routing policies, and their view of a fleet."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from typing import Protocol, TypeVar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutedRequest:
-    """What a policy knows about a request.
+    """A request as a routing policy sees it.
 
     Attributes:
         sequence: how many requests were accepted before it.
-        key: equal for requests of one adapter, otherwise as if drawn by chance; see `routing_key`.
+        key: equal for requests of one adapter, otherwise pseudo-random; see `routing_key`.
     """
 
     sequence: int
@@ -34,7 +34,7 @@ class RoutableWorker(Protocol):
 
     @property
     def finish_s(self) -> float:
-        """When the request would be finished there; it may be costly to compute."""
+        """When the request would be finished there; the computation may be expensive."""
         ...
 
 
@@ -70,21 +70,21 @@ class RoutableFleet(Protocol[AnyWorker_co]):
 
 
 class RoutingPolicy(Protocol):
-    """A rule that sends requests to workers.
+    """Chooses the worker of each request.
 
     It holds constants only: equal arguments give equal choices.
     """
 
     @property
     def name(self) -> str:
-        """By which users choose it."""
+        """The name by which users choose it."""
         ...
 
     def choose(self, request: RoutedRequest, fleet: RoutableFleet[Worker], now: float) -> Worker | None:
-        """Return a worker that has room, or None: then the request waits, perhaps although some have room."""
+        """Return a worker that has room, or None to let the request wait, even if some worker has room."""
         ...
 
 
 def routing_key(adapter: str) -> int:
-    """Return the key of requests that are routed by this adapter, a number from 0 to 2^56 - 1."""
+    """Return the key of requests with this adapter, from 0 to 2^56 - 1."""
     return int.from_bytes(hashlib.blake2b(adapter.encode(), digest_size=7).digest())

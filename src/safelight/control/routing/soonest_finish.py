@@ -1,4 +1,4 @@
-"""Requests go where they finish first."""
+"""Requests go to the worker that would finish them first."""
 
 from dataclasses import dataclass
 from operator import attrgetter
@@ -13,7 +13,7 @@ _FINISH_S: Final = attrgetter("finish_s")
 class SoonestFinish:
     """A request goes to the worker with room that would finish it first; among equals, to the one that joined first.
 
-    Each decision asks every worker with room for its forecast.
+    Each decision computes the forecast of every worker with room.
     """
 
     name: ClassVar[str] = "soonest-finish"

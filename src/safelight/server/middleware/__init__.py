@@ -1,1 +1,1 @@
-"""Layers around every route, each plain ASGI."""
+"""ASGI middleware around every route."""

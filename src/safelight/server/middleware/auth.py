@@ -26,7 +26,7 @@ _ANONYMOUS = ""
 
 
 def is_loopback(host: str) -> bool:
-    """Whether listening on `host` is reachable from this machine alone."""
+    """Whether `host` is reachable from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -48,7 +48,7 @@ def caller_of(scope: Scope) -> str:
 
 
 class KeyGuard:
-    """Middleware that lets through public paths, and requests that carry the key; all of them when there is no key."""
+    """Middleware that passes public paths, and requests with the key; all requests if no key is set."""
 
     def __init__(self, app: ASGIApp, *, api_key: str | None) -> None:
         self._app = app

@@ -1,8 +1,8 @@
 """Guards against other web sites (CSRF and DNS rebinding): they may neither change nor read anything here.
 
 A page of another site can send requests to a server on this machine, and with DNS rebinding it can even read the
-answers. So a server on loopback answers to loopback names only, and a request that changes something must not come
-from another origin.
+answers. A server on loopback therefore accepts loopback host names only, and requests that change something must
+not come from another origin.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ SECURITY_HEADERS = {
 _RAW_SECURITY_HEADERS = {name.encode(): value.encode() for name, value in SECURITY_HEADERS.items()}
 
 HOSTS_REMEMBERED = 128
-"""Host headers whose parts are remembered; almost all requests have the same."""
+"""Size of the cache of parsed Host headers; almost all requests have the same."""
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -1,4 +1,4 @@
-"""The outermost layer: each answer has a request id, each unexpected error a generic body, each request a log line."""
+"""The outermost middleware: adds a request id, a generic body for unexpected errors, and a log line per request."""
 
 import re
 import secrets
@@ -19,7 +19,7 @@ _QUIET_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/metrics"
 
 
 class Envelope:
-    """Middleware around everything else."""
+    """Middleware around all others."""
 
     def __init__(self, app: ASGIApp, *, log: Log) -> None:
         self._app = app

@@ -39,7 +39,7 @@ class BodyLimit:
         await self._app(scope, _replay(body, receive), send)
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """Return the body, or None when it is too large; a client that goes away has sent all it will."""
+        """Return the body, or None if it is too large; a disconnect ends the body."""
         body = bytearray()
         while (message := await receive())["type"] == "http.request":
             body += message.get("body", b"")

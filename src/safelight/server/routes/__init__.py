@@ -1,1 +1,1 @@
-"""HTTP routes, and what they share between a checked body and its response."""
+"""HTTP routes, and the path that they share from a validated body to a response."""

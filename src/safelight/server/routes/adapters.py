@@ -1,4 +1,4 @@
-"""`/v1/adapters`: which LoRAs requests may name, and changing that while the server runs."""
+"""`/v1/adapters`: lists, adds and removes the adapters that requests may name."""
 
 import asyncio
 

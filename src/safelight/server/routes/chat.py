@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: a picture as the answer to a message, in vLLM-Omni's shape."""
+"""`POST /v1/chat/completions`: a picture as the answer to a message, in vLLM-Omni's format."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The response body of the chat route, in vLLM-Omni's shape."""
+"""The response body of the chat route, in vLLM-Omni's format."""
 
 import secrets
 from collections.abc import AsyncIterator

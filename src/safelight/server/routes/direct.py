@@ -1,4 +1,4 @@
-"""The short way to the routes that paint pictures."""
+"""A shortcut to the routes that paint pictures."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -11,10 +11,10 @@ ErrorHandler = Callable[[Request, Exception], Awaitable[Response]]
 
 
 class DirectRoutes:
-    """Innermost middleware: calls the handlers of some routes itself, and leaves all other requests to the application.
+    """Innermost middleware: calls the handlers of some routes itself, and passes other requests to the application.
 
-    FastAPI's own way to a handler takes longer than all that Safelight does for a small picture. The application has
-    the same routes, for its OpenAPI document and for requests with another method.
+    FastAPI's dispatch to a handler takes longer than all other work for a small picture. The application has the same
+    routes, for its OpenAPI document and for requests with other methods.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class DirectRoutes:
         Args:
             app: the application.
             handlers: by method and path; each reads its request itself.
-            error_handlers: make the responses to errors that handlers raise, as in the application.
+            error_handlers: make the responses to errors of handlers, as in the application.
         """
         self._app = app
         self._handlers = handlers

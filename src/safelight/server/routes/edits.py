@@ -1,4 +1,4 @@
-"""`POST /v1/images/edits`: pictures from pictures, for the official `openai` client, and as plain JSON."""
+"""`POST /v1/images/edits`: image-to-image and inpainting, for the official `openai` client, and as plain JSON."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response

@@ -1,4 +1,4 @@
-"""Whether the server lives, whether it is ready, and what it has counted."""
+"""Liveness, readiness and metrics."""
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -13,7 +13,7 @@ router = APIRouter(tags=["health"])
 
 @router.get("/health/live", responses=errors(), operation_id="get_liveness")
 async def live() -> Health:
-    """Say that the server answers; needs no key."""
+    """Report that the server answers; needs no key."""
     return Health(status="alive")
 
 

@@ -1,4 +1,4 @@
-"""What the two image routes share: how a body is painted and answered."""
+"""What the two image routes share."""
 
 from functools import partial
 

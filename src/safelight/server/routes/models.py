@@ -1,4 +1,4 @@
-"""`GET /v1/models`: what is served, and what a request may ask of it."""
+"""`GET /v1/models`: the served models, and what requests can set."""
 
 from fastapi import APIRouter
 
@@ -14,7 +14,7 @@ router = APIRouter(tags=["models"])
 
 OWNER = "safelight"
 CREATED = 0
-"""Local models have no date of birth that means anything to a client."""
+"""Local models have no meaningful creation date."""
 
 
 @router.get("/v1/models", responses=errors(), operation_id="list_models")

@@ -1,4 +1,4 @@
-"""What the routes may answer, for the OpenAPI document."""
+"""Responses of the routes, for the OpenAPI document."""
 
 from typing import Any
 
@@ -28,11 +28,11 @@ _BACK_LATER = {
 }
 
 PAINTING = (400, 404, 410, 413, 422, 429, 500, 503)
-"""How a request for pictures may fail."""
+"""Error statuses of requests for pictures."""
 
 
 def errors(*statuses: int) -> Responses:
-    """Return the entries for these failures, and one for all others."""
+    """Return the entries for these statuses, and one for all others."""
     described: Responses = {
         status: {"model": ErrorAnswer, "description": _MEANINGS[status]}
         | ({"headers": _BACK_LATER} if status in {429, 503} else {})
@@ -42,7 +42,7 @@ def errors(*statuses: int) -> Responses:
 
 
 def json_or_stream(model: type[BaseModel]) -> Responses:
-    """Return the entries of a route that paints, and answers with `model` or with a stream of events."""
+    """Return the entries of a route that paints and answers with `model` or with a stream of events."""
     stream = {"schema": {"type": "string", "description": "Server-sent events, each with one line of JSON."}}
     success = {"model": model, "description": "The pictures.", "content": {"text/event-stream": stream}}
     return errors(*PAINTING) | {200: success}

@@ -1,4 +1,4 @@
-"""The built-in page: static files of one folder, each at a route of its own, so that no client ever names a file."""
+"""The built-in page: static files of one folder, each at a route of its own, so that no request names a file."""
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files

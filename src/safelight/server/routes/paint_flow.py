@@ -1,4 +1,4 @@
-"""The one way from a checked body to the pictures in its response, for the image routes and the chat route."""
+"""The path from a validated body to the pictures in its response, for the image routes and the chat route."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,14 +18,14 @@ from safelight.service.pending import PendingPicture
 
 REPLAYED = {"idempotent-replayed": "true"}
 PICTURE_IDS_HEADER = "x-safelight-picture-ids"
-"""The pictures' names in the queue, so that a client that waits can cancel them there."""
+"""The header with the ids of the pictures in the queue, so that a waiting client can cancel them."""
 
 STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accepted:
-    """Pictures that are queued, all of one model."""
+    """Queued pictures, all of one model."""
 
     state: ServerState
     model: ModelSpec
@@ -34,7 +34,7 @@ class Accepted:
 
 @dataclass(frozen=True, kw_only=True)
 class PaintCall:
-    """What a route wants painted, and how its response is made.
+    """A route's request for pictures, and how its response is made.
 
     Attributes:
         body: repetitions of a request are known by it.
@@ -42,7 +42,7 @@ class PaintCall:
         image_requests: makes the requests for pictures, for a model and a time of arrival; raises RequestError.
         has_pictures: whether `image_requests` decodes pictures, which is done in a thread.
         chunks: makes the response body of accepted pictures.
-        outlives_client: whether the work goes on when the client leaves.
+        outlives_client: whether the work continues when the client disconnects.
         is_stream: whether each chunk is sent when it is made.
         partial_images: how many previews are kept for the response.
     """
@@ -96,7 +96,7 @@ def _share(call: PaintCall, accepted: Accepted, identity: RepeatableRequest | No
 
 
 async def _send(shared: SharedResponse, call: PaintCall, request: Request, *, is_replay: bool) -> Response:
-    """Return the HTTP response that carries `shared`; raises what its making raised."""
+    """Return the HTTP response with `shared`; raises the error of its work."""
     headers = {**shared.headers, **(REPLAYED if is_replay else {})}
     if call.is_stream:
         return StreamingResponse(shared.read(), media_type="text/event-stream", headers=STREAM_HEADERS | headers)
@@ -109,6 +109,6 @@ async def _send(shared: SharedResponse, call: PaintCall, request: Request, *, is
 
 
 async def _departure(request: Request) -> None:
-    """Return when the client has gone."""
+    """Return when the client has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

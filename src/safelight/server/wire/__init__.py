@@ -1,1 +1,1 @@
-"""What clients write and read: types of bodies and responses, and how bodies are read."""
+"""Types of request and response bodies, and how bodies are read."""

@@ -16,7 +16,7 @@ class AdapterRequest(BaseModel):
 
 
 class AdapterCard(BaseModel):
-    """One adapter that requests may name; `pictures` that use it are on their way."""
+    """One adapter that requests may name; `pictures` counts the unfinished ones that use it."""
 
     id: str
     object: Literal["adapter"] = "adapter"
@@ -36,7 +36,7 @@ class AdapterList(BaseModel):
 
 
 class AdapterRemoval(BaseModel):
-    """Answer of `DELETE /v1/adapters/{name}`; pictures that use it already are still painted."""
+    """Answer of `DELETE /v1/adapters/{name}`; accepted pictures that use it are still painted."""
 
     id: str
     object: Literal["adapter"] = "adapter"

@@ -1,4 +1,4 @@
-"""Bodies of requests: JSON, or a form with files; either way one checked object."""
+"""Reads request bodies: JSON, or a form with files, into one validated object."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ async def read_json(request: Request, kind: type[Body]) -> Body:
 
     Raises:
         RequestValidationError: if it is not what `kind` says.
-        RequestError: if it is JSON that cannot be read, such as too deep a one.
+        RequestError: if it is JSON that cannot be parsed, such as one that is nested too deeply.
     """
     text = await request.body()
     is_json = text and _JSON_TYPE.fullmatch(_media_type(request))
@@ -57,7 +57,7 @@ async def read_json_or_form(request: Request, kind: type[Body]) -> Body:
     """
     try:
         if _media_type(request).lower() == FORM:
-            # All that a form has is text, so numbers have to be read from it.
+            # All fields of a form are text, so numbers have to be parsed.
             return kind.model_validate(_assembled(await _read_form(request)), strict=False)
         return kind.model_validate(_parsed(await request.body()))
     except ValidationError as error:
@@ -81,7 +81,7 @@ def _parsed(text: bytes | str, field: str = "body") -> Any:  # noqa: ANN401 - JS
 
 
 async def _read_form(request: Request) -> dict[str, list[str]]:
-    """Return all values of each field; files become data URLs, whose type is found out when they are read."""
+    """Return all values of each field; files become data URLs, whose type is determined when they are decoded."""
     fields = defaultdict[str, list[str]](list)
     _, options = parse_options_header(request.headers["content-type"])
     if not (await request.body()).rstrip().endswith(b"--" + options.get(b"boundary", b"") + b"--"):
@@ -102,7 +102,7 @@ def _data_url(content: bytes) -> str:
 
 
 def _assembled(fields: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Return the fields of a form as JSON would have them; empty ones are left out."""
+    """Return the fields of a form as in JSON; empty ones are left out."""
     body: dict[str, Any] = {}
     pieces = defaultdict[str, dict[str, Sequence[str]]](dict)
     for name, values in fields.items():
@@ -120,7 +120,7 @@ def _assembled(fields: Mapping[str, Sequence[str]]) -> dict[str, Any]:
 
 
 def _from_pieces(field: str, pieces: Mapping[str, Sequence[str]]) -> Any:  # noqa: ANN401 - not checked yet
-    """Return the object, or the list of objects, whose keys a form has apart."""
+    """Return the object, or the list of objects, whose keys are separate fields of a form."""
     counts = {len(values) for values in pieces.values()}
     if len(counts) > 1:
         name = field.removesuffix("[]")

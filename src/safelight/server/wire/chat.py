@@ -1,4 +1,4 @@
-"""Wire types of `POST /v1/chat/completions` in the shape that vLLM-Omni's and SGLang's benchmark clients use."""
+"""Wire types of `POST /v1/chat/completions` in the format of vLLM-Omni's and SGLang's benchmark clients."""
 
 from typing import Annotated, Literal
 
@@ -25,7 +25,7 @@ class ChatOptions(PaintOptions):
 
 
 class TextPart(BaseModel):
-    """A part of a message that says what to paint."""
+    """A text part of a message."""
 
     model_config = ConfigDict(strict=True)
 
@@ -130,7 +130,7 @@ _FROM_A_USER = {"contains": {"type": "object", "required": ["role"], "properties
 
 
 class ChatRequest(ChatOptions):
-    """Body of `POST /v1/chat/completions`; fields that only language models know are tolerated."""
+    """Body of `POST /v1/chat/completions`; fields of language models are accepted and ignored."""
 
     messages: Annotated[
         list[Annotated[UserMessage | OtherMessage, Field(discriminator="role")]],

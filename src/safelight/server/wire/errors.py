@@ -1,10 +1,10 @@
-"""The body of every failure."""
+"""The body of every error response."""
 
 from pydantic import BaseModel
 
 
 class ErrorBody(BaseModel):
-    """What went wrong: `code` and `param` are for programs, `message` is for people."""
+    """An error: `code` and `param` are for programs, `message` is for people."""
 
     message: str
     type: str
@@ -13,6 +13,6 @@ class ErrorBody(BaseModel):
 
 
 class ErrorAnswer(BaseModel):
-    """Every failure has this shape."""
+    """The body of every error response."""
 
     error: ErrorBody

@@ -1,4 +1,4 @@
-"""Field types shared by the wire types: the limits that hold whatever the model."""
+"""Field types of the wire types, with the limits that hold for every model."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ MAX_PROMPT_CHARACTERS = 4000
 MAX_PICTURES = 10
 MAX_GUIDANCE = 20.0
 MAX_SEED = 2**53 - 1 - MAX_PICTURES
-"""Every JSON reader keeps this number exact, and those of the further pictures of one request."""
+"""Every JSON parser keeps this number exact, and the seeds of further pictures of one request."""
 
 MAX_DEADLINE_S = 86_400.0
 MAX_PARTIAL_IMAGES = 3
@@ -23,7 +23,7 @@ MAX_PICTURE_CHARACTERS = 12_000_000
 MAX_NAME_CHARACTERS = 256
 
 SAYS_SOMETHING = r"[^\s\u001c-\u001f\u0085]"
-"""A character that is no space to Python, in words that regular expressions of other languages understand alike."""
+"""A character that is not whitespace in Python, in syntax that other regular expression engines share."""
 
 SIZE_PATTERN = r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"
 
@@ -33,7 +33,7 @@ OnDisconnect = Literal["cancel", "finish"]
 
 
 def _integral(value: object) -> object:
-    """Turn 256.0 into 256: JSON knows one kind of number, and some clients write all of them as floats."""
+    """Turn 256.0 into 256: JSON has one number type, and some clients write all numbers as floats."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -1,4 +1,4 @@
-"""Wire types of the image routes, as the official `openai` client writes and reads them, with our own fields beside."""
+"""Wire types of the image routes, in the format of the official `openai` client, with our own fields added."""
 
 from typing import Annotated, Literal
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 
 class ModelCard(BaseModel):
-    """One served model, with what a request may ask of it."""
+    """One served model, with what requests can set."""
 
     id: str
     object: Literal["model"] = "model"

@@ -22,7 +22,7 @@ from safelight.server.wire.fields import (
 
 
 class LoraChoice(BaseModel):
-    """A LoRA by the name that it is registered under, and how strongly it acts; negative turns it round."""
+    """A LoRA by its registered name, and its scale; a negative scale inverts it."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -31,7 +31,7 @@ class LoraChoice(BaseModel):
 
 
 class OmniLora(BaseModel):
-    """One LoRA as vLLM-Omni's clients write it; it is found by its name, and a path beside it is not looked at."""
+    """One LoRA in vLLM-Omni's format; it is found by its name, and its path is ignored."""
 
     model_config = ConfigDict(strict=True)
 
@@ -40,7 +40,7 @@ class OmniLora(BaseModel):
 
 
 class ControlChoice(BaseModel):
-    """A ControlNet by the name that it is registered under, and the picture that steers it."""
+    """A ControlNet by its registered name, with its scale and control picture."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 

@@ -11,7 +11,7 @@ from safelight.service.pictures import Source, read_mask, read_picture
 
 
 def read_controls(choices: Sequence[ControlChoice]) -> tuple[ControlNetUse, ...]:
-    """Return ControlNets with their pictures as pixels.
+    """Return ControlNets with their decoded pictures.
 
     Raises:
         InvalidParameter: when one is no picture, or too large.
@@ -25,7 +25,7 @@ def read_controls(choices: Sequence[ControlChoice]) -> tuple[ControlNetUse, ...]
 
 
 def read_sources(pictures: Sequence[str], mask: str | None, *, param: str) -> tuple[Source, ...]:
-    """Return pictures to start from, each with the mask, if there is one.
+    """Return start pictures, each with the mask, if there is one.
 
     Raises:
         InvalidParameter: when one is no picture, or too large, or the mask keeps everything.

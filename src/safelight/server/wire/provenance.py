@@ -1,4 +1,4 @@
-"""How a picture was made, and how many tokens it counts as."""
+"""The provenance of pictures, and their token counts."""
 
 from pydantic import BaseModel
 
@@ -13,7 +13,7 @@ class InputTokensDetails(BaseModel):
 
 
 class Usage(BaseModel):
-    """Tokens of the prompt that the model saw, and of pictures in and out: one for each smallest square it paints."""
+    """Tokens of the prompt that the model read, and of pictures in and out: one for each smallest square it paints."""
 
     input_tokens: int
     input_tokens_details: InputTokensDetails
@@ -22,7 +22,7 @@ class Usage(BaseModel):
 
 
 class ControlUsed(BaseModel):
-    """A ControlNet that steered a picture."""
+    """A ControlNet that was used for a picture."""
 
     name: str
     scale: float
@@ -65,9 +65,9 @@ class PictureProvenance(BaseModel):
 
 
 class Provenance(BaseModel):
-    """Where the pictures came from: enough to paint them again, unless some steps ran without LoRAs.
+    """How the pictures were made: enough to paint them again, unless some steps ran without LoRAs.
 
-    `seed` is the first picture's; of its `steps`, `steps_run` were run, fewer where it started from another picture.
+    `seed` is the first picture's; of its `steps`, `steps_run` were run; fewer if it started from another picture.
     Of several pictures, `queue_s` is the longest wait; `compute_s` and `retries` are sums.
     """
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 
 class QueueEntry(BaseModel):
-    """One picture that waits or is being painted; `preview` is a PNG data URL of its latest state."""
+    """One waiting or running picture; `preview` is a PNG data URL of its latest state."""
 
     id: str
     prompt: str

@@ -1,10 +1,10 @@
-"""Server-sent events as the official clients read them."""
+"""Server-sent events in the format of the official clients."""
 
 import msgspec
 from pydantic import BaseModel
 
 KEEP_ALIVE = b": waiting\n\n"
-"""A comment, so that nothing between here and the client takes a long wait for a dead connection."""
+"""A comment, which keeps proxies from closing an idle connection."""
 
 
 def server_sent(name: str, data: BaseModel | dict[str, dict[str, str | None]]) -> bytes:

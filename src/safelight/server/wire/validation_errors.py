@@ -14,13 +14,13 @@ _BRANCH_MARKS = ("[", "function-", "literal")
 _UNION_BRANCHES = frozenset({"str", "int", "float", "bool", "none"})
 
 _TAGS = frozenset(get_args(OtherRole)) | {"user", "text", "image_url"}
-"""Names of branches that stand after the index of a message or of a part."""
+"""Names of union branches that follow the index of a message or of a part."""
 
 PydanticError = Mapping[str, object]
 
 
 def describe(errors: Sequence[PydanticError], known_fields: Sequence[str]) -> Problem:
-    """Return the problem for `errors`, at least one; `known_fields` are offered for misspelt names."""
+    """Return the problem for `errors`, at least one; `known_fields` are suggested for misspelt names."""
     kept = _one_per_field(errors)
     sentences = [_sentence(error, known_fields) for error in kept[:MAX_SENTENCES]]
     if len(kept) > MAX_SENTENCES:
@@ -93,7 +93,7 @@ def _field(error: PydanticError) -> str:
 
 
 def _is_branch(step: str, before: object) -> bool:
-    """Whether `step`, after the step `before`, is no field, but pydantic's name for the branch of a union."""
+    """Whether `step`, after the step `before`, is not a field but pydantic's name for a branch of a union."""
     is_tag = isinstance(before, int) and step in _TAGS
     return is_tag or step in _UNION_BRANCHES or any(mark in step for mark in _BRANCH_MARKS)
 

@@ -1,1 +1,1 @@
-"""ControlNets in a process of their own, shared by several workers: ControlNet-as-a-service of Li et al. (2024)."""
+"""ControlNets in one process that several workers share: ControlNet-as-a-service of Li et al. (2024)."""

@@ -1,4 +1,4 @@
-"""`python -m safelight.worker.controlnet_service --socket FILE`: what the server starts once, beside its workers."""
+"""`python -m safelight.worker.controlnet_service --socket FILE`: a process that the server starts once."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ AUTO = "auto"
 
 
 def main() -> int:
-    """Serve ControlNets until told to stop; returns the exit status."""
+    """Serve ControlNets until `Stop`; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m safelight.worker.controlnet_service", description=__doc__)
     parser.add_argument("--socket", type=Path, required=True, help="a file in a folder that only this user can open")
     parser.add_argument("--threads", type=int, default=1)
@@ -20,9 +20,9 @@ def main() -> int:
     parser.add_argument("--dtype", default=AUTO)
     parser.add_argument("--number", type=int, default=0)
     arguments = parser.parse_args()
-    # The server ends its processes by closing their input, so that Ctrl-C reaches only the server.
+    # Only the server handles Ctrl-C; it ends its processes by closing their standard input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Standard error is the server's log; the libraries' bars have no place there.
+    # Standard error goes to the server's log, so progress bars of libraries are disabled.
     os.environ.setdefault("TQDM_DISABLE", "1")
 
     from safelight.diffusion.placement import find_placement

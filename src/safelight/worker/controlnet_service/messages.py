@@ -1,4 +1,4 @@
-"""What passes between a worker and the ControlNet service: on one connection, all about one ControlNet."""
+"""Messages between a worker and the ControlNet service; each connection is about one ControlNet."""
 
 from dataclasses import fields
 from typing import Any
@@ -14,7 +14,7 @@ from safelight.diffusion.families.residuals import Residuals
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Load the ControlNet in `folder`, or share it with whoever has it; comes first."""
+    """Load the ControlNet in `folder`, or share it if it is loaded; the first message of a connection."""
 
     folder: str
     base: ControlNetBase
@@ -28,13 +28,13 @@ class Steer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The ControlNet is there, and stays as long as the connection."""
+    """The ControlNet is loaded, and stays so while the connection is open."""
 
     weights_bytes: int
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The ControlNet cannot be used; `message` is what a worker would say that loads it itself."""
+    """The ControlNet cannot be used; `message` is that of a worker that loads it itself."""
 
     message: str
 

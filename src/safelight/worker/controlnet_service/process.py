@@ -1,4 +1,4 @@
-"""The ControlNet service as a process that the server keeps running as it does its workers."""
+"""The ControlNet service as a process, which the server keeps running like a worker."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from safelight.worker.process import claim_output, commands
 
 
 def run_controlnet_service(address: Path, *, placement: Placement, threads: int) -> None:
-    """Serve ControlNets at a Unix socket until standard input tells to stop, or ends; raises OSError."""
+    """Serve ControlNets at a Unix socket until `Stop` or the end of standard input; raises OSError."""
     torch.set_num_threads(threads)
     events = claim_output()
     service = ControlNetService(listen(address), ControlNets(placement))

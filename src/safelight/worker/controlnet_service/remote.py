@@ -1,4 +1,4 @@
-"""The worker's side: a ControlNet whose weights the ControlNet service has."""
+"""The worker's side: a ControlNet whose weights are in the ControlNet service."""
 
 import socket
 import time
@@ -34,12 +34,12 @@ from safelight.worker.controlnet_service.messages import (
 
 RETRY_S = 0.05
 LOAD_TRIES = 2
-"""How often the service may be asked for one ControlNet, if it ends while it loads it."""
+"""How often one ControlNet is requested if the service ends while loading it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How long a worker waits, in seconds.
+    """Time-outs of a worker, in seconds.
 
     Attributes:
         start_s: for the service to start, or to start again.
@@ -56,7 +56,7 @@ PATIENCE = Patience()
 
 
 class RemoteControlNet:
-    """One ControlNet at the service, on a connection of its own: the service keeps it until this is let go."""
+    """One ControlNet in the service, on its own connection; the service keeps it until the connection is closed."""
 
     def __init__(self, connection: socket.socket, *, answer_s: float) -> None:
         self._connection = connection
@@ -70,14 +70,14 @@ class RemoteControlNet:
     def load(
         cls, address: Path, folder: Path, base: ControlNetBase, *, patience: Patience = PATIENCE
     ) -> "RemoteControlNet":
-        """Have the service that listens at a Unix socket load the ControlNet in a diffusers folder.
+        """Load the ControlNet in a diffusers folder through the service at a Unix socket.
 
         Raises:
             AdapterFileError: as `ControlNet.load`, or if the service cannot load it for another reason.
             ControlNetServiceLost: if the service does not start or answer in time.
             ControlNetServiceEnded: if the service ends each time.
         """
-        with _losses_told():
+        with _losses_raised():
             for _ in range(LOAD_TRIES):
                 net = cls(_connect(address, within_s=patience.start_s), answer_s=patience.answer_s)
                 with suppress(ConnectionError):
@@ -89,7 +89,7 @@ class RemoteControlNet:
 
     @property
     def weights_bytes(self) -> int:
-        """Bytes that its weights take at the service."""
+        """Bytes of its weights in the service."""
         return self._weights_bytes
 
     def start(self, inputs: ControlNetInputs) -> Callable[[], Residuals]:
@@ -98,15 +98,15 @@ class RemoteControlNet:
         Both raise ControlNetServiceLost.
         """
         self._number += 1
-        with _losses_told():
+        with _losses_raised():
             self._ask(Steer(number=self._number, tensors=pack_inputs(inputs)), within_s=self._answer_s)
         return partial(self._residuals, self._number, inputs.latents.device)
 
     def _residuals(self, number: int, device: torch.device) -> Residuals:
-        with _losses_told():
+        with _losses_raised():
             while True:
-                match self._hear():
-                    # An earlier call may have been given up before it was answered.
+                match self._receive():
+                    # An earlier call may have been abandoned before its answer came.
                     case Steered(number=answered, tensors=tensors) if answered == number:
                         return unpack_residuals(tensors, device=device)
                     case Ended(reason=reason):
@@ -114,7 +114,7 @@ class RemoteControlNet:
 
     def _load(self, question: Load, *, within_s: float) -> None:
         self._ask(question, within_s=within_s)
-        match self._hear():
+        match self._receive():
             case Loaded(weights_bytes=weights_bytes):
                 self._weights_bytes = weights_bytes
             case Refused(message=message):
@@ -126,7 +126,7 @@ class RemoteControlNet:
         self._connection.settimeout(within_s)
         self._connection.sendall(frame(question))
 
-    def _hear(self) -> Answer:
+    def _receive(self) -> Answer:
         body = read_body(self._answers)
         if body is None:
             raise ConnectionResetError
@@ -135,7 +135,7 @@ class RemoteControlNet:
 
 
 def _connect(address: Path, *, within_s: float) -> socket.socket:
-    """Return a connection to the service, as soon as it listens."""
+    """Return a connection to the service once it listens."""
     give_up_s = time.monotonic() + within_s
     while True:
         connection = socket.socket(socket.AF_UNIX)
@@ -157,8 +157,8 @@ def _close(connection: socket.socket, answers: BinaryIO) -> None:
 
 
 @contextmanager
-def _losses_told() -> Iterator[None]:
-    """Say in words what has become of the service."""
+def _losses_raised() -> Iterator[None]:
+    """Describe the state of the service, for an error message."""
     try:
         yield
     except TimeoutError:

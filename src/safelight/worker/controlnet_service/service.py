@@ -1,4 +1,4 @@
-"""The service's side: each ControlNet once, for all workers that want it."""
+"""The service's side: each ControlNet once, for all workers that use it."""
 
 import socket
 from contextlib import suppress
@@ -31,11 +31,11 @@ from safelight.worker.controlnet_service.watch import watched
 
 BACKLOG = 128
 CALL_WITHIN_S = 60.0
-"""A call of a ControlNet that takes longer hangs: the process ends, to be started again."""
+"""Time limit of a call of a ControlNet; the process ends if a call takes longer, and is restarted."""
 
 
 class ControlNets:
-    """Those that anyone holds at the moment; a folder whose files have changed since holds another ControlNet."""
+    """The ControlNets in use; a folder whose files have changed is another ControlNet."""
 
     def __init__(self, placement: Placement) -> None:
         self.placement = placement
@@ -44,7 +44,7 @@ class ControlNets:
 
     @property
     def weights_bytes(self) -> int:
-        """Bytes that the weights of all of them take."""
+        """Bytes of all their weights."""
         return sum(net.weights_bytes for net in list(self._nets.values()))
 
     def get(self, folder: Path, base: ControlNetBase) -> LocalControlNet:
@@ -69,7 +69,7 @@ class ControlNetService:
         self._accepting.start()
 
     def close(self) -> None:
-        """Take no connection from now on, and begin no call."""
+        """Accept no further connection, and begin no further call."""
         self._calls.acquire()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -90,7 +90,7 @@ class ControlNetService:
 
 
 class _Seat:
-    """One connection: the ControlNet that it holds, and the answers that it gets."""
+    """One connection: its ControlNet, and its answers."""
 
     def __init__(self, nets: ControlNets, calls: Lock, call_within_s: float) -> None:
         self._nets = nets
@@ -100,7 +100,7 @@ class _Seat:
         self.is_over = False
 
     def answer(self, body: bytes) -> bytes:
-        """Return a frame; no question, however odd, is an error of the service."""
+        """Return a frame; an invalid message is answered, never raised."""
         try:
             return frame(self._answer(decode_question(body)))
         except AdapterFileError as error:
@@ -122,12 +122,12 @@ class _Seat:
     def _steer(self, net: LocalControlNet, tensors: bytes) -> bytes:
         inputs = unpack_inputs(tensors, device=self._nets.placement.device)
         with self._calls, watched(self._call_within_s):
-            # On a GPU the call returns at once; it is packing that waits for what is computed.
+            # On a GPU the call returns at once; packing waits for the result.
             return pack_residuals(net(inputs))
 
 
 def listen(address: Path) -> socket.socket:
-    """Return a socket that listens at `address`, for this user alone, in the place of a predecessor's."""
+    """Return a socket that listens at `address`, for this user only; it replaces the socket of a previous process."""
     if address.is_socket():
         address.unlink()
     listener = socket.socket(socket.AF_UNIX)
@@ -138,6 +138,6 @@ def listen(address: Path) -> socket.socket:
 
 
 def _state(folder: Path) -> list[tuple[str, int, int, int]]:
-    """Return what changes when a file in the folder does; links that lead nowhere are left to the load."""
+    """Return a value that changes when a file in the folder does; the load reports dangling links."""
     stats = ((path.name, path.stat()) for path in sorted(folder.glob("*")) if path.exists())
     return [(name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in stats]

@@ -1,4 +1,4 @@
-"""An end for what hangs, whatever it hangs in."""
+"""Ends the process when a call hangs."""
 
 import faulthandler
 from collections.abc import Iterator

@@ -1,13 +1,12 @@
-"""Level policies: how a request is served, within what its client has set."""
+"""What a model can do of what a client asks, and the level that does it."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, Final, Protocol
+from typing import Final
 
 from safelight.core.errors import InvalidParameter, UnknownModel, UnknownSampler
-from safelight.core.level import MAX_STEPS, Level, Route
+from safelight.core.level import MAX_STEPS, Level
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest, Quality
 
@@ -15,34 +14,6 @@ STEP_FACTORS: Final[Mapping[Quality, float]] = MappingProxyType(
     {"low": 0.5, "medium": 1.0, "high": 1.5, "xhigh": 2.0, "max": 2.0}
 )
 """Steps of each quality, as a multiple of the model's own."""
-
-
-class LevelPolicy(Protocol):
-    """Makes the route of each request."""
-
-    @property
-    def name(self) -> str: ...
-
-    def route(self, request: ImageRequest, models: Mapping[str, ModelSpec]) -> Route:
-        """Return the levels of `request`, which keep to what its client has set; `models` are the served ones, by name.
-
-        Raises:
-            RequestError: if no level can serve it.
-        """
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class AsAsked:
-    """One level: the model that was named, or the first one, with its own settings for what the client left open."""
-
-    name: ClassVar[str] = "as-asked"
-
-    def route(self, request: ImageRequest, models: Mapping[str, ModelSpec]) -> Route:
-        return Route(levels=(level_on(find_model(request.model, models), request),))
-
-
-LEVEL_POLICIES: Final[tuple[LevelPolicy, ...]] = (AsAsked(),)
 
 
 def find_model(name: str | None, models: Mapping[str, ModelSpec]) -> ModelSpec:
@@ -55,10 +26,10 @@ def find_model(name: str | None, models: Mapping[str, ModelSpec]) -> ModelSpec:
 
 
 def level_on(model: ModelSpec, request: ImageRequest) -> Level:
-    """Return the level that serves `request` on `model` as the client asked, with the model's settings for the rest.
+    """Return the level that serves `request` on `model`, with the model's defaults for what the client did not set.
 
     Raises:
-        InvalidParameter, UnknownSampler: if the model cannot do what was asked.
+        InvalidParameter, UnknownSampler: if the model cannot do what the client asks.
     """
     _check_guidance(request, model)
     check_size(request.width, request.height, model)

@@ -1,0 +1,1 @@
+"""Level policies: how a request is served, within the constraints that its client has set."""

@@ -1,0 +1,20 @@
+"""Serve each request as its client asks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from safelight.control.levels.constraints import find_model, level_on
+from safelight.core.level import Route
+from safelight.core.model import ModelSpec
+from safelight.core.request import ImageRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsAsked:
+    """One level: the named model, or the first one, with the model's defaults for what the client did not set."""
+
+    name: ClassVar[str] = "as-asked"
+
+    def route(self, request: ImageRequest, models: Mapping[str, ModelSpec]) -> Route:
+        return Route(levels=(level_on(find_model(request.model, models), request),))
