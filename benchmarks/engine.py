@@ -104,9 +104,8 @@ def measure(rounds: int) -> dict[str, float]:
         model = load_model(MODEL, max_denoiser_rows=2 * MANY, lora_ranks=LORA_RANKS)
     engine = DiffusionEngine([model])
     clock = ForwardClock()
-    parts = [part for part in vars(model.family).values() if isinstance(part, nn.Module)]
-    for part in parts:
-        clock.watch(getattr(part, "decoder", part))
+    for part in (*model.family.networks.values(), model.family.autoencoder._network.decoder):
+        clock.watch(part)
 
     # The shipped T5 answers zeros; without it, diffusers puts as many zeros as it is told.
     pipeline, counted = open_peer(), open_peer(text_encoder_3=None, tokenizer_3=None)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from safelight.core.job import Job
 from safelight.core.pixels import Pixels
-from safelight.diffusion.samplers import SAMPLERS
+from safelight.diffusion.samplers.registry import SAMPLERS
 
 ONE_BYTE = 1
 """A difference below 1e-4 can still round to the neighbouring byte."""

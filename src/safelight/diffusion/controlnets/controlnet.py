@@ -20,7 +20,7 @@ class ControlNet(Protocol):
     def start(self, inputs: ControlNetInputs) -> Callable[[], Residuals]:
         """Start to compute the residuals of `inputs`; the returned function waits for them.
 
-        Both raise ControlServiceLost if it is in another process that does not answer.
+        Both raise ControlNetServiceLost if it is in another process that does not answer.
         """
         ...
 

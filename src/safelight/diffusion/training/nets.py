@@ -28,7 +28,7 @@ def make_autoencoder() -> AutoencoderKL:
         norm_num_groups=8,
         shift_factor=0.0,
     )
-    # Every residual branch starts silent, so that the first batches fit a linear autoencoder.
+    # Every residual branch starts at zero, so that the first batches fit a linear autoencoder.
     for name, module in net.named_modules():
         if name.endswith(("conv2", "to_out.0")):
             nn.init.zeros_(module.weight)
