@@ -73,6 +73,21 @@ def level_on(model: ModelSpec, request: ImageRequest) -> Level:
     )
 
 
+def misfit(route: Route, request: ImageRequest, models: Mapping[str, ModelSpec]) -> str | None:
+    """Return why some level of a route cannot serve `request` on its model, or None if all can."""
+    for level in route.levels:
+        model = models.get(level.model)
+        if model is None:
+            return f"no worker has served {level.model!r}, which it chose"
+        if level.guidance != model.guidance or level.sampler not in model.samplers:
+            return f"{level.model!r} cannot have {level.guidance!r} guidance with the sampler {level.sampler!r}"
+        if not 0 <= level.first_step < level.steps:
+            return f"it chose {level.steps} steps from step {level.first_step} on"
+        if not is_paintable(request.width, request.height, model):
+            return f"{level.model!r} does not paint {request.width}x{request.height}"
+    return None
+
+
 def is_paintable(width: int, height: int, model: ModelSpec) -> bool:
     """Whether `model` makes pictures of this size in pixels."""
     return all(side % model.size_multiple == 0 and side <= model.max_side for side in (width, height))
