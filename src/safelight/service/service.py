@@ -159,9 +159,12 @@ class Service:
         self._handle(Withdrawn(request_id))
         return True
 
-    def withdraw_all(self) -> int:
-        """Stop working on all pictures, since the service ends; returns their number."""
-        return sum(self.withdraw(request_id, ShutDown()) for request_id in list(self._pending))
+    def withdraw_all(self, reason: SafelightError | None = None) -> int:
+        """Stop working on all pictures, since the service ends; returns their number.
+
+        Waiting callers get `reason`, by default `ShutDown`.
+        """
+        return sum(self.withdraw(request_id, reason or ShutDown()) for request_id in list(self._pending))
 
     def begin_drain(self) -> None:
         """Accept no new requests from now on."""
