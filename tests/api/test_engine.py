@@ -3,7 +3,9 @@
 import asyncio
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,14 @@ from PIL import Image
 
 from fakes.live_server import eventually
 from safelight import Engine
-from safelight.core.errors import CannotServe, DeadlineUnmeetable, InvalidParameter, RequestError, UnknownModel
+from safelight.core.errors import (
+    Cancelled,
+    CannotServe,
+    DeadlineUnmeetable,
+    InvalidParameter,
+    RequestError,
+    UnknownModel,
+)
 
 PROMPT = "a large red circle on a white background"
 STEPS = 6
@@ -127,6 +136,85 @@ def test_a_closed_engine_says_so_and_leaves_no_worker():
     with pytest.raises(RuntimeError, match="closed"):
         engine.generate(PROMPT)
     assert not Path(f"/proc/{worker.pid}").exists()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_every_call_ends_when_the_engine_is_closed_however_late_it_comes(is_async):
+    engine = Engine(["shapes-small"])
+    ends = []
+
+    def generate():
+        if is_async:
+            return asyncio.run(engine.generate_async(PROMPT, steps=4))
+        return engine.generate(PROMPT, steps=4)
+
+    def call():
+        with pytest.raises((Cancelled, RuntimeError)) as end:
+            while generate():
+                pass
+        ends.append(type(end.value))
+        with pytest.raises(RuntimeError, match="closed"):
+            generate()
+
+    threads = [threading.Thread(target=call, daemon=True) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    engine.close()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+    assert len(ends) == 16
+
+
+def test_calls_end_with_the_reason_when_no_worker_can_be_started():
+    reason = "The models have vanished."
+    with Engine(["shapes-small"]) as engine, ThreadPoolExecutor(1) as threads:
+        call = threads.submit(engine.generate, PROMPT, n=10, steps=200)
+        wait_until(lambda: engine._service.controller.running_count)
+        engine._loop.call_soon_threadsafe(engine._service.collapsed, CannotServe(reason))
+        with pytest.raises(CannotServe, match=reason):
+            call.result(30)
+        with pytest.raises(CannotServe, match=reason):
+            engine.generate(PROMPT)
+
+
+def test_models_that_are_not_ready_in_time_are_given_up():
+    with pytest.raises(TimeoutError, match="within 0 s"):
+        Engine(["shapes-small"], start_within_s=0)
+
+
+def test_an_interrupted_start_leaves_no_worker(monkeypatch):
+    engines = []
+
+    def interrupt(future, timeout=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", noting(threading.Thread.start, engines))
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Future, "result", interrupt)
+        Engine(["shapes-small"])
+    (thread,) = (each for each in engines if each.name == "safelight-engine")
+    assert not thread.is_alive()
+
+
+def noting(method, notes):
+    def noted(self):
+        notes.append(self)
+        method(self)
+
+    return noted
+
+
+def wait_until(condition, *, within_s=30.0):
+    end_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+def test_an_edit_of_nothing_is_refused(engine):
+    with pytest.raises(InvalidParameter, match="at least one picture"):
+        engine.edit(PROMPT, [])
 
 
 def test_a_program_that_forgets_to_close_its_engine_ends():

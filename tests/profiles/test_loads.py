@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,4 +29,11 @@ def test_an_adapter_of_twice_the_bytes_takes_twice_as_long():
 def test_a_load_of_no_bytes_teaches_nothing():
     learned = LoadEstimate()
     learned.observe(0, 5.0)
+    assert learned.seconds(1000) == LoadEstimate().seconds(1000)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, math.nan, math.inf])
+def test_a_duration_that_cannot_be_teaches_nothing(seconds):
+    learned = LoadEstimate()
+    learned.observe(1000, seconds)
     assert learned.seconds(1000) == LoadEstimate().seconds(1000)

@@ -24,6 +24,7 @@ from safelight.core.errors import (
     CannotServe,
     DeadlineUnmeetable,
     Draining,
+    ExtensionError,
     InvalidParameter,
     NotReady,
     QueueFull,
@@ -359,6 +360,43 @@ async def test_a_collapse_of_the_pool_is_there_for_whoever_waits_for_it():
     for message in ("first", "second"):
         scene.pool.collapse(CannotServe(message))
     assert str(await asyncio.wait_for(scene.service.collapse, 1)) == "first"
+
+
+class Crooked:
+    """A routing policy that fails at its second choice, or a level policy that always does."""
+
+    name = "crooked"
+
+    def __init__(self):
+        self.choices = 0
+
+    def choose(self, routed, fleet, now):
+        self.choices += 1
+        return fleet.least_loaded if self.choices == 1 else 1 / 0
+
+    def route(self, asked, models):
+        return 1 / 0
+
+
+@on_a_loop
+async def test_a_controller_that_fails_ends_the_service_and_nobody_waits_for_ever():
+    scene = Scene(policies=Policies(routing=Crooked()))
+    pending = scene.submit("running", "waiting")
+    scene.run()
+    assert "crooked" in str(await asyncio.wait_for(scene.service.collapse, 1))
+    assert scene.log.facts("controller failed")
+    scene.service.withdraw_all()
+    assert all(isinstance(error_of(each), ShutDown) for each in pending)
+
+
+@on_a_loop
+async def test_a_request_at_which_a_policy_fails_is_refused_and_logged_and_the_service_goes_on():
+    scene = Scene(policies=Policies(level=Crooked()))
+    with pytest.raises(ExtensionError, match="crooked"):
+        scene.submit()
+    assert [facts["id"] for facts in scene.log.facts("policy failed")] == ["one"]
+    await asyncio.wait_for(scene.service.idle(), 1)
+    assert not scene.service.collapse.done()
 
 
 @pytest.mark.parametrize(("score", "models"), [(THRESHOLD, [SMALL]), (THRESHOLD - 0.1, [SMALL, LARGE])])

@@ -1,10 +1,11 @@
 """Pictures in this program: the service over worker processes of this machine, without a server."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,7 @@ from safelight.control.config import ControlConfig
 from safelight.control.fleet import FleetController
 from safelight.control.levels.constraints import find_model
 from safelight.control.policies import policies_from
+from safelight.core.errors import Cancelled, CannotServe, InvalidParameter, SafelightError
 from safelight.core.outcome import StageOutcome
 from safelight.local.adapter_folder import find_adapters
 from safelight.local.launch import worker_argv
@@ -56,6 +58,9 @@ class Engine:
         RequestError: if a picture can never be made like that.
         Rejected: if it is not accepted now, for example since it cannot be ready by its deadline.
         WorkFailed: if it was accepted and could not be completed.
+        Cancelled: if the engine is closed before it is ready.
+        CannotServe: if no worker can be started any more.
+        RuntimeError: if the engine is closed already.
 
     Args:
         models: names of shipped models, or diffusers folders; by default every shipped model.
@@ -91,8 +96,11 @@ class Engine:
         self._argv = worker_argv(self._folders, *limits, *self._policies.worker_options)
         self._workers = workers
         self._service: Service
-        self._loop: asyncio.AbstractEventLoop
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event
+        self._ending = threading.RLock()
+        self._has_ended = False
+        self._failure: str | None = None
         started: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(started,), name="safelight-engine", daemon=True)
         self._thread.start()
@@ -101,6 +109,9 @@ class Engine:
         except TimeoutError:
             self.close()
             raise TimeoutError(f"The models were not ready within {start_within_s:g} s.") from None
+        except BaseException:
+            self.close()
+            raise
 
     def generate(self, prompt: str, **options: Unpack[GenerationOptions]) -> list[Picture]:
         """Generate pictures from a prompt; the options are those of `GenerationOptions`."""
@@ -157,9 +168,14 @@ class Engine:
 
     def close(self) -> None:
         """End the workers; pictures under way are cancelled."""
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
+        if not self._thread.is_alive():
+            return
+        with self._ending:
+            self._has_ended = True
+            if self._loop is not None:
+                with contextlib.suppress(RuntimeError):  # the loop may be closed already
+                    self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
 
     def __enter__(self) -> Self:
         return self
@@ -173,29 +189,53 @@ class Engine:
         future = self._schedule(work)
         try:
             return future.result()
+        except CancelledError:
+            raise self._end() from None
         except BaseException:
             future.cancel()
             raise
 
     async def _join(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return await asyncio.wrap_future(self._schedule(work))
+        future = self._schedule(work)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():
+                raise self._end() from None
+            raise
 
     def _schedule(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
-        if not self._thread.is_alive():
-            work.close()
-            raise RuntimeError("The engine is closed.")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Begin `work` in the engine's thread, which ends what has begun before the engine ends."""
+        if self._thread.is_alive():
+            with self._ending:
+                if not self._has_ended and self._loop is not None:
+                    return asyncio.run_coroutine_threadsafe(work, self._loop)
+        work.close()
+        raise self._end()
+
+    def _end(self) -> Exception:
+        """Return why nothing is generated any more."""
+        if self._failure is None:
+            return RuntimeError("The engine is closed.")
+        return CannotServe(self._failure)
 
     def _run(self, started: Future[None]) -> None:
         try:
             asyncio.run(self._serve(started))
-        except BaseException as error:  # noqa: BLE001 - whoever waits for the start gets it
+        except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+            self._failure = f"The engine has failed ({type(error).__name__}: {error})."
             if not started.done():
                 started.set_exception(error)
+        finally:
+            self._has_ended = True
 
     async def _serve(self, started: Future[None]) -> None:
         """Run the service until `close`."""
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        with self._ending:
+            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+            if self._has_ended:
+                return
         log = _Log()
         clock = MonotonicClock()
         self._service = service = Service(
@@ -220,7 +260,12 @@ class Engine:
             started.set_result(None)
             await asyncio.wait({stop, collapse}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            service.withdraw_all()
+            error: SafelightError = Cancelled("The engine was closed before the picture was ready.")
+            with self._ending:
+                self._has_ended = True
+                if collapse.done():
+                    error, self._failure = collapse.result(), str(collapse.result())
+            service.withdraw_all(error)
             for waiting in (stop, ready):
                 waiting.cancel()
             await service.stop()
@@ -247,6 +292,8 @@ class Engine:
         service.check_open()
         model = find_model(paint.model, service.models)
         requests = await asyncio.to_thread(image_requests, paint, model, arrived_s=service.now_s)
+        if self._has_ended:
+            raise self._end()
         pending = service.submit(requests)
         try:
             return await asyncio.gather(*(asyncio.shield(each.delivery) for each in pending))
@@ -290,7 +337,10 @@ class _Log:
 
 
 def _images(image: ImageInput | Sequence[ImageInput]) -> Sequence[ImageInput]:
-    return [image] if isinstance(image, bytes | str | PathLike | Image.Image | Picture) else image
+    images = [image] if isinstance(image, bytes | str | PathLike | Image.Image | Picture) else image
+    if not images:
+        raise InvalidParameter("image", images, "give at least one picture to start from")
+    return images
 
 
 def _files(deliveries: Sequence[Delivery], output_format: OutputFormat, quality: int) -> list[bytes]:

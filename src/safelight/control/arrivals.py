@@ -6,8 +6,11 @@ from typing import Final
 from safelight.control.admission_policies import retry_in
 from safelight.control.commands import Command, Reject, Send
 from safelight.control.fleet_state import FleetState
+from safelight.control.levels.constraints import misfit
+from safelight.control.policies import ENTRY_POINTS
 from safelight.control.request_state import RequestState
-from safelight.core.errors import Draining, NotReady, QueueFull, Rejected, RequestError
+from safelight.core.errors import Draining, ExtensionError, NotReady, QueueFull, Rejected, RequestError
+from safelight.core.level import Route
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
 from safelight.core.work import Run
@@ -52,7 +55,7 @@ def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> l
             queued.append(state)
             commands += fleet.dispatch(now)
             _check_overfull(fleet, state)
-    except (Rejected, RequestError) as error:
+    except (Rejected, RequestError, ExtensionError) as error:
         ids = {state.id for state in bound}
         for state in queued:
             fleet.release(state)
@@ -63,27 +66,49 @@ def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> l
 
 
 def _bind(fleet: FleetState, request: ImageRequest) -> RequestState:
-    """Choose a request's route and bind its adapters; raises RequestError."""
+    """Choose a request's route and bind its adapters; raises RequestError, ExtensionError."""
     assert request.id not in fleet.requests, f"{request.id} has arrived before"
-    route = fleet.policies.level.route(request, fleet.models)
+    route = _route(fleet, request)
     sequence = fleet.next_sequence()
-    state = RequestState.admitted(
-        request,
-        route,
-        fleet.adapters.bind(request, route),
-        sequence=sequence,
-        place=fleet.policies.order.place(request, sequence),
-    )
+    try:
+        place = fleet.policies.order.place(request, sequence)
+    except Exception as error:
+        raise _mistake(fleet, "order", error) from error
+    adapters = fleet.adapters.bind(request, route)
+    state = RequestState.admitted(request, route, adapters, sequence=sequence, place=place)
     fleet.requests[state.id] = state
     return state
 
 
+def _route(fleet: FleetState, request: ImageRequest) -> Route:
+    """Return the levels of a request; raises RequestError, or ExtensionError for levels that no worker can serve."""
+    try:
+        route = fleet.policies.level.route(request, fleet.models)
+    except RequestError:
+        raise
+    except Exception as error:
+        raise _mistake(fleet, "level", error) from error
+    if (reason := misfit(route, request, fleet.models)) is not None:
+        raise ExtensionError(ENTRY_POINTS, fleet.policies.level.name, reason)
+    return route
+
+
+def _mistake(fleet: FleetState, family: str, error: Exception) -> ExtensionError:
+    """Return the error for what a policy of `family` has raised by mistake."""
+    return ExtensionError(
+        ENTRY_POINTS, fleet.policies.names[family], f"it failed as {family} policy ({type(error).__name__}: {error})"
+    )
+
+
 def _check_admission(fleet: FleetState, state: RequestState, now: float) -> None:
-    """Raise Rejected if the request, which is not queued yet, is refused."""
+    """Raise Rejected if the request, which is not queued yet, is refused; or ExtensionError."""
     if _is_full_for(fleet, state.request) and not fleet.workers.with_space(state.model):
         raise _queue_full(fleet, state.model)
     fleet.prediction.weigh(state, now)
-    refused = fleet.policies.admission.refusal(state, fleet.prediction, now)
+    try:
+        refused = fleet.policies.admission.refusal(state, fleet.prediction, now)
+    except Exception as error:
+        raise _mistake(fleet, "admission", error) from error
     if refused is not None:
         raise refused
 
@@ -121,18 +146,23 @@ def _runs_one_of(command: Command, ids: set[str]) -> bool:
 
 
 def _reject(
-    fleet: FleetState, requests: Sequence[ImageRequest], error: Rejected | RequestError, now: float
+    fleet: FleetState,
+    requests: Sequence[ImageRequest],
+    error: Rejected | RequestError | ExtensionError,
+    now: float,
 ) -> list[Command]:
     return [Reject(request, error, _rejected(fleet, request, error, now)) for request in requests]
 
 
-def _rejected(fleet: FleetState, request: ImageRequest, error: Rejected | RequestError, now: float) -> Outcome | None:
+def _rejected(
+    fleet: FleetState, request: ImageRequest, error: Rejected | RequestError | ExtensionError, now: float
+) -> Outcome | None:
     """Return the record of a refusal, or None for a request that can never be served."""
-    if isinstance(error, RequestError) or not fleet.models:
+    if not isinstance(error, Rejected) or not fleet.models:
         return None
     try:
-        route = fleet.policies.level.route(request, fleet.models)
-    except RequestError:
+        route = _route(fleet, request)
+    except (RequestError, ExtensionError):
         return None
     total_s = now - request.arrived_s
     return Outcome(request=request, route=route, status="rejected", reason=error.reason, total_s=total_s)

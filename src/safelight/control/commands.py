@@ -6,7 +6,7 @@ Every request that arrives ends in exactly one of `Reject`, `Deliver`, `GiveUp` 
 from dataclasses import dataclass
 
 from safelight.core.adapter import AdapterSpec
-from safelight.core.errors import Rejected, RequestError, SafelightError, WorkFailed
+from safelight.core.errors import ExtensionError, Rejected, RequestError, SafelightError, WorkFailed
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
 from safelight.core.work import Finished, WorkerCommand
@@ -14,10 +14,10 @@ from safelight.core.work import Finished, WorkerCommand
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """The request is refused; one that can never be served has no outcome."""
+    """The request is refused; one that can never be served, or that a policy failed to judge, has no outcome."""
 
     request: ImageRequest
-    error: Rejected | RequestError
+    error: Rejected | RequestError | ExtensionError
     outcome: Outcome | None
 
 

@@ -7,10 +7,11 @@ from typing import Final
 from safelight.control.order_policies import Place
 from safelight.control.request_state import RequestState
 from safelight.control.routing.protocol import RoutingPolicy
-from safelight.control.routing_view import RoutingView
+from safelight.control.routing_view import Candidate, RoutingView
 from safelight.control.waiting import WaitingQueue
 from safelight.control.worker_state import WorkerState
 from safelight.control.workers import Workers
+from safelight.core.errors import CannotServe
 
 MOST_PASSED_OVER: Final = 256
 """At most this many requests that wait for one certain worker are passed over in one dispatch."""
@@ -22,6 +23,9 @@ def dispatch(waiting: WaitingQueue, workers: Workers, routing: RoutingPolicy, *,
     A request that finds no room claims the workers that serve it, so that smaller requests behind it do not take every
     freed row. A suspect claims one worker, the first that will be empty. Models whose workers are all full cost
     nothing, however many requests wait for them.
+
+    Raises:
+        CannotServe: if `routing` fails; then the indexes are not to be used any more.
     """
     heads = [_Head(model, waiting.of(model)) for model in waiting.models if workers.with_space(model)]
     heapq.heapify(heads)
@@ -35,7 +39,7 @@ def dispatch(waiting: WaitingQueue, workers: Workers, routing: RoutingPolicy, *,
         if not view.is_open:
             heapq.heappop(heads)
             continue
-        if (chosen := routing.choose(view.routed, view, now)) is not None:
+        if (chosen := _choose(routing, view, now)) is not None:
             workers.take(chosen.worker, request)
             placed.append(request)
         elif view.has_room:
@@ -49,6 +53,17 @@ def dispatch(waiting: WaitingQueue, workers: Workers, routing: RoutingPolicy, *,
         else:
             heapq.heappop(heads)
     return placed
+
+
+def _choose(routing: RoutingPolicy, view: RoutingView, now: float) -> Candidate | None:
+    try:
+        chosen = routing.choose(view.routed, view, now)
+        if chosen is None or view.can_have(chosen):
+            return chosen
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise CannotServe(f"The routing policy {routing.name!r} failed ({reason}); choose another one.") from error
+    raise CannotServe(f"The routing policy {routing.name!r} chose a worker that has no room; choose another policy.")
 
 
 class _Head:

@@ -49,6 +49,7 @@ class RoutingView:
         self._all = workers.serving(request.model)
         self._claimed = claimed
         self._now = now
+        self._live = workers
         self._open = workers.with_space(request.model)
         self.total_load = workers.load(request.model)
 
@@ -92,6 +93,12 @@ class RoutingView:
         request = self._request.request
         names = [use.name for use in request.loras] or [use.name for use in request.controlnets] or [request.id]
         return RoutedRequest(sequence=self._request.sequence, key=routing_key(names[0]))
+
+    def can_have(self, chosen: Candidate) -> bool:
+        """Whether the worker that a policy chose is a live one that can take the request now."""
+        worker = chosen.worker
+        is_live = self._live.get(worker.name) is worker and worker.serves(self._request.model)
+        return is_live and worker not in self._claimed and worker.has_room(self._request)
 
     def candidate(self, worker: WorkerState) -> Candidate:
         return Candidate(worker, self._request, is_claimed=worker in self._claimed, now=self._now)

@@ -1,5 +1,6 @@
 """How long it takes to load adapters."""
 
+import math
 from typing import Final
 
 FIRST_BYTES_PER_S: Final = 200e6
@@ -19,6 +20,6 @@ class LoadEstimate:
         return weights_bytes * self._s_per_byte
 
     def observe(self, weights_bytes: int, seconds: float) -> None:
-        """Learn from one load."""
-        if weights_bytes > 0:
+        """Learn from one load; durations that cannot be are ignored."""
+        if weights_bytes > 0 and 0 <= seconds < math.inf:
             self._s_per_byte += LEARNING_RATE * (seconds / weights_bytes - self._s_per_byte)

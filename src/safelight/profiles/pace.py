@@ -1,5 +1,6 @@
 """The speed that a device has shown since it was measured."""
 
+import math
 from typing import Final
 
 from safelight.core.job import Job
@@ -56,7 +57,7 @@ class PaceEstimate:
     def observe(self, ticked: Ticked) -> None:
         """Learn from one denoiser call, by its estimated duration without misfits."""
         measured_s = self.profile.tick_s(ticked.denoiser_rows, width=ticked.width, height=ticked.height)
-        if measured_s <= 0:
+        if measured_s <= 0 or math.isnan(ticked.plain_s):
             return
         pace = self.pace(ticked.width, ticked.height)
         shown = min(max(ticked.plain_s / measured_s, pace / SURPRISE_LIMIT), pace * SURPRISE_LIMIT)

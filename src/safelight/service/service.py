@@ -24,7 +24,15 @@ from safelight.control.events import (
 from safelight.control.fleet import FleetController
 from safelight.core.adapter import AdapterSpec
 from safelight.core.clock import Clock
-from safelight.core.errors import Cancelled, Rejected, RequestError, SafelightError, ShutDown
+from safelight.core.errors import (
+    Cancelled,
+    CannotServe,
+    ExtensionError,
+    Rejected,
+    RequestError,
+    SafelightError,
+    ShutDown,
+)
 from safelight.core.log import Log
 from safelight.core.model import ModelSpec
 from safelight.core.outcome import Outcome
@@ -127,6 +135,7 @@ class Service:
         Raises:
             Rejected: when they are not accepted now.
             RequestError: when one can never be served.
+            ExtensionError: when a policy of another package fails to judge one.
         """
         pending = tuple(PendingPicture(each.without_pictures(), partial_images=partial_images) for each in requests)
         for each in pending:
@@ -134,7 +143,7 @@ class Service:
         self._idle.clear()
         self._handle(Arrived(tuple(requests)))
         first = pending[0].delivery
-        if first.done() and isinstance(refusal := first.exception(), Rejected | RequestError):
+        if first.done() and isinstance(refusal := first.exception(), Rejected | RequestError | ExtensionError):
             raise refusal
         return pending
 
@@ -150,9 +159,12 @@ class Service:
         self._handle(Withdrawn(request_id))
         return True
 
-    def withdraw_all(self) -> int:
-        """Stop working on all pictures, since the service ends; returns their number."""
-        return sum(self.withdraw(request_id, ShutDown()) for request_id in list(self._pending))
+    def withdraw_all(self, reason: SafelightError | None = None) -> int:
+        """Stop working on all pictures, since the service ends; returns their number.
+
+        Waiting callers get `reason`, by default `ShutDown`.
+        """
+        return sum(self.withdraw(request_id, reason or ShutDown()) for request_id in list(self._pending))
 
     def begin_drain(self) -> None:
         """Accept no new requests from now on."""
@@ -238,7 +250,16 @@ class Service:
             self.first_ready.set()
 
     def _handle(self, event: Event) -> None:
-        for command in self.controller.handle(event, self._clock.now_s()):
+        """Execute what the controller decides; if it fails, nothing can be decided any more, and the service ends."""
+        try:
+            commands = self.controller.handle(event, self._clock.now_s())
+        except Exception as error:  # noqa: BLE001 - policies of other packages may raise anything
+            kind, reason = type(event).__name__, f"{type(error).__name__}: {error}"
+            self._log.error("controller failed", event_kind=kind, reason=reason)
+            named = error if isinstance(error, SafelightError) else None
+            self.collapsed(named or CannotServe(f"The controller failed at {kind} ({reason})."))
+            return
+        for command in commands:
             self._obey(command)
         self._plan_wakeup()
 
@@ -267,6 +288,8 @@ class Service:
                 pending = self._close(outcome)
                 pending.deliver(Delivery(request=pending.request, finished=finished, outcome=outcome))
             case Reject(request=request, error=error, outcome=None):
+                if isinstance(error, ExtensionError):
+                    self._log.error("policy failed", id=request.id, reason=str(error))
                 self._forget(request.id).fail(error)
             case Reject(error=error, outcome=Outcome() as outcome) | GiveUp(error=error, outcome=outcome):
                 self._close(outcome).fail(error)

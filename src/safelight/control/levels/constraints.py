@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from safelight.core.errors import InvalidParameter, UnknownModel, UnknownSampler
-from safelight.core.level import MAX_STEPS, Level
+from safelight.core.level import MAX_STEPS, Level, Route
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest, Quality
 
@@ -42,6 +42,21 @@ def level_on(model: ModelSpec, request: ImageRequest) -> Level:
         sampler=_sampler(request.sampler, model),
         first_step=0 if request.source is None else request.source.first_step(steps),
     )
+
+
+def misfit(route: Route, request: ImageRequest, models: Mapping[str, ModelSpec]) -> str | None:
+    """Return why some level of a route cannot serve `request` on its model, or None if all can."""
+    for level in route.levels:
+        model = models.get(level.model)
+        if model is None:
+            return f"no worker has served {level.model!r}, which it chose"
+        if level.guidance != model.guidance or level.sampler not in model.samplers:
+            return f"{level.model!r} cannot have {level.guidance!r} guidance with the sampler {level.sampler!r}"
+        if not 0 <= level.first_step < level.steps:
+            return f"it chose {level.steps} steps from step {level.first_step} on"
+        if not is_paintable(request.width, request.height, model):
+            return f"{level.model!r} does not paint {request.width}x{request.height}"
+    return None
 
 
 def is_paintable(width: int, height: int, model: ModelSpec) -> bool:
