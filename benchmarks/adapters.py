@@ -74,7 +74,7 @@ from safelight.diffusion.families.joint_attention import CountedJointAttention
 from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS
 from safelight.diffusion.paint import make_job
 from safelight.local.adapter_folder import find_adapters
-from safelight.shapes.caption import tell
+from safelight.shapes.caption import caption_of
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
 from safelight.worker.loop import Inbox, WorkerLoop
@@ -159,7 +159,7 @@ def draw_wishes(names: Sequence[str], count: int, rng: np.random.Generator) -> l
         alone = rng.choice(len(CONTROLS), p=[FIRST_CONTROL_SHARE, 1 - FIRST_CONTROL_SHARE])
         chosen = list(CONTROLS)[alone : alone + 1] if many == 1 else list(CONTROLS)[:many]
         controls = {kind: CONTROLS[kind](scene) for kind in chosen}
-        wishes.append(Wish(number=number, prompt=tell(scene.wish), loras=loras, controls=controls))
+        wishes.append(Wish(number=number, prompt=caption_of(scene.description), loras=loras, controls=controls))
     return wishes
 
 

@@ -51,7 +51,7 @@ from safelight.diffusion.families.stable_diffusion_3 import STABLE_DIFFUSION_3
 from safelight.diffusion.paint import make_job
 from safelight.diffusion.placement import ON_CPU
 from safelight.local.launch import controlnet_service_argv, worker_argv
-from safelight.shapes.caption import tell
+from safelight.shapes.caption import caption_of
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
 from safelight.worker.controlnet_service.messages import (
@@ -220,7 +220,7 @@ def draw_jobs(model: ModelSpec, count: int) -> list[Job]:
         scene = draw_scene(luck, objects=1 + number % 2)
         height, width, _ = (drawing := CONTROLS[NAME](scene)).shape
         picture = Pixels(width=width, height=height, rgb=drawing.tobytes())
-        plain = make_job([model], tell(scene.wish), model=model.name, seed=number)
+        plain = make_job([model], caption_of(scene.description), model=model.name, seed=number)
         use = ControlNetUse(name=NAME, scale=1.0, image=picture)
         request = msgspec.structs.replace(plain.request, id=f"row-{number}", controlnets=(use,))
         jobs.append(msgspec.structs.replace(plain, request=request, adapters=(HANDLE,)))
