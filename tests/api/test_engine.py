@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -48,15 +49,20 @@ def test_coroutines_share_the_workers(engine):
     assert asyncio.run(main()) == [0, 1, 2]
 
 
+def wait_until(condition):
+    while not condition():
+        time.sleep(0.01)
+
+
 def test_a_cancelled_coroutine_cancels_its_pictures(engine):
+    controller = engine._service.controller
+
     async def main():
         call = asyncio.create_task(engine.generate_async(PROMPT, n=10, steps=200))
-        while not engine._service.controller.running_count:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_until, lambda: controller.running_count > 0)
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
-        while engine._service.controller.running_count + engine._service.controller.waiting_count:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(wait_until, lambda: controller.is_idle)
 
     asyncio.run(asyncio.wait_for(main(), 60))
 
