@@ -126,7 +126,7 @@ class WorkerState:
         worker = self.forecast_worker(now, request.weights_bytes)
         return forecast([worker], [request.queued_job()], now=now)[request.id].finish_s
 
-    def clear_s(self, now: float) -> float:
+    def idle_at_s(self, now: float) -> float:
         """Return when all its requests will be ready."""
         expected = forecast([self.forecast_worker(now)], (), now=now)
         return max((each.finish_s for each in expected.values()), default=now)
