@@ -8,7 +8,7 @@ from safelight.server.errors import problem_of
 from safelight.server.painter import Painted, base64_text, unix_now
 from safelight.server.picture_store import StoredPicture
 from safelight.server.provenance import provenance_of, usage_of
-from safelight.server.routes.paint_flow import Accepted
+from safelight.server.routes.paint_flow import AcceptedPictures
 from safelight.server.wire.fields import OutputFormat
 from safelight.server.wire.images import (
     PLAIN_QUALITY,
@@ -29,7 +29,7 @@ from safelight.service.picture_files import FULL_QUALITY
 class ImageResponse:
     """Makes the response to one body; `url_of` returns the URL of a picture by its id."""
 
-    accepted: Accepted
+    accepted: AcceptedPictures
     body: GenerationRequest
     url_of: Callable[[str], str]
 
