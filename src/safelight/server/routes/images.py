@@ -9,8 +9,8 @@ from safelight.core.errors import InvalidParameter
 from safelight.server.image_requests import requests_of_images
 from safelight.server.routes.image_response import ImageResponse
 from safelight.server.routes.paint_flow import AcceptedPictures, PaintCall, paint
-from safelight.server.wire.fields import MAX_PICTURES
 from safelight.server.wire.images import EditRequest, GenerationRequest
+from safelight.service.paint_request import MAX_PICTURES
 
 
 async def paint_images(body: GenerationRequest, request: Request) -> Response:
