@@ -138,3 +138,18 @@ def test_a_program_that_forgets_to_close_its_engine_ends():
     program = "from safelight import Engine; engine = Engine(['shapes-small']); print(len(engine.models()))"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=True)
     assert ended.stdout == "1\n"
+
+
+def test_without_the_extra_one_sentence_names_it():
+    program = "import sys; sys.modules['prometheus_client'] = None; from safelight import Engine"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.stderr.strip().endswith(
+        "ImportError: Engine needs prometheus_client, which comes with the extra [serve]: "
+        "pip install 'safelight[serve]'."
+    )
+
+
+def test_without_the_extra_a_client_can_be_made():
+    absent = ("torch", "fastapi", "pydantic", "prometheus_client", "structlog", "uvicorn")
+    program = f"import sys; sys.modules.update(dict.fromkeys({absent})); from safelight import Client; Client()"
+    subprocess.run([sys.executable, "-c", program], check=True)
