@@ -106,10 +106,6 @@ class WorkerState:
     def adapter_evicted(self, handle: AdapterHandle) -> None:
         self._resident.discard(handle)
 
-    def holds_adapter(self, handle: AdapterHandle) -> bool:
-        """Whether the adapter is on its device."""
-        return handle in self._resident
-
     def service_s(self, request: RequestState) -> float:
         """Return the seconds of `request` alone on this worker, with loads of adapters that are not on its device."""
         pace = self.paces[request.model]

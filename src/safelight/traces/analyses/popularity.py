@@ -111,7 +111,7 @@ def _draw(figure: Figure, services: Sequence[Usage], ranked: Sequence[Sequence[R
 
 
 def _draw_line(axes: Axes, usage: Usage, uses: Integers, *, turn: int) -> None:
-    """Draw how the share grows, mark where it reaches one half, and tell that in the corner."""
+    """Draw how the share grows, mark where it reaches one half, and write that in the corner."""
     so_far = np.cumsum(uses) / uses.sum()
     half = int(np.searchsorted(so_far, 0.5 - 1e-12))
     colour = SERIES[turn % len(SERIES)]

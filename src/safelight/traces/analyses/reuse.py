@@ -18,7 +18,7 @@ QUANTILES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99
 
 
 def reuse(frame: pl.LazyFrame) -> Result:
-    """Tell how long ago an adapter was used before, whenever it is used again: in seconds and in requests.
+    """Return how long ago an adapter was used before, whenever it is used again: in seconds and in requests.
 
     The table has quantiles over the uses that are not the first, for the whole service and on the same instance.
     """
