@@ -177,7 +177,7 @@ class DiffusionEngine:
 
     @torch.inference_mode()
     def preview(self, request_id: str) -> Pixels:
-        """Return the row's estimate of its picture, one pixel for each place of the latents."""
+        """Return the row's estimate of its picture, one pixel per position of the latents."""
         row = self._rows[request_id]
         return self._models[row.job.level.model].preview.paint(row.latent if row.x0 is None else row.x0)
 

@@ -69,7 +69,7 @@ def _requests(count: float) -> str:
 
 def _draw(figure: Figure, table: pl.DataFrame) -> None:
     for number, (unit, label) in enumerate(UNITS.items(), 1):
-        axes = panel(figure, place=(1, 2, number), x=label, y="share of repeats" if number == 1 else "")
+        axes = panel(figure, position=(1, 2, number), x=label, y="share of repeats" if number == 1 else "")
         for row in table.filter(unit=unit).iter_rows(named=True):
             is_local = row["within"] == "instance"
             axes.semilogx(

@@ -74,16 +74,16 @@ def start_of(length_s: float) -> pl.Expr:
 
 
 def time_panel(
-    figure: Figure, span: Span, *, place: tuple[int, int, int] = (1, 1, 1), y: str, title: str = ""
+    figure: Figure, span: Span, *, position: tuple[int, int, int] = (1, 1, 1), y: str, title: str = ""
 ) -> tuple[Axes, float]:
     """Return new axes along the time of a trace, and how many seconds a unit of them is."""
     if span.is_dated:
-        axes = panel(figure, place=place, x="time, UTC", y=y, title=title)
+        axes = panel(figure, position=position, x="time, UTC", y=y, title=title)
         axes.xaxis.set_major_locator(locator := AutoDateLocator())  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         return axes, DAY_S
     unit = next((unit for unit in ("day", "hour", "minute") if span.length_s >= 2 * LENGTHS[unit]), "second")
-    axes = panel(figure, place=place, x=f"{unit}s since the trace's start", y=y, title=title)
+    axes = panel(figure, position=position, x=f"{unit}s since the trace's start", y=y, title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=unit != "second"))
     return axes, LENGTHS[unit]
 
