@@ -74,7 +74,7 @@ from safelight.diffusion.families.joint_attention import CountedJointAttention
 from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS
 from safelight.diffusion.paint import make_job
 from safelight.local.adapter_folder import find_adapters
-from safelight.shapes.caption import tell
+from safelight.shapes.caption import caption_of
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
 from safelight.worker.loop import Inbox, WorkerLoop
@@ -136,7 +136,7 @@ def draw_mix(names: Sequence[str], count: int, rng: np.random.Generator) -> list
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class MixedRequest:
     """One request of the mix; `controls` are the control pictures, (64, 64, 3) bytes, by ControlNet."""
 
     number: int
@@ -150,17 +150,19 @@ class Wish:
         return self.loras, tuple(self.controls)
 
 
-def draw_wishes(names: Sequence[str], count: int, rng: np.random.Generator) -> list[Wish]:
+def draw_requests(names: Sequence[str], count: int, rng: np.random.Generator) -> list[MixedRequest]:
     """Return the mix: drawn scenes as captions and as control pictures, LoRAs, and how many ControlNets."""
-    wishes = []
+    requests = []
     for number, loras in enumerate(draw_mix(names, count, rng)):
         scene = draw_scene(rng, objects=2)
         many = int(rng.choice(3, p=CONTROL_COUNTS["AB"[number % 2]]))
         alone = rng.choice(len(CONTROLS), p=[FIRST_CONTROL_SHARE, 1 - FIRST_CONTROL_SHARE])
         chosen = list(CONTROLS)[alone : alone + 1] if many == 1 else list(CONTROLS)[:many]
         controls = {kind: CONTROLS[kind](scene) for kind in chosen}
-        wishes.append(Wish(number=number, prompt=tell(scene.wish), loras=loras, controls=controls))
-    return wishes
+        requests.append(
+            MixedRequest(number=number, prompt=caption_of(scene.description), loras=loras, controls=controls)
+        )
+    return requests
 
 
 class Engine:
@@ -179,7 +181,7 @@ class Engine:
         """Return the seconds from a request for a cold LoRA to its first step."""
         inbox: Inbox = SimpleQueue()
         handle = handle_of(name)
-        plain = self._job(Wish(number=0, prompt=prompt, loras=(LoraUse(name=name, scale=1.0),), controls={}))
+        plain = self._job(MixedRequest(number=0, prompt=prompt, loras=(LoraUse(name=name, scale=1.0),), controls={}))
         request = msgspec.structs.replace(plain.request, grace_steps=grace_steps)
         job = msgspec.structs.replace(plain, request=request)
         started_s = seconds = 0.0
@@ -224,7 +226,7 @@ class Engine:
 
     def step_s(self, prompt: str) -> float:
         """Return the seconds of one step of one picture alone, without LoRAs."""
-        job = self._job(Wish(number=0, prompt=prompt, loras=(), controls={}))
+        job = self._job(MixedRequest(number=0, prompt=prompt, loras=(), controls={}))
         self._engine.begin([job])
         started_s = time.perf_counter()
         self._engine.step([job.id])
@@ -232,11 +234,11 @@ class Engine:
         self._engine.drop(job.id)
         return seconds
 
-    def paint(self, wishes: Sequence[Wish], *, policy: str) -> float:
+    def paint(self, requests: Sequence[MixedRequest], *, policy: str) -> float:
         """Return the seconds that all requests take, adapters being known beforehand."""
         inbox: Inbox = SimpleQueue()
         added: set[AdapterHandle] = set()
-        jobs = [self._job(wish) for wish in wishes]
+        jobs = [self._job(request) for request in requests]
         started_s = seconds = 0.0
         finished = 0
 
@@ -270,18 +272,18 @@ class Engine:
         replica = ReplicaMachine.serving(self._engine.models, config=config)
         WorkerLoop(self._engine, replica, inbox=inbox, send=send).run()
 
-    def _job(self, wish: Wish) -> Job:
-        plain = make_job(self._engine.models, wish.prompt, model=MODEL.name, seed=wish.number)
+    def _job(self, mixed: MixedRequest) -> Job:
+        plain = make_job(self._engine.models, mixed.prompt, model=MODEL.name, seed=mixed.number)
         controlnets = (
             ControlNetUse(
                 name=name,
                 scale=1.0,
                 image=Pixels(width=picture.shape[1], height=picture.shape[0], rgb=picture.tobytes()),
             )
-            for name, picture in wish.controls.items()
+            for name, picture in mixed.controls.items()
         )
         request = msgspec.structs.replace(
-            plain.request, id=f"row-{wish.number}", loras=wish.loras, controlnets=tuple(controlnets)
+            plain.request, id=f"row-{mixed.number}", loras=mixed.loras, controlnets=tuple(controlnets)
         )
         return msgspec.structs.replace(plain, request=request, adapters=tuple(map(handle_of, request.adapters)))
 
@@ -311,27 +313,27 @@ class Diffusers:
                 for block in network.transformer_blocks:
                     block.attn.set_processor(CountedJointAttention(T5_TOKENS))
 
-    def fuse_per_request(self, wishes: Sequence[Wish]) -> float:
+    def fuse_per_request(self, requests: Sequence[MixedRequest]) -> float:
         """Return the seconds of painting one request after another, each with its LoRAs loaded and fused for it."""
         started_s = time.perf_counter()
-        for wish in wishes:
-            if wish.loras:
-                self._load(wish.loras)
+        for request in requests:
+            if request.loras:
+                self._load(request.loras)
                 self._pipeline.fuse_lora()
-            self._paint([wish])
-            if wish.loras:
+            self._paint([request])
+            if request.loras:
                 self._pipeline.unfuse_lora()
                 self._pipeline.unload_lora_weights()
         return time.perf_counter() - started_s
 
-    def set_adapters(self, wishes: Sequence[Wish]) -> float:
+    def set_adapters(self, requests: Sequence[MixedRequest]) -> float:
         """Return the seconds of painting with all LoRAs resident, requests that are alike in one call each."""
         self._load([LoraUse(name=name, scale=1.0) for name in self._files])
         started_s = time.perf_counter()
-        for start in range(0, len(wishes), AT_ONCE):
-            alike = defaultdict[tuple[object, ...], list[Wish]](list)
-            for wish in wishes[start : start + AT_ONCE]:
-                alike[wish.alike].append(wish)
+        for start in range(0, len(requests), AT_ONCE):
+            alike = defaultdict[tuple[object, ...], list[MixedRequest]](list)
+            for request in requests[start : start + AT_ONCE]:
+                alike[request.alike].append(request)
             for some in alike.values():
                 self._choose(some[0].loras)
                 self._paint(some)
@@ -352,20 +354,20 @@ class Diffusers:
             self._pipeline.load_lora_weights(file.parent, weight_name=file.name, adapter_name=use.name)
         self._pipeline.set_adapters([use.name for use in uses], [use.scale for use in uses])
 
-    def _paint(self, wishes: Sequence[Wish]) -> None:
+    def _paint(self, requests: Sequence[MixedRequest]) -> None:
         """Paint requests of equal LoRAs and ControlNets in one call."""
-        pipeline, extra = self._steered(wishes)
+        pipeline, extra = self._steered(requests)
         pipeline.set_progress_bar_config(disable=True)
-        generators = [torch.Generator().manual_seed(wish.number) for wish in wishes]
-        pipeline([wish.prompt for wish in wishes], generator=generators, **self._settings, **extra)
+        generators = [torch.Generator().manual_seed(request.number) for request in requests]
+        pipeline([request.prompt for request in requests], generator=generators, **self._settings, **extra)
 
-    def _steered(self, wishes: Sequence[Wish]) -> tuple[Any, dict[str, Any]]:
-        """Return the pipeline for the ControlNets of `wishes`, made of the same parts, and its control pictures."""
-        kinds = list(wishes[0].controls)
+    def _steered(self, requests: Sequence[MixedRequest]) -> tuple[Any, dict[str, Any]]:
+        """Return the pipeline for the ControlNets of `requests`, made of the same parts, and its control pictures."""
+        kinds = list(requests[0].controls)
         if not kinds:
             return self._pipeline, {}
         nets = SD3MultiControlNetModel([self._nets[kind] for kind in kinds])
-        pictures = [[Image.fromarray(wish.controls[kind]) for wish in wishes] for kind in kinds]
+        pictures = [[Image.fromarray(request.controls[kind]) for request in requests] for kind in kinds]
         pipeline = StableDiffusion3ControlNetPipeline(**self._pipeline.components, controlnet=nets)
         return pipeline, {"control_image": pictures, "controlnet_conditioning_scale": [1.0] * len(kinds)}
 
@@ -392,18 +394,18 @@ def measure(rounds: int, count: int) -> dict[str, object]:
     rng = np.random.default_rng(SEED)
     paths = {name: path for name, path in find_adapters([MODELS / "adapters"]).items() if name != "pastel-small"}
     loras = {name: path for name, path in paths.items() if name not in CONTROLS}
-    wishes = draw_wishes(sorted(loras), count, rng)
-    plain = [replace(wish, loras=()) for wish in wishes]
+    requests = draw_requests(sorted(loras), count, rng)
+    plain = [replace(request, loras=()) for request in requests]
     with tempfile.TemporaryDirectory() as folder:
         files = write_for_diffusers(loras, Path(folder))
         engine, peer = Engine(paths), Diffusers(files, is_stock=False)
         stock = Diffusers(files, is_stock=True)
         contestants: dict[str, Callable[[], float]] = {
-            "fuse_per_request": lambda: peer.fuse_per_request(wishes),
-            "stock_fuse_per_request": lambda: stock.fuse_per_request(wishes),
-            "set_adapters": lambda: peer.set_adapters(wishes),
-            "stock_set_adapters": lambda: stock.set_adapters(wishes),
-            **{name: lambda policy=policy: engine.paint(wishes, policy=policy) for name, policy in MODES.items()},
+            "fuse_per_request": lambda: peer.fuse_per_request(requests),
+            "stock_fuse_per_request": lambda: stock.fuse_per_request(requests),
+            "set_adapters": lambda: peer.set_adapters(requests),
+            "stock_set_adapters": lambda: stock.set_adapters(requests),
+            **{name: lambda policy=policy: engine.paint(requests, policy=policy) for name, policy in MODES.items()},
             "no_adapters": lambda: engine.paint(plain, policy="payback"),
         }
         taken: dict[str, list[float]] = {name: [] for name in contestants}
@@ -414,14 +416,14 @@ def measure(rounds: int, count: int) -> dict[str, object]:
         cold: dict[int, list[float]] = {0: [], GRACE_STEPS: []}
         for name in list(loras) * COLD_TRIES:
             for grace_steps, seconds in cold.items():
-                seconds.append(engine.first_step_s(wishes[0].prompt, name=name, grace_steps=grace_steps))
+                seconds.append(engine.first_step_s(requests[0].prompt, name=name, grace_steps=grace_steps))
         load_s = statistics.median(engine.load_s(name) for name in list(loras) * COLD_TRIES)
-        step_s = statistics.median(engine.step_s(wishes[0].prompt) for _ in list(loras) * COLD_TRIES)
+        step_s = statistics.median(engine.step_s(requests[0].prompt) for _ in list(loras) * COLD_TRIES)
         folds = [engine.fold_s(name) for name in list(loras) * COLD_TRIES]
         rates = {name: count / statistics.median(seconds) for name, seconds in taken.items()}
         return summarise(rates) | {
-            "compositions": len({wish.loras for wish in wishes}),
-            "controlnets_per_request": sum(len(wish.controls) for wish in wishes) / count,
+            "compositions": len({request.loras for request in requests}),
+            "controlnets_per_request": sum(len(request.controls) for request in requests) / count,
             "requests": count,
             "switch_s": engine.costs.switch_s if engine.costs else None,
             "merge_s": statistics.median(merge_s for merge_s, _ in folds),
@@ -446,7 +448,7 @@ def summarise(rates: Mapping[str, float]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Print the figures."""
+    """Print the metrics."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds")
@@ -454,11 +456,11 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    figures = measure(arguments.rounds, arguments.requests)
+    metrics = measure(arguments.rounds, arguments.requests)
     if arguments.json:
-        print(json.dumps(figures, indent=2))
+        print(json.dumps(metrics, indent=2))
     else:
-        for name, value in figures.items():
+        for name, value in metrics.items():
             print(f"{name:30} {value}")
 
 

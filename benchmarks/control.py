@@ -64,7 +64,7 @@ class Load:
 
     waiting: int
     workers: int
-    luck: random.Random = field(default_factory=lambda: random.Random(1))
+    rng: random.Random = field(default_factory=lambda: random.Random(1))
     now: float = 0.0
     events: int = 0
     seconds: float = 0.0
@@ -76,7 +76,7 @@ class Load:
         self.numbers = count()
         ready = Ready(models=(MODEL,), max_denoiser_rows=ROWS)
         for worker in self.running:
-            self.tell(WorkerJoined(worker, ready))
+            self.handle(WorkerJoined(worker, ready))
         for number in range(LORAS):
             self.offer(f"lora-{number}")
         while self.controller.waiting_count < self.waiting:
@@ -86,9 +86,9 @@ class Load:
         commands = self.controller.handle(AdapterOffered(name, name, "path"), self.now)
         handle = next(each.command.handle for each in commands if isinstance(each.command, AddAdapter))
         spec = AdapterSpec(name=name, kind="lora", model=MODEL.name, weights_bytes=10_000_000, ranks=(16,))
-        self.tell(Reported(next(iter(self.running)), AdapterAdded(handle=handle, spec=spec)))
+        self.handle(Reported(next(iter(self.running)), AdapterAdded(handle=handle, spec=spec)))
 
-    def tell(self, event) -> None:
+    def handle(self, event) -> None:
         began_s = time.perf_counter()
         commands = self.controller.handle(event, self.now)
         self.seconds += time.perf_counter() - began_s
@@ -103,9 +103,9 @@ class Load:
     def arrive(self) -> None:
         """One request; one in two has a deadline that the queue leaves time for."""
         number = next(self.numbers)
-        loras = (LoraUse(name=f"lora-{number % LORAS}", scale=1.0),) if self.luck.random() < LORA_SHARE else ()
+        loras = (LoraUse(name=f"lora-{number % LORAS}", scale=1.0),) if self.rng.random() < LORA_SHARE else ()
         backlog_s = 4 * TICK_S * STEPS * (self.controller.waiting_count + ROWS * self.workers) / self.workers
-        deadline_s = (2 + self.luck.random()) * (backlog_s + 10) if number % 2 else None
+        deadline_s = (2 + self.rng.random()) * (backlog_s + 10) if number % 2 else None
         request = ImageRequest(
             id=f"r{number}",
             prompt="a picture",
@@ -116,12 +116,12 @@ class Load:
             deadline_s=deadline_s,
             loras=loras,
         )
-        self.tell(Arrived((request,)))
+        self.handle(Arrived((request,)))
 
     def serve_one(self, worker: str) -> None:
         """Run the oldest request of a worker to its end, and have another one arrive."""
         name = self.running[worker].popleft()
-        self.tell(Reported(worker, Started(request_id=name)))
+        self.handle(Reported(worker, Started(request_id=name)))
         for _ in range(STEPS):
             self.now += TICK_S / self.workers
             ticked = Ticked(
@@ -133,8 +133,8 @@ class Load:
                 plain_s=TICK_S,
                 request_ids=(name,),
             )
-            self.tell(Reported(worker, ticked))
-        self.tell(Reported(worker, Finished(request_id=name, picture=PIXELS, compute_s=1.0, prompt_tokens=3)))
+            self.handle(Reported(worker, ticked))
+        self.handle(Reported(worker, Finished(request_id=name, picture=PIXELS, compute_s=1.0, prompt_tokens=3)))
         while self.controller.waiting_count < self.waiting:
             self.arrive()
 
@@ -143,7 +143,7 @@ class Load:
         self.events, self.seconds = 0, 0.0
         names = list(self.running)
         while self.events < events:
-            worker = self.luck.choice(names)
+            worker = self.rng.choice(names)
             if self.running[worker]:
                 self.serve_one(worker)
         return self.seconds / self.events
@@ -166,13 +166,13 @@ def main() -> None:
     arguments = parser.parse_args()
     cases = [measured(waiting, workers, arguments.events) for workers in WORKERS for waiting in WAITING]
     rates = {(case["workers"], case["waiting"]): case["events_per_s"] for case in cases}
-    figures = {
+    metrics = {
         "events_per_s": rates[1_000, 1_000],
         "growth": round(rates[GROWTH_WORKERS, 100] / rates[GROWTH_WORKERS, 100_000], 2),
         "cases": cases,
     }
     print(
-        json.dumps(figures) if arguments.json else f"{figures['events_per_s']:,} events/s, growth {figures['growth']}"
+        json.dumps(metrics) if arguments.json else f"{metrics['events_per_s']:,} events/s, growth {metrics['growth']}"
     )
 
 

@@ -51,7 +51,7 @@ from safelight.diffusion.families.stable_diffusion_3 import STABLE_DIFFUSION_3
 from safelight.diffusion.paint import make_job
 from safelight.diffusion.placement import ON_CPU
 from safelight.local.launch import controlnet_service_argv, worker_argv
-from safelight.shapes.caption import tell
+from safelight.shapes.caption import caption_of
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
 from safelight.worker.controlnet_service.messages import (
@@ -106,13 +106,13 @@ class Process:
 
     def add(self) -> AdapterSpec:
         """Have a worker read the ControlNet."""
-        self._tell(AddAdapter(handle=HANDLE, path=str(FOLDER)))
+        self._send(AddAdapter(handle=HANDLE, path=str(FOLDER)))
         return next(self._events(AdapterAdded)).spec
 
     def paint(self, jobs: Sequence[Job]) -> list[Ticked]:
         """Have a worker paint all of these; returns its ticks."""
         for job in jobs:
-            self._tell(Run(job=job))
+            self._send(Run(job=job))
         ticks, finished = [], 0
         for event in self._events(WorkerEvent):
             match event:
@@ -126,7 +126,7 @@ class Process:
                         break
         return ticks
 
-    def _tell(self, command: msgspec.Struct) -> None:
+    def _send(self, command: msgspec.Struct) -> None:
         self._input.write(frame(command))
         self._input.flush()
 
@@ -195,7 +195,7 @@ class Setup:
         return 1000 * sum(self.cpu_s) / sum(map(len, self.ticks.values()))
 
     def summary(self, requests: int) -> dict[str, float]:
-        """Return the figures."""
+        """Return the metrics."""
         rows, pictures = usual_rows(self.ticks), len(self.workers) * requests
         return {
             "pictures_per_s": pictures / statistics.median(self.seconds),
@@ -214,13 +214,13 @@ def usual_rows(ticks: dict[int, list[float]]) -> int:
 
 def draw_jobs(model: ModelSpec, count: int) -> list[Job]:
     """Return jobs with a scene each, and its line drawing to steer them."""
-    luck = np.random.default_rng(SEED)
+    rng = np.random.default_rng(SEED)
     jobs = []
     for number in range(count):
-        scene = draw_scene(luck, objects=1 + number % 2)
+        scene = draw_scene(rng, objects=1 + number % 2)
         height, width, _ = (drawing := CONTROLS[NAME](scene)).shape
         picture = Pixels(width=width, height=height, rgb=drawing.tobytes())
-        plain = make_job([model], tell(scene.wish), model=model.name, seed=number)
+        plain = make_job([model], caption_of(scene.description), model=model.name, seed=number)
         use = ControlNetUse(name=NAME, scale=1.0, image=picture)
         request = msgspec.structs.replace(plain.request, id=f"row-{number}", controlnets=(use,))
         jobs.append(msgspec.structs.replace(plain, request=request, adapters=(HANDLE,)))
@@ -271,8 +271,8 @@ def _answer(connection: socket.socket, questions: BinaryIO, residuals: Residuals
 
 
 def measure(rounds: int, count: int) -> dict[str, object]:
-    """Run both set-ups in turn with one worker and with two, and return all figures."""
-    figures: dict[str, object] = {"requests_per_worker": count}
+    """Run both set-ups in turn with one worker and with two, and return all metrics."""
+    metrics: dict[str, object] = {"requests_per_worker": count}
     rows = 0
     for workers in (1, 2):
         with ExitStack() as stack:
@@ -281,7 +281,7 @@ def measure(rounds: int, count: int) -> dict[str, object]:
             paint_in_turn({"local": local, "service": served}, draw_jobs(local.model, count), rounds)
             rows = usual_rows(local.ticks)
             here, there = local.summary(count), served.summary(count)
-            figures[f"workers_{workers}"] = {
+            metrics[f"workers_{workers}"] = {
                 "local": here,
                 "service": there,
                 "vs_local": there["pictures_per_s"] / here["pictures_per_s"],
@@ -290,7 +290,7 @@ def measure(rounds: int, count: int) -> dict[str, object]:
             }
     with torch.inference_mode():
         inputs, residuals = draw_call(rows)
-        return figures | {
+        return metrics | {
             "tick_bytes": len(pack_inputs(inputs)) + len(pack_residuals(residuals)),
             "tick_copies_ms": copies_ms(inputs, residuals),
             "copies_100_mb_ms": copies_ms(inputs, Residuals(early=(torch.ones(HUNDRED_MB // 4),))),
@@ -310,7 +310,7 @@ def paint_in_turn(setups: Mapping[str, Setup], jobs: Sequence[Job], rounds: int)
 
 
 def main() -> None:
-    """Print the figures."""
+    """Print the metrics."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds")
@@ -319,11 +319,11 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    figures = measure(arguments.rounds, arguments.requests)
+    metrics = measure(arguments.rounds, arguments.requests)
     if arguments.json:
-        print(json.dumps(figures, indent=2))
+        print(json.dumps(metrics, indent=2))
     else:
-        for name, value in figures.items():
+        for name, value in metrics.items():
             print(f"{name:20} {value}")
 
 

@@ -156,18 +156,18 @@ def summarise(medians: dict[str, float], forward_share: float) -> dict[str, floa
 
 
 def main() -> None:
-    """Print the figures."""
+    """Print the metrics."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document on standard output")
     parser.add_argument("--rounds", type=int, default=5, help="measured rounds, after one to warm up")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    figures = measure(arguments.rounds)
+    metrics = measure(arguments.rounds)
     if arguments.json:
-        print(json.dumps(figures, indent=2))
+        print(json.dumps(metrics, indent=2))
     else:
-        for name, value in figures.items():
+        for name, value in metrics.items():
             print(f"{name:28} {value:8.3f}")
 
 

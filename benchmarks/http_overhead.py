@@ -2,7 +2,7 @@
 
 Each server has one worker process and listens on loopback. Each request asks for one picture of 64 x 64 pixels; each
 server encodes the same PNG anew and answers with base64 in JSON. The client keeps its connections. The servers take
-turns in several rounds, because other programs disturb a machine for a while; figures are medians over rounds.
+turns in several rounds, because other programs disturb a machine for a while; metrics are medians over rounds.
 
 - `added_p50_ms`: 25 steps of 1 ms, one request at a time; latency less the seconds that the engine itself took.
 - `null_requests_per_s`: one step, many requests at once, with an engine that takes no time; `null_25_steps_...` with
@@ -38,7 +38,7 @@ import psutil
 HERE = Path(__file__).parent
 SERVED = HERE.parent / "tests" / "fakes" / "served.py"
 PEERS = {"litserve": ("/predict", "lit_serve.py"), "ray_serve": ("/", "ray_serve.py")}
-"""By name, which is that of the figures: the path to send to, and the program."""
+"""By name, which is that of the metrics: the path to send to, and the program."""
 
 RAY_STAYS_HERE = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -263,7 +263,7 @@ def load(target: Target, *, at_once: int, requests: int | None = None, within_s:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, float | int]:
-    """Run all loads, in rounds, and return the figures."""
+    """Run all loads, in rounds, and return the metrics."""
     rates: dict[str, list[float]] = defaultdict(list)
     latencies_ms: dict[str, list[float]] = defaultdict(list)
     with ExitStack() as stack:
@@ -326,11 +326,11 @@ def main() -> None:
     if missing := [name for name in ("litserve", "ray") if find_spec(name) is None]:
         raise SystemExit(f"{' and '.join(missing)} must be installed: make install")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    figures = measure(arguments)
+    metrics = measure(arguments)
     if arguments.json:
-        print(json.dumps(figures))
+        print(json.dumps(metrics))
     else:
-        for name, value in figures.items():
+        for name, value in metrics.items():
             print(f"{name:>32}  {value}")
 
 

@@ -22,7 +22,7 @@ CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
 
 DATA_FOLDERS = {"models"}
 DECIDING_PACKAGES = ("core", "profiles", "adapters", "control")
-LUCK_AND_WORK = {"default_rng", "RandomState", "open", "print", "input"}
+RANDOMNESS_AND_WORK = {"default_rng", "RandomState", "open", "print", "input"}
 LONGEST_MODULE, LONGEST_FUNCTION = 500, 60
 
 
@@ -69,7 +69,7 @@ def test_a_deciding_package_draws_no_luck_and_opens_no_file(package):
         for path, text in MODULES.items()
         if path.is_relative_to(PACKAGE / package)
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in LUCK_AND_WORK
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in RANDOMNESS_AND_WORK
     ]
     assert calls == []
 

@@ -20,13 +20,21 @@ def __getattr__(name: str) -> object:
 
     Raises:
         AttributeError: if there is no such name.
+        ImportError: for `Engine`, if the extra `[serve]` is not installed.
     """
     if name in {"AsyncClient", "Client", "Picture", "Preview"}:
         from safelight.api import public  # noqa: PLC0415 - loaded at its first use
 
         return getattr(public, name)
     if name == "Engine":
-        from safelight.api.engine import Engine  # noqa: PLC0415 - likewise
-
-        return Engine
+        return _engine()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _engine() -> object:
+    try:
+        from safelight.api.engine import Engine  # noqa: PLC0415 - loaded at its first use
+    except ModuleNotFoundError as error:
+        extra = "which comes with the extra [serve]: pip install 'safelight[serve]'"
+        raise ImportError(f"Engine needs {error.name}, {extra}.", name=error.name) from error
+    return Engine

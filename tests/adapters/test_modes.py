@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.makers import composition
+from safelight.adapters.bounded_wait import BoundedWait
 from safelight.adapters.fixed import AlwaysMerged, AlwaysUnmerged
 from safelight.adapters.mode import UNMERGED, ModeCosts, Queue, QueuedRow, corrected, merged
 from safelight.adapters.modes import ADAPTER_MODE_NAMES, ADAPTER_MODES, adapter_mode_named
-from safelight.adapters.patience import Patient
 from safelight.adapters.payback import Payback, drain_s
 from safelight.core.adapter import NO_ADAPTERS
 from safelight.core.errors import InvalidParameter
@@ -176,7 +176,7 @@ def test_the_shares_of_draining_sum_to_all_calls_together(crowd):
 def test_a_row_that_would_miss_its_deadline_is_not_passed_over():
     urgent = QueuedRow(id="late", composition=COLD, steps_left=5, slack_s=0.01)
     asked = queue((*rows(hot=3), urgent), folded=HOT)
-    assert Patient(AlwaysMerged()).choose(asked, COSTS, 0.0).mode == corrected(HOT)
+    assert BoundedWait(AlwaysMerged()).choose(asked, COSTS, 0.0).mode == corrected(HOT)
 
 
 def test_only_misfits_pay_overhead():

@@ -4,7 +4,6 @@ import asyncio
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -148,10 +147,13 @@ def test_every_call_ends_when_the_engine_is_closed_however_late_it_comes(is_asyn
             return asyncio.run(engine.generate_async(PROMPT, steps=4))
         return engine.generate(PROMPT, steps=4)
 
+    def generate_forever():
+        while generate():
+            pass
+
     def call():
         with pytest.raises((Cancelled, RuntimeError)) as end:
-            while generate():
-                pass
+            generate_forever()
         ends.append(type(end.value))
         with pytest.raises(RuntimeError, match="closed"):
             generate()
@@ -170,7 +172,7 @@ def test_calls_end_with_the_reason_when_no_worker_can_be_started():
     reason = "The models have vanished."
     with Engine(["shapes-small"]) as engine, ThreadPoolExecutor(1) as threads:
         call = threads.submit(engine.generate, PROMPT, n=10, steps=200)
-        wait_until(lambda: engine._service.controller.running_count)
+        eventually(lambda: engine._service.controller.running_count)
         engine._loop.call_soon_threadsafe(engine._service.collapsed, CannotServe(reason))
         with pytest.raises(CannotServe, match=reason):
             call.result(30)
@@ -205,13 +207,6 @@ def noting(method, notes):
     return noted
 
 
-def wait_until(condition, *, within_s=30.0):
-    end_s = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.01)
-
-
 def test_an_edit_of_nothing_is_refused(engine):
     with pytest.raises(InvalidParameter, match="at least one picture"):
         engine.edit(PROMPT, [])
@@ -221,3 +216,18 @@ def test_a_program_that_forgets_to_close_its_engine_ends():
     program = "from safelight import Engine; engine = Engine(['shapes-small']); print(len(engine.models()))"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=True)
     assert ended.stdout == "1\n"
+
+
+def test_without_the_extra_one_sentence_names_it():
+    program = "import sys; sys.modules['prometheus_client'] = None; from safelight import Engine"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.stderr.strip().endswith(
+        "ImportError: Engine needs prometheus_client, which comes with the extra [serve]: "
+        "pip install 'safelight[serve]'."
+    )
+
+
+def test_without_the_extra_a_client_can_be_made():
+    absent = ("torch", "fastapi", "pydantic", "prometheus_client", "structlog", "uvicorn")
+    program = f"import sys; sys.modules.update(dict.fromkeys({absent})); from safelight import Client; Client()"
+    subprocess.run([sys.executable, "-c", program], check=True)

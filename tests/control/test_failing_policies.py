@@ -8,7 +8,7 @@ from control.driven_fleet import DrivenFleet, assigned
 from control.makers import LARGE, SMALL, request
 from safelight.control.commands import Reject
 from safelight.control.events import Arrived
-from safelight.control.levels import AsAsked
+from safelight.control.levels.as_asked import AsAsked
 from safelight.control.policies import Policies
 from safelight.core.errors import CannotServe, ExtensionError
 from safelight.core.level import Level, Route

@@ -11,7 +11,7 @@ from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.pixels import Pixels
 from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.paint import make_job, paint
-from safelight.shapes.caption import tell
+from safelight.shapes.caption import caption_of
 from safelight.shapes.controls import CONTROLS, centre_distance
 from safelight.shapes.sampling import draw_scene
 
@@ -52,7 +52,7 @@ def wishes(engine, scenes, **fields):
     """Return a job for each scene's caption; fields are functions of the scene."""
     made = []
     for number, scene in enumerate(scenes):
-        job = make_job(engine.models, tell(scene.wish), model="shapes-large", seed=number)
+        job = make_job(engine.models, caption_of(scene.description), model="shapes-large", seed=number)
         told = {name: field(scene) for name, field in fields.items()}
         made.append(but(job, id=f"row-{number}", steps=STEPS, **told))
     return made

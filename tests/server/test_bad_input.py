@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from safelight.server.wire.fields import MAX_SEED
+from safelight.service.paint_request import MAX_SEED
 
 ROUTE = "/v1/images/generations"
 JSON = {"content-type": "application/json"}

@@ -4,45 +4,47 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelight.shapes.caption import known_words, parse, tell
-from safelight.shapes.scene import ObjectWish, SceneWish
+from safelight.shapes.caption import caption_of, known_words, parse
+from safelight.shapes.scene import ObjectDescription, SceneDescription
 from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, KNOWN_WORDS, SHAPES, SIZES, SYNONYMS
-from shapes.worlds import wishes
+from shapes.worlds import descriptions
 
 UNKNOWN = st.from_regex(r"[b-z]{2,9}", fullmatch=True).filter(lambda word: word not in {*KNOWN_WORDS, *SYNONYMS})
 
 
-@given(wishes())
-def test_what_is_told_is_understood(wish):
-    assert parse(tell(wish)) == wish
+@given(descriptions())
+def test_what_is_told_is_understood(description):
+    assert parse(caption_of(description)) == description
 
 
-@given(wishes())
-def test_telling_uses_words_that_the_models_see_and_small_words(wish):
-    assert set(tell(wish).split()) <= {*KNOWN_WORDS, "a", "and", "background", "of", "on"}
+@given(descriptions())
+def test_telling_uses_words_that_the_models_see_and_small_words(description):
+    assert set(caption_of(description).split()) <= {*KNOWN_WORDS, "a", "and", "background", "of", "on"}
 
 
-@given(wishes(), st.data())
-def test_unknown_words_between_known_ones_change_nothing(wish, data):
-    said = [part for word in tell(wish).split() for part in (*data.draw(st.lists(UNKNOWN, max_size=2)), word)]
-    assert parse(" ".join(said)) == wish
+@given(descriptions(), st.data())
+def test_unknown_words_between_known_ones_change_nothing(description, data):
+    said = [
+        part for word in caption_of(description).split() for part in (*data.draw(st.lists(UNKNOWN, max_size=2)), word)
+    ]
+    assert parse(" ".join(said)) == description
 
 
-@given(wishes(), st.sampled_from([", ", "! ", "\n", " -- ", "\t", "/", "… ", "。"]))
-def test_letter_case_and_punctuation_change_nothing(wish, between):
-    assert parse(between.join(tell(wish).title().split())) == wish
+@given(descriptions(), st.sampled_from([", ", "! ", "\n", " -- ", "\t", "/", "… ", "。"]))
+def test_letter_case_and_punctuation_change_nothing(description, between):
+    assert parse(between.join(caption_of(description).title().split())) == description
 
 
 @given(st.text(max_size=300))
 def test_any_text_is_understood_as_something_that_can_be_told(text):
-    wish = parse(text)
-    assert parse(tell(wish)) == wish
+    description = parse(text)
+    assert parse(caption_of(description)) == description
 
 
 @given(st.lists(st.sampled_from([*KNOWN_WORDS, *SYNONYMS, "gibberish"]), max_size=20).map(" ".join))
 def test_the_first_two_shapes_that_are_named_are_the_objects(text):
     named = [word for word in known_words(text) if word in SHAPES]
-    assert [wish.shape for wish in parse(text).objects] == named[:2]
+    assert [description.shape for description in parse(text).objects] == named[:2]
 
 
 @given(st.lists(st.sampled_from([*KNOWN_WORDS, *SYNONYMS, *string.printable]), max_size=30).map(" ".join))
@@ -57,14 +59,16 @@ def test_known_words_are_known(text):
 
 
 def test_free_text_is_used_as_far_as_it_is_known():
-    assert parse("Please draw a RED circle!") == SceneWish(objects=(ObjectWish(shape="circle", colour="red"),))
+    assert parse("Please draw a RED circle!") == SceneDescription(
+        objects=(ObjectDescription(shape="circle", colour="red"),)
+    )
 
 
 def test_a_full_caption_is_understood():
-    assert parse("a small yellow star above a medium blue square on a gray background") == SceneWish(
+    assert parse("a small yellow star above a medium blue square on a gray background") == SceneDescription(
         objects=(
-            ObjectWish(shape="star", colour="yellow", size="small"),
-            ObjectWish(shape="square", colour="blue", size="medium"),
+            ObjectDescription(shape="star", colour="yellow", size="small"),
+            ObjectDescription(shape="square", colour="blue", size="medium"),
         ),
         relation="above",
         background="gray",
@@ -72,8 +76,11 @@ def test_a_full_caption_is_understood():
 
 
 def test_synonyms_are_understood():
-    assert parse("two tiny violet hearts over a huge disc, grey") == SceneWish(
-        objects=(ObjectWish(shape="heart", colour="purple", size="small"), ObjectWish(shape="circle", size="large")),
+    assert parse("two tiny violet hearts over a huge disc, grey") == SceneDescription(
+        objects=(
+            ObjectDescription(shape="heart", colour="purple", size="small"),
+            ObjectDescription(shape="circle", size="large"),
+        ),
         relation="above",
         background="gray",
     )
@@ -101,16 +108,16 @@ def test_left_without_of_is_no_relation():
 
 
 def test_objects_past_the_second_are_passed_over():
-    assert [wish.shape for wish in parse("a star, a heart, a cross").objects] == ["star", "heart"]
+    assert [description.shape for description in parse("a star, a heart, a cross").objects] == ["star", "heart"]
 
 
 def test_a_prompt_of_40_kilobytes_is_understood():
     text = "lorem ipsum " * 3400 + "a red circle"
-    assert parse(text).objects == (ObjectWish(shape="circle", colour="red"),)
+    assert parse(text).objects == (ObjectDescription(shape="circle", colour="red"),)
 
 
 def test_nothing_asks_for_nothing():
-    assert parse("") == SceneWish()
+    assert parse("") == SceneDescription()
 
 
 def test_known_words_are_single_lower_case_words():

@@ -5,21 +5,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelight.shapes.caption import parse, tell
+from safelight.shapes.caption import caption_of, parse
 from safelight.shapes.render import coverage
 from safelight.shapes.sampling import draw_scene, held_out_captions, is_held_out, training_scenes, vary
-from safelight.shapes.scene import ObjectWish, SceneWish
+from safelight.shapes.scene import ObjectDescription, SceneDescription
 from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, RELATIONS, SHAPES, SIZES
 from shapes.worlds import drawn_scenes
 
 
 def full_captions_of_one_object():
     for size, colour, shape, background in product(SIZES, COLOURS, SHAPES, BACKGROUNDS):
-        yield SceneWish(objects=(ObjectWish(shape=shape, colour=colour, size=size),), background=background)
+        yield SceneDescription(
+            objects=(ObjectDescription(shape=shape, colour=colour, size=size),), background=background
+        )
 
 
 def test_the_same_captions_are_held_out_for_ever():
-    held_out = [tell(wish) for wish in full_captions_of_one_object() if is_held_out(wish)]
+    held_out = [caption_of(description) for description in full_captions_of_one_object() if is_held_out(description)]
     assert len(held_out) == 52
     assert held_out[:3] == [
         "a small orange heart on a gray background",
@@ -29,7 +31,7 @@ def test_the_same_captions_are_held_out_for_ever():
 
 
 def test_training_never_sees_a_held_out_caption():
-    assert not any(is_held_out(scene.wish) for scene in islice(training_scenes(np.random.default_rng(1)), 500))
+    assert not any(is_held_out(scene.description) for scene in islice(training_scenes(np.random.default_rng(1)), 500))
 
 
 def test_a_third_of_training_scenes_has_one_object():
@@ -39,8 +41,8 @@ def test_a_third_of_training_scenes_has_one_object():
 
 @pytest.mark.parametrize("objects", [1, 2])
 def test_held_out_captions_are_full_captions_that_are_held_out(objects):
-    wishes = [parse(text) for text in held_out_captions(np.random.default_rng(3), objects=objects, count=40)]
-    assert all(is_held_out(wish) and len(wish.objects) == objects for wish in wishes)
+    descriptions = [parse(text) for text in held_out_captions(np.random.default_rng(3), objects=objects, count=40)]
+    assert all(is_held_out(description) and len(description.objects) == objects for description in descriptions)
 
 
 def test_the_same_seed_draws_the_same_scenes():
@@ -79,12 +81,12 @@ def test_every_word_is_drawn():
 
 @given(drawn_scenes(objects=1) | drawn_scenes(objects=2), st.integers(0, 2**32 - 1))
 def test_varying_a_wish_only_leaves_words_out(scene, seed):
-    varied = vary(np.random.default_rng(seed), scene.wish)
-    pairs = zip(varied.objects, scene.wish.objects, strict=True)
+    varied = vary(np.random.default_rng(seed), scene.description)
+    pairs = zip(varied.objects, scene.description.objects, strict=True)
     assert all(less.shape == full.shape and less.colour in {None, full.colour} for less, full in pairs)
     assert (varied.relation, varied.background in {None, scene.background}) == (scene.relation, True)
 
 
 def test_varying_without_dropping_changes_nothing():
-    wish = draw_scene(np.random.default_rng(6), objects=2).wish
-    assert vary(np.random.default_rng(7), wish, drop=0) == wish
+    description = draw_scene(np.random.default_rng(6), objects=2).description
+    assert vary(np.random.default_rng(7), description, drop=0) == description

@@ -12,7 +12,7 @@ from scipy import ndimage
 from safelight.core.errors import InvalidParameter
 from safelight.shapes.looking import ObjectSeen, SceneSeen, look
 from safelight.shapes.render import coverage, render
-from safelight.shapes.scene import ObjectWish, PlacedObject, Scene, SceneWish
+from safelight.shapes.scene import ObjectDescription, PlacedObject, Scene, SceneDescription
 from safelight.shapes.score import judge, score
 from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, SHAPES, SIZES
 from shapes.worlds import DEGRADED, blurred, drawn_scenes, facts_of_own_captions, scenes, share_that_holds, to_picture
@@ -30,8 +30,8 @@ TWO = Scene(
 )
 
 
-def failing(picture, wish):
-    return [fact.name for fact in score(picture, wish).facts if not fact.holds]
+def failing(picture, description):
+    return [fact.name for fact in score(picture, description).facts if not fact.holds]
 
 
 def other(words, word):
@@ -59,7 +59,7 @@ def test_it_agrees_with_the_truth_about_other_captions():
         seen == true
         for scene, asked in pairwise(drawn)
         for seen, true in zip(
-            score(render(scene), asked.wish).facts, judge(truth(scene), asked.wish).facts, strict=True
+            score(render(scene), asked.description).facts, judge(truth(scene), asked.description).facts, strict=True
         )
     ]
     assert np.mean(agreed) >= RENDERED_SHARE
@@ -95,84 +95,88 @@ def test_centres_are_seen_to_a_tenth_of_a_pixel(scene):
 @settings(max_examples=30)
 @given(st.data(), drawn_scenes(objects=1) | drawn_scenes(objects=2))
 def test_a_wrong_colour_fails_exactly_the_colour(data, scene):
-    first, *rest = scene.wish.objects
-    wish = replace(scene.wish, objects=(replace(first, colour=data.draw(other(COLOURS, first.colour))), *rest))
-    assert failing(render(scene), wish) == ["object 1 colour"]
+    first, *rest = scene.description.objects
+    description = replace(
+        scene.description, objects=(replace(first, colour=data.draw(other(COLOURS, first.colour))), *rest)
+    )
+    assert failing(render(scene), description) == ["object 1 colour"]
 
 
 @settings(max_examples=30)
 @given(st.data(), drawn_scenes(objects=1) | drawn_scenes(objects=2))
 def test_a_wrong_shape_fails_exactly_the_shape(data, scene):
-    first, *rest = scene.wish.objects
-    wish = replace(scene.wish, objects=(replace(first, shape=data.draw(other(SHAPES, first.shape))), *rest))
-    assert failing(render(scene), wish) == ["object 1 shape"]
+    first, *rest = scene.description.objects
+    description = replace(
+        scene.description, objects=(replace(first, shape=data.draw(other(SHAPES, first.shape))), *rest)
+    )
+    assert failing(render(scene), description) == ["object 1 shape"]
 
 
 @settings(max_examples=30)
 @given(st.data(), drawn_scenes(objects=1) | drawn_scenes(objects=2))
 def test_a_wrong_size_fails_exactly_the_size(data, scene):
-    first, *rest = scene.wish.objects
-    wish = replace(scene.wish, objects=(replace(first, size=data.draw(other(SIZES, first.size))), *rest))
-    assert failing(render(scene), wish) == ["object 1 size"]
+    first, *rest = scene.description.objects
+    description = replace(scene.description, objects=(replace(first, size=data.draw(other(SIZES, first.size))), *rest))
+    assert failing(render(scene), description) == ["object 1 size"]
 
 
 @settings(max_examples=20)
 @given(st.data(), drawn_scenes(objects=1) | drawn_scenes(objects=2))
 def test_a_wrong_ground_fails_exactly_the_ground(data, scene):
-    wish = replace(scene.wish, background=data.draw(other(BACKGROUNDS, scene.background)))
-    assert failing(render(scene), wish) == ["background"]
+    description = replace(scene.description, background=data.draw(other(BACKGROUNDS, scene.background)))
+    assert failing(render(scene), description) == ["background"]
 
 
 @settings(max_examples=20)
 @given(drawn_scenes(objects=2))
 def test_a_wrong_relation_fails_exactly_the_relation(scene):
-    wish = replace(scene.wish, relation="above" if scene.relation == "left of" else "left of")
-    assert failing(render(scene), wish) == ["relation"]
+    description = replace(scene.description, relation="above" if scene.relation == "left of" else "left of")
+    assert failing(render(scene), description) == ["relation"]
 
 
 def test_objects_in_each_others_place_fail_exactly_the_relation():
-    wish = replace(TWO.wish, objects=TWO.wish.objects[::-1])
-    assert failing(render(TWO), wish) == ["relation"]
+    description = replace(TWO.description, objects=TWO.description.objects[::-1])
+    assert failing(render(TWO), description) == ["relation"]
 
 
 @pytest.mark.parametrize("kept", [0, 1])
 def test_a_missing_object_loses_its_facts_and_the_relation(kept):
     lost = 2 - kept
     names = [f"object {lost} shape", f"object {lost} colour", f"object {lost} size", "relation"]
-    assert failing(render(replace(TWO, objects=(TWO.objects[kept],))), TWO.wish) == names
+    assert failing(render(replace(TWO, objects=(TWO.objects[kept],))), TWO.description) == names
 
 
 def test_facts_say_what_was_wanted_and_what_is_seen():
-    wish = SceneWish(objects=(ObjectWish(shape="heart", colour="red"),))
-    told = [(fact.name, fact.wanted, fact.seen) for fact in score(render(TWO), wish).facts]
+    description = SceneDescription(objects=(ObjectDescription(shape="heart", colour="red"),))
+    told = [(fact.name, fact.wanted, fact.seen) for fact in score(render(TWO), description).facts]
     assert told == [("object 1 shape", "heart", "square"), ("object 1 colour", "red", "blue")]
 
 
 def test_only_what_the_caption_says_is_judged():
-    wish = SceneWish(objects=(ObjectWish(shape="square"),))
-    assert [fact.name for fact in score(render(TWO), wish).facts] == ["object 1 shape"]
+    description = SceneDescription(objects=(ObjectDescription(shape="square"),))
+    assert [fact.name for fact in score(render(TWO), description).facts] == ["object 1 shape"]
 
 
 def test_a_caption_that_says_nothing_is_fulfilled():
-    result = score(render(TWO), SceneWish())
+    result = score(render(TWO), SceneDescription())
     assert (result.facts, result.share, result.all_hold) == ((), 1.0, True)
 
 
 def test_the_share_counts_facts_that_hold():
-    wish = replace(TWO.wish, background="white", relation="above")
-    result = score(render(TWO), wish)
+    description = replace(TWO.description, background="white", relation="above")
+    result = score(render(TWO), description)
     assert (result.share, result.all_hold) == (6 / 8, False)
 
 
 def test_objects_that_touch_are_told_apart_by_colour():
     touching = replace(TWO, objects=(replace(TWO.objects[0], x=29.5, y=33), TWO.objects[1]))
-    assert score(render(touching), touching.wish).all_hold
+    assert score(render(touching), touching.description).all_hold
 
 
 def test_a_narrow_gap_between_objects_of_one_colour_is_seen():
     left, right = (PlacedObject(shape="square", colour="blue", size="large", x=x, y=32) for x in (18, 44))
     near = Scene(objects=(left, replace(right, x=18 + 2 * 0.88 * 14 + 1.4)), background="beige", relation="left of")
-    assert score(blurred(render(near), sigma=0.5), near.wish).all_hold
+    assert score(blurred(render(near), sigma=0.5), near.description).all_hold
 
 
 def test_uneven_paint_does_not_cut_an_object_in_two():
@@ -195,19 +199,21 @@ def test_a_slight_tilt_is_forgiven(shape):
 def test_half_a_pixel_of_radius_is_forgiven(shape, size, off):
     share = coverage(shape, x=32.3, y=31.6, radius=SIZES[size] + off)[..., None]
     picture = to_picture(np.array(BACKGROUNDS["beige"]) * (1 - share) + np.array(COLOURS["pink"]) * share)
-    wish = SceneWish(objects=(ObjectWish(shape=shape, colour="pink", size=size),), background="beige")
-    assert score(picture, wish).all_hold
+    description = SceneDescription(
+        objects=(ObjectDescription(shape=shape, colour="pink", size=size),), background="beige"
+    )
+    assert score(picture, description).all_hold
 
 
 @pytest.mark.parametrize(("height", "width"), [(128, 128), (96, 96), (100, 100)])
 def test_a_larger_picture_is_scored_as_the_scene_it_shows(height, width):
     rows, columns = (np.arange(length) * 64 // length for length in (height, width))
-    assert score(render(TWO)[rows][:, columns], TWO.wish).share >= 7 / 8
+    assert score(render(TWO)[rows][:, columns], TWO.description).share >= 7 / 8
 
 
 def test_a_wider_picture_keeps_its_proportions():
     ground = np.broadcast_to(np.array(BACKGROUNDS["gray"], np.uint8), (64, 16, 3))
-    assert score(np.concatenate([ground, render(TWO), ground], axis=1), TWO.wish).all_hold
+    assert score(np.concatenate([ground, render(TWO), ground], axis=1), TWO.description).all_hold
 
 
 @pytest.mark.parametrize(
@@ -222,4 +228,4 @@ def test_a_wider_picture_keeps_its_proportions():
 )
 def test_what_is_no_picture_of_a_scene_is_refused(picture):
     with pytest.raises(InvalidParameter, match="picture is"):
-        score(picture, TWO.wish)
+        score(picture, TWO.description)

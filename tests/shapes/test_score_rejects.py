@@ -8,17 +8,17 @@ from scipy import ndimage
 
 from safelight.shapes.looking import look
 from safelight.shapes.render import coverage, render
-from safelight.shapes.scene import ObjectWish, PlacedObject, Scene, SceneWish
+from safelight.shapes.scene import ObjectDescription, PlacedObject, Scene, SceneDescription
 from safelight.shapes.score import score
 from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS
 from shapes.worlds import blurred, scenes, to_picture
 
-WISHES = [scene.wish for objects in (1, 2) for scene in scenes(20, objects=objects, seed=10)]
+WISHES = [scene.description for objects in (1, 2) for scene in scenes(20, objects=objects, seed=10)]
 
 
 def mean_share(paint, seed=11):
     rng = np.random.default_rng(seed)
-    return np.mean([score(paint(rng), wish).share for wish in WISHES])
+    return np.mean([score(paint(rng), description).share for description in WISHES])
 
 
 def on_white(share, colour=COLOURS["red"]):
@@ -55,8 +55,8 @@ def test_coloured_clouds_have_next_to_no_facts(grain):
 
 @pytest.mark.parametrize("background", BACKGROUNDS)
 def test_a_blank_picture_has_its_ground_and_nothing_else(background):
-    wish = replace(WISHES[-1], background=background)
-    facts = score(render(Scene(objects=(), background=background)), wish).facts
+    description = replace(WISHES[-1], background=background)
+    facts = score(render(Scene(objects=(), background=background)), description).facts
     assert [fact.name for fact in facts if fact.holds] == ["background"]
 
 
@@ -117,8 +117,8 @@ def test_objects_far_from_every_size_have_no_size(radius):
 def test_a_spare_object_gains_no_facts():
     wanted = PlacedObject(shape="heart", colour="pink", size="small", x=16, y=32)
     spare = PlacedObject(shape="square", colour="green", size="large", x=48, y=32)
-    wish = SceneWish(objects=(ObjectWish(shape="heart", colour="pink", size="small"),))
-    assert score(render(Scene(objects=(wanted, spare), background="white")), wish).share == 0
+    description = SceneDescription(objects=(ObjectDescription(shape="heart", colour="pink", size="small"),))
+    assert score(render(Scene(objects=(wanted, spare), background="white")), description).share == 0
 
 
 def test_a_picture_of_everything_does_not_fulfil_captions():
@@ -130,7 +130,7 @@ def test_a_picture_of_everything_does_not_fulfil_captions():
         for (shape, colour), (x, y) in zip(words, grid, strict=True)
     )
     picture = render(Scene(objects=items, background="white"))
-    assert np.mean([score(picture, wish).all_hold for wish in WISHES]) == 0
+    assert np.mean([score(picture, description).all_hold for description in WISHES]) == 0
 
 
 def test_specks_are_not_objects():
@@ -141,6 +141,6 @@ def test_specks_are_not_objects():
 
 def test_two_blobs_side_by_side_are_in_no_relation():
     share = np.roll(ellipse(long=5, short=11), -16, axis=1) + np.roll(ellipse(long=5, short=11), 16, axis=1)
-    circle, square = (ObjectWish(shape=shape, colour="blue") for shape in ("circle", "square"))
-    (relation,) = score(on_white(share), SceneWish(objects=(circle, square), relation="left of")).facts[-1:]
+    circle, square = (ObjectDescription(shape=shape, colour="blue") for shape in ("circle", "square"))
+    (relation,) = score(on_white(share), SceneDescription(objects=(circle, square), relation="left of")).facts[-1:]
     assert relation.seen is None

@@ -22,7 +22,7 @@ def style(request):
 
 
 def facts(pictures):
-    return np.mean([score(picture, scene.wish).share for picture, scene in zip(pictures, SCENES, strict=True)])
+    return np.mean([score(picture, scene.description).share for picture, scene in zip(pictures, SCENES, strict=True)])
 
 
 def test_a_style_keeps_the_facts_of_a_scene(style):

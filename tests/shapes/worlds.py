@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from safelight.shapes.render import render
 from safelight.shapes.sampling import draw_scene
-from safelight.shapes.scene import ObjectWish, Scene, SceneWish
+from safelight.shapes.scene import ObjectDescription, Scene, SceneDescription
 from safelight.shapes.score import Fact, score
 from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, RELATIONS, SHAPES, SIZES
 
@@ -72,30 +72,30 @@ def scenes(count: int, *, objects: int, seed: int) -> Iterator[Scene]:
 
 def facts_of_own_captions(of: Iterable[Scene], show: Callable[[Picture], Picture]) -> list[Fact]:
     """Return the facts of the full captions of scenes, all of which are true, as judged from their pictures."""
-    return [fact for scene in of for fact in score(show(render(scene)), scene.wish).facts]
+    return [fact for scene in of for fact in score(show(render(scene)), scene.description).facts]
 
 
 def share_that_holds(facts: list[Fact]) -> float:
     return sum(fact.holds for fact in facts) / len(facts)
 
 
-def a_wish_for_an_object() -> st.SearchStrategy[ObjectWish]:
+def a_wish_for_an_object() -> st.SearchStrategy[ObjectDescription]:
     return st.builds(
-        ObjectWish,
+        ObjectDescription,
         shape=st.sampled_from(SHAPES),
         colour=st.none() | st.sampled_from(list(COLOURS)),
         size=st.none() | st.sampled_from(list(SIZES)),
     )
 
 
-def wishes() -> st.SearchStrategy[SceneWish]:
+def descriptions() -> st.SearchStrategy[SceneDescription]:
     """Everything that a caption can say."""
     background = st.none() | st.sampled_from(list(BACKGROUNDS))
     few = st.lists(a_wish_for_an_object(), max_size=1).map(tuple)
     both = st.tuples(a_wish_for_an_object(), a_wish_for_an_object())
     relation = st.none() | st.sampled_from(RELATIONS)
-    return st.builds(SceneWish, objects=few, background=background) | st.builds(
-        SceneWish, objects=both, background=background, relation=relation
+    return st.builds(SceneDescription, objects=few, background=background) | st.builds(
+        SceneDescription, objects=both, background=background, relation=relation
     )
 
 

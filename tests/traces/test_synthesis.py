@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelight.shapes.caption import parse, tell
+from safelight.shapes.caption import caption_of, parse
 from safelight.traces.errors import BadArrivals, CannotSynthesize
 from safelight.traces.schema import SCHEMA, conform
 from safelight.traces.synthesis.additions import WORK, captions, join_deadlines, join_prompts, join_work
@@ -285,7 +285,7 @@ def test_prompts_are_drawn_from_those_given():
 def test_captions_are_in_the_grammar_of_the_shapes():
     drawn = captions(50, generator())
     assert drawn == captions(50, generator())
-    assert [caption for caption in drawn if tell(parse(caption)) != caption] == []
+    assert [caption for caption in drawn if caption_of(parse(caption)) != caption] == []
 
 
 def test_deadlines_are_seconds_or_multiples_of_durations():

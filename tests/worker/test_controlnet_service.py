@@ -26,11 +26,11 @@ from safelight.diffusion.controlnets.architecture import ControlNetInputs
 from safelight.diffusion.families.controlnet_base import ControlNetBase
 from safelight.diffusion.families.residuals import Residuals
 from safelight.worker.controlnet_service.messages import (
+    Compute,
     Ended,
     Load,
     Loaded,
-    Steer,
-    decode_answer,
+    decode_response,
     pack_inputs,
     pack_residuals,
     unpack_inputs,
@@ -203,7 +203,7 @@ def speak(address, *frames):
         connection.sendall(b"".join(frames))
         connection.shutdown(socket.SHUT_WR)
         with connection.makefile("rb") as stream:
-            return [decode_answer(body) for body in iter(lambda: read_body(stream), None)]
+            return [decode_response(body) for body in iter(lambda: read_body(stream), None)]
 
 
 def loading(model, name="a"):
@@ -220,7 +220,7 @@ def test_junk_gets_an_error_for_an_answer_and_the_service_goes_on(models, servic
 
 
 def steering(tensors, number=1):
-    return frame(Steer(number=number, tensors=tensors))
+    return frame(Compute(number=number, tensors=tensors))
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_tensors_that_are_none_end_the_connection_with_the_reason(models, addres
 
 @pytest.mark.usefixtures("service")
 def test_questions_out_of_turn_end_the_connection(models, address):
-    assert "Steer comes out of turn" in speak(address, steering(b""))[0].reason
+    assert "Compute comes out of turn" in speak(address, steering(b""))[0].reason
     assert "Load comes out of turn" in speak(address, loading(models("sd")), loading(models("sd")))[1].reason
 
 
@@ -262,8 +262,8 @@ def test_a_controlnet_whose_load_ends_the_service_each_time_is_named(models, add
     def end():
         for _ in range(LOAD_TRIES):
             connection, _ = listener.accept()
-            with connection, connection.makefile("rb") as questions:
-                read_body(questions)
+            with connection, connection.makefile("rb") as requests:
+                read_body(requests)
 
     with listen(address) as listener:
         ending = threading.Thread(target=end)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from safelight.adapters.bounded_wait import MAX_WAIT_S, BoundedWait
 from safelight.adapters.dlora import DloraCredit
 from safelight.adapters.fixed import AlwaysCorrected, AlwaysMerged, AlwaysUnmerged
 from safelight.adapters.mode import ModePolicy
-from safelight.adapters.patience import MAX_WAIT_S, Patient
 from safelight.adapters.payback import Payback
 from safelight.core.errors import InvalidParameter, nearest
 
@@ -25,9 +25,9 @@ class AdapterMode:
     make: Callable[[], ModePolicy]
     max_wait_s: float = MAX_WAIT_S
 
-    def start(self) -> Patient:
+    def start(self) -> BoundedWait:
         """Return a policy for one queue, with the bound on the wait of a row."""
-        return Patient(self.make(), max_wait_s=self.max_wait_s)
+        return BoundedWait(self.make(), max_wait_s=self.max_wait_s)
 
 
 ADAPTER_MODES: Final = (

@@ -16,21 +16,13 @@ from PIL import Image
 from safelight.api.engine_options import check_options, paint_request
 from safelight.api.options import GenerationOptions, ImageInput
 from safelight.api.picture import Picture
-from safelight.api.wire import (
-    AdapterScale,
-    LevelProvenance,
-    PictureProvenance,
-    Provenance,
-    ServedAdapter,
-    ServedModel,
-    StageProvenance,
-)
+from safelight.api.wire import ServedAdapter, ServedModel
 from safelight.control.config import ControlConfig
 from safelight.control.fleet import FleetController
 from safelight.control.levels.constraints import find_model
 from safelight.control.policies import policies_from
 from safelight.core.errors import Cancelled, CannotServe, InvalidParameter, SafelightError
-from safelight.core.outcome import StageOutcome
+from safelight.core.provenance import provenance_of
 from safelight.local.adapter_folder import find_adapters
 from safelight.local.launch import worker_argv
 from safelight.local.model_folders import adapter_folders, model_folders
@@ -348,7 +340,7 @@ def _files(deliveries: Sequence[Delivery], output_format: OutputFormat, quality:
 
 
 def _pictures(deliveries: Sequence[Delivery], files: Sequence[bytes], output_format: OutputFormat) -> list[Picture]:
-    provenance = _provenance(deliveries)
+    provenance = provenance_of([delivery.outcome for delivery in deliveries])
     return [
         Picture(
             content=content,
@@ -359,56 +351,3 @@ def _pictures(deliveries: Sequence[Delivery], files: Sequence[bytes], output_for
         )
         for delivery, content in zip(deliveries, files, strict=True)
     ]
-
-
-def _provenance(deliveries: Sequence[Delivery]) -> Provenance:
-    request, outcomes = deliveries[0].request, [delivery.outcome for delivery in deliveries]
-    level = outcomes[0].level
-    return Provenance(
-        model=level.model,
-        steps=level.steps,
-        steps_run=level.steps_to_run,
-        seed=request.seed,
-        sampler=level.sampler,
-        guidance_scale=level.guidance_scale,
-        loras=tuple(AdapterScale(name=use.name, scale=use.scale) for use in request.loras),
-        controls=tuple(AdapterScale(name=use.name, scale=use.scale) for use in request.controlnets),
-        queue_s=max(outcome.queue_s for outcome in outcomes),
-        compute_s=sum(outcome.compute_s for outcome in outcomes),
-        retries=sum(outcome.retries for outcome in outcomes),
-        images=tuple(_picture_provenance(delivery) for delivery in deliveries),
-    )
-
-
-def _picture_provenance(delivery: Delivery) -> PictureProvenance:
-    outcome = delivery.outcome
-    return PictureProvenance(
-        id=delivery.request.id,
-        seed=delivery.request.seed,
-        worker=outcome.worker,
-        queue_s=outcome.queue_s,
-        compute_s=outcome.compute_s,
-        total_s=outcome.total_s,
-        retries=outcome.retries,
-        steps_without_loras=outcome.steps_without_loras,
-        stages=tuple(_stage(stage) for stage in outcome.stages),
-    )
-
-
-def _stage(stage: StageOutcome) -> StageProvenance:
-    level = LevelProvenance(
-        model=stage.level.model,
-        steps=stage.level.steps,
-        steps_run=stage.level.steps_to_run,
-        sampler=stage.level.sampler,
-        guidance_scale=stage.level.guidance_scale,
-    )
-    return StageProvenance(
-        level=level,
-        worker=stage.worker,
-        queue_s=stage.queue_s,
-        compute_s=stage.compute_s,
-        score=stage.score,
-        retries=stage.retries,
-        steps_without_loras=stage.steps_without_loras,
-    )

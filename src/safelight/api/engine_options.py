@@ -7,25 +7,9 @@ from safelight.api.options import GenerationOptions, ImageInput, check_names, fi
 from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.errors import InvalidParameter, nearest, shorten
 from safelight.core.level import MAX_STEPS
-from safelight.core.request import Quality
-from safelight.service.paint_request import PaintRequest
+from safelight.service.paint_request import MAX_PICTURES, MAX_SEED, QUALITIES, PaintRequest
 from safelight.service.picture_files import OutputFormat
 from safelight.service.pictures import Source, read_mask, read_picture
-
-MAX_PICTURES: Final = 10
-MAX_SEED: Final = 2**53 - 1
-
-QUALITIES: Final[Mapping[str | None, Quality]] = {
-    None: "medium",
-    "auto": "medium",
-    "standard": "medium",
-    "hd": "high",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "xhigh",
-    "max": "max",
-}
 
 INFINITY: Final = float("inf")
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from safelight.api.wire import Event, Images, Provenance
+from safelight.api.wire import Event, Images
+from safelight.core.provenance import Provenance
 
 
 @dataclass(frozen=True, kw_only=True)

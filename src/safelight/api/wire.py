@@ -8,77 +8,11 @@ import msgspec
 
 from safelight.api.errors import NotSafelight, RequestRefused, ServerBusy, ServerError
 from safelight.core.errors import WorkFailed
+from safelight.core.provenance import Provenance
 
 Answer = TypeVar("Answer")
 
 DATA = "data: "
-
-
-class AdapterScale(msgspec.Struct, frozen=True, kw_only=True):
-    """A LoRA or a ControlNet that a picture was made with."""
-
-    name: str
-    scale: float
-
-
-class LevelProvenance(msgspec.Struct, frozen=True, kw_only=True):
-    """How a stage was served; `steps_run` of the `steps` were run, fewer where it started from another picture."""
-
-    model: str
-    steps: int
-    steps_run: int
-    sampler: str
-    guidance_scale: float
-
-
-class StageProvenance(msgspec.Struct, frozen=True, kw_only=True):
-    """One stage of a picture; `score` is how good a gate's scorer holds it to be, if one looked at it."""
-
-    level: LevelProvenance
-    worker: str | None = None
-    queue_s: float
-    compute_s: float
-    score: float | None = None
-    retries: int = 0
-    steps_without_loras: int = 0
-
-
-class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True):
-    """How one picture was made; `steps_without_loras` steps ran before its LoRAs were loaded."""
-
-    id: str
-    seed: int
-    worker: str | None = None
-    queue_s: float
-    compute_s: float
-    total_s: float
-    retries: int = 0
-    steps_without_loras: int = 0
-    stages: tuple[StageProvenance, ...] = ()
-
-
-class Provenance(msgspec.Struct, frozen=True, kw_only=True):
-    """How the pictures of one request were made.
-
-    Attributes:
-        steps: of the schedule; `steps_run` of them were run, fewer where a picture started from another one.
-        seed: of the first picture.
-        queue_s: the longest wait of a picture.
-        compute_s: sum over pictures.
-    """
-
-    model: str
-    steps: int
-    steps_run: int
-    seed: int
-    sampler: str
-    guidance_scale: float
-    loras: tuple[AdapterScale, ...] = ()
-    controls: tuple[AdapterScale, ...] = ()
-    queue_s: float
-    compute_s: float
-    retries: int = 0
-    images: tuple[PictureProvenance, ...]
 
 
 class Images(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,7 @@ KINDS = {
     "closed": "the server closed the connection before the answer was whole",
     "not_http": "what answers does not speak HTTP",
     "redirected": "the server sends clients elsewhere",
-    "rejected": "the server had no room (429)",
+    "rejected": "the server is full (429)",
     "unavailable": "the server, or one before it, is not available (502, 503, 504)",
     "refused_request": "the server takes the request to be wrong (other 4xx)",
     "server_error": "the server failed (other 5xx)",

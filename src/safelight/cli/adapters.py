@@ -92,7 +92,7 @@ def inspect_adapter(
     model: Models = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have a worker read an adapter, and tell what it is and which model it is for."""
+    """Have a worker read an adapter, and report what it is and which model it fits."""
     path = _named_or_at(adapter)
     spec = _look_at(path.absolute().stem, path, model_folders(model))
     if as_json:

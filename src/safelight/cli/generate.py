@@ -28,7 +28,7 @@ Model = Annotated[
 ]
 Loras = Annotated[
     list[str] | None,
-    typer.Option("--lora", metavar="NAME[:SCALE]", help="A LoRA, at scale 1 unless told; repeatable."),
+    typer.Option("--lora", metavar="NAME[:SCALE]", help="A LoRA, at scale 1 by default; repeatable."),
 ]
 GraceSteps = Annotated[
     int | None, typer.Option(metavar="N", help="Begin without LoRAs that a server still loads, at most for N steps.")

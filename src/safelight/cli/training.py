@@ -72,7 +72,7 @@ def score_shapes(
     threads: TrainingThreads = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Paint captions that training never saw, and tell the share of their facts that hold."""
+    """Paint captions that training did not use, and report the share of their facts that hold."""
     need_serve_extra()
     from safelight.diffusion.embedded import LARGE, SMALL
     from safelight.diffusion.engine import DiffusionEngine
@@ -113,7 +113,7 @@ def score_adapters(
     prompts: Annotated[int, typer.Option(min=2, metavar="N", help="Captions to paint with each adapter.")] = 40,
     as_json: AsJson = False,
 ) -> None:
-    """Paint with each adapter and without, and tell how far it does what it is for."""
+    """Paint with each adapter and without, and report how well it does what it is for."""
     need_serve_extra()
     from safelight.diffusion.evaluation.adapter_quality import score_adapters as measure
 

@@ -45,7 +45,7 @@ def dispatch(waiting: WaitingQueue, workers: Workers, routing: RoutingPolicy, *,
         elif view.has_room:
             passed_over += 1
         elif request.is_suspect:
-            claimed.add(min(view.open, key=lambda worker: worker.clear_s(now)))
+            claimed.add(min(view.open, key=lambda worker: worker.idle_at_s(now)))
         else:
             claimed.update(view.open)
         if head.advance():

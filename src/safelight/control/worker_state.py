@@ -106,10 +106,6 @@ class WorkerState:
     def adapter_evicted(self, handle: AdapterHandle) -> None:
         self._resident.discard(handle)
 
-    def holds_adapter(self, handle: AdapterHandle) -> bool:
-        """Whether the adapter is on its device."""
-        return handle in self._resident
-
     def service_s(self, request: RequestState) -> float:
         """Return the seconds of `request` alone on this worker, with loads of adapters that are not on its device."""
         pace = self.paces[request.model]
@@ -126,7 +122,7 @@ class WorkerState:
         worker = self.forecast_worker(now, request.weights_bytes)
         return forecast([worker], [request.queued_job()], now=now)[request.id].finish_s
 
-    def clear_s(self, now: float) -> float:
+    def idle_at_s(self, now: float) -> float:
         """Return when all its requests will be ready."""
         expected = forecast([self.forecast_worker(now)], (), now=now)
         return max((each.finish_s for each in expected.values()), default=now)

@@ -39,7 +39,7 @@ _UNPROMPTED: _Text = (None, NO_ADAPTERS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadAdapter:
+class AdapterWeights:
     """Weights of an adapter and the model that they fit."""
 
     model: str
@@ -177,7 +177,7 @@ class DiffusionEngine:
 
     @torch.inference_mode()
     def preview(self, request_id: str) -> Pixels:
-        """Return the row's estimate of its picture, one pixel for each place of the latents."""
+        """Return the row's estimate of its picture, one pixel per position of the latents."""
         row = self._rows[request_id]
         return self._models[row.job.level.model].preview.paint(row.latent if row.x0 is None else row.x0)
 
@@ -272,7 +272,7 @@ class DiffusionEngine:
         """Whether this is a ControlNet that another process loads."""
         return self._load_controlnet is not None and (path / CONFIG).exists()
 
-    def read_adapter(self, name: str, path: Path) -> tuple[AdapterSpec, ReadAdapter]:
+    def read_adapter(self, name: str, path: Path) -> tuple[AdapterSpec, AdapterWeights]:
         """Read a LoRA or a ControlNet for the first of the models that it fits; safe in any thread.
 
         Raises:
@@ -287,18 +287,18 @@ class DiffusionEngine:
                 refusals.append(str(error))
         raise AdapterFileError(" ".join(dict.fromkeys(refusals)))
 
-    def _read_lora(self, model: LoadedModel, name: str, path: Path) -> tuple[AdapterSpec, ReadAdapter]:
+    def _read_lora(self, model: LoadedModel, name: str, path: Path) -> tuple[AdapterSpec, AdapterWeights]:
         spec, weights = model.loras.read(name, path)
-        return spec, ReadAdapter(model=spec.model, weights=weights)
+        return spec, AdapterWeights(model=spec.model, weights=weights)
 
-    def _read_controlnet(self, model: LoadedModel, name: str, path: Path) -> tuple[AdapterSpec, ReadAdapter]:
+    def _read_controlnet(self, model: LoadedModel, name: str, path: Path) -> tuple[AdapterSpec, AdapterWeights]:
         load = self._load_controlnet or partial(LocalControlNet.load, placement=model.placement)
         net = load(path, model.family.controlnet_base)
         spec = AdapterSpec(name=name, kind="controlnet", model=model.spec.name, weights_bytes=net.weights_bytes)
-        return spec, ReadAdapter(model=spec.model, weights=net)
+        return spec, AdapterWeights(model=spec.model, weights=net)
 
     @torch.inference_mode()
-    def load_adapter(self, handle: AdapterHandle, weights: ReadAdapter) -> None:
+    def load_adapter(self, handle: AdapterHandle, weights: AdapterWeights) -> None:
         """Put an adapter beside its model; rows call it `handle`."""
         model = self._models[weights.model]
         if isinstance(weights.weights, LoraWeights):

@@ -15,7 +15,7 @@ INDEX = "model_index.json"
 SETTINGS = "safelight.json"
 LARGEST_JSON_BYTES = 16 << 20
 SAMPLED_BYTES = 64 << 10
-"""Of the beginning and the end of each file of weights: enough to tell one from another."""
+"""Of the beginning and the end of each file of weights: enough to distinguish files."""
 
 
 def read_index(folder: Path, *, allowed: Mapping[str, frozenset[str | None]]) -> Mapping[str, Any]:

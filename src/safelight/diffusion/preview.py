@@ -20,7 +20,7 @@ class PreviewMap:
     weights: Tensor
 
     def paint(self, x0: Tensor) -> Pixels:
-        """Return latents of shape (channels, height, width) as a picture with a pixel for each place."""
+        """Return latents of shape (channels, height, width) as a picture with a pixel for each position."""
         channels, height, width = x0.shape
         places = x0.reshape(channels, -1).T.cpu()
         colours = places @ self.weights[:-1] + self.weights[-1]

@@ -54,16 +54,16 @@ def begin_from(family: Family, job: Job, schedule: Schedule, *, weights: str, st
     """
     request, first_step = job.request, job.level.first_step
     shape = family.latent_shape(request.width, request.height)
-    luck = torch.Generator().manual_seed(request.seed)
+    generator = torch.Generator().manual_seed(request.seed)
     alpha, sigma = schedule.alpha[first_step], schedule.sigma[first_step]
     if start is not None:
         estimate = LatentsFile.from_bytes(start)
         estimate.check("estimate", job, weights=weights, shape=shape)
-        return Beginning(latent=alpha * estimate.tensors["x0"] + sigma * _noise(shape, luck))
+        return Beginning(latent=alpha * estimate.tensors["x0"] + sigma * _noise(shape, generator))
     if request.source is None:
-        return Beginning(latent=schedule.first_scale * _noise(shape, luck))
-    latents = family.encode_picture(request.source.image, _noise(shape, luck)).cpu()
-    noise = _noise(shape, luck)
+        return Beginning(latent=schedule.first_scale * _noise(shape, generator))
+    latents = family.encode_picture(request.source.image, _noise(shape, generator)).cpu()
+    noise = _noise(shape, generator)
     noised = alpha * latents + sigma * noise
     if request.source.mask is None:
         return Beginning(latent=noised)
@@ -71,8 +71,8 @@ def begin_from(family: Family, job: Job, schedule: Schedule, *, weights: str, st
     return Beginning(latent=schedule.first_scale * noise if first_step == 0 else noised, kept=kept)
 
 
-def _noise(shape: tuple[int, int, int], luck: torch.Generator) -> Tensor:
-    return torch.randn((1, *shape), generator=luck)[0]
+def _noise(shape: tuple[int, int, int], generator: torch.Generator) -> Tensor:
+    return torch.randn((1, *shape), generator=generator)[0]
 
 
 def _at_places(source: PictureSource, shape: tuple[int, int, int]) -> Tensor:

@@ -13,7 +13,7 @@ from safelight.local.pool import LocalPool
 MISSING = "The ControlNet service is not ready; pictures without ControlNets are taken."
 
 
-class ControlNetService:
+class ControlNetServiceProcess:
     """Keeps one process running, and restarts it when it dies; `controlnets-0.2` is the second one.
 
     If it was ready once, it is restarted forever, since pictures without ControlNets do not need it.

@@ -37,7 +37,7 @@ class PaceEstimate:
         """Return the seconds from encoding to decoding of `job` when `beside_rows` other rows share each tick."""
         _, width, height = job.kind
         tick_s = self.tick_s(job.level.denoiser_rows + beside_rows, width=width, height=height)
-        return self.still_s(job) + job.level.steps_to_run * tick_s
+        return self.outside_steps_s(job) + job.level.steps_to_run * tick_s
 
     def best_service_s(self, job: Job) -> float:
         """Return the seconds of `job` alone, at the measured or the learned pace, whichever is faster.
@@ -46,9 +46,9 @@ class PaceEstimate:
         """
         _, width, height = job.kind
         tick_s = self.profile.tick_s(job.level.denoiser_rows, width=width, height=height)
-        return self.still_s(job) + job.level.steps_to_run * tick_s * min(1.0, self.pace(width, height))
+        return self.outside_steps_s(job) + job.level.steps_to_run * tick_s * min(1.0, self.pace(width, height))
 
-    def still_s(self, job: Job) -> float:
+    def outside_steps_s(self, job: Job) -> float:
         """Return the seconds of `job` outside its steps: encoding and decoding."""
         _, width, height = job.kind
         encoding_s = self.profile.encoding_s(width=width, height=height, has_source=job.request.source is not None)

@@ -44,7 +44,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Chapter:
-    """What is told of one service."""
+    """The part of the report about one service."""
 
     anchor: str
     title: str

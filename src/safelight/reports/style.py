@@ -80,17 +80,17 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def panel(figure: Figure, *, place: tuple[int, int, int] = (1, 1, 1), x: str, y: str, title: str = "") -> Axes:
+def panel(figure: Figure, *, position: tuple[int, int, int] = (1, 1, 1), x: str, y: str, title: str = "") -> Axes:
     """Return new axes.
 
     Args:
         figure: to put them into.
-        place: rows and columns of panels, and which panel it is, counted from 1.
+        position: rows and columns of panels, and which panel it is, counted from 1.
         x: label of the horizontal axis, with its unit.
         y: label of the vertical axis, likewise.
         title: what distinguishes this panel from the others.
     """
-    axes = figure.add_subplot(*place)
+    axes = figure.add_subplot(*position)
     axes.set(xlabel=x, ylabel=y, title=title)
     return axes
 

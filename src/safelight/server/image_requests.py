@@ -8,10 +8,10 @@ from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 from safelight.server.wire.chat import ChatOptions, ChatRequest
 from safelight.server.wire.fields import MAX_PROMPT_CHARACTERS
-from safelight.server.wire.images import PLAIN_QUALITY, EditRequest, GenerationRequest
+from safelight.server.wire.images import EditRequest, GenerationRequest
 from safelight.server.wire.options import PaintOptions
 from safelight.server.wire.pictures import read_controls, read_sources
-from safelight.service.paint_request import PaintRequest, image_requests
+from safelight.service.paint_request import QUALITIES, PaintRequest, image_requests
 
 
 def requests_of_images(body: GenerationRequest, model: ModelSpec, arrived_s: float) -> tuple[ImageRequest, ...]:
@@ -29,7 +29,7 @@ def requests_of_images(body: GenerationRequest, model: ModelSpec, arrived_s: flo
         pictures=body.n or 1,
         width=int(width) if width else None,
         height=int(height) if height else None,
-        quality=PLAIN_QUALITY[body.quality],
+        quality=QUALITIES[body.quality],
         controlnets=read_controls(body.controls or ()),
         sources=() if edit is None else read_sources(edit.image, edit.mask, param="image"),
         strength=None if edit is None else edit.strength,

@@ -11,7 +11,7 @@ from safelight.control.levels.constraints import find_model
 from safelight.core.log import Log
 from safelight.core.model import ModelSpec
 from safelight.local.adapter_folder import find_adapters
-from safelight.local.controlnet_service import ControlNetService
+from safelight.local.controlnet_service import ControlNetServiceProcess
 from safelight.local.pool import LocalPool
 from safelight.server.idempotency import ResponseStore
 from safelight.server.painter import Painter
@@ -31,7 +31,9 @@ class ServerState:
         self.settings = settings
         self.metrics = Metrics()
         self.outcomes = outcomes
-        self.controlnets = ControlNetService(settings.controlnet_argv, log=log) if settings.controlnet_argv else None
+        self.controlnets = (
+            ControlNetServiceProcess(settings.controlnet_argv, log=log) if settings.controlnet_argv else None
+        )
         options = self.controlnets.worker_options if self.controlnets else ()
         self.service = Service(
             ServiceParts(

@@ -1,7 +1,10 @@
 """From what a client asks for to requests for single pictures: sizes chosen, pictures fitted, seeds drawn."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
@@ -11,6 +14,25 @@ from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest, Quality
 from safelight.core.source import PictureSource
 from safelight.service.pictures import Source, fit
+
+MAX_PICTURES: Final = 10
+MAX_SEED: Final = 2**53 - 1 - MAX_PICTURES
+"""Every JSON parser keeps this number exact, and the seeds of further pictures of one call."""
+
+QUALITIES: Final[Mapping[str | None, Quality]] = MappingProxyType(
+    {
+        None: "medium",
+        "auto": "medium",
+        "standard": "medium",
+        "hd": "high",
+        "low": "low",
+        "medium": "medium",
+        "high": "high",
+        "xhigh": "xhigh",
+        "max": "max",
+    }
+)
+"""What clients may call a quality, in OpenAI's terms too."""
 
 PREVIEWS = 8
 """Approximate number of previews of a picture; streams and the queue show some of them."""

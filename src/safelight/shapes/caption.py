@@ -3,22 +3,22 @@
 import re
 from dataclasses import replace
 
-from safelight.shapes.scene import ObjectWish, SceneWish
+from safelight.shapes.scene import ObjectDescription, SceneDescription
 from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, KNOWN_WORDS, RELATION_WORDS, SHAPES, SIZES, SYNONYMS
 
 MAX_OBJECTS = 2
 
 
-def tell(wish: SceneWish) -> str:
-    """Return the caption of `wish`, for instance `a small red star on a white background`."""
-    objects = f" {wish.relation or 'and'} ".join(_tell_object(wish_object) for wish_object in wish.objects)
-    if wish.background is None:
+def caption_of(description: SceneDescription) -> str:
+    """Return the caption of `description`, for instance `a small red star on a white background`."""
+    objects = f" {description.relation or 'and'} ".join(_caption_of_object(each) for each in description.objects)
+    if description.background is None:
         return objects
-    return f"{objects} on a {wish.background} background".lstrip()
+    return f"{objects} on a {description.background} background".lstrip()
 
 
-def _tell_object(wish: ObjectWish) -> str:
-    return " ".join(word for word in ("a", wish.size, wish.colour, wish.shape) if word)
+def _caption_of_object(description: ObjectDescription) -> str:
+    return " ".join(word for word in ("a", description.size, description.colour, description.shape) if word)
 
 
 def known_words(text: str) -> list[str]:
@@ -28,12 +28,12 @@ def known_words(text: str) -> list[str]:
     return [word for word in resolved if word in KNOWN_WORDS]
 
 
-def parse(text: str) -> SceneWish:
+def parse(text: str) -> SceneDescription:
     """Return what a text asks for; unknown words, and objects after the second, are ignored.
 
     Adjectives belong to the next shape word; a ground colour belongs to the scene.
     """
-    objects: list[ObjectWish] = []
+    objects: list[ObjectDescription] = []
     size = colour = relation = background = None
     for word in known_words(text):
         if word in SIZES:
@@ -45,7 +45,7 @@ def parse(text: str) -> SceneWish:
         elif word in RELATION_WORDS:
             relation = "above" if word == "above" else "left of"
         elif word in SHAPES and len(objects) < MAX_OBJECTS:
-            objects.append(ObjectWish(shape=word, colour=colour, size=size))
+            objects.append(ObjectDescription(shape=word, colour=colour, size=size))
             size = colour = None
-    wish = SceneWish(objects=tuple(objects), relation=relation, background=background)
-    return wish if len(objects) == MAX_OBJECTS else replace(wish, relation=None)
+    description = SceneDescription(objects=tuple(objects), relation=relation, background=background)
+    return description if len(objects) == MAX_OBJECTS else replace(description, relation=None)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from safelight.shapes.caption import tell
-from safelight.shapes.scene import ObjectWish, PlacedObject, Scene, SceneWish
+from safelight.shapes.caption import caption_of
+from safelight.shapes.scene import ObjectDescription, PlacedObject, Scene, SceneDescription
 from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, PICTURE_SIZE, RELATIONS, SHAPES, SIZES
 
 HELD_OUT_ONE_IN = 10
@@ -24,9 +24,9 @@ GRID = 4
 """Spacing, in pixels, of the grid of centres; a small model learns few positions faster."""
 
 
-def is_held_out(wish: SceneWish) -> bool:
+def is_held_out(description: SceneDescription) -> bool:
     """Return whether this full caption is held out for evaluation (by a fixed hash of its words)."""
-    return zlib.crc32(tell(wish).encode()) % HELD_OUT_ONE_IN == 0
+    return zlib.crc32(caption_of(description).encode()) % HELD_OUT_ONE_IN == 0
 
 
 def draw_scene(rng: np.random.Generator, *, objects: int) -> Scene:
@@ -68,7 +68,7 @@ def training_scenes(rng: np.random.Generator) -> Iterator[Scene]:
     """Yield random scenes endlessly, a third of them with one object, none with a held-out caption."""
     while True:
         scene = draw_scene(rng, objects=1 if rng.random() < 1 / 3 else 2)
-        if not is_held_out(scene.wish):
+        if not is_held_out(scene.description):
             yield scene
 
 
@@ -76,17 +76,19 @@ def held_out_captions(rng: np.random.Generator, *, objects: int, count: int) -> 
     """Return `count` full captions that are held out of training."""
     captions: list[str] = []
     while len(captions) < count:
-        wish = draw_scene(rng, objects=objects).wish
-        if is_held_out(wish):
-            captions.append(tell(wish))
+        description = draw_scene(rng, objects=objects).description
+        if is_held_out(description):
+            captions.append(caption_of(description))
     return captions
 
 
-def vary(rng: np.random.Generator, wish: SceneWish, *, drop: float = 0.2) -> SceneWish:
-    """Return `wish` with each size, each colour and the ground omitted with probability `drop`."""
+def vary(rng: np.random.Generator, description: SceneDescription, *, drop: float = 0.2) -> SceneDescription:
+    """Return `description` with each size, each colour and the ground omitted with probability `drop`."""
 
     def keep(word: str | None) -> str | None:
         return None if rng.random() < drop else word
 
-    objects = tuple(ObjectWish(shape=o.shape, colour=keep(o.colour), size=keep(o.size)) for o in wish.objects)
-    return SceneWish(objects=objects, relation=wish.relation, background=keep(wish.background))
+    objects = tuple(
+        ObjectDescription(shape=o.shape, colour=keep(o.colour), size=keep(o.size)) for o in description.objects
+    )
+    return SceneDescription(objects=objects, relation=description.relation, background=keep(description.background))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectWish:
+class ObjectDescription:
     """One object of a caption; an attribute that the caption omits is `None`."""
 
     shape: str
@@ -13,10 +13,10 @@ class ObjectWish:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SceneWish:
+class SceneDescription:
     """What a caption asks for: up to two objects, their relation, and the ground."""
 
-    objects: tuple[ObjectWish, ...] = ()
+    objects: tuple[ObjectDescription, ...] = ()
     relation: str | None = None
     background: str | None = None
 
@@ -41,10 +41,10 @@ class Scene:
     relation: str | None = None
 
     @property
-    def wish(self) -> SceneWish:
+    def description(self) -> SceneDescription:
         """The most that a caption can say about this scene."""
-        return SceneWish(
-            objects=tuple(ObjectWish(shape=o.shape, colour=o.colour, size=o.size) for o in self.objects),
+        return SceneDescription(
+            objects=tuple(ObjectDescription(shape=o.shape, colour=o.colour, size=o.size) for o in self.objects),
             relation=self.relation,
             background=self.background,
         )

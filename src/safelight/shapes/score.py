@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safelight.shapes.looking import ObjectSeen, SceneSeen, look
-from safelight.shapes.scene import ObjectWish, SceneWish
+from safelight.shapes.scene import ObjectDescription, SceneDescription
 
 Cast = tuple[ObjectSeen | None, ...]
 """The seen object for each object of the caption; `None` if there is none."""
@@ -45,37 +45,37 @@ class SceneScore:
         return all(fact.holds for fact in self.facts)
 
 
-def score(picture: NDArray[np.uint8], wish: SceneWish) -> SceneScore:
+def score(picture: NDArray[np.uint8], description: SceneDescription) -> SceneScore:
     """Score a `(height, width, 3)` picture, with sides of at least 64 pixels, by its caption.
 
     Raises:
         InvalidParameter: if it is not such a picture.
     """
-    return judge(look(picture), wish)
+    return judge(look(picture), description)
 
 
-def judge(seen: SceneSeen, wish: SceneWish) -> SceneScore:
+def judge(seen: SceneSeen, description: SceneDescription) -> SceneScore:
     """Compare what is seen with what was asked for, under the best assignment of objects.
 
     Only as many objects as the caption names are considered, the largest ones, so that a picture cannot gain facts by
     showing many things.
     """
-    wanted = len(wish.objects)
+    wanted = len(description.objects)
     players: Cast = (*seen.objects[:wanted], *[None] * (wanted - len(seen.objects)))
-    scores = [SceneScore(facts=tuple(_facts(cast, seen, wish))) for cast in permutations(players)]
+    scores = [SceneScore(facts=tuple(_facts(cast, seen, description))) for cast in permutations(players)]
     return max(scores, key=lambda one: one.share)
 
 
-def _facts(cast: Cast, seen: SceneSeen, wish: SceneWish) -> Iterator[Fact]:
-    for number, (player, role) in enumerate(zip(cast, wish.objects, strict=True), start=1):
+def _facts(cast: Cast, seen: SceneSeen, description: SceneDescription) -> Iterator[Fact]:
+    for number, (player, role) in enumerate(zip(cast, description.objects, strict=True), start=1):
         yield from _object_facts(f"object {number}", player, role)
-    if wish.relation is not None:
-        yield Fact(name="relation", wanted=wish.relation, seen=_relation(cast, wish.objects))
-    if wish.background is not None:
-        yield Fact(name="background", wanted=wish.background, seen=seen.background)
+    if description.relation is not None:
+        yield Fact(name="relation", wanted=description.relation, seen=_relation(cast, description.objects))
+    if description.background is not None:
+        yield Fact(name="background", wanted=description.background, seen=seen.background)
 
 
-def _object_facts(name: str, player: ObjectSeen | None, role: ObjectWish) -> Iterator[Fact]:
+def _object_facts(name: str, player: ObjectSeen | None, role: ObjectDescription) -> Iterator[Fact]:
     yield Fact(name=f"{name} shape", wanted=role.shape, seen=player.shape if player else None)
     if role.colour is not None:
         yield Fact(name=f"{name} colour", wanted=role.colour, seen=player.colour if player else None)
@@ -83,7 +83,7 @@ def _object_facts(name: str, player: ObjectSeen | None, role: ObjectWish) -> Ite
         yield Fact(name=f"{name} size", wanted=role.size, seen=player.size if player else None)
 
 
-def _relation(cast: Cast, roles: tuple[ObjectWish, ...]) -> str | None:
+def _relation(cast: Cast, roles: tuple[ObjectDescription, ...]) -> str | None:
     """Return the relation of the first object to the second; both must be recognisable by shape or colour."""
     match cast:
         case (ObjectSeen() as first, ObjectSeen() as second):
@@ -93,7 +93,7 @@ def _relation(cast: Cast, roles: tuple[ObjectWish, ...]) -> str | None:
             return None
 
 
-def _is_recognisable(player: ObjectSeen, role: ObjectWish) -> bool:
+def _is_recognisable(player: ObjectSeen, role: ObjectDescription) -> bool:
     return player.shape == role.shape or (role.colour is not None and player.colour == role.colour)
 
 

@@ -1,4 +1,4 @@
-"""Canonical traces as Parquet that any tool reads; metadata of the file tells the schema's version and the source."""
+"""Canonical traces as Parquet that any tool reads; metadata of the file has the schema's version and the source."""
 
 import json
 from pathlib import Path

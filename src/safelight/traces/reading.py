@@ -131,7 +131,7 @@ def read_text(path: Path, read_log: ReadLog) -> tuple[Reader, Iterator[pl.DataFr
 
 
 def is_parquet(path: Path) -> bool:
-    """Tell Parquet from text."""
+    """Return whether the file is Parquet."""
     try:
         with path.open("rb") as file:
             return file.read(len(parquet.MAGIC)) == parquet.MAGIC

@@ -15,7 +15,7 @@ Name = str | None
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Coded:
-    """A column of names, each told by its place in `names`; the name None stands for null.
+    """A column of names, each by its index in `names`; the name None stands for null.
 
     Attributes:
         codes: (values,)

@@ -6,6 +6,7 @@ import pytest
 from diffusion.families.test_parity import LARGEST_DIFFERENCE, largest_difference, open_pipeline
 from diffusion.tiny_families import MADE
 from safelight.diffusion.engine import DiffusionEngine
+from safelight.diffusion.families.registry import FAMILIES, family_of
 from safelight.diffusion.paint import paint
 
 ONE_BYTE = 1
@@ -69,6 +70,11 @@ def test_it_paints_what_it_paints_in_diffusers(model, wish, sampler, guidance_sc
     pipeline.scheduler = made.peers[sampler](pipeline.scheduler.config)
     request = wish(sampler=sampler, guidance_scale=guidance_scale, negative_prompt=negative_prompt)
     assert largest_difference(pipeline, engine, request) <= LARGEST_DIFFERENCE
+
+
+def test_every_family_has_a_model_here(tmp_path):
+    present = {family_of(made.write(tmp_path / made.name)).name for made in MADE}
+    assert present == {family.name for family in FAMILIES}
 
 
 def test_the_prompt_shows(model, wish):

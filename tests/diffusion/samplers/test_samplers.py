@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from safelight.diffusion.samplers.ddim import DDIM
+from safelight.diffusion.samplers.euler import EULER
 from safelight.diffusion.samplers.levels import NoiseLevels, PreviousStep
 from safelight.diffusion.samplers.registry import SAMPLERS
 from safelight.diffusion.samplers.sampler import Sampler
@@ -97,5 +99,5 @@ def test_rows_at_different_levels_step_as_they_would_alone(sampler):
 
 
 def test_euler_and_ddim_agree_on_the_same_grid():
-    ends = [walk(sampler, variance_preserving, 17)[0] for sampler in SAMPLERS if sampler.order == 1]
+    ends = [walk(sampler, variance_preserving, 17)[0] for sampler in (DDIM, EULER)]
     assert torch.allclose(*ends, atol=1e-12)

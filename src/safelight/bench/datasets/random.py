@@ -13,7 +13,7 @@ from safelight.bench.media.shape import Shape
 from safelight.bench.requests import LoadRequest
 
 
-class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RequestProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A kind of request, and its weight among all kinds."""
 
     width: Count | None = None
@@ -27,20 +27,20 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_random(options: DatasetOptions) -> LoadedRequests:
     """Return random requests."""
-    profiles = [Profile()] if options.profiles is None else _parsed(options.profiles)
+    profiles = [RequestProfile()] if options.profiles is None else _parsed(options.profiles)
     weights = [profile.weight for profile in profiles]
     picks = options.rng.choice(len(profiles), size=options.count, p=[weight / sum(weights) for weight in weights])
     return LoadedRequests(requests=[_request_of(number, profiles[pick], options) for number, pick in enumerate(picks)])
 
 
-def _parsed(text: str) -> Sequence[Profile]:
-    found = read_json(text, list[Profile], location="--random-request-config is no list of profiles")
+def _parsed(text: str) -> Sequence[RequestProfile]:
+    found = read_json(text, list[RequestProfile], location="--random-request-config is no list of profiles")
     if not 0 < sum(profile.weight for profile in found) < math.inf:
         raise BadLoad("--random-request-config needs at least one profile with a weight above 0, and a finite sum.")
     return found
 
 
-def _request_of(number: int, profile: Profile, options: DatasetOptions) -> LoadRequest:
+def _request_of(number: int, profile: RequestProfile, options: DatasetOptions) -> LoadRequest:
     shape = Shape(
         profile.width or options.shape.width,
         profile.height or options.shape.height,

@@ -7,7 +7,7 @@ import msgspec
 from safelight.bench.datasets.dataset import Dataset, DatasetOptions, LoadedRequests, from_prompts
 from safelight.bench.errors import BadLoad
 from safelight.bench.media.shape import Shape
-from safelight.shapes.caption import tell
+from safelight.shapes.caption import caption_of
 from safelight.shapes.sampling import draw_scene
 from safelight.shapes.vocabulary import PICTURE_SIZE
 
@@ -20,7 +20,7 @@ def read_shapes(options: DatasetOptions) -> LoadedRequests:
     """
     shape = _scored(options.shape)
     prompts = [
-        tell(draw_scene(options.rng, objects=1 if options.rng.random() < 1 / 3 else 2).wish)
+        caption_of(draw_scene(options.rng, objects=1 if options.rng.random() < 1 / 3 else 2).description)
         for _ in range(options.count)
     ]
     return replace(from_prompts(replace(options, shape=shape), prompts), is_of_scenes=True)

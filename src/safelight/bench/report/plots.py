@@ -149,13 +149,13 @@ def against_level(points: Sequence[LevelResult], *, level: str, target: float, f
 
     def draw(figure: Figure) -> None:
         if has_attainment:
-            axes = panel(figure, place=(1, 2, 1), x=_AXES[level], y="met their deadlines")
+            axes = panel(figure, position=(1, 2, 1), x=_AXES[level], y="met their deadlines")
             bounds = [point.bounds for point in ordered]
             _line(axes, table[level], table["attainment"], bounds, color=BLUE)
             axes.axhline(target, color=VERMILLION, linewidth=1, linestyle=":")
             axes.set_ylim(0, 1.05)
             in_percent(axes.yaxis)
-        axes = panel(figure, place=(1, 2, 2) if has_attainment else (1, 1, 1), x=_AXES[level], y="seconds")
+        axes = panel(figure, position=(1, 2, 2) if has_attainment else (1, 1, 1), x=_AXES[level], y="seconds")
         for key, colour in (("latency_p50", BLUE), ("latency_p95", ORANGE)):
             bounds = [point.metrics["confidence"].get(key) for point in ordered]
             _line(axes, table[level], table[key], bounds, color=colour, label=key.removeprefix("latency_"))

@@ -28,7 +28,7 @@ UNMET = 3
 Given = TypeVar("Given")
 
 bench = typer.Typer(
-    help="Drive any diffusion server over HTTP, and tell what its users would have felt.",
+    help="Send load to any diffusion server over HTTP, and measure it from its users' side.",
     invoke_without_command=True,
     cls=LoadGroup,
 )
@@ -62,7 +62,7 @@ def _bench(
     require: Require = None,
     as_json: AsJson = False,
 ) -> int:
-    """Drive any diffusion server over HTTP, and tell what its users would have felt."""
+    """Send load to any diffusion server over HTTP, and measure it from its users' side."""
     if ctx.invoked_subcommand is not None:
         _check_nothing_is_lost(ctx, ctx.invoked_subcommand)
         return 0
@@ -257,7 +257,7 @@ def compare_runs(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Tell whether B is faster than A, and how sure that is."""
+    """Report whether B is faster than A, and how sure that is."""
     from safelight.cli.bench.comparison import print_comparison
 
     print_comparison(a, b, as_json=as_json)

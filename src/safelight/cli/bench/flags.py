@@ -45,7 +45,7 @@ FLAGS: Mapping[str, Any] = {
     "height": _flag(_LOAD, min=1, max=MOST, metavar="N", help="In pixels; over a trace's."),
     "num_frames": _flag(_LOAD, min=1, max=MOST, metavar="N", help="Of videos."),
     "fps": _flag(_LOAD, min=1, max=MOST, metavar="N", help="Of videos."),
-    "num_inference_steps": _flag(_LOAD, min=1, max=MOST, metavar="N", help="Where the dataset tells none."),
+    "num_inference_steps": _flag(_LOAD, min=1, max=MOST, metavar="N", help="Where the dataset has none."),
     "seed": _flag(
         _LOAD,
         min=0,
@@ -100,7 +100,7 @@ FLAGS: Mapping[str, Any] = {
         _ANSWER, metavar="NAME", help="omni: vLLM-Omni's; fit: fixed costs apart from those of steps."
     ),
     "slo_ms": _flag(_ANSWER, metavar="MS", help="The deadline of every request that has none."),
-    "send_deadlines": _flag(_ANSWER, "--send-deadlines", help="Tell the server, as Safelight reads it."),
+    "send_deadlines": _flag(_ANSWER, "--send-deadlines", help="Send deadlines too, as Safelight reads them."),
     "check": _flag(_ANSWER, "--check/--no-check", help="Open every picture."),
     "save_dir": _flag(_ANSWER, metavar="DIR", help="Save every picture and video there."),
     "return_stage_metrics": _flag(_ANSWER, "--return-stage-metrics", help="Ask for times of stages; chat only."),

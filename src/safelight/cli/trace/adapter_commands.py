@@ -99,7 +99,7 @@ def popularity(
     figure: FigureFile = None,
     lenient: Lenient = False,
 ) -> None:
-    """Tell which ControlNets and LoRAs are asked for most, and how few most uses fall on."""
+    """Report the most used ControlNets and LoRAs, and how few of them have most of the uses."""
     from safelight.traces.analyses.popularity import popularity as analyse
 
     show(analyse(_usages(trace_file, service, lenient=lenient)), as_json=as_json, csv=csv, figure=figure)
@@ -118,7 +118,7 @@ def instances(
     figure: FigureFile = None,
     lenient: Lenient = False,
 ) -> None:
-    """Tell how many different adapters each instance meets, against how many requests it gets."""
+    """Report how many different adapters each instance uses, against its number of requests."""
     from safelight.traces.analyses.instances import instances as analyse
 
     show(analyse(_usages(trace_file, service, lenient=lenient)), as_json=as_json, csv=csv, figure=figure)
@@ -143,7 +143,7 @@ def adapters(
     figure: FigureFile = None,
     lenient: Lenient = False,
 ) -> None:
-    """Tell how many adapters instances load for each request, with a cache for ControlNets and one for LoRAs."""
+    """Report how many adapters instances load per request, with a cache for ControlNets and one for LoRAs."""
     from safelight.traces.analyses.loading import loading
     from safelight.traces.caches.policy import LFU, LRU
 

@@ -24,11 +24,11 @@ MOST_INSTANCES = 100_000
 INSTANCES = NumberList(low=1, high=MOST_INSTANCES, is_whole=True)
 
 ABOUT = {
-    "arrivals": "Tell how many requests arrive over time, and by hour of the day.",
-    "burstiness": "Tell how bursty arrivals are: their index of dispersion over windows of many lengths.",
-    "gaps": "Fit distributions to the times between arrivals, and tell how well each fits.",
-    "cooccurrence": "Tell which adapters are asked for together, and how much more often than by chance.",
-    "reuse": "Tell how long it takes until an adapter is used again, on any instance and on the same.",
+    "arrivals": "Report how many requests arrive over time, and by hour of the day.",
+    "burstiness": "Report how bursty arrivals are: their index of dispersion over windows of many lengths.",
+    "gaps": "Fit distributions to the times between arrivals, and report how well each fits.",
+    "cooccurrence": "Report which adapters are asked for together, and how much more often than by chance.",
+    "reuse": "Report how long it takes until an adapter is used again, on any instance and on the same.",
 }
 """Analyses that need only a trace, with their help texts."""
 
@@ -79,7 +79,7 @@ def working_set(
     figure: FigureFile = None,
     lenient: Lenient = False,
 ) -> None:
-    """Tell how many adapters are in use at a time, and how many of them are new."""
+    """Report how many adapters are in use at a time, and how many of them are new."""
     from safelight.traces.analyses.windows import LENGTHS
     from safelight.traces.analyses.working_set import working_set as ask
 
@@ -106,7 +106,7 @@ def routing(
         float, typer.Option("--bound", min=1, metavar="FACTOR", help="How far affinity lets a load exceed the mean.")
     ] = 1.25,
     work_s: Annotated[
-        float, typer.Option("--work-s", min=0, metavar="SECONDS", help="Of a request that tells no duration.")
+        float, typer.Option("--work-s", min=0, metavar="SECONDS", help="Of a request without a duration.")
     ] = 5.0,
     lora_load_s: Annotated[
         float | None, typer.Option("--lora-load-s", min=0, metavar="SECONDS", help="To load a LoRA.")
@@ -119,7 +119,7 @@ def routing(
     figure: FigureFile = None,
     lenient: Lenient = False,
 ) -> None:
-    """Tell what other routing, and fewer instances, would make of the same requests."""
+    """Simulate the same requests with other routing, and with fewer instances."""
     from safelight.simulator.trace_routing.analysis import routing as ask
     from safelight.simulator.trace_routing.what_if import FAR_S, WhatIf
 

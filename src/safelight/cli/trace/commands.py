@@ -52,7 +52,7 @@ def convert(
 def describe(
     trace_file: TraceFile, *, service: Service = None, as_json: AsJson = False, lenient: Lenient = False
 ) -> None:
-    """Tell what a trace holds: how many requests, of what, from when to when, and how they ended."""
+    """Describe a trace: how many requests, of what, from when to when, and how they ended."""
     import msgspec
 
     from safelight.cli.trace.description import print_description

@@ -31,7 +31,7 @@ TraceFile = Annotated[
     ),
 ]
 Lenient = Annotated[
-    bool, typer.Option("--lenient", help="Leave out requests that cannot be read, and tell how many they were.")
+    bool, typer.Option("--lenient", help="Leave out requests that cannot be read, and report their number.")
 ]
 Service = Annotated[
     str | None, typer.Option("--service", metavar="NAME", help="Look at the requests of this service only.")

@@ -30,8 +30,8 @@ class Affinity:
         worker = workers[home]
         if worker.load < most and worker.has_room:
             return worker
-        for place in range(home + 1, home + len(workers)):
-            worker = workers[place % len(workers)]
+        for index in range(home + 1, home + len(workers)):
+            worker = workers[index % len(workers)]
             if worker.load < most and worker.has_room:
                 return worker
         return None

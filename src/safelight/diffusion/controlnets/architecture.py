@@ -51,7 +51,7 @@ class ControlNetArchitecture(Protocol):
         ...
 
     def call(self, network: Any, base: ControlNetBase, inputs: ControlNetInputs) -> Residuals:  # noqa: ANN401 - likewise
-        """Return the network's residuals, in as many places as it has layers."""
+        """Return the network's residuals, one tensor per layer."""
         ...
 
     def spread(self, residuals: Residuals, base: ControlNetBase) -> Residuals:

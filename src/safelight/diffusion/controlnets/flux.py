@@ -37,7 +37,7 @@ class FluxArchitecture:
         """Leave the network as it is."""
 
     def call(self, network: Any, base: ControlNetBase, inputs: ControlNetInputs) -> Residuals:  # noqa: ANN401 - likewise
-        """Return the network's residuals, in as many places as it has layers."""
+        """Return the network's residuals, one tensor per layer."""
         double, single = network(
             **flux_inputs(inputs.latents, inputs.times, inputs.contexts, inputs.pooled),
             controlnet_cond=pack(inputs.hints),

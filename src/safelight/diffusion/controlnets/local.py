@@ -55,7 +55,7 @@ class LocalControlNet:
         return partial(self, inputs)
 
     def __call__(self, inputs: ControlNetInputs) -> Residuals:
-        """Return what it adds, for each row of `inputs`, in as many places as it has layers."""
+        """Return what it adds, for each row of `inputs`, one tensor per layer."""
         return self._architecture.call(self._network, self._base, inputs)
 
 

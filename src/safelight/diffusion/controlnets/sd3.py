@@ -40,7 +40,7 @@ class SD3Architecture:
                 block.attn.set_processor(CountedJointAttention(base.context_count))
 
     def call(self, network: Any, base: ControlNetBase, inputs: ControlNetInputs) -> Residuals:  # noqa: ANN401 - likewise
-        """Return the network's residuals, in as many places as it has layers."""
+        """Return the network's residuals, one tensor per layer."""
         hints, pooled = inputs.hints, inputs.pooled
         assert pooled is not None
         if network.config.force_zeros_for_pooled_projection:

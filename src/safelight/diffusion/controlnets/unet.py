@@ -26,7 +26,7 @@ class UNetArchitecture:
             yield f"its control pictures have {config['conditioning_channels']} channels, not {HINT_CHANNELS}"
         pixels = 2 ** (len(config["conditioning_embedding_out_channels"]) - 1)
         if pixels != base.downscale:
-            yield f"it reads {pixels} pixels for each place of the latents, the model has {base.downscale}"
+            yield f"it reads {pixels} pixels for each position of the latents, the model has {base.downscale}"
 
     def widths(self, config: Mapping[str, Any]) -> Mapping[str, object]:
         """Return what a ControlNet and its denoiser must have alike, from either one's config."""
@@ -46,7 +46,7 @@ class UNetArchitecture:
         """Leave the network as it is."""
 
     def call(self, network: Any, base: ControlNetBase, inputs: ControlNetInputs) -> Residuals:  # noqa: ANN401 - likewise
-        """Return the network's residuals, in as many places as it has layers."""
+        """Return the network's residuals, one tensor per layer."""
         added = None
         if base.denoiser["addition_embed_type"] is not None:
             added = size_conditioning(inputs.latents, inputs.pooled, base.downscale)

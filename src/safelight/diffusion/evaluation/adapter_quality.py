@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from safelight.diffusion.embedded import LARGE, LORAS, EmbeddedLora
 from safelight.diffusion.evaluation.adapter_painter import DiffusersPainter, Painter
-from safelight.shapes.caption import parse, tell
+from safelight.shapes.caption import caption_of, parse
 from safelight.shapes.controls import CONTROLS, centre_distance
 from safelight.shapes.sampling import draw_scene, held_out_captions
 from safelight.shapes.score import score
@@ -77,10 +77,10 @@ def _style_effect(
     lora: EmbeddedLora, styled: Sequence[NDArray[np.uint8]], plain: Sequence[NDArray[np.uint8]]
 ) -> StyleEffect:
     measure = next(style.measure for style in STYLES if style.name == lora.style)
-    wishes = [parse(caption) for caption in _captions(len(styled))]
+    descriptions = [parse(caption) for caption in _captions(len(styled))]
 
     def facts(pictures: Sequence[NDArray[np.uint8]]) -> float:
-        return float(np.mean([score(*pair).share for pair in zip(pictures, wishes, strict=True)]))
+        return float(np.mean([score(*pair).share for pair in zip(pictures, descriptions, strict=True)]))
 
     return StyleEffect(
         style=WithAndWithout(with_it=_mean(measure, styled), without=_mean(measure, plain)),
@@ -96,7 +96,7 @@ def _misplaced(kind: str, with_it: Painter, without: Painter, count: int) -> Wit
     rng = np.random.default_rng(SEED)
     scenes = [draw_scene(rng, objects=1 + number % 2) for number in range(count)]
     controls = [CONTROLS[kind](scene) for scene in scenes]
-    captions = [tell(scene.wish) for scene in scenes]
+    captions = [caption_of(scene.description) for scene in scenes]
 
     def distance(pictures: Sequence[NDArray[np.uint8]]) -> float:
         return float(np.mean([centre_distance(*pair) for pair in zip(controls, pictures, strict=True)]))

@@ -17,7 +17,7 @@ class KLAutoencoder:
 
     @property
     def downscale(self) -> int:
-        """How many pixels wide one place of the latents is."""
+        """Width of one position of the latents, in pixels."""
         return int(2 ** (len(self._network.config.block_out_channels) - 1))
 
     @property

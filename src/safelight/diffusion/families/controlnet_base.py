@@ -17,7 +17,7 @@ class ControlNetBase:
     Attributes:
         architecture: the diffusers class of its ControlNets; None if there are none.
         denoiser: the denoiser's diffusers config.
-        downscale: how many pixels wide one place of the latents is.
+        downscale: width of one position of the latents, in pixels.
         latent_shift: what its latents lie below those of an autoencoder without a shift factor.
         context_count: how many equal tokens the last token of a context stands for.
     """

@@ -139,7 +139,7 @@ class Autoencoder(Protocol):
 
     @property
     def downscale(self) -> int:
-        """How many pixels wide one place of the latents is."""
+        """Width of one position of the latents, in pixels."""
         ...
 
     @property

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, Composition
 from safelight.diffusion.lora.weights import LoraWeights, LowRank
 
-_Place = tuple[str, str]
+_Layer = tuple[str, str]
 """A component, and the path of a layer in it."""
 
-_Changes = Mapping[_Place, Sequence[tuple[float, LowRank]]]
+_Changes = Mapping[_Layer, Sequence[tuple[float, LowRank]]]
 """What is to be folded into each layer, and how much of it."""
 
 
@@ -26,7 +26,7 @@ class Merger:
 
     def __init__(self, networks: Mapping[str, nn.Module]) -> None:
         self._networks = networks
-        self._pristine: dict[_Place, Tensor] = {}
+        self._pristine: dict[_Layer, Tensor] = {}
         self._changes: _Changes = {}
         self._folded = NO_ADAPTERS
 
@@ -59,22 +59,22 @@ class Merger:
         self.fold(NO_ADAPTERS, {})
 
     def _write(self, changes: _Changes) -> None:
-        for place in self._pristine.keys() - changes.keys():
-            self._weight(place).copy_(self._pristine[place])
-            del self._pristine[place]
-        for place, uses in changes.items():
-            weight = self._weight(place)
-            if place not in self._pristine:
-                self._pristine[place] = weight.clone()
-            weight.copy_(self._pristine[place] + _sum(uses, device=weight.device))
+        for layer in self._pristine.keys() - changes.keys():
+            self._weight(layer).copy_(self._pristine[layer])
+            del self._pristine[layer]
+        for layer, uses in changes.items():
+            weight = self._weight(layer)
+            if layer not in self._pristine:
+                self._pristine[layer] = weight.clone()
+            weight.copy_(self._pristine[layer] + _sum(uses, device=weight.device))
 
-    def _weight(self, place: _Place) -> Tensor:
-        component, path = place
+    def _weight(self, layer: _Layer) -> Tensor:
+        component, path = layer
         return self._networks[component].get_parameter(f"{path}.weight")
 
 
 def _changes(composition: Composition, weights: Mapping[AdapterHandle, LoraWeights]) -> _Changes:
-    changes = defaultdict[_Place, list[tuple[float, LowRank]]](list)
+    changes = defaultdict[_Layer, list[tuple[float, LowRank]]](list)
     for use in composition.uses:
         for component, part in weights[use.handle].parts.items():
             for path, change in part.items():

@@ -12,7 +12,7 @@ from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.evaluation.adapter_painter import DiffusersPainter
 from safelight.diffusion.paint import make_job, paint_all
 from safelight.diffusion.training.export import SHEET_CAPTIONS, SHEET_SEED
-from safelight.shapes.caption import tell
+from safelight.shapes.caption import caption_of
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
 
@@ -45,7 +45,7 @@ def write_control_sheet(model: Path, kind: str, controlnet: Path, path: Path, *,
     """Paint drawn scenes, a column each: the control, the picture without it, and the picture with it."""
     rng = np.random.default_rng(SHEET_SEED)
     scenes = [draw_scene(rng, objects=1 + number % 2) for number in range(columns)]
-    captions = [tell(scene.wish) for scene in scenes]
+    captions = [caption_of(scene.description) for scene in scenes]
     controls = [CONTROLS[kind](scene) for scene in scenes]
     plain = DiffusersPainter(model).paint(captions, seed=SHEET_SEED)
     steered = DiffusersPainter(model, controlnet=controlnet).paint(captions, seed=SHEET_SEED, controls=controls)

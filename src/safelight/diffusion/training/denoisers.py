@@ -18,7 +18,7 @@ from safelight.diffusion.training import nets
 from safelight.diffusion.training.export import export_model, write_sheet
 from safelight.diffusion.training.fit import Loss, TrainingConfig, fit
 from safelight.diffusion.training.recipe import Recipe
-from safelight.shapes.caption import tell
+from safelight.shapes.caption import caption_of
 from safelight.shapes.sampling import vary
 from safelight.shapes.scene import Scene
 
@@ -73,7 +73,8 @@ class CaptionedLatents:
         )
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
         captions = [
-            "" if rng.random() < self.dropout else tell(vary(rng, self.scenes[row].wish)) for row in rows.tolist()
+            "" if rng.random() < self.dropout else caption_of(vary(rng, self.scenes[row].description))
+            for row in rows.tolist()
         ]
         return self.latents[rows], tokenize(self.tokenizer, captions)
 

@@ -32,11 +32,11 @@ export function setControls(controls = []) {
   if (controls.length > 0) find("controls-section").open = true;
 }
 
-function addRow(picture, wish = firstUnused(), scale = FULL) {
-  const row = { ...stamp("control-template"), wish, url: "" };
+function addRow(picture, wanted = firstUnused(), scale = FULL) {
+  const row = { ...stamp("control-template"), wanted, url: "" };
   const { parts, node } = row;
   row.zone = makeZone({ area: node, choose: parts.choose, trouble: parts.trouble }, (taken) => showPicture(row, taken));
-  parts.name.addEventListener("change", () => (row.wish = parts.name.value));
+  parts.name.addEventListener("change", () => (row.wanted = parts.name.value));
   parts.scale.addEventListener("input", () => setScale(row, parts.scale.value));
   parts.remove.addEventListener("click", () => {
     removeRow(row);
@@ -57,13 +57,13 @@ function addPicture(picture) {
 
 const firstUnused = () => names.find((name) => rows.every(({ parts }) => parts.name.value !== name)) ?? names[0];
 
-function fillNames({ parts, wish }) {
+function fillNames({ parts, wanted }) {
   parts.name.replaceChildren(...names.map((name) => new Option(name)));
-  parts.name.value = names.includes(wish) ? wish : names[0];
+  parts.name.value = names.includes(wanted) ? wanted : names[0];
 }
 
-function setScale({ parts }, wish) {
-  setText(parts.said, amount(slide(parts.scale, wish)));
+function setScale({ parts }, wanted) {
+  setText(parts.said, amount(slide(parts.scale, wanted)));
 }
 
 function showPicture(row, { url }) {

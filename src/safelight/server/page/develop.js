@@ -1,6 +1,6 @@
 // From an order to a picture: one stream for each card.
 
-import { closeLane, openLane } from "./lane.js";
+import { closeStream, openStream } from "./streams.js";
 import { setState, showCancelled, showFinished, showLatent, showTrouble, wipe } from "./prints.js";
 import { schedulePoll } from "./pulse.js";
 import { cancelPicture, eventsOf, startPicture } from "./server.js";
@@ -10,8 +10,8 @@ export async function develop(card) {
   wipe(card);
   setState(card, "sending", "Waiting for a free connection");
   try {
-    await openLane(card.abort.signal);
-    await follow(card).finally(closeLane);
+    await openStream(card.abort.signal);
+    await follow(card).finally(closeStream);
   } catch (error) {
     if (error.name === "AbortError" || error.code === "cancelled") showCancelled(card);
     else showTrouble(card, error);

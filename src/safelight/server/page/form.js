@@ -60,9 +60,9 @@ export function showAdapters() {
 /** Fill in the options and keep the choice where it still stands; else take the one of last time, else `usual`. */
 function fillSelect(id, values, label, usual) {
   const select = find(id);
-  const wishes = [select.value, remembered()[id], usual];
+  const choices = [select.value, remembered()[id], usual];
   select.replaceChildren(...values.map((value) => new Option(label(value), value)));
-  select.value = wishes.find((wish) => values.includes(wish));
+  select.value = choices.find((wanted) => values.includes(wanted));
 }
 
 /** Choose the size that is most like that of a picture. */

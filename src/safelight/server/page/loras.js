@@ -50,8 +50,8 @@ function makeRow(name) {
 
 const saying = (scale) => (scale === 0 ? "off" : amount(scale));
 
-function setScale({ name, slider, toggle, node }, wish) {
-  const scale = slide(slider, wish, saying);
+function setScale({ name, slider, toggle, node }, wanted) {
+  const scale = slide(slider, wanted, saying);
   const isOn = scale !== 0;
   node.classList.toggle("on", isOn);
   setText(toggle, saying(scale));

@@ -19,12 +19,12 @@ export function startMask({ width, height }) {
   const scale = SIDE / Math.max(width, height);
   const sides = [width, height].map((side) => Math.max(1, Math.round(side * scale)));
   [canvas().width, canvas().height] = sides;
-  tell();
+  report();
 }
 
 function clear() {
   contextOf(canvas()).clearRect(0, 0, canvas().width, canvas().height);
-  tell();
+  report();
 }
 
 /** The mask as the server reads it, white where to paint on black; nothing when it is empty. */
@@ -58,7 +58,7 @@ export async function takeMask({ url }) {
   context.fillStyle = stripes();
   context.fillRect(0, 0, width, height);
   contextOf(canvas()).drawImage(copy, 0, 0);
-  tell();
+  report();
 }
 
 /** Make opaque what is to be painted, and transparent the rest; how many pixels are to be painted. */
@@ -93,7 +93,7 @@ function stripes() {
   return context.createPattern(tile, "repeat");
 }
 
-function tell() {
+function report() {
   const { data } = contextOf(canvas()).getImageData(0, 0, canvas().width, canvas().height);
   let painted = 0;
   for (let at = 3; at < data.length; at += 4) painted += data[at] >= HALF;
@@ -126,9 +126,9 @@ function paint(event) {
   last = [x, y];
 }
 
-/** Let the mask be painted; `tellWhetherMasked` is told of each change whether anything is covered. */
-export function setUpMask(tellWhetherMasked) {
-  changed = tellWhetherMasked;
+/** Let the mask be painted; `reportMasked` is called at each change with whether anything is covered. */
+export function setUpMask(reportMasked) {
+  changed = reportMasked;
   canvas().addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     canvas().setPointerCapture(event.pointerId);
@@ -137,7 +137,7 @@ export function setUpMask(tellWhetherMasked) {
   canvas().addEventListener("pointermove", (event) => last && paint(event));
   for (const type of ["pointerup", "pointercancel"]) {
     canvas().addEventListener(type, () => {
-      if (last) tell();
+      if (last) report();
       last = null;
     });
   }

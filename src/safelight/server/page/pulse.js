@@ -1,6 +1,6 @@
 // The pulse of the page: it asks for the queue again and again, and says when nobody answers.
 
-import { hasOpenStreams } from "./lane.js";
+import { hasOpenStreams } from "./streams.js";
 import { find, setText } from "./markup.js";
 import { call } from "./server.js";
 

@@ -12,7 +12,7 @@ const STRENGTH_WITHIN_MASK = 1;
 let picture = null;
 let isStrengthChosen = false;
 let zones = {};
-let tell = () => {};
+let report = () => {};
 
 /** What a request says of the start; nothing when it starts from noise. */
 export function chosenStart() {
@@ -44,7 +44,7 @@ function take(fresh) {
   find("start-stage").style.setProperty("--aspect", picture.width / picture.height);
   startMask(picture);
   showStart();
-  tell(picture);
+  report(picture);
 }
 
 function remove() {
@@ -67,9 +67,9 @@ function setStrength(wish) {
   setText(find("strength-said"), amount(slide(find("strength"), wish)));
 }
 
-/** Let a picture be given; `tellSize` is told its width and height. */
-export function setUpStart(tellSize) {
-  tell = tellSize;
+/** Let a picture be given; `reportSize` is called with its width and height. */
+export function setUpStart(reportSize) {
+  report = reportSize;
   const start = { area: find("start-zone"), choose: find("start-choose"), trouble: find("start-trouble") };
   const mask = { area: find("mask-zone"), choose: find("mask-choose"), trouble: find("mask-trouble") };
   zones = { start: makeZone(start, take), mask: makeZone(mask, takeMask) };

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from safelight.server.painter import Painted, unix_now
 from safelight.server.picture_encoder import png_data_url
 from safelight.server.provenance import provenance_of, usage_of
-from safelight.server.routes.paint_flow import Accepted
+from safelight.server.routes.paint_flow import AcceptedPictures
 from safelight.server.wire.chat import (
     ChatAnswer,
     ChatMetrics,
@@ -19,7 +19,7 @@ from safelight.server.wire.chat import (
 )
 
 
-async def chat_document(accepted: Accepted) -> AsyncIterator[bytes]:
+async def chat_document(accepted: AcceptedPictures) -> AsyncIterator[bytes]:
     """Yield the whole JSON document, with one choice for each picture."""
     painted = await accepted.state.painter.paint(accepted.pictures, "png")
     deliveries = [picture.delivery for picture in painted]

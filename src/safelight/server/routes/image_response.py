@@ -4,32 +4,31 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from safelight.core.errors import SafelightError
+from safelight.core.request import Quality
 from safelight.server.errors import problem_of
 from safelight.server.painter import Painted, base64_text, unix_now
 from safelight.server.picture_store import StoredPicture
 from safelight.server.provenance import provenance_of, usage_of
-from safelight.server.routes.paint_flow import Accepted
-from safelight.server.wire.fields import OutputFormat
+from safelight.server.routes.paint_flow import AcceptedPictures
 from safelight.server.wire.images import (
-    PLAIN_QUALITY,
     CompletedEvent,
     EditRequest,
     GenerationRequest,
     Image,
     ImagesResponse,
     PartialImageEvent,
-    PlainQuality,
 )
 from safelight.server.wire.server_sent_events import KEEP_ALIVE, server_sent
+from safelight.service.paint_request import QUALITIES
 from safelight.service.pending import Preview
-from safelight.service.picture_files import FULL_QUALITY
+from safelight.service.picture_files import FULL_QUALITY, OutputFormat
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageResponse:
     """Makes the response to one body; `url_of` returns the URL of a picture by its id."""
 
-    accepted: Accepted
+    accepted: AcceptedPictures
     body: GenerationRequest
     url_of: Callable[[str], str]
 
@@ -112,8 +111,8 @@ class ImageResponse:
         return self.body.output_format or "png"
 
     @property
-    def _quality(self) -> PlainQuality:
-        return PLAIN_QUALITY[self.body.quality]
+    def _quality(self) -> Quality:
+        return QUALITIES[self.body.quality]
 
     @property
     def _size(self) -> str:

@@ -8,9 +8,9 @@ from starlette.responses import Response
 from safelight.core.errors import InvalidParameter
 from safelight.server.image_requests import requests_of_images
 from safelight.server.routes.image_response import ImageResponse
-from safelight.server.routes.paint_flow import Accepted, PaintCall, paint
-from safelight.server.wire.fields import MAX_PICTURES
+from safelight.server.routes.paint_flow import AcceptedPictures, PaintCall, paint
 from safelight.server.wire.images import EditRequest, GenerationRequest
+from safelight.service.paint_request import MAX_PICTURES
 
 
 async def paint_images(body: GenerationRequest, request: Request) -> Response:
@@ -18,7 +18,7 @@ async def paint_images(body: GenerationRequest, request: Request) -> Response:
     _check_count(body)
     is_stream = bool(body.stream)
 
-    def response_of(accepted: Accepted) -> ImageResponse:
+    def response_of(accepted: AcceptedPictures) -> ImageResponse:
         return ImageResponse(accepted=accepted, body=body, url_of=partial(_content_url, request))
 
     call = PaintCall(

@@ -24,7 +24,7 @@ STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accepted:
+class AcceptedPictures:
     """Queued pictures, all of one model."""
 
     state: ServerState
@@ -51,7 +51,7 @@ class PaintCall:
     model: str | None
     image_requests: Callable[[ModelSpec, float], tuple[ImageRequest, ...]]
     has_pictures: bool
-    chunks: Callable[[Accepted], AsyncIterator[bytes]]
+    chunks: Callable[[AcceptedPictures], AsyncIterator[bytes]]
     outlives_client: bool
     is_stream: bool = False
     partial_images: int = 0
@@ -78,11 +78,11 @@ async def paint(call: PaintCall, request: Request) -> Response:
     else:
         image_requests = make_requests()
     pictures = state.service.submit(image_requests, partial_images=call.partial_images)
-    shared = _share(call, Accepted(state=state, model=model, pictures=pictures), identity)
+    shared = _share(call, AcceptedPictures(state=state, model=model, pictures=pictures), identity)
     return await _send(shared, call, request, is_replay=False)
 
 
-def _share(call: PaintCall, accepted: Accepted, identity: RepeatableRequest | None) -> SharedResponse:
+def _share(call: PaintCall, accepted: AcceptedPictures, identity: RepeatableRequest | None) -> SharedResponse:
     """Start to make the response, and keep it for repetitions if the client gave a key."""
     headers = {PICTURE_IDS_HEADER: ",".join(picture.request.id for picture in accepted.pictures)}
     chunks = call.chunks(accepted)

@@ -26,7 +26,7 @@ async def get_queue(state: TheState) -> QueueView:
 
 @router.post("/v1/queue/{picture_id}/cancel", responses=errors(404), operation_id="cancel_picture")
 async def cancel_picture(picture_id: str, state: TheState) -> Cancellation:
-    """Stop a picture: a waiting one at once, a running one at its next step; its client is told with a 410."""
+    """Stop a picture: a waiting one at once, a running one at its next step; its client gets a 410."""
     if not state.service.withdraw(picture_id):
         raise not_found("picture", picture_id, hint="it may be ready, or cancelled already")
     return Cancellation(id=picture_id)

@@ -15,7 +15,8 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from safelight.core.errors import RequestError
-from safelight.server.wire.fields import MAX_PICTURE_CHARACTERS, MAX_PICTURES
+from safelight.server.wire.fields import MAX_PICTURE_CHARACTERS
+from safelight.service.paint_request import MAX_PICTURES
 
 JSON: Final = "application/json"
 FORM: Final = "multipart/form-data"

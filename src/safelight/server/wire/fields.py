@@ -6,13 +6,10 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from safelight.adapters.registry import MAX_PER_PICTURE
 from safelight.core.level import MAX_STEPS
+from safelight.service.paint_request import MAX_PICTURES, MAX_SEED
 
 MAX_PROMPT_CHARACTERS = 4000
-MAX_PICTURES = 10
 MAX_GUIDANCE = 20.0
-MAX_SEED = 2**53 - 1 - MAX_PICTURES
-"""Every JSON parser keeps this number exact, and the seeds of further pictures of one request."""
-
 MAX_DEADLINE_S = 86_400.0
 MAX_PARTIAL_IMAGES = 3
 MAX_SIDE = 99_999
@@ -27,8 +24,7 @@ SAYS_SOMETHING = r"[^\s\u001c-\u001f\u0085]"
 
 SIZE_PATTERN = r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"
 
-OutputFormat = Literal["png", "jpeg", "webp"]
-Quality = Literal["auto", "standard", "hd", "low", "medium", "high", "xhigh", "max"]
+QualityName = Literal["auto", "standard", "hd", "low", "medium", "high", "xhigh", "max"]
 OnDisconnect = Literal["cancel", "finish"]
 
 

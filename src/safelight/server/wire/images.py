@@ -4,37 +4,23 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from safelight.core.request import Quality
 from safelight.server.wire.fields import (
-    MAX_PICTURES,
     MAX_PROMPT_CHARACTERS,
     Name,
-    OutputFormat,
     PartialImages,
     Percent,
     PictureData,
     Pictures,
     Prompt,
-    Quality,
+    QualityName,
     Size,
     Strength,
 )
 from safelight.server.wire.options import PaintOptions
 from safelight.server.wire.provenance import Provenance, Usage
-
-PlainQuality = Literal["low", "medium", "high", "xhigh", "max"]
-"""The qualities that others are synonyms of."""
-
-PLAIN_QUALITY: dict[str | None, PlainQuality] = {
-    None: "medium",
-    "auto": "medium",
-    "standard": "medium",
-    "hd": "high",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "xhigh",
-    "max": "max",
-}
+from safelight.service.paint_request import MAX_PICTURES
+from safelight.service.picture_files import OutputFormat
 
 _DEFAULT_MODEL = "A served model; the first one when it is left out."
 
@@ -51,7 +37,7 @@ class GenerationRequest(PaintOptions):
         Size | None, Field(description='"WIDTHxHEIGHT" in pixels; "auto" is the size the model was trained at.')
     ] = None
     quality: Annotated[
-        Quality | None,
+        QualityName | None,
         Field(
             description="Chooses the number of steps, unless num_inference_steps does: low takes half the model's own "
             "number, medium, standard and auto take it, high and hd one and a half times, xhigh and max twice."
@@ -131,7 +117,7 @@ class ImagesResponse(BaseModel):
     background: Literal["opaque"] = "opaque"
     data: list[Image]
     output_format: OutputFormat
-    quality: PlainQuality
+    quality: Quality
     size: str
     usage: Usage
     safelight: Provenance
@@ -146,7 +132,7 @@ class PartialImageEvent(BaseModel):
     created_at: int
     background: Literal["opaque"] = "opaque"
     output_format: OutputFormat
-    quality: PlainQuality
+    quality: Quality
     size: str
 
 
@@ -158,7 +144,7 @@ class CompletedEvent(BaseModel):
     created_at: int
     background: Literal["opaque"] = "opaque"
     output_format: OutputFormat
-    quality: PlainQuality
+    quality: Quality
     size: str
     usage: Usage
     safelight: Provenance

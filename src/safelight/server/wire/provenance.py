@@ -2,8 +2,6 @@
 
 from pydantic import BaseModel
 
-from safelight.server.wire.options import LoraChoice
-
 
 class InputTokensDetails(BaseModel):
     """The tokens read, by kind."""
@@ -21,8 +19,8 @@ class Usage(BaseModel):
     total_tokens: int
 
 
-class ControlUsed(BaseModel):
-    """A ControlNet that was used for a picture."""
+class AdapterScale(BaseModel):
+    """A LoRA or a ControlNet that was used for a picture."""
 
     name: str
     scale: float
@@ -77,8 +75,8 @@ class Provenance(BaseModel):
     seed: int
     sampler: str
     guidance_scale: float
-    loras: list[LoraChoice]
-    controls: list[ControlUsed]
+    loras: list[AdapterScale]
+    controls: list[AdapterScale]
     queue_s: float
     compute_s: float
     retries: int

@@ -40,7 +40,7 @@ def _one_per_field(errors: Sequence[PydanticError]) -> list[PydanticError]:
     kept: dict[str, PydanticError] = {}
     for error in errors:
         field = _field(error).partition(".")[0].partition("[")[0]
-        if field not in kept or len(_place(error)) > len(_place(kept[field])):
+        if field not in kept or len(_location(error)) > len(_location(kept[field])):
             kept[field] = error
     return list(kept.values())
 
@@ -49,7 +49,7 @@ def _sentence(error: PydanticError, known_fields: Sequence[str]) -> str:
     field = _field(error)
     match error["type"]:
         case "json_invalid":
-            said = f"The body is not valid JSON: {_context(error, 'error')} at character {_place(error)[-1]}."
+            said = f"The body is not valid JSON: {_context(error, 'error')} at character {_location(error)[-1]}."
         case "missing" | "model_attributes_type" | "model_type" | "dict_type" if not field:
             said = "The body should be a JSON object, sent with `Content-Type: application/json`."
         case "union_tag_not_found":
@@ -73,17 +73,17 @@ def _sentence(error: PydanticError, known_fields: Sequence[str]) -> str:
     return said
 
 
-def _place(error: PydanticError) -> tuple[object, ...]:
-    place = error["loc"]
-    assert isinstance(place, tuple)
-    return place
+def _location(error: PydanticError) -> tuple[object, ...]:
+    location = error["loc"]
+    assert isinstance(location, tuple)
+    return location
 
 
 def _field(error: PydanticError) -> str:
     """Return where the error is, as a client would write it: `messages[0].content`."""
     name = ""
     before: object = None
-    for step in _place(error):
+    for step in _location(error):
         if isinstance(step, int):
             name += f"[{step}]"
         elif not (step in _PARTS_OF_A_REQUEST and not name) and not _is_branch(str(step), before):

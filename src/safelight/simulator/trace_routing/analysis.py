@@ -139,7 +139,7 @@ def _draw(figure: Figure, table: pl.DataFrame) -> None:
         "lost_s": "simulated seconds per request, loads and waits",
     }
     for number, (column, label) in enumerate(panels.items(), 1):
-        _draw_panel(panel(figure, place=(1, 2, number), x="instances", y=label), shown, column)
+        _draw_panel(panel(figure, position=(1, 2, number), x="instances", y=label), shown, column)
 
 
 def _draw_panel(axes: Axes, table: pl.DataFrame, column: str) -> None:

@@ -11,13 +11,13 @@ from safelight.simulator.errors import RequestNotRouted
 class SimulatedWorker:
     """Works on one request at a time, in order of arrival, and always has room for one more."""
 
-    __slots__ = ("_fleet", "assigned", "free_s", "place")
+    __slots__ = ("_fleet", "assigned", "free_s", "number")
 
     has_room = True
 
-    def __init__(self, fleet: "SimulatedFleet", place: int) -> None:
+    def __init__(self, fleet: "SimulatedFleet", number: int) -> None:
         self._fleet = fleet
-        self.place = place
+        self.number = number
         self.free_s = 0.0
         self.assigned = 0
 
@@ -46,7 +46,7 @@ class SimulatedFleet:
     """
 
     def __init__(self, size: int) -> None:
-        self.workers: Sequence[SimulatedWorker] = [SimulatedWorker(self, place) for place in range(size)]
+        self.workers: Sequence[SimulatedWorker] = [SimulatedWorker(self, number) for number in range(size)]
         self.with_room = self.workers
         self.now_s = self.work_s = 0.0
         self._total_load = 0
@@ -89,18 +89,18 @@ class SimulatedFleet:
             if worker is None:
                 raise RequestNotRouted(policy.name, request.sequence)
             worker.free_s = end_s = max(worker.free_s, now_s) + work_s
-            count((now_s, end_s, worker.place))
+            count((now_s, end_s, worker.number))
             yield worker
 
     def advance(self) -> None:
         """Bring loads up to the last arrival, without the request that has just arrived."""
-        for now_s, end_s, place in self._uncounted:
+        for now_s, end_s, number in self._uncounted:
             self._end_until(now_s)
-            worker = self.workers[place]
+            worker = self.workers[number]
             worker.assigned += 1
             self._total_load += 1
             self._changed.append(worker)
-            heappush(self._endings, (end_s, place))
+            heappush(self._endings, (end_s, number))
         self._uncounted.clear()
         self._end_until(self.now_s)
 

@@ -15,4 +15,4 @@ def replay(policy: RoutingPolicy, traffic: Traffic, instances: int) -> Integers:
     """
     arrivals = zip(traffic.routed, traffic.arrivals_s.tolist(), traffic.work_s.tolist(), strict=True)
     workers = SimulatedFleet(instances).route(policy, arrivals)
-    return np.fromiter((worker.place for worker in workers), np.int64, len(traffic))
+    return np.fromiter((worker.number for worker in workers), np.int64, len(traffic))

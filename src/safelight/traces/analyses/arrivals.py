@@ -86,7 +86,7 @@ def _of_day(table: pl.DataFrame, span: Span) -> tuple[str, ...]:
 
 def _draw(figure: Figure, table: pl.DataFrame, span: Span, window: str) -> None:
     has_days = _has_days(span, window)
-    axes, unit_s = time_panel(figure, span, place=(1 + has_days, 1, 1), y=f"requests per {window}")
+    axes, unit_s = time_panel(figure, span, position=(1 + has_days, 1, 1), y=f"requests per {window}")
     along = table["start_s"] / unit_s
     axes.fill_between(along, table["requests"], step="post", color=BLUE, alpha=0.25, linewidth=0)
     axes.step(along, table["requests"], where="post", linewidth=1)
@@ -95,7 +95,7 @@ def _draw(figure: Figure, table: pl.DataFrame, span: Span, window: str) -> None:
     in_thousands(axes.yaxis)
     if has_days:
         hours = _by_hour(table)
-        axes = panel(figure, place=(2, 1, 2), x="hour of the day", y="mean")
+        axes = panel(figure, position=(2, 1, 2), x="hour of the day", y="mean")
         axes.bar(hours["hour"], hours["requests"], width=0.8)
         axes.set_xticks(range(0, 24, 3), [f"{hour:02d}:00" for hour in range(0, 24, 3)])
         axes.grid(visible=False, axis="x")

@@ -19,7 +19,7 @@ FEWEST_WINDOWS = 10
 
 
 def burstiness(frame: pl.LazyFrame) -> Result:
-    """Tell the index of dispersion of counts for windows of many lengths.
+    """Return the index of dispersion of counts for windows of many lengths.
 
     The index is the variance of the number of arrivals in a window over its mean (Cox and Lewis, 1966): 1 for Poisson
     arrivals at any length, below for more regular and above for more bursty ones.

@@ -189,7 +189,7 @@ def _draw(figure: Figure, services: Sequence[Usage], tables: Sequence[pl.DataFra
         for column, y in drawn.items():
             x = "adapters that the device holds" if caches.bytes_of is None else "device cache (GiB)"
             title = shorten_name(services[place].title)
-            axes = panel(figure, place=(len(places), len(drawn), next(numbers)), x=x, y=y, title=title)
+            axes = panel(figure, position=(len(places), len(drawn), next(numbers)), x=x, y=y, title=title)
             _draw_lines(axes, tables[place], caches, column)
 
 

@@ -77,7 +77,7 @@ def _draw(figure: Figure, table: pl.DataFrame) -> None:
     for number, rows in enumerate(kinds, 1):
         kind = rows["adapters"][0]
         top = rows.head(MOST_BARS)
-        axes = panel(figure, place=(1, len(kinds), number), x="share of requests", y="", title=f"{kind}s")
+        axes = panel(figure, position=(1, len(kinds), number), x="share of requests", y="", title=f"{kind}s")
         places = range(len(top), 0, -1)
         axes.barh(places, top["share"], height=0.7, color=SERIES[list(KINDS.values()).index(kind)])
         axes.set_yticks(

@@ -98,7 +98,7 @@ def _draw(figure: Figure, services: Sequence[Usage], ranked: Sequence[Sequence[R
     places = shown(services)
     for number, (kind, title) in enumerate(KINDS.items(), 1):
         x = f"number of most used {title}s"
-        axes = panel(figure, place=(1, 2, number), x=x, y="share of uses", title=f"{title}s")
+        axes = panel(figure, position=(1, 2, number), x=x, y="share of uses", title=f"{title}s")
         lines = [(services[place], each.uses) for place in places for each in ranked[place] if each.kind == kind]
         axes.set_xscale("log")
         axes.set_xlim(0.9, 1.1 * max(2, *(len(uses) for _, uses in lines), 2))
@@ -111,7 +111,7 @@ def _draw(figure: Figure, services: Sequence[Usage], ranked: Sequence[Sequence[R
 
 
 def _draw_line(axes: Axes, usage: Usage, uses: Integers, *, turn: int) -> None:
-    """Draw how the share grows, mark where it reaches one half, and tell that in the corner."""
+    """Draw how the share grows, mark where it reaches one half, and write that in the corner."""
     so_far = np.cumsum(uses) / uses.sum()
     half = int(np.searchsorted(so_far, 0.5 - 1e-12))
     colour = SERIES[turn % len(SERIES)]

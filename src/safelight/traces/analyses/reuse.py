@@ -18,7 +18,7 @@ QUANTILES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99
 
 
 def reuse(frame: pl.LazyFrame) -> Result:
-    """Tell how long ago an adapter was used before, whenever it is used again: in seconds and in requests.
+    """Return how long ago an adapter was used before, whenever it is used again: in seconds and in requests.
 
     The table has quantiles over the uses that are not the first, for the whole service and on the same instance.
     """
@@ -69,7 +69,7 @@ def _requests(count: float) -> str:
 
 def _draw(figure: Figure, table: pl.DataFrame) -> None:
     for number, (unit, label) in enumerate(UNITS.items(), 1):
-        axes = panel(figure, place=(1, 2, number), x=label, y="share of repeats" if number == 1 else "")
+        axes = panel(figure, position=(1, 2, number), x=label, y="share of repeats" if number == 1 else "")
         for row in table.filter(unit=unit).iter_rows(named=True):
             is_local = row["within"] == "instance"
             axes.semilogx(

@@ -24,6 +24,6 @@ def service_panels(figure: Figure, services: Sequence[Usage], *, x: str, y: str)
     rows = -(-len(places) // columns)
     figure.set_size_inches(WIDE_IN[0], WIDE_IN[1] * max(1, 0.8 * rows))
     return [
-        (panel(figure, place=(rows, columns, number), x=x, y=y, title=shorten_name(services[place].title)), place)
+        (panel(figure, position=(rows, columns, number), x=x, y=y, title=shorten_name(services[place].title)), place)
         for number, place in enumerate(places, 1)
     ]

@@ -22,7 +22,7 @@ LENGTHS = {"second": 1, "minute": MINUTE_S, "hour": HOUR_S, "day": DAY_S, "week"
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """When a trace's first and last requests arrive, and how many arrivals it tells."""
+    """When a trace's first and last requests arrive, and how many arrival times it has."""
 
     first_s: float
     last_s: float
@@ -40,7 +40,7 @@ class Span:
 
     @property
     def is_dated(self) -> bool:
-        """Whether the trace tells the time of day, in UTC."""
+        """Whether the trace has the time of day, in UTC."""
         return self.first_s >= UNIX_TIME_FROM_S
 
     def finest(self, most: int = MOST_WINDOWS) -> str:
@@ -49,7 +49,7 @@ class Span:
 
 
 def span_of(frame: pl.LazyFrame) -> Span | None:
-    """Return when requests arrive, or None where no request tells."""
+    """Return when requests arrive, or None where no request has a time."""
     arrival = pl.col("arrival_s")
     first, last, arrivals = (
         frame.select(arrival.min().alias("a"), arrival.max().alias("z"), arrival.count())
@@ -60,7 +60,7 @@ def span_of(frame: pl.LazyFrame) -> Span | None:
 
 
 def missing_arrivals_reason(span: Span | None) -> str:
-    """Return what keeps arrivals from being told over time, if something does."""
+    """Return why arrivals cannot be shown over time, if they cannot."""
     if span is None:
         return "No request tells when it arrived"
     if span.is_too_long:
@@ -74,16 +74,16 @@ def start_of(length_s: float) -> pl.Expr:
 
 
 def time_panel(
-    figure: Figure, span: Span, *, place: tuple[int, int, int] = (1, 1, 1), y: str, title: str = ""
+    figure: Figure, span: Span, *, position: tuple[int, int, int] = (1, 1, 1), y: str, title: str = ""
 ) -> tuple[Axes, float]:
     """Return new axes along the time of a trace, and how many seconds a unit of them is."""
     if span.is_dated:
-        axes = panel(figure, place=place, x="time, UTC", y=y, title=title)
+        axes = panel(figure, position=position, x="time, UTC", y=y, title=title)
         axes.xaxis.set_major_locator(locator := AutoDateLocator())  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
         return axes, DAY_S
     unit = next((unit for unit in ("day", "hour", "minute") if span.length_s >= 2 * LENGTHS[unit]), "second")
-    axes = panel(figure, place=place, x=f"{unit}s since the trace's start", y=y, title=title)
+    axes = panel(figure, position=position, x=f"{unit}s since the trace's start", y=y, title=title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=unit != "second"))
     return axes, LENGTHS[unit]
 

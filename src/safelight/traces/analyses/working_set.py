@@ -77,7 +77,7 @@ def _draw(figure: Figure, table: pl.DataFrame, span: Span, window: str) -> None:
     kinds = table.partition_by("adapters", maintain_order=True)
     for number, rows in enumerate(kinds, 1):
         axes, unit_s = time_panel(
-            figure, span, place=(1, len(kinds), number), y=f"distinct per {window}", title=f"{rows['adapters'][0]}s"
+            figure, span, position=(1, len(kinds), number), y=f"distinct per {window}", title=f"{rows['adapters'][0]}s"
         )
         middle = (rows["start_s"] + LENGTHS[window] / 2) / unit_s
         width = 0.85 * LENGTHS[window] / unit_s

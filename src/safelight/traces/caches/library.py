@@ -14,7 +14,7 @@ COUNTED = 16
 """What an adapter weighs where they are counted; half of it is added to each size, so that queues can be cut."""
 
 MOST_UNITS = 1 << 20
-"""Bytes are told in units that make the largest cache so many: libcachesim's W-TinyLFU overflows at some GiB."""
+"""Bytes are counted in units that make the largest cache so many: libcachesim's W-TinyLFU overflows at some GiB."""
 
 _HASH_BITS = 8
 """Tables grow; libcachesim's own start would take 128 MiB for each cache."""

@@ -1,4 +1,4 @@
-"""Caches that evict the place of lowest rank, for policies of which one pass cannot tell every size.
+"""Caches that evict the place of lowest rank, for policies of which one pass cannot give the hits of every size.
 
 The caches of all instances and sizes take a step at once: step `t` is the `t`-th access of every instance, so there are
 as many steps as the busiest instance has accesses. A place is one number, from the highest bits to the lowest its rank,
@@ -22,7 +22,7 @@ BITS = 62
 
 
 class TooMuchToReplay(TraceError):
-    """More accesses of one instance, or more places, than a number can tell."""
+    """More accesses of one instance, or more places, than a number can hold."""
 
     def __init__(self, steps: int, places: int) -> None:
         super().__init__(
@@ -116,7 +116,7 @@ def _empty(places: Integers, instances: int) -> Integers:
 
 
 def _bits(steps: int, places: int) -> tuple[int, int]:
-    """Return how many bits tell a place, and how many a step, or a rank, which is no more; raises TooMuchToReplay."""
+    """Return how many bits a place takes, and how many a step, or a rank, which is no more; raises TooMuchToReplay."""
     place_bits, step_bits = places.bit_length(), (steps + 1).bit_length()
     if place_bits + 2 * step_bits > BITS:
         raise TooMuchToReplay(steps, places)

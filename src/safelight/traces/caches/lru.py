@@ -1,4 +1,4 @@
-"""How deep in an LRU stack each access finds its key: one pass tells the hits of caches of every size.
+"""How deep in an LRU stack each access finds its key: one pass gives the hits of caches of every size.
 
 A cache of `n` places hits just where the depth is at most `n` (Mattson et al., IBM Systems Journal 9(2), 1970).
 """

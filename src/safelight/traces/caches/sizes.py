@@ -1,4 +1,4 @@
-"""How many bytes adapters have: as a file tells, or drawn."""
+"""How many bytes adapters have: from a file, or drawn."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ RANGES_BYTES: Mapping[AdapterColumn, tuple[float, float]] = {"loras": (0.1e9, 1e
 
 
 class BadSizes(TraceError):
-    """Sizes of adapters that cannot be read, or do not tell enough."""
+    """Sizes of adapters that cannot be read, or are incomplete."""
 
 
 def drawn_bytes(names: Sequence[Name], adapters: AdapterColumn, *, seed: int) -> Integers:

@@ -1,4 +1,4 @@
-"""Tables with commas: fields as text first, then each in its type, so that a wrong one can be told by its line."""
+"""Tables with commas: fields as text first, then each in its type, so that errors name lines."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence

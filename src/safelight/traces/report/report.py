@@ -71,7 +71,7 @@ def _page(trace: Trace, service: str | None, contents: Sequence[ReportSection], 
 
 
 def _services(described: Description) -> list[Facts]:
-    """Return what to tell of: the largest services by name, or all requests where there are no services."""
+    """Return what the report covers: the largest services by name, or all requests where there are no services."""
     if not described.services:
         return [described.whole]
     largest = sorted(described.services, key=lambda facts: -facts.requests)[:MOST_SERVICES]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from safelight.shapes.caption import tell
+from safelight.shapes.caption import caption_of
 from safelight.shapes.sampling import draw_scene
 from safelight.traces.errors import CannotSynthesize
 
@@ -45,7 +45,7 @@ def join_prompts(table: pl.DataFrame, prompts: Sequence[str], rng: np.random.Gen
 def captions(count: int, rng: np.random.Generator) -> list[str]:
     """Return captions of random scenes of one or two objects, in the grammar of the shipped models."""
     objects = rng.integers(1, 2, size=min(count, MOST_CAPTIONS), endpoint=True)
-    return [tell(draw_scene(rng, objects=number).wish) for number in objects.tolist()]
+    return [caption_of(draw_scene(rng, objects=number).description) for number in objects.tolist()]
 
 
 def join_deadlines(table: pl.DataFrame, *, seconds: float | None = None, times: float | None = None) -> pl.DataFrame:

@@ -20,7 +20,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     base: ControlNetBase
 
 
-class Steer(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Compute(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Compute residuals; `tensors` are `ControlNetInputs` in safetensors' format."""
 
     number: int
@@ -39,8 +39,8 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     message: str
 
 
-class Steered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The answer to the `Steer` of the same number; `tensors` are `Residuals` in safetensors' format."""
+class Computed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The answer to the `Compute` of the same number; `tensors` are `Residuals` in safetensors' format."""
 
     number: int
     tensors: bytes
@@ -52,11 +52,11 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     reason: str
 
 
-Question = Load | Steer
-Answer = Loaded | Refused | Steered | Ended
+ServiceRequest = Load | Compute
+ServiceResponse = Loaded | Refused | Computed | Ended
 
-decode_question = msgspec.msgpack.Decoder(Question).decode
-decode_answer = msgspec.msgpack.Decoder(Answer).decode
+decode_request = msgspec.msgpack.Decoder(ServiceRequest).decode
+decode_response = msgspec.msgpack.Decoder(ServiceResponse).decode
 
 
 def pack_inputs(inputs: ControlNetInputs) -> bytes:

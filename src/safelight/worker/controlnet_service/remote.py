@@ -19,15 +19,15 @@ from safelight.diffusion.controlnets.architecture import ControlNetInputs
 from safelight.diffusion.families.controlnet_base import ControlNetBase
 from safelight.diffusion.families.residuals import Residuals
 from safelight.worker.controlnet_service.messages import (
-    Answer,
+    Compute,
+    Computed,
     Ended,
     Load,
     Loaded,
-    Question,
     Refused,
-    Steer,
-    Steered,
-    decode_answer,
+    ServiceRequest,
+    ServiceResponse,
+    decode_response,
     pack_inputs,
     unpack_residuals,
 )
@@ -99,7 +99,7 @@ class RemoteControlNet:
         """
         self._number += 1
         with _losses_raised():
-            self._ask(Steer(number=self._number, tensors=pack_inputs(inputs)), within_s=self._answer_s)
+            self._send(Compute(number=self._number, tensors=pack_inputs(inputs)), within_s=self._answer_s)
         return partial(self._residuals, self._number, inputs.latents.device)
 
     def _residuals(self, number: int, device: torch.device) -> Residuals:
@@ -107,13 +107,13 @@ class RemoteControlNet:
             while True:
                 match self._receive():
                     # An earlier call may have been abandoned before its answer came.
-                    case Steered(number=answered, tensors=tensors) if answered == number:
+                    case Computed(number=answered, tensors=tensors) if answered == number:
                         return unpack_residuals(tensors, device=device)
                     case Ended(reason=reason):
                         raise ControlNetServiceLost(f"The ControlNet service failed: {reason}")
 
-    def _load(self, question: Load, *, within_s: float) -> None:
-        self._ask(question, within_s=within_s)
+    def _load(self, request: Load, *, within_s: float) -> None:
+        self._send(request, within_s=within_s)
         match self._receive():
             case Loaded(weights_bytes=weights_bytes):
                 self._weights_bytes = weights_bytes
@@ -122,15 +122,15 @@ class RemoteControlNet:
             case Ended(reason=reason):
                 raise AdapterFileError(f"It cannot be read ({reason}).")
 
-    def _ask(self, question: Question, *, within_s: float) -> None:
+    def _send(self, request: ServiceRequest, *, within_s: float) -> None:
         self._connection.settimeout(within_s)
-        self._connection.sendall(frame(question))
+        self._connection.sendall(frame(request))
 
-    def _receive(self) -> Answer:
+    def _receive(self) -> ServiceResponse:
         body = read_body(self._answers)
         if body is None:
             raise ConnectionResetError
-        answer: Answer = decode_answer(body)
+        answer: ServiceResponse = decode_response(body)
         return answer
 
 

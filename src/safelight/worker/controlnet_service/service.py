@@ -15,15 +15,15 @@ from safelight.diffusion.controlnets.local import LocalControlNet
 from safelight.diffusion.families.controlnet_base import ControlNetBase
 from safelight.diffusion.placement import Placement
 from safelight.worker.controlnet_service.messages import (
-    Answer,
+    Compute,
+    Computed,
     Ended,
     Load,
     Loaded,
-    Question,
     Refused,
-    Steer,
-    Steered,
-    decode_question,
+    ServiceRequest,
+    ServiceResponse,
+    decode_request,
     pack_residuals,
     unpack_inputs,
 )
@@ -83,13 +83,13 @@ class ControlNetService:
                 Thread(target=self._attend, args=(connection,), daemon=True).start()
 
     def _attend(self, connection: socket.socket) -> None:
-        seat = _Seat(self.nets, self._calls, self._call_within_s)
-        with connection, connection.makefile("rb") as questions, suppress(OSError), torch.inference_mode():
-            while not seat.is_over and (body := read_body(questions)) is not None:
-                connection.sendall(seat.answer(body))
+        session = _Session(self.nets, self._calls, self._call_within_s)
+        with connection, connection.makefile("rb") as requests, suppress(OSError), torch.inference_mode():
+            while not session.is_over and (body := read_body(requests)) is not None:
+                connection.sendall(session.answer(body))
 
 
-class _Seat:
+class _Session:
     """One connection: its ControlNet, and its answers."""
 
     def __init__(self, nets: ControlNets, calls: Lock, call_within_s: float) -> None:
@@ -102,7 +102,7 @@ class _Seat:
     def answer(self, body: bytes) -> bytes:
         """Return a frame; an invalid message is answered, never raised."""
         try:
-            return frame(self._answer(decode_question(body)))
+            return frame(self._answer(decode_request(body)))
         except AdapterFileError as error:
             self.is_over = True
             return frame(Refused(message=str(error)))
@@ -110,16 +110,16 @@ class _Seat:
             self.is_over = True
             return frame(Ended(reason=f"{type(error).__name__}: {error}"))
 
-    def _answer(self, question: Question) -> Answer:
-        match question:
+    def _answer(self, request: ServiceRequest) -> ServiceResponse:
+        match request:
             case Load(folder=folder, base=base) if self._net is None:
                 self._net = self._nets.get(Path(folder), base)
                 return Loaded(weights_bytes=self._net.weights_bytes)
-            case Steer(number=number, tensors=tensors) if self._net is not None:
-                return Steered(number=number, tensors=self._steer(self._net, tensors))
-        raise ValueError(f"{type(question).__name__} comes out of turn")
+            case Compute(number=number, tensors=tensors) if self._net is not None:
+                return Computed(number=number, tensors=self._compute(self._net, tensors))
+        raise ValueError(f"{type(request).__name__} comes out of turn")
 
-    def _steer(self, net: LocalControlNet, tensors: bytes) -> bytes:
+    def _compute(self, net: LocalControlNet, tensors: bytes) -> bytes:
         inputs = unpack_inputs(tensors, device=self._nets.placement.device)
         with self._calls, watched(self._call_within_s):
             # On a GPU the call returns at once; packing waits for the result.

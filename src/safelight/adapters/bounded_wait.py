@@ -7,7 +7,7 @@ from safelight.adapters.mode import UNMERGED, Choice, ModeCosts, ModePolicy, Que
 MAX_WAIT_S: Final = 2.0
 
 
-class Patient:
+class BoundedWait:
     """Follows a policy as long as it leaves no row unserved for longer than `max_wait_s`.
 
     The bound applies to the rows that would run if there were no modes, from the first tick that could have taken them.

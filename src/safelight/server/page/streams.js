@@ -8,7 +8,7 @@ let waiting = [];
 export const hasOpenStreams = () => open > 0;
 
 /** Wait for one of the connections that streams may use; rejects when `signal` aborts first. */
-export async function openLane(signal) {
+export async function openStream(signal) {
   if (open < STREAMS_AT_ONCE) {
     open += 1;
     return;
@@ -23,7 +23,7 @@ export async function openLane(signal) {
 }
 
 /** Give the connection to whoever waited longest. */
-export function closeLane() {
+export function closeStream() {
   const next = waiting.shift();
   if (next) next();
   else open -= 1;
