@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -185,26 +185,18 @@ def test_models_that_are_not_ready_in_time_are_given_up():
         Engine(["shapes-small"], start_within_s=0)
 
 
-def test_an_interrupted_start_leaves_no_worker(monkeypatch):
-    engines = []
-
-    def interrupt(future, timeout=None):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(threading.Thread, "start", noting(threading.Thread.start, engines))
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Future, "result", interrupt)
-        Engine(["shapes-small"])
-    (thread,) = (each for each in engines if each.name == "safelight-engine")
-    assert not thread.is_alive()
-
-
-def noting(method, notes):
-    def noted(self):
-        notes.append(self)
-        method(self)
-
-    return noted
+def test_an_interrupted_start_leaves_no_thread_and_no_worker():
+    program = (
+        "import os, signal, threading\n"
+        "from safelight import Engine\n"
+        "threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "try:\n"
+        "    Engine(['shapes-small'])\n"
+        "except KeyboardInterrupt:\n"
+        "    print([thread.name for thread in threading.enumerate() if thread.name == 'safelight-engine'])\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=True)
+    assert ended.stdout == "[]\n"
 
 
 def test_an_edit_of_nothing_is_refused(engine):
