@@ -102,6 +102,8 @@ def test_an_edit_keeps_what_the_mask_keeps(engine, tmp_path):
         ({"size": "wide"}, InvalidParameter, "write WIDTHxHEIGHT"),
         ({"model": "shapes-smal"}, UnknownModel, "did you mean 'shapes-small'"),
         ({"deadline_s": 0.0001}, DeadlineUnmeetable, "wanted within 0.0001 s"),
+        ({"loras": {"pastel-small": float("inf")}}, InvalidParameter, "a scale is a finite number"),
+        ({"negative_prompt": "\ud800"}, InvalidParameter, "negative_prompt .* not valid Unicode"),
         ({"on_disconnect": "finish"}, InvalidParameter, "only a server has clients"),
         ({"stesp": 3}, TypeError, "There is no option 'stesp'"),
     ],
@@ -145,10 +147,13 @@ def test_every_call_ends_when_the_engine_is_closed_however_late_it_comes(is_asyn
             return asyncio.run(engine.generate_async(PROMPT, steps=4))
         return engine.generate(PROMPT, steps=4)
 
+    def generate_for_ever():
+        while generate():
+            pass
+
     def call():
         with pytest.raises((Cancelled, RuntimeError)) as end:
-            while generate():
-                pass
+            generate_for_ever()
         ends.append(type(end.value))
         with pytest.raises(RuntimeError, match="closed"):
             generate()
@@ -187,8 +192,8 @@ def test_an_interrupted_start_leaves_no_worker(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(threading.Thread, "start", noting(threading.Thread.start, engines))
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Future, "result", interrupt)
+    monkeypatch.setattr(Future, "result", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         Engine(["shapes-small"])
     (thread,) = (each for each in engines if each.name == "safelight-engine")
     assert not thread.is_alive()

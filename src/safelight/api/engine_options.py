@@ -1,5 +1,6 @@
 """From the options of a call to what an engine paints."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final, get_args
 
@@ -128,10 +129,16 @@ def _size(size: str | tuple[int, int] | None) -> tuple[int | None, int | None]:
 
 def _loras(loras: Mapping[str, float] | Sequence[str]) -> tuple[LoraUse, ...]:
     scales = loras if isinstance(loras, Mapping) else dict.fromkeys(loras, 1.0)
-    return tuple(LoraUse(name=name, scale=float(scale)) for name, scale in scales.items())
+    return tuple(LoraUse(name=name, scale=_scale(f"loras[{name!r}]", scale)) for name, scale in scales.items())
 
 
 def _controlnet(name: str, use: ImageInput | tuple[ImageInput, float]) -> ControlNetUse:
     image, scale = use if isinstance(use, tuple) else (use, 1.0)
     pixels = read_picture(file_content(image), param=f"controlnets[{name!r}]", shown=shorten(image))
-    return ControlNetUse(name=name, scale=float(scale), image=pixels)
+    return ControlNetUse(name=name, scale=_scale(f"controlnets[{name!r}]", scale), image=pixels)
+
+
+def _scale(param: str, scale: float) -> float:
+    if not math.isfinite(scale):
+        raise InvalidParameter(param, scale, "a scale is a finite number")
+    return float(scale)

@@ -7,6 +7,7 @@ import msgspec
 
 from safelight.control.levels import check_size, is_paintable
 from safelight.core.adapter import ControlNetUse, LoraUse
+from safelight.core.errors import InvalidParameter
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest, Quality
 from safelight.core.source import PictureSource
@@ -48,8 +49,10 @@ def image_requests(paint: PaintRequest, model: ModelSpec, *, arrived_s: float) -
     """Return one request for each picture; `model`, the named or the default one, gives the default size.
 
     Raises:
-        InvalidParameter: for a size that the model does not paint.
+        InvalidParameter: for a size that the model does not paint, and for text that is not valid Unicode.
     """
+    _check_text("prompt", paint.prompt)
+    _check_text("negative_prompt", paint.negative_prompt)
     seed = secrets.randbelow(_RANDOM_SEEDS) if paint.seed is None else paint.seed
     plain = ImageRequest(
         id="",
@@ -75,6 +78,14 @@ def image_requests(paint: PaintRequest, model: ModelSpec, *, arrived_s: float) -
         msgspec.structs.replace(request, id=f"img_{secrets.token_hex(12)}", seed=seed + number)
         for number, request in enumerate(pictures)
     )
+
+
+def _check_text(param: str, text: str) -> None:
+    """Refuse half a character, which no message to a worker can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidParameter(param, text, "it is not valid Unicode text") from None
 
 
 def _from_source(plain: ImageRequest, source: Source | None, paint: PaintRequest, model: ModelSpec) -> ImageRequest:
