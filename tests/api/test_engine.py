@@ -128,6 +128,11 @@ def test_an_unknown_model_is_refused_before_anything_starts():
         Engine(["shapes-smal"])
 
 
+def test_an_engine_without_workers_is_refused():
+    with pytest.raises(InvalidParameter, match="workers is 0"):
+        Engine(["shapes-small"], workers=0)
+
+
 def test_a_closed_engine_says_so_and_leaves_no_worker():
     engine = Engine(["shapes-small"])
     (worker,) = engine._service.pool.members
