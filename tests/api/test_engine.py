@@ -104,6 +104,8 @@ def test_an_edit_keeps_what_the_mask_keeps(engine, tmp_path):
         ({"size": "wide"}, InvalidParameter, "write WIDTHxHEIGHT"),
         ({"model": "shapes-smal"}, UnknownModel, "did you mean 'shapes-small'"),
         ({"deadline_s": 0.0001}, DeadlineUnmeetable, "wanted within 0.0001 s"),
+        ({"loras": {"pastel-small": float("inf")}}, InvalidParameter, "a scale is a finite number"),
+        ({"negative_prompt": "\ud800"}, InvalidParameter, "negative_prompt .* not valid Unicode"),
         ({"on_disconnect": "finish"}, InvalidParameter, "only a server has clients"),
         ({"stesp": 3}, TypeError, "There is no option 'stesp'"),
     ],
@@ -111,6 +113,16 @@ def test_an_edit_keeps_what_the_mask_keeps(engine, tmp_path):
 def test_what_cannot_be_is_refused_by_name(engine, options, error, says):
     with pytest.raises(error, match=says):
         engine.generate(PROMPT, **options)
+
+
+def test_one_lora_can_be_given_by_its_name_alone(engine):
+    (picture,) = engine.generate(PROMPT, seed=1, steps=STEPS, loras="pastel-small")
+    assert [use.name for use in picture.provenance.loras] == ["pastel-small"]
+
+
+def test_a_prompt_that_is_too_long_is_refused(engine):
+    with pytest.raises(InvalidParameter, match="of its 4,001 characters, at most 4,000"):
+        engine.generate("x" * 4001)
 
 
 def test_a_prompt_that_says_nothing_is_refused(engine):
@@ -126,6 +138,11 @@ def test_a_folder_that_is_no_model_ends_the_start_with_its_reason(tmp_path):
 def test_an_unknown_model_is_refused_before_anything_starts():
     with pytest.raises(RequestError, match="did you mean 'shapes-small'"):
         Engine(["shapes-smal"])
+
+
+def test_an_engine_without_workers_is_refused():
+    with pytest.raises(InvalidParameter, match="workers is 0"):
+        Engine(["shapes-small"], workers=0)
 
 
 def test_a_closed_engine_says_so_and_leaves_no_worker():

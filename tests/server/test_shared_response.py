@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from safelight.server.idempotency import RepeatableRequest, ResponseStore
 from safelight.server.shared_response import SharedResponse
 
 CHUNKS = [b"a", b"b", b"c"]
@@ -85,3 +86,18 @@ def test_the_end_is_told_once_with_whether_it_is_whole():
         return ends
 
     assert asyncio.run(run()) == [True]
+
+
+def test_a_repetition_that_comes_while_the_work_is_being_cancelled_starts_anew():
+    async def run():
+        store = ResponseStore(max_responses=4, max_bytes=1000)
+        request = RepeatableRequest(caller="", key="key", fingerprint=b"")
+        first = SharedResponse(Source().chunks(), headers={})
+        store.put(request, first)
+        assert store.find(request) is first
+        departure = asyncio.ensure_future(asyncio.sleep(0))
+        assert await first.whole(unless=departure) == b""
+        assert store.find(request) is None
+        await settle()
+
+    asyncio.run(run())

@@ -384,9 +384,19 @@ async def test_a_controller_that_fails_ends_the_service_and_nobody_waits_for_eve
     pending = scene.submit("running", "waiting")
     scene.run()
     assert "crooked" in str(await asyncio.wait_for(scene.service.collapse, 1))
-    assert scene.log.facts("controller failed")
+    assert scene.log.facts("service failed")
     scene.service.withdraw_all()
     assert all(isinstance(error_of(each), ShutDown) for each in pending)
+
+
+@on_a_loop
+async def test_a_message_that_cannot_be_sent_ends_the_service_and_nobody_waits_for_ever():
+    scene = Scene()
+    scene.pool.send = lambda worker, command: command.no_such_field
+    (pending,) = scene.submit()
+    assert "no_such_field" in str(await asyncio.wait_for(scene.service.collapse, 1))
+    scene.service.withdraw_all()
+    assert isinstance(error_of(pending), ShutDown)
 
 
 @on_a_loop

@@ -65,7 +65,7 @@ class Engine:
         start_within_s: how long loading may take.
 
     Raises:
-        RequestError: if there is no such model, folder or policy.
+        RequestError: if there is no such model, folder or policy, or no worker.
         CannotServe: if the workers cannot start.
     """
 
@@ -81,6 +81,8 @@ class Engine:
         policies: Sequence[str] = (),
         start_within_s: float = START_WITHIN_S,
     ) -> None:
+        if workers < 1:
+            raise InvalidParameter("workers", workers, "at least one is needed")
         self._folders = model_folders(None if models is None else [str(model) for model in models])
         self._adapters = find_adapters(adapter_folders([Path(folder) for folder in adapters]))
         self._policies = policies_from(policies)

@@ -1,13 +1,14 @@
 """From the options of a call to what an engine paints."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final, get_args
 
-from safelight.api.options import GenerationOptions, ImageInput, check_names, file_content
+from safelight.api.options import GenerationOptions, ImageInput, check_names, file_content, lora_scales
 from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.errors import InvalidParameter, nearest, shorten
 from safelight.core.level import MAX_STEPS
-from safelight.service.paint_request import MAX_PICTURES, MAX_SEED, QUALITIES, PaintRequest
+from safelight.service.paint_request import MAX_PICTURES, MAX_PROMPT_CHARACTERS, MAX_SEED, QUALITIES, PaintRequest
 from safelight.service.picture_files import OutputFormat
 from safelight.service.pictures import Source, read_mask, read_picture
 
@@ -69,6 +70,10 @@ def paint_request(
     """
     if not prompt.strip():
         raise InvalidParameter("prompt", prompt, "it should say what to paint")
+    for param, text in (("prompt", prompt), ("negative_prompt", options.get("negative_prompt") or "")):
+        if len(text) > MAX_PROMPT_CHARACTERS:
+            rule = f"of its {len(text):,} characters, at most {MAX_PROMPT_CHARACTERS:,} are allowed"
+            raise InvalidParameter(param, text, rule)
     if strength is not None and not 0 < strength <= 1:
         raise InvalidParameter("strength", strength, "it is more than 0 and at most 1")
     width, height = _size(options.get("size"))
@@ -94,6 +99,7 @@ def paint_request(
             for image in images
         ),
         strength=strength,
+        previews=0,
     )
 
 
@@ -111,11 +117,17 @@ def _size(size: str | tuple[int, int] | None) -> tuple[int | None, int | None]:
 
 
 def _loras(loras: Mapping[str, float] | Sequence[str]) -> tuple[LoraUse, ...]:
-    scales = loras if isinstance(loras, Mapping) else dict.fromkeys(loras, 1.0)
-    return tuple(LoraUse(name=name, scale=float(scale)) for name, scale in scales.items())
+    scales = lora_scales(loras)
+    return tuple(LoraUse(name=name, scale=_scale(f"loras[{name!r}]", scale)) for name, scale in scales.items())
 
 
 def _controlnet(name: str, use: ImageInput | tuple[ImageInput, float]) -> ControlNetUse:
     image, scale = use if isinstance(use, tuple) else (use, 1.0)
     pixels = read_picture(file_content(image), param=f"controlnets[{name!r}]", shown=shorten(image))
-    return ControlNetUse(name=name, scale=float(scale), image=pixels)
+    return ControlNetUse(name=name, scale=_scale(f"controlnets[{name!r}]", scale), image=pixels)
+
+
+def _scale(param: str, scale: float) -> float:
+    if not math.isfinite(scale):
+        raise InvalidParameter(param, scale, "a scale is a finite number")
+    return float(scale)

@@ -159,8 +159,15 @@ def file_content(image: ImageInput) -> bytes:
     return Path(image).read_bytes()
 
 
+def lora_scales(loras: Mapping[str, float] | Sequence[str]) -> Mapping[str, float]:
+    """Return scales by name; one name alone is a LoRA at scale 1."""
+    if isinstance(loras, Mapping):
+        return loras
+    return dict.fromkeys([loras] if isinstance(loras, str) else loras, 1.0)
+
+
 def _loras(loras: Mapping[str, float] | Sequence[str]) -> list[dict[str, object]]:
-    scales = loras if isinstance(loras, Mapping) else dict.fromkeys(loras, 1.0)
+    scales = lora_scales(loras)
     return [{"name": name, "scale": scale} for name, scale in scales.items()]
 
 

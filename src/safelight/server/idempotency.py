@@ -64,7 +64,7 @@ class ResponseStore:
     def find(self, request: RepeatableRequest) -> SharedResponse | None:
         """Return the response that `request` repeats, if any; raises HttpError for a key used with another body."""
         entry = self._entries.get((request.caller, request.key))
-        if entry is None:
+        if entry is None or entry.response.is_abandoned:
             return None
         if entry.fingerprint != request.fingerprint:
             raise HttpError(

@@ -7,11 +7,10 @@ from safelight.core.errors import RequestError
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 from safelight.server.wire.chat import ChatOptions, ChatRequest
-from safelight.server.wire.fields import MAX_PROMPT_CHARACTERS
 from safelight.server.wire.images import EditRequest, GenerationRequest
 from safelight.server.wire.options import PaintOptions
 from safelight.server.wire.pictures import read_controls, read_sources
-from safelight.service.paint_request import QUALITIES, PaintRequest, image_requests
+from safelight.service.paint_request import MAX_PROMPT_CHARACTERS, QUALITIES, PaintRequest, image_requests
 
 
 def requests_of_images(body: GenerationRequest, model: ModelSpec, arrived_s: float) -> tuple[ImageRequest, ...]:

@@ -1,6 +1,6 @@
 """The provenance of delivered pictures, and their token counts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from safelight.core import provenance
 from safelight.core.model import ModelSpec
@@ -9,11 +9,15 @@ from safelight.server.wire.provenance import InputTokensDetails, Provenance, Usa
 from safelight.service.pending import Delivery
 
 
-def usage_of(deliveries: Sequence[Delivery], model: ModelSpec) -> Usage:
-    """Count tokens: the prompt once, since it is one prompt; a picture, in or out, one for each smallest square."""
+def usage_of(deliveries: Sequence[Delivery], models: Mapping[str, ModelSpec]) -> Usage:
+    """Count tokens: the prompt once, since it is one prompt; a picture, in or out, one for each smallest square.
+
+    The squares are those of the model that made the picture; `models` are the served ones, by name.
+    """
     text = deliveries[0].finished.prompt_tokens
-    painted = sum(_squares(delivery.request, model) for delivery in deliveries)
-    read = sum(_squares(delivery.request, model) for delivery in deliveries if delivery.request.source is not None)
+    squares = [_squares(delivery.request, models[delivery.outcome.level.model]) for delivery in deliveries]
+    painted = sum(squares)
+    read = sum(squares[index] for index, each in enumerate(deliveries) if each.request.source is not None)
     return Usage(
         input_tokens=text + read,
         input_tokens_details=InputTokensDetails(image_tokens=read, text_tokens=text),

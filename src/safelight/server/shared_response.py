@@ -24,6 +24,7 @@ class SharedResponse:
         self._error: Exception | None = None
         self._is_over = False
         self._is_whole = False
+        self._is_abandoned = False
         self._readers = 0
         self._outlives_readers = outlives_readers
         self._news = asyncio.Event()
@@ -44,6 +45,11 @@ class SharedResponse:
     def is_whole(self) -> bool:
         """Whether it is complete; a failed or cancelled one never is."""
         return self._is_whole
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether its work is cancelled, since its last reader has left."""
+        return self._is_abandoned
 
     async def read(self) -> AsyncIterator[bytes]:
         """Yield every chunk from the first one on; raises the error of the work."""
@@ -78,6 +84,7 @@ class SharedResponse:
     def _leave(self) -> None:
         self._readers -= 1
         if self._readers == 0 and not self._is_over and not self._outlives_readers:
+            self._is_abandoned = True
             self._making.cancel()
 
     async def _make(self, chunks: AsyncIterator[bytes]) -> None:

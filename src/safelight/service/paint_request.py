@@ -10,11 +10,13 @@ import msgspec
 
 from safelight.control.levels.constraints import check_size, is_paintable
 from safelight.core.adapter import ControlNetUse, LoraUse
+from safelight.core.errors import InvalidParameter
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest, Quality
 from safelight.core.source import PictureSource
 from safelight.service.pictures import Source, fit
 
+MAX_PROMPT_CHARACTERS: Final = 4000
 MAX_PICTURES: Final = 10
 MAX_SEED: Final = 2**53 - 1 - MAX_PICTURES
 """Every JSON parser keeps this number exact, and the seeds of further pictures of one call."""
@@ -64,14 +66,17 @@ class PaintRequest:
     controlnets: tuple[ControlNetUse, ...] = ()
     sources: tuple[Source, ...] = ()
     strength: float | None = None
+    previews: int = PREVIEWS
 
 
 def image_requests(paint: PaintRequest, model: ModelSpec, *, arrived_s: float) -> tuple[ImageRequest, ...]:
     """Return one request for each picture; `model`, the named or the default one, gives the default size.
 
     Raises:
-        InvalidParameter: for a size that the model does not paint.
+        InvalidParameter: for a size that the model does not paint, and for text that is not valid Unicode.
     """
+    _check_text("prompt", paint.prompt)
+    _check_text("negative_prompt", paint.negative_prompt)
     seed = secrets.randbelow(_RANDOM_SEEDS) if paint.seed is None else paint.seed
     plain = ImageRequest(
         id="",
@@ -89,7 +94,7 @@ def image_requests(paint: PaintRequest, model: ModelSpec, *, arrived_s: float) -
         loras=paint.loras,
         grace_steps=paint.grace_steps,
         deadline_s=paint.deadline_s,
-        previews=PREVIEWS,
+        previews=paint.previews,
     )
     fitted = [_from_source(plain, source, paint, model) for source in paint.sources or (None,)]
     pictures = [request for request in fitted for _ in range(paint.pictures)]
@@ -97,6 +102,14 @@ def image_requests(paint: PaintRequest, model: ModelSpec, *, arrived_s: float) -
         msgspec.structs.replace(request, id=f"img_{secrets.token_hex(12)}", seed=seed + number)
         for number, request in enumerate(pictures)
     )
+
+
+def _check_text(param: str, text: str) -> None:
+    """Refuse half a character, which no message to a worker can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidParameter(param, text, "it is not valid Unicode text") from None
 
 
 def _from_source(plain: ImageRequest, source: Source | None, paint: PaintRequest, model: ModelSpec) -> ImageRequest:

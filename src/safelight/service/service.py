@@ -250,18 +250,16 @@ class Service:
             self.first_ready.set()
 
     def _handle(self, event: Event) -> None:
-        """Execute what the controller decides; if it fails, nothing can be decided any more, and the service ends."""
+        """Execute what the controller decides; if that fails, nothing can be decided any more, and the service ends."""
         try:
-            commands = self.controller.handle(event, self._clock.now_s())
+            for command in self.controller.handle(event, self._clock.now_s()):
+                self._obey(command)
+            self._plan_wakeup()
         except Exception as error:  # noqa: BLE001 - policies of other packages may raise anything
             kind, reason = type(event).__name__, f"{type(error).__name__}: {error}"
-            self._log.error("controller failed", event_kind=kind, reason=reason)
+            self._log.error("service failed", event_kind=kind, reason=reason)
             named = error if isinstance(error, SafelightError) else None
-            self.collapsed(named or CannotServe(f"The controller failed at {kind} ({reason})."))
-            return
-        for command in commands:
-            self._obey(command)
-        self._plan_wakeup()
+            self.collapsed(named or CannotServe(f"The service failed at {kind} ({reason})."))
 
     def _plan_wakeup(self) -> None:
         wakeup_s = self.controller.next_wakeup_s

@@ -23,12 +23,12 @@ async def chat_document(accepted: AcceptedPictures) -> AsyncIterator[bytes]:
     """Yield the whole JSON document, with one choice for each picture."""
     painted = await accepted.state.painter.paint(accepted.pictures, "png")
     deliveries = [picture.delivery for picture in painted]
-    usage = usage_of(deliveries, accepted.model)
+    usage = usage_of(deliveries, accepted.state.service.models)
     provenance = provenance_of(deliveries)
     document = ChatResponse(
         id=f"chatcmpl-{secrets.token_hex(12)}",
         created=unix_now(),
-        model=accepted.model.name,
+        model=provenance.model,
         choices=[_choice(index, picture) for index, picture in enumerate(painted)],
         usage=ChatUsage(
             prompt_tokens=usage.input_tokens,

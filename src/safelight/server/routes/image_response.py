@@ -42,7 +42,7 @@ class ImageResponse:
             output_format=self._output_format,
             quality=self._quality,
             size=self._size,
-            usage=usage_of(deliveries, self.accepted.model),
+            usage=usage_of(deliveries, self.accepted.state.service.models),
             safelight=provenance_of(deliveries),
         )
         yield document.model_dump_json(exclude_none=True).encode()
@@ -84,7 +84,7 @@ class ImageResponse:
             output_format=self._output_format,
             quality=self._quality,
             size=self._size,
-            usage=usage_of([picture.delivery], self.accepted.model),
+            usage=usage_of([picture.delivery], self.accepted.state.service.models),
             safelight=provenance_of([picture.delivery]),
         )
         return server_sent(event.type, event)

@@ -7,9 +7,9 @@ from safelight.core.model import ModelSpec
 from safelight.server.routes.openapi_responses import errors
 from safelight.server.settings import ServerSettings
 from safelight.server.state import TheState, model_of
-from safelight.server.wire.fields import MAX_CONTROLS, MAX_LORAS, MAX_PROMPT_CHARACTERS
+from safelight.server.wire.fields import MAX_CONTROLS, MAX_LORAS
 from safelight.server.wire.models import ModelAbilities, ModelCard, ModelLimits, ModelList
-from safelight.service.paint_request import MAX_PICTURES
+from safelight.service.paint_request import MAX_PICTURES, MAX_PROMPT_CHARACTERS
 
 router = APIRouter(tags=["models"])
 

@@ -25,10 +25,9 @@ STREAM_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 @dataclass(frozen=True, kw_only=True)
 class AcceptedPictures:
-    """Queued pictures, all of one model."""
+    """The queued pictures of one request."""
 
     state: ServerState
-    model: ModelSpec
     pictures: Sequence[PendingPicture]
 
 
@@ -78,7 +77,7 @@ async def paint(call: PaintCall, request: Request) -> Response:
     else:
         image_requests = make_requests()
     pictures = state.service.submit(image_requests, partial_images=call.partial_images)
-    shared = _share(call, AcceptedPictures(state=state, model=model, pictures=pictures), identity)
+    shared = _share(call, AcceptedPictures(state=state, pictures=pictures), identity)
     return await _send(shared, call, request, is_replay=False)
 
 

@@ -6,9 +6,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from safelight.adapters.registry import MAX_PER_PICTURE
 from safelight.core.level import MAX_STEPS
-from safelight.service.paint_request import MAX_PICTURES, MAX_SEED
+from safelight.service.paint_request import MAX_PICTURES, MAX_PROMPT_CHARACTERS, MAX_SEED
 
-MAX_PROMPT_CHARACTERS = 4000
 MAX_GUIDANCE = 20.0
 MAX_DEADLINE_S = 86_400.0
 MAX_PARTIAL_IMAGES = 3

@@ -6,7 +6,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from safelight.core.request import Quality
 from safelight.server.wire.fields import (
-    MAX_PROMPT_CHARACTERS,
     Name,
     PartialImages,
     Percent,
@@ -19,7 +18,7 @@ from safelight.server.wire.fields import (
 )
 from safelight.server.wire.options import PaintOptions
 from safelight.server.wire.provenance import Provenance, Usage
-from safelight.service.paint_request import MAX_PICTURES
+from safelight.service.paint_request import MAX_PICTURES, MAX_PROMPT_CHARACTERS
 from safelight.service.picture_files import OutputFormat
 
 _DEFAULT_MODEL = "A served model; the first one when it is left out."
