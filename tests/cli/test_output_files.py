@@ -13,7 +13,7 @@ def test_new_files_and_existing_ones_can_be_written(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("outputs", "inputs", "complaint"),
+    ("outputs", "inputs", "message"),
     [
         (["a", "a"], [], "named twice"),
         (["a", "folder/../a"], [], "named twice"),
@@ -23,11 +23,11 @@ def test_new_files_and_existing_ones_can_be_written(tmp_path):
         (["none/a"], [], "There is no folder"),
     ],
 )
-def test_files_that_cannot_be_written_or_overwrite_each_other_are_refused(tmp_path, outputs, inputs, complaint):
+def test_files_that_cannot_be_written_or_overwrite_each_other_are_refused(tmp_path, outputs, inputs, message):
     (tmp_path / "folder").mkdir()
     (tmp_path / "in").touch()
     (tmp_path / "link").symlink_to(tmp_path / "in")
-    with pytest.raises(Misuse, match=complaint):
+    with pytest.raises(Misuse, match=message):
         check_output_files([tmp_path / name for name in outputs], inputs=[tmp_path / name for name in inputs])
 
 

@@ -32,10 +32,10 @@ RED, BLUE, GREY = (200, 30, 30), (20, 40, 220), (128, 128, 128)
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """An open page, and what it let slip: messages on the console, and the hosts that it asked."""
+    """An open page, and what it let slip: errors on the console, and the hosts that it asked."""
 
     page: Page
-    messages: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
 
     def ask(self, prompt: str, fields: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -72,8 +72,8 @@ def visit(chromium, address) -> Iterator[Visit]:
     context = chromium.new_context(viewport=WIDE, reduced_motion="reduce", color_scheme="dark")
     context.set_default_timeout(PATIENCE_MS)
     visit = Visit(page=context.new_page())
-    visit.page.on("console", lambda message: visit.messages.append(message.text) if message.type == "error" else None)
-    visit.page.on("pageerror", lambda error: visit.messages.append(str(error)))
+    visit.page.on("console", lambda message: visit.errors.append(message.text) if message.type == "error" else None)
+    visit.page.on("pageerror", lambda error: visit.errors.append(str(error)))
     visit.page.on("request", lambda request: visit.hosts.add(urlsplit(request.url).netloc))
     visit.page.goto(address)
     expect(visit.page.locator("#model option")).to_have_count(2)
@@ -98,7 +98,7 @@ def test_every_module_of_the_page_is_fetched_early():
 def test_the_page_loads_without_complaint_and_asks_no_other_host(visit, address):
     visit.ask("a red circle")
     expect_prints(visit, "finished")
-    assert visit.messages == []
+    assert visit.errors == []
     assert visit.hosts - {""} == {urlsplit(address).netloc}
 
 

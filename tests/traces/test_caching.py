@@ -102,7 +102,7 @@ def test_sizes_are_read_from_json_or_csv(text, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("x,5", "no size for 1 of 2 adapters, such as 'ex'; did you mean 'x'"),
         ("x,5\nex,much", "Line 2 .* is 'ex,much'; it must be name,bytes"),
@@ -112,9 +112,9 @@ def test_sizes_are_read_from_json_or_csv(text, tmp_path):
         ("{", "no JSON object"),
     ],
 )
-def test_sizes_that_tell_too_little_are_refused(text, complaint, tmp_path):
+def test_sizes_that_tell_too_little_are_refused(text, message, tmp_path):
     (tmp_path / "sizes").write_text(text)
-    with pytest.raises(BadSizes, match=complaint):
+    with pytest.raises(BadSizes, match=message):
         given_bytes(["x", "ex"], tmp_path / "sizes")
 
 

@@ -99,10 +99,10 @@ def test_no_request_leaves_a_page_in_a_browser(hostile_page, tmp_path):
     (tmp_path / "report.html").write_text(hostile_page, "utf-8")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page, asked, messages = browser.new_page(viewport={"width": 390, "height": 844}), [], []
+        page, asked, errors = browser.new_page(viewport={"width": 390, "height": 844}), [], []
         page.on("request", lambda request: asked.append(urlsplit(request.url).scheme))
-        page.on("console", lambda message: messages.append(message.text))
-        page.on("dialog", lambda dialog: messages.append(dialog.message))
+        page.on("console", lambda message: errors.append(message.text))
+        page.on("dialog", lambda dialog: errors.append(dialog.message))
         page.goto((tmp_path / "report.html").as_uri())
         for summary in page.locator("summary").all():
             summary.click()
@@ -111,7 +111,7 @@ def test_no_request_leaves_a_page_in_a_browser(hostile_page, tmp_path):
         table = pl.read_csv(download.value.path())
         width = page.evaluate("document.documentElement.scrollWidth")
         browser.close()
-    assert (set(asked) - {"data"}, messages, width) == ({"file"}, [], 390)
+    assert (set(asked) - {"data"}, errors, width) == ({"file"}, [], 390)
     assert table["requests"].sum() == 50
 
 

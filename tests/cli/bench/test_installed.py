@@ -85,16 +85,16 @@ def test_help_lists_installed_members(install, command):
 
 
 @pytest.mark.parametrize(
-    ("words", "complaint"),
+    ("words", "message"),
     [
         (("--dataset", "haik"), "No dataset is 'haik'; did you mean 'haiku'?"),
         (("--dataset", "random", "--endpoint", "othe"), "No endpoint is 'othe'; did you mean 'other'?"),
     ],
 )
-def test_errors_name_installed_members(install, words, complaint):
+def test_errors_name_installed_members(install, words, message):
     done = install(ENTRY_POINTS)("--task", "t2i", *words)
     assert done.returncode == 2
-    assert complaint in " ".join(done.stderr.split())
+    assert message in " ".join(done.stderr.split())
 
 
 def test_a_member_that_cannot_be_used_is_named(install):

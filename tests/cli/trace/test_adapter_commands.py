@@ -96,7 +96,7 @@ def test_what_was_published_is_kept_whole(trace, capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "message"),
     [
         (["--service", "C"], "No request is for the service 'C'; there is 'A', 'B'."),
         (["--policies", "LRX"], "No policy is named 'LRX'; did you mean 'LRU'?"),
@@ -119,10 +119,10 @@ def test_what_was_published_is_kept_whole(trace, capsys, tmp_path):
         (["--csv", "f.svg", "--figure", "f.svg"], "named twice"),
     ],
 )
-def test_misuse_is_told_before_any_work(options, complaint, trace, capsys):
+def test_misuse_is_told_before_any_work(options, message, trace, capsys):
     status, out, err = run(["caches", trace, *options], capsys)
     assert (status, out) == (1 if "nowhere.csv" in options else 2, "")
-    assert complaint in " ".join(err.split())
+    assert message in " ".join(err.split())
 
 
 @pytest.mark.parametrize("is_first", [True, False])

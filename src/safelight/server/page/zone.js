@@ -109,7 +109,7 @@ export function letDrag(node, url) {
 export function setUpZones() {
   document.addEventListener("paste", paste);
   document.addEventListener("dragenter", ({ target, dataTransfer }) => {
-    const section = target instanceof Element && carriesPicture(dataTransfer) && target.closest("details.with-picture");
+    const section = target instanceof Element && carriesPicture(dataTransfer) && target.closest("details.takes-picture");
     if (section) section.open = true;
   });
   for (const type of ["dragover", "drop"]) {
