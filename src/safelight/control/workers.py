@@ -1,11 +1,15 @@
 """The live workers, indexed so that no decision scans all of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from sortedcontainers import SortedKeyList
 
 from safelight.control.request_state import RequestState
 from safelight.control.worker_state import WorkerState
+
+COMPARED_WORKERS: Final = 16
+"""At most this many workers with room are compared with each other for a request: the least loaded ones."""
 
 
 class ModelWorkers:
