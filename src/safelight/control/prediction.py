@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from safelight.control.batch import Kind
 from safelight.control.forecast import Expectation, forecast
 from safelight.control.request_state import RequestState
 from safelight.control.waiting import WaitingQueue
 from safelight.control.worker_state import WorkerState
-from safelight.control.workers import Workers
+from safelight.control.workers import COMPARED_WORKERS, Workers
 
 NEAR_REQUESTS: Final = 64
 NEAR_WORKERS: Final = 8
@@ -18,16 +19,11 @@ ONE_KIND_MARGIN: Final = 1.12
 MIXED_MARGIN: Final = 2.0
 """The estimate of work ahead assumes full calls. So many times as much is never too early, for one kind or several."""
 
-COMPARED_WORKERS: Final = 16
-"""A request is compared on at most this many workers with room, the least loaded ones."""
-
 RATES_HOLD_S: Final = 1.0
 """How long a computed work rate is reused before it is computed again."""
 
 SHOWN_REQUESTS: Final = 256
 """At most this many waiting requests are in a forecast for users."""
-
-Kind = tuple[str, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,15 +3,12 @@
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Final, overload
+from typing import overload
 
 from safelight.control.request_state import RequestState
 from safelight.control.routing.protocol import RoutedRequest, routing_key
 from safelight.control.worker_state import WorkerState
-from safelight.control.workers import Workers
-
-COMPARED_WORKERS: Final = 16
-"""At most this many workers with room are compared with each other: the least loaded ones."""
+from safelight.control.workers import COMPARED_WORKERS, Workers
 
 
 class Candidate:

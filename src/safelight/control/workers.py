@@ -2,12 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from sortedcontainers import SortedKeyList
 
 from safelight.control.batch import Kind
 from safelight.control.request_state import RequestState
 from safelight.control.worker_state import WorkerState
+
+COMPARED_WORKERS: Final = 16
+"""At most this many workers with room are compared with each other for a request: the least loaded ones."""
 
 
 class ModelWorkers:

@@ -13,7 +13,7 @@ _FINISH_S: Final = attrgetter("finish_s")
 class SoonestFinish:
     """A request goes to the worker with room that would finish it first; among equals, to the one that joined first.
 
-    Each decision computes the forecast of every worker with room.
+    Each decision computes a forecast for every worker of `RoutableFleet.with_room`.
     """
 
     name: ClassVar[str] = "soonest-finish"
