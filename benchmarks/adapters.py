@@ -69,7 +69,7 @@ from safelight.core.work import (
     Ticked,
     WorkerEvent,
 )
-from safelight.diffusion.engine import DiffusionEngine, ReadAdapter
+from safelight.diffusion.engine import AdapterWeights, DiffusionEngine
 from safelight.diffusion.families.joint_attention import CountedJointAttention
 from safelight.diffusion.families.stable_diffusion_3 import T5_TOKENS
 from safelight.diffusion.paint import make_job
@@ -377,7 +377,7 @@ def write_for_diffusers(paths: Mapping[str, Path], folder: Path) -> dict[str, Pa
     engine = DiffusionEngine.load([MODEL], max_denoiser_rows=1, lora_ranks=0)
     files = {}
     for name, path in paths.items():
-        weights: ReadAdapter = engine.read_adapter(name, path)[1]
+        weights: AdapterWeights = engine.read_adapter(name, path)[1]
         tensors = {}
         for component, part in weights.weights.parts.items():
             for module, change in part.items():

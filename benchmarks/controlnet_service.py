@@ -55,10 +55,10 @@ from safelight.shapes.caption import caption_of
 from safelight.shapes.controls import CONTROLS
 from safelight.shapes.sampling import draw_scene
 from safelight.worker.controlnet_service.messages import (
-    Steer,
-    Steered,
-    decode_answer,
-    decode_question,
+    Compute,
+    Computed,
+    decode_request,
+    decode_response,
     pack_inputs,
     pack_residuals,
     unpack_inputs,
@@ -256,8 +256,8 @@ def copies_ms(inputs: ControlNetInputs, residuals: Residuals, *, tries: int = 9)
         taken = []
         for _ in range(tries):
             started_s = time.perf_counter()
-            mine.sendall(frame(Steer(number=1, tensors=pack_inputs(inputs))))
-            unpack_residuals(decode_answer(read_body(answers)).tensors, device=torch.device("cpu"))
+            mine.sendall(frame(Compute(number=1, tensors=pack_inputs(inputs))))
+            unpack_residuals(decode_response(read_body(answers)).tensors, device=torch.device("cpu"))
             taken.append(time.perf_counter() - started_s)
         mine.shutdown(socket.SHUT_RDWR)
         answering.join()
@@ -266,8 +266,8 @@ def copies_ms(inputs: ControlNetInputs, residuals: Residuals, *, tries: int = 9)
 
 def _answer(connection: socket.socket, questions: BinaryIO, residuals: Residuals) -> None:
     while (body := read_body(questions)) is not None:
-        unpack_inputs(decode_question(body).tensors, device=torch.device("cpu"))
-        connection.sendall(frame(Steered(number=1, tensors=pack_residuals(residuals))))
+        unpack_inputs(decode_request(body).tensors, device=torch.device("cpu"))
+        connection.sendall(frame(Computed(number=1, tensors=pack_residuals(residuals))))
 
 
 def measure(rounds: int, count: int) -> dict[str, object]:
