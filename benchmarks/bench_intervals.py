@@ -3,6 +3,7 @@
 python benchmarks/bench_intervals.py
 """
 
+import argparse
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ RNG = np.random.default_rng(0)
 
 def main() -> None:
     """Print a line for each kind of figure and number of runs."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     for runs in (2, 3, 5, 8):
         differ = [_shares(RNG.beta(20, 2, size=runs)) for _ in range(LOADS)]
         alike = [_shares(np.full(runs, 20 / 22)) for _ in range(LOADS)]
