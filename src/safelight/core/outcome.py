@@ -8,7 +8,8 @@ from safelight.core.level import Level, Route
 from safelight.core.request import ImageRequest
 from safelight.core.source import LatentsHandle
 
-Status = Literal["finished", "failed", "cancelled", "rejected"]
+Status = Literal["finished", "failed", "cancelled", "rejected", "expired"]
+"""`expired`: accepted, and given up when the deadline had passed, as the client has asked."""
 
 
 class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ from safelight.core.source import PictureSource
 
 Quality = Literal["low", "medium", "high", "xhigh", "max"]
 
+OnDeadline = Literal["finish", "expire"]
+
 
 class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One picture that a client asks for; a `Level` says how it is served.
@@ -26,6 +28,7 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
         source: the picture to start from; None starts from noise.
         arrived_s: time of arrival on the service's clock.
         deadline_s: seconds after arrival by which the picture must be ready.
+        on_deadline: what happens when the deadline passes: the picture is finished late, or it is given up.
         previews: how many previews are made, approximately; 0 for none.
         tenant: the user or application that asks.
         allows_reuse: whether other pictures may start from its latents, and it from theirs.
@@ -48,6 +51,7 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     controlnets: tuple[ControlNetUse, ...] = ()
     source: PictureSource | None = None
     deadline_s: float | None = None
+    on_deadline: OnDeadline = "finish"
     previews: int = 0
     tenant: str = ""
     allows_reuse: bool = False

@@ -47,7 +47,7 @@ class TraceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     sampler: str | None = None
     seed: Int64 | None = None
     deadline_s: float | None = None
-    status: Literal["finished", "failed", "cancelled", "rejected"] | None = None
+    status: Literal["finished", "failed", "cancelled", "rejected", "expired"] | None = None
     reason: str | None = None
     duration_s: float | None = None
     queue_s: float | None = None

@@ -25,7 +25,7 @@ stand as their source has them.
 | `images` | pictures that one request asks for |
 | `guidance_scale`, `sampler`, `seed` | as asked for |
 | `deadline_s` | seconds after arrival by which the answer must be ready |
-| `status` | how it ended: `finished`, `failed`, `cancelled` or `rejected` |
+| `status` | how it ended: `finished`, `failed`, `cancelled`, `rejected` or `expired` |
 | `reason` | why it did not finish, as a short stable name |
 | `duration_s` | seconds until it ended: from arrival, or from the start of work where the source tells no more |
 | `queue_s` | seconds from arrival to the start of work |
@@ -51,7 +51,7 @@ ORIGINS = ("recorded", "served", "simulated", "synthesized")
 MADE_UP = "synthesized-"
 """Names of instances begin like this where requests were made up, since not every format has a place for the origin."""
 
-STATUSES = ("finished", "failed", "cancelled", "rejected")
+STATUSES = ("finished", "failed", "cancelled", "rejected", "expired")
 
 ADAPTER = pl.Struct({"name": pl.String, "scale": pl.Float64})
 ADAPTERS = pl.List(ADAPTER)
