@@ -1,11 +1,12 @@
 """The outcome log: a trace that the server writes, whatever becomes of the disk."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from fakes.live_server import LiveServer, web
+from fakes.live_server import LiveServer, eventually, web
 from safelight.traces.reading import open_trace
 from server.test_edits import CLEAR, OPAQUE, SOURCE, data_url, half
 
@@ -18,7 +19,24 @@ def post(server, route="generations", **body):
 def test_a_full_disk_costs_lines_and_no_pictures():
     with LiveServer(outcomes=Path("/dev/full")) as server:
         assert [post(server).status_code for _ in range(3)] == [200] * 3
+        eventually(lambda: lines_lost(server) == 3)
         assert server.log.count("outcomes are lost") == 1
+
+
+def lines_lost(server):
+    """How many lines the metrics say are lost."""
+    text = web.get(f"{server.url}/metrics").text
+    return float(re.search(r"^safelight_outcome_lines_lost_total (\S+)", text, re.MULTILINE)[1])
+
+
+def test_a_log_that_was_moved_away_is_written_anew(tmp_path):
+    log, moved = tmp_path / "outcomes.jsonl", tmp_path / "outcomes.jsonl.1"
+    with LiveServer(outcomes=log) as server:
+        post(server)
+        eventually(lambda: log.stat().st_size)
+        log.rename(moved)
+        post(server)
+    assert [len(file.read_text().splitlines()) for file in (log, moved)] == [1, 1]
 
 
 def test_edits_are_logged_as_what_they_are(tmp_path):

@@ -14,8 +14,12 @@ from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
 from safelight.control.policies import describe_policies, policies_from
 from safelight.core.errors import nearest, shorten
 from safelight.local.model_folders import adapter_folders, model_folders
+from safelight.service.line_writer import MAX_WAITING_BYTES
 
 serving = typer.Typer()
+
+LOGS_AND_TRACES = "Logs and traces"
+"""A panel of the help."""
 
 Aliases = Annotated[
     list[str] | None,
@@ -71,8 +75,22 @@ def serve(
     max_waiting: Annotated[int, typer.Option(min=1, metavar="N", help="Pictures that may wait.")] = 256,
     drain_s: Annotated[float, typer.Option(min=0, metavar="S", help="Seconds to finish accepted work in.")] = 30.0,
     outcomes: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Add one JSON line for each request to this file.",
+            rich_help_panel=LOGS_AND_TRACES,
+        ),
     ] = None,
+    max_outcome_bytes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Bytes of lines that wait for a slow disk; further ones are lost, and counted.",
+            rich_help_panel=LOGS_AND_TRACES,
+        ),
+    ] = MAX_WAITING_BYTES,
     allowed_host: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A further name that a local proxy calls us by; repeatable."),
@@ -102,6 +120,7 @@ def serve(
         policies=policies,
         aliases=_aliases(alias or (), folders),
         outcomes=outcomes,
+        max_outcome_bytes=max_outcome_bytes,
         allowed_hosts=tuple(allowed_host or ()),
     )
     notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")

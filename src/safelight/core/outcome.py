@@ -82,6 +82,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return sum(stage.steps_without_loras for stage in self.stages)
 
     @property
+    def late_s(self) -> float:
+        """Seconds from its deadline to its end; 0 if it ended in time or has no deadline."""
+        return max(0.0, self.request.arrived_s + self.total_s - self.request.due_s)
+
+    @property
     def met_deadline(self) -> bool:
         """Whether the picture was ready in time; one without a deadline is in time when it is finished."""
         return self.status == "finished" and self.request.arrived_s + self.total_s <= self.request.due_s

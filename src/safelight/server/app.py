@@ -50,7 +50,12 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     """Return the application; its lifespan starts and ends the workers. Raises CannotServe."""
     check_bind(settings)
     log = log or make_log()
-    outcomes = OutcomeLog(settings.outcomes, epoch_s=MonotonicClock().epoch_s(), log=log)
+    outcomes = OutcomeLog(
+        settings.outcomes,
+        epoch_s=MonotonicClock().epoch_s(),
+        log=log,
+        max_waiting_bytes=settings.max_outcome_bytes,
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safelight.control.policies import Policies
+from safelight.service.line_writer import MAX_WAITING_BYTES
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
@@ -38,6 +39,7 @@ class ServerSettings:
         max_waiting: pictures that may wait; further ones are refused.
         policies: by which the service decides; workers get theirs by `worker_argv`.
         outcomes: file to which one JSON line a request is added; none when None.
+        max_outcome_bytes: of lines of that file that wait for a slow disk; further ones are lost, and counted.
         aliases: further names of served models: alias to model name.
     """
 
@@ -57,4 +59,5 @@ class ServerSettings:
     max_stored: int = MAX_STORED
     policies: Policies = field(default_factory=Policies)
     outcomes: Path | None = None
+    max_outcome_bytes: int = MAX_WAITING_BYTES
     aliases: Mapping[str, str] = field(default_factory=dict)

@@ -62,6 +62,25 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._late = Counter(
+            "safelight_late_pictures", "Pictures delivered after their deadlines.", ["model"], registry=self._registry
+        )
+        self._late_s = Histogram(
+            "safelight_late_seconds",
+            "From the deadline to the picture, of late pictures.",
+            ["model"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._outcome_lines = Counter(
+            "safelight_outcome_lines", "Lines written to the outcome log.", registry=self._registry
+        )
+        self._outcome_lines_lost = Counter(
+            "safelight_outcome_lines_lost",
+            "Lines of the outcome log that could not be written.",
+            registry=self._registry,
+        )
+
     def watch(self, *, waiting: Callable[[], int], running: Callable[[], int], workers: Callable[[], int]) -> None:
         """Use these functions for the current values at each scrape."""
         self._waiting.set_function(waiting)
@@ -87,6 +106,9 @@ class Metrics:
             self._wait.labels(model).observe(outcome.queue_s)
             self._total.labels(model).observe(outcome.total_s)
             self._bare_steps.labels(model).inc(outcome.steps_without_loras)
+            if outcome.late_s > 0:
+                self._late.labels(model).inc()
+                self._late_s.labels(model).observe(outcome.late_s)
 
     def refused(self, reason: str) -> None:
         """Count one request that was refused."""
@@ -95,6 +117,14 @@ class Metrics:
     def worker_restarted(self) -> None:
         """Count one worker started again."""
         self._restarts.inc()
+
+    def outcome_lines_written(self, lines: int) -> None:
+        """Count lines of the outcome log; safe in any thread."""
+        self._outcome_lines.inc(lines)
+
+    def outcome_lines_lost(self, lines: int) -> None:
+        """Count lines that the outcome log has lost; safe in any thread."""
+        self._outcome_lines_lost.inc(lines)
 
     def exposition(self) -> bytes:
         """Return all numbers in Prometheus's text format."""

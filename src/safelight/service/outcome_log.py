@@ -1,59 +1,73 @@
 """The outcome log: one line for each request that has ended, as a trace that `safelight trace` reads."""
 
+import errno
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
 from safelight.core.errors import CannotServe
 from safelight.core.log import Log
 from safelight.core.outcome import Outcome
+from safelight.service.line_file import LineFile
+from safelight.service.line_writer import MAX_WAITING_BYTES, LineWriter
 from safelight.traces.row import row_of
 
 
 class OutcomeLog:
-    """Appends rows of the trace table, in the order in which requests end; without a path it writes nothing."""
+    """Appends rows of the trace table, in the order in which requests end; without a path it writes nothing.
 
-    def __init__(self, path: Path | None, *, epoch_s: float, log: Log) -> None:
+    A disk that is full, slow or gone costs lines, which are counted, and never blocks or stops the service.
+    """
+
+    def __init__(
+        self, path: Path | None, *, epoch_s: float, log: Log, max_waiting_bytes: int = MAX_WAITING_BYTES
+    ) -> None:
         """Open the file.
 
         Args:
             path: of a file, which is created or appended to.
             epoch_s: Unix time at which the clock of the outcomes is 0.
-            log: gets an error when lines begin to be lost; a full disk does not stop the service.
+            log: gets an error when lines begin to be lost, and a warning when they are written again.
+            max_waiting_bytes: of lines that wait for a slow disk.
 
         Raises:
             CannotServe: if the file cannot be written.
         """
-        self._file: BinaryIO | None = None
         self._epoch_s = epoch_s
-        self._log = log
-        self._is_torn = False
         self._encoder = msgspec.json.Encoder()
+        self._on_written: Callable[[int], None] = lambda _: None
+        self._on_lost: Callable[[int], None] = lambda _: None
+        self._writer: LineWriter | None = None
         if path is not None:
-            try:
-                self._file = path.open("ab", buffering=0)
-            except OSError as error:
-                raise CannotServe(f"Cannot write the outcome log {str(path)!r}: {error.strerror}.") from error
+            self._writer = LineWriter(
+                _opened(path),
+                log=log,
+                max_waiting_bytes=max_waiting_bytes,
+                on_written=lambda lines: self._on_written(lines),
+                on_lost=lambda lines: self._on_lost(lines),
+            )
+
+    def watch(self, *, on_written: Callable[[int], None], on_lost: Callable[[int], None]) -> None:
+        """Have these called with numbers of lines, in any thread."""
+        self._on_written = on_written
+        self._on_lost = on_lost
 
     def add(self, outcome: Outcome) -> None:
-        """Write one line."""
-        if self._file is not None:
+        """Write one line soon, in a thread."""
+        if self._writer is not None:
             row = row_of(outcome, origin="served", epoch_s=self._epoch_s)
-            self._append(self._file, self._encoder.encode(row) + b"\n")
-
-    def _append(self, file: BinaryIO, line: bytes) -> None:
-        """Write a line, after a line break if the previous one was cut off."""
-        was_torn = self._is_torn
-        whole = b"\n" + line if was_torn else line
-        try:
-            self._is_torn = file.write(whole) != len(whole)
-        except OSError as error:
-            self._is_torn = True
-            if not was_torn:
-                self._log.error("outcomes are lost", file=str(file.name), reason=error.strerror)
+            self._writer.add(self._encoder.encode(row) + b"\n")
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
+        """Write what waits, and close the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _opened(path: Path) -> LineFile:
+    try:
+        return LineFile(path)
+    except OSError as error:
+        reason = "it is a pipe that no program reads" if error.errno == errno.ENXIO else error.strerror
+        raise CannotServe(f"Cannot write the outcome log {str(path)!r}: {reason}.") from error

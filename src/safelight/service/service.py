@@ -92,6 +92,7 @@ class Service:
             running=lambda: self.controller.running_count,
             workers=lambda: len(self.controller.workers),
         )
+        self._outcomes.watch(on_written=self._metrics.outcome_lines_written, on_lost=self._metrics.outcome_lines_lost)
 
     @property
     def models(self) -> Mapping[str, ModelSpec]:
@@ -106,8 +107,7 @@ class Service:
     def start(self, adapters: Mapping[str, Path] | None = None) -> None:
         """Start the workers, without waiting for them; the service is ready only when `adapters` have been read."""
         for name, path in (adapters or {}).items():
-            verdict = self.offer_adapter(name, path, is_initial=True)
-            verdict.add_done_callback(partial(self._log_adapter, name))
+            self.offer_adapter(name, path, is_initial=True)
         self.pool.start(self)
 
     async def stop(self) -> None:
@@ -182,6 +182,7 @@ class Service:
     def offer_adapter(self, name: str, path: Path, *, is_initial: bool = False) -> asyncio.Future[AdapterSpec]:
         """Make the workers read an adapter; the future gets its spec, or why requests cannot name it."""
         offer, verdict = self._new_offer()
+        verdict.add_done_callback(partial(self._log_adapter, name))
         self._handle(AdapterOffered(offer, name, str(path), is_initial=is_initial))
         return verdict
 
@@ -318,6 +319,7 @@ class Service:
             compute_s=round(outcome.compute_s, 4),
             total_s=round(outcome.total_s, 4),
             retries=outcome.retries,
+            **_lateness(outcome),
         )
         return self._forget(outcome.request.id)
 
@@ -326,3 +328,11 @@ class Service:
         if not self._pending:
             self._idle.set()
         return pending
+
+
+def _lateness(outcome: Outcome) -> dict[str, float]:
+    """Return what the log says of a missed deadline."""
+    deadline_s = outcome.request.deadline_s
+    if deadline_s is None or outcome.late_s <= 0:
+        return {}
+    return {"deadline_s": deadline_s, "late_s": round(outcome.late_s, 4)}
