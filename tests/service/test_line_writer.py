@@ -43,9 +43,8 @@ class Writing:
         self.file = FakeFile()
         self.log = NotingLog()
         self.written, self.lost = [], []
-        self.writer = LineWriter(
-            self.file, log=self.log, on_written=self.written.append, on_lost=self.lost.append, **settings
-        )
+        self.writer = LineWriter(self.file, log=self.log, **settings)
+        self.writer.watch(on_written=self.written.append, on_lost=self.lost.append)
 
     def add(self, *lines):
         """Add lines, and wait until the file was asked to take them."""

@@ -19,6 +19,7 @@ from safelight.server.middleware.auth import KeyGuard, check_bind
 from safelight.server.middleware.browser import BrowserGuard
 from safelight.server.middleware.envelope import Envelope
 from safelight.server.middleware.limits import BodyLimit
+from safelight.server.rehearsal import rehearse
 from safelight.server.routes import adapters, chat, edits, generations, health, models, page, queue
 from safelight.server.routes.direct import DirectRoutes, ErrorHandler, Handler
 from safelight.server.schema import describe_api
@@ -61,6 +62,7 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with ServerState(settings, outcomes=outcomes, log=log) as state:
             app.state.server = state
+            await rehearse(app)
             yield
 
     app = FastAPI(

@@ -3,11 +3,12 @@
 import asyncio
 import base64
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from safelight.core.pixels import Pixels
+from safelight.service.picture_codecs import load_codecs
 from safelight.service.picture_files import FULL_QUALITY, OutputFormat, encode, encode_enlarged
+from safelight.service.threads import started_threads
 
 ENCODER_THREADS = 2
 
@@ -23,7 +24,8 @@ class PictureEncoder:
     """Encodes and decodes pictures in a few threads of its own; `close` ends them."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(ENCODER_THREADS, thread_name_prefix="encode")
+        load_codecs()
+        self._threads = started_threads(ENCODER_THREADS, name="encode")
 
     async def encode(self, pixels: Pixels, output_format: OutputFormat, quality: int = FULL_QUALITY) -> bytes:
         """Return `pixels` as a file; `quality` (0 to 100) is for the lossy formats."""

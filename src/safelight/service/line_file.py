@@ -27,6 +27,7 @@ class LineFile:
         """Open or create the file; raises OSError."""
         self.path = path
         self.reopened = 0
+        self._is_torn = False
         self._open()
 
     def append(self, line: bytes) -> None:

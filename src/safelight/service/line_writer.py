@@ -33,29 +33,19 @@ class Lines(Protocol):
 class LineWriter:
     """Takes lines without blocking, and writes them in order; the first loss is logged, and its end with the count."""
 
-    def __init__(
-        self,
-        file: Lines,
-        *,
-        log: Log,
-        max_waiting_bytes: int = MAX_WAITING_BYTES,
-        on_written: Callable[[int], None] = lambda _: None,
-        on_lost: Callable[[int], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, file: Lines, *, log: Log, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
         """Start the thread.
 
         Args:
             file: to write to; it is closed at the end.
             log: gets an error when lines begin to be lost, and a warning when they are written again.
             max_waiting_bytes: of lines that have not been written yet.
-            on_written: called with a number of lines, in the thread of this writer or of the caller of `add`.
-            on_lost: likewise.
         """
         self._file = file
         self._log = log
         self._max_waiting_bytes = max_waiting_bytes
-        self._on_written = on_written
-        self._on_lost = on_lost
+        self._on_written: Callable[[int], None] = lambda _: None
+        self._on_lost: Callable[[int], None] = lambda _: None
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._changed = threading.Condition()
@@ -63,6 +53,11 @@ class LineWriter:
         self._lost = 0
         self._thread = threading.Thread(target=self._write_all, name="outcomes", daemon=True)
         self._thread.start()
+
+    def watch(self, *, on_written: Callable[[int], None], on_lost: Callable[[int], None]) -> None:
+        """Have these called with numbers of lines, in the thread of this writer or of its caller."""
+        self._on_written = on_written
+        self._on_lost = on_lost
 
     def add(self, line: bytes) -> None:
         """Write a line, which ends in a line break, soon; it is lost if too many bytes wait."""

@@ -36,22 +36,14 @@ class OutcomeLog:
         """
         self._epoch_s = epoch_s
         self._encoder = msgspec.json.Encoder()
-        self._on_written: Callable[[int], None] = lambda _: None
-        self._on_lost: Callable[[int], None] = lambda _: None
-        self._writer: LineWriter | None = None
-        if path is not None:
-            self._writer = LineWriter(
-                _opened(path),
-                log=log,
-                max_waiting_bytes=max_waiting_bytes,
-                on_written=lambda lines: self._on_written(lines),
-                on_lost=lambda lines: self._on_lost(lines),
-            )
+        self._writer = (
+            None if path is None else LineWriter(_opened(path), log=log, max_waiting_bytes=max_waiting_bytes)
+        )
 
     def watch(self, *, on_written: Callable[[int], None], on_lost: Callable[[int], None]) -> None:
         """Have these called with numbers of lines, in any thread."""
-        self._on_written = on_written
-        self._on_lost = on_lost
+        if self._writer is not None:
+            self._writer.watch(on_written=on_written, on_lost=on_lost)
 
     def add(self, outcome: Outcome) -> None:
         """Write one line soon, in a thread."""

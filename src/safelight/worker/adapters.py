@@ -27,6 +27,8 @@ class AdapterLoader:
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="adapters")
         self._remote_reader = ThreadPoolExecutor(1, thread_name_prefix="remote-adapters")
         self._weights: dict[AdapterHandle, Any] = {}
+        for reader in (self._reader, self._remote_reader):
+            reader.submit(int).result()  # starts its thread: later the system may have none left
 
     def read(self, handle: AdapterHandle, path: Path, *, after_s: float = 0.0) -> None:
         """Begin to read weights; the result is posted when the read is over."""
