@@ -10,6 +10,8 @@ from pathlib import Path
 from safelight.control.policies import policies_from
 from safelight.control.replica.config import MAX_DENOISER_ROWS, ReplicaConfig
 from safelight.core.errors import ExtensionError, ModelFolderError, PlacementError
+from safelight.worker.engine import Engine
+from safelight.worker.lifeline import die_with_parent
 from safelight.worker.process import run_worker
 
 AUTO = "auto"
@@ -17,6 +19,7 @@ AUTO = "auto"
 
 def main() -> int:
     """Run a worker over the named model folders; returns the exit status."""
+    die_with_parent()
     parser = argparse.ArgumentParser(prog="python -m safelight.worker", description=__doc__)
     parser.add_argument("--model", action="append", type=Path, required=True, help="a diffusers folder; repeatable")
     parser.add_argument("--max-denoiser-rows", type=int, default=MAX_DENOISER_ROWS)
@@ -37,15 +40,6 @@ def main() -> int:
     # Standard error goes to the server's log, so progress bars of libraries are disabled.
     os.environ.setdefault("TQDM_DISABLE", "1")
 
-    from safelight.diffusion.engine import DiffusionEngine
-    from safelight.diffusion.placement import find_placement
-
-    load_controlnet = None
-    if arguments.controlnet_service is not None:
-        from safelight.worker.controlnet_service.remote import RemoteControlNet
-
-        load_controlnet = partial(RemoteControlNet.load, arguments.controlnet_service)
-
     policies = policies_from(arguments.policy)
     config = ReplicaConfig(
         max_denoiser_rows=arguments.max_denoiser_rows,
@@ -54,7 +48,15 @@ def main() -> int:
         adapter_mode=policies.adapter_mode,
     )
 
-    def make_engine() -> DiffusionEngine:
+    def make_engine() -> Engine:
+        from safelight.diffusion.engine import DiffusionEngine
+        from safelight.diffusion.placement import find_placement
+
+        load_controlnet = None
+        if arguments.controlnet_service is not None:
+            from safelight.worker.controlnet_service.remote import RemoteControlNet
+
+            load_controlnet = partial(RemoteControlNet.load, arguments.controlnet_service)
         return DiffusionEngine.load(
             arguments.model,
             placement=find_placement(arguments.device, arguments.dtype, number=arguments.number),
