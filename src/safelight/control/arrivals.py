@@ -28,8 +28,12 @@ def refusal(fleet: FleetState) -> Rejected | None:
     """Return why no request is accepted now, or None."""
     if fleet.is_draining:
         return Draining(retry_after_s=DRAIN_RETRY_S)
-    if not len(fleet.workers) or fleet.adapters.are_awaited:
+    if fleet.adapters.are_awaited or not len(fleet.workers):
         return _no_worker_yet()
+    if fleet.workers.suspected_count == len(fleet.workers):
+        return NotReady(
+            "No worker responds at present; one that stays silent is replaced.", retry_after_s=NOT_READY_RETRY_S
+        )
     return None
 
 

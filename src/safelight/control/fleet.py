@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from safelight.adapters.registry import Registered
 from safelight.control.arrivals import NOT_READY_RETRY_S, arrive, refusal
-from safelight.control.commands import AnswerOffer, Command, Deliver, Send
+from safelight.control.commands import AnswerOffer, Command, Deliver, Kill, Send, WorkerChanged
 from safelight.control.config import ControlConfig
 from safelight.control.events import (
     AdapterOffered,
@@ -16,8 +16,10 @@ from safelight.control.events import (
     Reported,
     TimePassed,
     Withdrawn,
+    WorkerHeard,
     WorkerJoined,
     WorkerLeft,
+    WorkerStarting,
 )
 from safelight.control.fleet_state import FleetState
 from safelight.control.fleet_view import Accepted, WorkerLoad
@@ -53,6 +55,7 @@ class FleetController:
     def handle(self, event: Event, now: float) -> list[Command]:
         """Return the commands that follow from `event` at `now`, on the clock of `ImageRequest.arrived_s`."""
         if isinstance(event, Reported):
+            self._fleet.liveness.heard(event.worker, event.event, now)
             commands = self._note_report(event.worker, event.event, now)
             return commands + self._fleet.prefetch() if commands else commands
         return self._take_in(event, now) + self._fleet.prefetch()
@@ -60,7 +63,8 @@ class FleetController:
     @property
     def next_wakeup_s(self) -> float | None:
         """When to send `TimePassed` if no other event comes first; None if time alone changes nothing."""
-        return self._fleet.orphans.next_due_s
+        due_s = (self._fleet.orphans.next_due_s, self._fleet.liveness.next_check_s)
+        return min((each for each in due_s if each is not None), default=None)
 
     @property
     def models(self) -> Mapping[str, ModelSpec]:
@@ -123,6 +127,11 @@ class FleetController:
         """The live workers, in order of joining."""
         return tuple(WorkerLoad.of(worker) for worker in self._fleet.workers)
 
+    @property
+    def suspected_count(self) -> int:
+        """How many live workers may hang, and get no new work."""
+        return self._fleet.workers.suspected_count
+
     def is_served(self, model: str) -> bool:
         """Whether a live worker serves `model`."""
         return bool(self._fleet.workers.serving(model))
@@ -142,6 +151,10 @@ class FleetController:
                 return arrive(self._fleet, requests, now)
             case Withdrawn(request_id):
                 return self._withdraw(request_id, now)
+            case WorkerStarting(worker):
+                self._fleet.liveness.starting(worker, now)
+            case WorkerHeard(worker):
+                self._fleet.liveness.heard(worker, None, now)
             case WorkerJoined(worker, ready):
                 return self._join(worker, ready, now)
             case WorkerLeft(worker, reason):
@@ -149,7 +162,7 @@ class FleetController:
             case AdapterOffered() | AdapterRemoved():
                 return self._change_adapters(event)
             case TimePassed():
-                return self._give_up_orphans(now)
+                return self._give_up_orphans(now) + self._check_workers(now)
             case PartChanged(part, missing):
                 self._note_part(part, missing)
             case DrainBegan():
@@ -170,9 +183,11 @@ class FleetController:
     def _join(self, worker: str, ready: Ready, now: float) -> list[Command]:
         assert worker not in self._fleet.workers, f"{worker} is here already"
         self._fleet.add_worker(worker, ready)
+        self._fleet.liveness.joined(worker, now)
         return [*(Send(worker, command) for command in self._fleet.adapters.commands), *self._fleet.dispatch(now)]
 
     def _leave(self, worker: str, reason: str, now: float) -> list[Command]:
+        self._fleet.liveness.left(worker)
         commands: list[Command] = []
         for state in self._fleet.remove_worker(worker, now):
             commands += self._lose(state, reason, now)
@@ -210,6 +225,28 @@ class FleetController:
         for state in self._fleet.orphans.take_expired(self._fleet.waiting, now):
             commands += self._fleet.give_up(state, "no_worker", _no_worker(state.model), now)
         return commands
+
+    def _check_workers(self, now: float) -> list[Command]:
+        """Suspect workers that are silent, trust those that speak again, and end those that hang."""
+        changes = self._fleet.liveness.check(now, self._longest_effect_s)
+        commands: list[Command] = []
+        ends: list[Command] = []
+        for change in changes:
+            worker = self._fleet.workers.get(change.worker)
+            match change.state:
+                case "hung":
+                    ends.append(Kill(change.worker, change.reason))
+                case "suspected" if worker is not None:
+                    self._fleet.suspect_worker(worker, now)
+                    commands.append(WorkerChanged(change.worker, is_suspected=True, reason=change.reason))
+                case "responds" if worker is not None:
+                    self._fleet.trust_worker(worker)
+                    commands.append(WorkerChanged(change.worker, is_suspected=False, reason=""))
+        return [*commands, *(self._fleet.dispatch(now) if changes else ()), *ends]
+
+    def _longest_effect_s(self, name: str) -> float:
+        worker = self._fleet.workers.get(name)
+        return 0.0 if worker is None else worker.longest_effect_s
 
     def _note_report(self, name: str, report: WorkerEvent, now: float) -> list[Command]:
         worker = self._fleet.workers.get(name)

@@ -6,6 +6,7 @@ from safelight.control.adapter_directory import AdapterDirectory
 from safelight.control.commands import Command, Dismissed, GiveUp, Send
 from safelight.control.config import ControlConfig
 from safelight.control.dispatch import dispatch
+from safelight.control.liveness import Liveness
 from safelight.control.orphans import Orphans
 from safelight.control.prediction import Prediction
 from safelight.control.request_state import RequestState
@@ -33,6 +34,7 @@ class FleetState:
         self.waiting = WaitingQueue()
         self.workers = Workers()
         self.prediction = Prediction(self.workers, self.waiting)
+        self.liveness = Liveness(config.liveness)
         self.models: dict[str, ModelSpec] = {}
         self.adapters = AdapterDirectory()
         self.orphans = Orphans(wait_s=config.orphan_wait_s)
@@ -62,11 +64,26 @@ class FleetState:
         if worker is None:
             return []
         self._prefetching.discard(name)
-        self.prediction.workers_changed()
-        self.orphans.lost([model for model in worker.paces if not self.workers.serving(model)], self.waiting, now)
+        if not worker.is_suspected:
+            self._lacks(worker, now)
         for state in worker.requests.values():
             state.is_running = False
         return sorted(worker.requests.values(), key=lambda state: state.place)
+
+    def suspect_worker(self, worker: WorkerState, now: float) -> None:
+        """Give a worker no new work, and count on it in no forecast."""
+        self.workers.suspect(worker)
+        self._lacks(worker, now)
+
+    def trust_worker(self, worker: WorkerState) -> None:
+        """Let a worker that was suspected work as before."""
+        self.workers.trust(worker)
+        self.orphans.served(list(worker.paces))
+        self.prediction.workers_changed()
+
+    def _lacks(self, worker: WorkerState, now: float) -> None:
+        self.prediction.workers_changed()
+        self.orphans.lost([model for model in worker.paces if not self.workers.serving(model)], self.waiting, now)
 
     def enqueue(self, state: RequestState, now: float) -> None:
         """Queue a request for its present stage."""

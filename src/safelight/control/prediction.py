@@ -88,7 +88,7 @@ class Prediction:
         near = list(self._waiting.first(SHOWN_REQUESTS))
         sizes = {handle: size for request in near for handle, size in request.weights_bytes.items()}
         return forecast(
-            [worker.forecast_worker(now, sizes) for worker in self._workers],
+            [worker.forecast_worker(now, sizes) for worker in self._workers.responsive],
             [request.queued_job() for request in near],
             now=now,
         )
@@ -99,7 +99,7 @@ class Prediction:
             return now + bound_s
         ahead = list(self._waiting.first(self._waiting.position(request)))
         sizes = {handle: size for other in (*ahead, request) for handle, size in other.weights_bytes.items()}
-        workers = [worker.forecast_worker(now, sizes) for worker in self._workers]
+        workers = [worker.forecast_worker(now, sizes) for worker in self._workers.responsive]
         rows = [other.queued_job() for other in (*ahead, request)]
         return forecast(workers, rows, now=now)[request.id].finish_s
 

@@ -32,6 +32,7 @@ class WorkerState:
         change: of its load, in order of all changes of loads.
         left_s: seconds of its time, in full calls, that remain for all its requests.
         prefetched: the adapters of the last `Prefetch` that it was sent.
+        is_suspected: whether it may hang, so that it gets no new work and no forecast counts it.
     """
 
     def __init__(self, name: str, ready: Ready, *, lookahead_rows: int, policies: WorkerPolicies) -> None:
@@ -45,6 +46,7 @@ class WorkerState:
         self.used_rows = 0
         self.left_s = 0.0
         self.prefetched: tuple[AdapterHandle, ...] = ()
+        self.is_suspected = False
         self._policies = policies
         self._suspects = 0
         self._resident: set[AdapterHandle] = set()
@@ -63,7 +65,7 @@ class WorkerState:
     @property
     def is_open(self) -> bool:
         """Whether it may take any request at all."""
-        return self.used_rows < self.capacity_rows and not self._suspects
+        return self.used_rows < self.capacity_rows and not self._suspects and not self.is_suspected
 
     def serves(self, model: str) -> bool:
         return model in self.paces
@@ -71,7 +73,7 @@ class WorkerState:
     def has_room(self, request: RequestState) -> bool:
         """Whether there is room for `request` now; a suspect has room only on an empty worker."""
         if request.is_suspect:
-            return self.is_empty
+            return self.is_empty and not self.is_suspected
         return self.is_open and self.used_rows + self._rows_of(request) <= self.capacity_rows
 
     def take(self, request: RequestState) -> None:
@@ -98,6 +100,20 @@ class WorkerState:
                 request.step += 1
                 self.left_s += request.left_s - before_s
         self._folded[ticked.model] = ticked.folded
+
+    @property
+    def longest_effect_s(self) -> float:
+        """Predicted seconds of the longest thing that it may do at once for its requests: a full call, or all of one kind.
+
+        All of one kind are loads, encodings, folds or decodings.
+        """
+        held = self.requests.values()
+        ticks_s = (self._full_call_s(request) for request in held)
+        loads_s = (self._loads.seconds(size) for request in held for size in request.weights_bytes.values())
+        outside_s = sum(self.paces[request.model].outside_steps_s(request.job) for request in held)
+        costs = (pace.profile.adapter_costs for pace in self.paces.values())
+        fold_s = max((cost.switch_s for cost in costs if cost is not None), default=0.0)
+        return max(max(ticks_s, default=0.0), sum(loads_s), outside_s, fold_s)
 
     def adapter_loaded(self, event: AdapterLoaded, weights_bytes: int) -> None:
         self._resident.add(event.handle)
@@ -148,6 +164,10 @@ class WorkerState:
             worker.plan_load(row, now)
         worker.rows.sort(key=place_of)
         return worker
+
+    def _full_call_s(self, request: RequestState) -> float:
+        model, width, height = request.job.kind
+        return self.paces[model].tick_s(self.max_denoiser_rows, width=width, height=height)
 
     def _foldings(self) -> dict[str, Folding]:
         foldings = {}

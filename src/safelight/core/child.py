@@ -1,5 +1,6 @@
-"""What a pool passes to its worker processes by environment variables, beside their command line."""
+"""What a pool and its worker processes tell each other beside commands and events: by environment and exit status."""
 
+import errno
 from collections.abc import Mapping
 from typing import Final
 
@@ -8,6 +9,16 @@ PARENT_PID: Final = "SAFELIGHT_PARENT_PID"
 
 BEAT_S: Final = "SAFELIGHT_BEAT_S"
 """Seconds between two `Beat`s of a worker; without it a worker sends none."""
+
+TRY_AGAIN: Final = 75
+"""Exit status of a worker that lacks something which may be there later, such as memory; `EX_TEMPFAIL` of sysexits.h."""
+
+_TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.ETXTBSY})
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Whether the reason of an error may pass by itself: the system lacks file handles, memory or processes for now."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _TRANSIENT)
 
 
 def child_environment(*, parent_pid: int, beat_s: float) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from safelight.control.policies import policies_from
 from safelight.control.replica.config import MAX_DENOISER_ROWS, ReplicaConfig
+from safelight.core.child import TRY_AGAIN, may_pass
 from safelight.core.errors import ExtensionError, ModelFolderError, PlacementError
 from safelight.worker.engine import Engine
 from safelight.worker.lifeline import die_with_parent
@@ -67,7 +68,12 @@ def main() -> int:
 
     try:
         run_worker(make_engine, config=config)
-    except (ExtensionError, ModelFolderError, PlacementError) as error:
+    except (ExtensionError, ModelFolderError, PlacementError, OSError, MemoryError) as error:
+        if may_pass(error) or may_pass(error.__context__):
+            print(f"The worker lacks something for now: {error}", file=sys.stderr)
+            return TRY_AGAIN
+        if isinstance(error, OSError | MemoryError):
+            raise
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
