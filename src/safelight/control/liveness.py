@@ -156,8 +156,8 @@ class Liveness:
         if self.next_check_s is None or now < self.next_check_s:
             return []
         self._listened_s += min(now - self._checked_s, self.limits.beat_s)
-        self._checked_s, self.next_check_s = now, now + self.limits.beat_s
         judged = [(name, known) for name, known in self._workers.items() if _is_judged(known)]
+        self._checked_s, self.next_check_s = now, now + self.limits.beat_s if judged else None
         found = (self._judge(name, known, longest_effect_s) for name, known in judged)
         return [change for change in found if change is not None]
 

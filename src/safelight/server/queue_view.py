@@ -1,7 +1,10 @@
 """The service's state as the queue route shows it."""
 
-from safelight.control.fleet_view import Accepted
+from typing import Literal
+
+from safelight.control.fleet_view import Accepted, WorkerLoad
 from safelight.control.forecast import Expectation
+from safelight.core.pool import PoolMember
 from safelight.server.wire.queue import QueueEntry, QueueView, WorkerEntry
 from safelight.service.service import Service
 
@@ -42,13 +45,19 @@ def _entry(accepted: Accepted, now_s: float, expectation: Expectation | None) ->
 
 
 def _workers(service: Service) -> list[WorkerEntry]:
-    pictures = {load.worker: load.pictures for load in service.controller.workers}
+    loads = {load.worker: load for load in service.controller.workers}
     return [
         WorkerEntry(
             name=member.name,
             models=[model.name for model in member.ready.models] if member.ready else [],
-            rows=pictures.get(member.name, 0),
-            state="ready" if member.ready else "starting",
+            rows=loads[member.name].pictures if member.name in loads else 0,
+            state=_state(member, loads.get(member.name)),
         )
         for member in service.pool.members
     ]
+
+
+def _state(member: PoolMember, load: WorkerLoad | None) -> Literal["starting", "ready", "suspected"]:
+    if load is not None and load.is_suspected:
+        return "suspected"
+    return "ready" if member.ready else "starting"

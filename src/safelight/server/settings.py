@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from safelight.control.liveness import LivenessLimits
 from safelight.control.policies import Policies
 
 DEFAULT_HOST = "127.0.0.1"
@@ -37,6 +38,7 @@ class ServerSettings:
         drain_s: how long accepted work may continue after SIGTERM.
         max_waiting: pictures that may wait; further ones are refused.
         policies: by which the service decides; workers get theirs by `worker_argv`.
+        liveness: when workers, and the process with the ControlNets, are suspected, and when they are killed.
         outcomes: file to which one JSON line a request is added; none when None.
         aliases: further names of served models: alias to model name.
     """
@@ -56,5 +58,6 @@ class ServerSettings:
     max_stored_bytes: int = MAX_STORED_BYTES
     max_stored: int = MAX_STORED
     policies: Policies = field(default_factory=Policies)
+    liveness: LivenessLimits = field(default_factory=LivenessLimits)
     outcomes: Path | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)

@@ -32,13 +32,25 @@ class ServerState:
         self.metrics = Metrics()
         self.outcomes = outcomes
         self.controlnets = (
-            ControlNetServiceProcess(settings.controlnet_argv, log=log) if settings.controlnet_argv else None
+            ControlNetServiceProcess(settings.controlnet_argv, log=log, liveness=settings.liveness)
+            if settings.controlnet_argv
+            else None
         )
         options = self.controlnets.worker_options if self.controlnets else ()
         self.service = Service(
             ServiceParts(
-                controller=FleetController(ControlConfig(max_waiting=settings.max_waiting, policies=settings.policies)),
-                pool=LocalPool((*settings.worker_argv, *options), size=settings.workers, log=log),
+                controller=FleetController(
+                    ControlConfig(
+                        max_waiting=settings.max_waiting, liveness=settings.liveness, policies=settings.policies
+                    )
+                ),
+                pool=LocalPool(
+                    (*settings.worker_argv, *options),
+                    size=settings.workers,
+                    log=log,
+                    tireless=True,
+                    beat_s=settings.liveness.beat_s,
+                ),
                 clock=MonotonicClock(),
                 metrics=self.metrics,
                 outcomes=self.outcomes,

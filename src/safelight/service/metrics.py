@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from safelight.core.outcome import Outcome
 from safelight.core.work import Ticked
+from safelight.service.worker_metrics import WorkerMetrics
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -17,10 +18,11 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self.of_workers = WorkerMetrics(self._registry)
         self._of_model: dict[str, tuple[Histogram, Histogram]] = {}
         self._waiting = Gauge("safelight_queue_depth", "Pictures waiting for a worker.", registry=self._registry)
         self._running = Gauge("safelight_running", "Pictures being painted.", registry=self._registry)
-        self._workers = Gauge("safelight_workers_ready", "Workers that are ready.", registry=self._registry)
+        self._workers = Gauge("safelight_workers_ready", "Workers that are ready and respond.", registry=self._registry)
         self._restarts = Counter(
             "safelight_worker_restarts", "Workers started again after they died.", registry=self._registry
         )

@@ -7,7 +7,17 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from safelight.control.commands import AnswerOffer, Command, Deliver, Dismissed, GiveUp, Reject, Send
+from safelight.control.commands import (
+    AnswerOffer,
+    Command,
+    Deliver,
+    Dismissed,
+    GiveUp,
+    Kill,
+    Reject,
+    Send,
+    WorkerChanged,
+)
 from safelight.control.events import (
     AdapterOffered,
     AdapterRemoved,
@@ -18,8 +28,10 @@ from safelight.control.events import (
     Reported,
     TimePassed,
     Withdrawn,
+    WorkerHeard,
     WorkerJoined,
     WorkerLeft,
+    WorkerStarting,
 )
 from safelight.control.fleet import FleetController
 from safelight.core.adapter import AdapterSpec
@@ -87,11 +99,13 @@ class Service:
         self.first_ready = asyncio.Event()
         self.collapse: asyncio.Future[SafelightError] = asyncio.get_running_loop().create_future()
         self.recent = RecentPictures(now_s=parts.clock.now_s())
+        self._hung: set[str] = set()
         self._metrics.watch(
             waiting=lambda: self.controller.waiting_count,
             running=lambda: self.controller.running_count,
-            workers=lambda: len(self.controller.workers),
+            workers=lambda: len(self.controller.workers) - self.controller.suspected_count,
         )
+        self._metrics.of_workers.watch(suspected=lambda: self.controller.suspected_count)
 
     @property
     def models(self) -> Mapping[str, ModelSpec]:
@@ -200,6 +214,17 @@ class Service:
         self._handle(PartChanged(part, missing))
         self._note_ready()
 
+    def starting(self, worker: str) -> None:
+        """A worker begins to load its models."""
+        self._handle(WorkerStarting(worker))
+
+    def start_failed(self, worker: str, reason: str) -> None:
+        """A worker has ended before it was ready, or could not be started."""
+        self._metrics.of_workers.start_failed()
+        self._metrics.of_workers.lost("hung" if worker in self._hung else "start_failed")
+        self._hung.discard(worker)
+        self._handle(WorkerLeft(worker, reason))
+
     def joined(self, worker: str, ready: Ready) -> None:
         """A worker is ready."""
         self._log.info("worker ready", worker=worker, models=[model.name for model in ready.models])
@@ -209,10 +234,14 @@ class Service:
     def left(self, worker: str, reason: str) -> None:
         """A worker that was ready has ended."""
         self._log.warning("worker lost", worker=worker, reason=reason)
+        self._metrics.of_workers.lost("hung" if worker in self._hung else "died")
+        self._hung.discard(worker)
         self._handle(WorkerLeft(worker, reason))
 
     def reported(self, worker: str, events: Sequence[WorkerEvent]) -> None:
-        """A worker sent events."""
+        """A worker sent events, or a part of one."""
+        if not events:
+            self._handle(WorkerHeard(worker))
         for event in events:
             if isinstance(event, Previewed):
                 if pending := self._pending.get(event.request_id):
@@ -281,6 +310,15 @@ class Service:
                     job = message.job
                     self._log.warning("picture runs again", id=job.id, attempt=job.attempt, worker=worker)
                 self.pool.send(worker, message)
+            case WorkerChanged(worker=worker, is_suspected=True, reason=reason):
+                self._log.warning("worker suspected", worker=worker, reason=reason)
+            case WorkerChanged(worker=worker):
+                self._log.info("worker responds again", worker=worker)
+            case Kill(worker=worker, reason=reason):
+                self._log.error("worker hung", worker=worker, reason=reason)
+                self._metrics.of_workers.hung()
+                self._hung.add(worker)
+                self.pool.kill(worker)
             case Deliver(finished=finished, outcome=outcome):
                 self.recent.add(now_s=self._clock.now_s(), total_s=outcome.total_s)
                 pending = self._close(outcome)

@@ -26,7 +26,7 @@ class WorkerEntry(BaseModel):
     name: str
     models: list[str]
     rows: int
-    state: Literal["starting", "ready"]
+    state: Literal["starting", "ready", "suspected"]
 
 
 class QueueView(BaseModel):
