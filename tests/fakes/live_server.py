@@ -24,9 +24,10 @@ web = httpx2.Client(verify=False, timeout=PATIENCE_S, limits=httpx2.Limits(max_k
 """A client for all tests: plain HTTP, a new connection for each request."""
 
 
-def null_worker_argv(*, step_s=0.0):
-    """Return the command line of a worker whose steps take `step_s`."""
-    return (sys.executable, str(NULL_WORKER), "--step-s", str(step_s))
+def null_worker_argv(*, step_s=0.0, **options):
+    """Return the command line of a worker whose steps take `step_s`; `options` are further ones of it."""
+    more = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return (sys.executable, str(NULL_WORKER), "--step-s", str(step_s), *more)
 
 
 def eventually(condition, *, within_s=PATIENCE_S):

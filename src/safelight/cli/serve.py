@@ -11,6 +11,9 @@ from safelight.cli.console import notes
 from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
+from safelight.cli.worker_options import BeatS, HungS, StartSilenceS, StartStalledS, SuspectedS, TickS, checked
+from safelight.control import liveness
+from safelight.control.liveness import LivenessLimits
 from safelight.control.policies import describe_policies, policies_from
 from safelight.core.errors import nearest, shorten
 from safelight.local.model_folders import adapter_folders, model_folders
@@ -38,8 +41,6 @@ SharedControlNets = Annotated[
     bool,
     typer.Option("--controlnet-service", "--control-service", help="Keep ControlNets once, for all worker processes."),
 ]
-
-
 @serving.command(
     epilog="Examples:\n\nsafelight serve\n\nsafelight serve --workers 2 --port 9000\n\n"
     "safelight serve --model shapes-small --model path/to/a/diffusers/folder\n\n"
@@ -64,6 +65,12 @@ def serve(
     policy: PolicyChoices = None,
     adapter_mode: AdapterModeName = None,
     controlnet_service: SharedControlNets = False,
+    worker_beat_s: BeatS = liveness.BEAT_S,
+    worker_suspected_s: SuspectedS = liveness.SUSPECTED_S,
+    worker_hung_s: HungS = liveness.HUNG_S,
+    worker_tick_s: TickS = liveness.TICK_S,
+    worker_start_silence_s: StartSilenceS = liveness.START_SILENCE_S,
+    worker_start_stalled_s: StartStalledS = liveness.START_STALLED_S,
     alias: Aliases = None,
     host: Annotated[str, typer.Option(help="Address to listen at; beyond loopback it needs a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 picks a free one.")] = 8000,
@@ -82,6 +89,16 @@ def serve(
     if policy and "help" in policy:
         return _print_policies()
     policies = policies_from([*(policy or ()), *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())])
+    alive = checked(
+        LivenessLimits(
+            beat_s=worker_beat_s,
+            suspected_s=worker_suspected_s,
+            hung_s=worker_hung_s,
+            tick_s=worker_tick_s,
+            start_silence_s=worker_start_silence_s,
+            start_stalled_s=worker_start_stalled_s,
+        )
+    )
     need_serve_extra()
     from safelight.local.launch import controlnet_service_argv, worker_argv
     from safelight.server.run import serve as run_server
@@ -100,6 +117,7 @@ def serve(
         drain_s=drain_s,
         max_waiting=max_waiting,
         policies=policies,
+        liveness=alive,
         aliases=_aliases(alias or (), folders),
         outcomes=outcomes,
         allowed_hosts=tuple(allowed_host or ()),

@@ -23,6 +23,7 @@ START_SILENCE_S: Final = 60.0
 START_STALLED_S: Final = 300.0
 
 LEAST_BEAT_S: Final = 0.02
+MOST_BEAT_S: Final = 60.0
 SUSPECTED_SHARE: Final = 1 / 3
 """Of the time that an effect may take: then its worker is suspected."""
 
@@ -55,8 +56,8 @@ class LivenessLimits:
     @property
     def flaw(self) -> str | None:
         """Why these limits make no sense together, or None."""
-        if self.beat_s < LEAST_BEAT_S:
-            return f"signs of life every {self.beat_s:g} s are too many; at least {LEAST_BEAT_S:g} s are needed"
+        if not LEAST_BEAT_S <= self.beat_s <= MOST_BEAT_S:
+            return f"a sign of life is sent every {LEAST_BEAT_S:g} to {MOST_BEAT_S:g} s, not every {self.beat_s:g} s"
         if self.suspected_s < 2 * self.beat_s:
             return (
                 f"a worker would be suspected after {self.suspected_s:g} s of silence, which is less than two of its "

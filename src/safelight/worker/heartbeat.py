@@ -12,8 +12,9 @@ try:
 except ImportError:  # not on Windows
     resource = None  # type: ignore[assignment]
 
-LEAST_CPU_S: Final = 0.01
-"""Less processor time between two beats is no progress: threads that wait also use a little."""
+WINDOW_S: Final = 1.0
+LEAST_CPU_SHARE: Final = 0.005
+"""A process that computes less than this share of a window makes no progress: threads that wait also use a little."""
 
 MOST_COUNTED: Final = 2.0
 """A pause between two beats counts as at most so many intervals: a stopped process is not a busy one."""
@@ -47,16 +48,19 @@ class Work:
     """Whether the process computes or reads, apart from the thread that asks."""
 
     def __init__(self) -> None:
+        self._now_s = 0.0
         self._cpu_s = 0.0
         self._pages = 0
         self._changes = 0
 
     def progress(self) -> Hashable:
-        """Return a number that grows whenever the process has used the processor or read from a disk."""
-        cpu_s, pages = time.process_time() - time.thread_time(), _pages_read()
-        if cpu_s - self._cpu_s >= LEAST_CPU_S or pages > self._pages:
-            self._cpu_s, self._pages = cpu_s, pages
-            self._changes += 1
+        """Return a number that has grown if the process has computed or read from a disk in the last `WINDOW_S`."""
+        now_s, cpu_s, pages = time.monotonic(), time.process_time() - time.thread_time(), _pages_read()
+        if now_s - self._now_s < WINDOW_S:
+            return self._changes
+        has_computed = cpu_s - self._cpu_s >= LEAST_CPU_SHARE * (now_s - self._now_s)
+        self._changes += has_computed or pages > self._pages
+        self._now_s, self._cpu_s, self._pages = now_s, cpu_s, pages
         return self._changes
 
 
