@@ -80,6 +80,12 @@ async def eventually(condition):
             await asyncio.sleep(0.01)
 
 
+def lowest_free_handle():
+    handle = os.dup(0)
+    os.close(handle)
+    return handle
+
+
 def obstructed_argv(obstacle, *, refusal=""):
     """Return the command line of a worker that dies at its start while a file is there."""
     program = (
@@ -95,7 +101,7 @@ async def test_a_lack_of_file_handles_passes_even_before_the_first_worker_was_re
     async with running(null_worker_argv(), size=0) as (pool, listener, log):
         pool._size = 1
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        handles = max(map(int, os.listdir("/proc/self/fd"))) + 1
+        handles = lowest_free_handle() + 1
         resource.setrlimit(resource.RLIMIT_NOFILE, (handles, limits[1]))
         try:
             pool.start(listener)

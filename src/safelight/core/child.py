@@ -13,7 +13,7 @@ BEAT_S: Final = "SAFELIGHT_BEAT_S"
 TRY_AGAIN: Final = 75
 """Exit status of a worker that lacks something which may be there later, such as memory; `EX_TEMPFAIL` of sysexits.h."""
 
-_TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.ETXTBSY})
+_TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 
 
 def may_pass(error: BaseException | None) -> bool:

@@ -1,13 +1,14 @@
 """A fixed number of worker processes, each of which is restarted when it dies."""
 
 import asyncio
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from safelight.control.liveness import BEAT_S
-from safelight.core.child import TRY_AGAIN, may_pass
+from safelight.core.child import TRY_AGAIN
 from safelight.core.errors import CannotServe
 from safelight.core.log import Log
 from safelight.core.pool import PoolListener, PoolMember
@@ -27,6 +28,9 @@ STOP_WITHIN_S = 5.0
 
 END_WITHIN_S = 1.0
 """How long a worker may take to end after it has closed its output or sent an invalid message."""
+
+PERMANENT = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR, errno.E2BIG})
+"""Errors at the start of a process which another try will not change: the program is not there, or is none."""
 
 
 class WorkersCannotStart(CannotServe):
@@ -231,7 +235,7 @@ class LocalPool:
 
 
 def _not_started(program: str, error: OSError | RuntimeError) -> _Life:
-    passes = isinstance(error, RuntimeError) or may_pass(error)  # a RuntimeError: no further thread is to be had
+    passes = getattr(error, "errno", None) not in PERMANENT
     reason = getattr(error, "strerror", None) or str(error)
     return _Life(
         was_ready=False,

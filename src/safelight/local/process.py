@@ -7,6 +7,7 @@ import signal
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 from safelight.core.child import child_environment
 from safelight.core.frames import HEADER, decode_event, frame
@@ -21,6 +22,9 @@ _ERROR_MARK = "error: "
 
 MAX_UNSENT_BYTES = 256 << 20
 """Bytes of commands that may wait for a worker to read them; one that lets more wait is killed."""
+
+HANDLES_OF_A_START = 12
+"""File handles that must be free to start a process: three pipes, what the event loop needs, and some more."""
 
 KILL_WITHIN_S = 5.0
 """How long a killed process may take to end, before it is left to itself."""
@@ -88,6 +92,7 @@ class WorkerProcess:
         Raises:
             OSError, RuntimeError: if the system gives no process, pipe or thread.
         """
+        _check_handles()
         process = await asyncio.create_subprocess_exec(
             *argv,
             stdin=PIPE,
@@ -188,3 +193,10 @@ class WorkerProcess:
         if line := raw.decode("utf-8", "replace").rstrip():
             self._last_lines.append(line)
             self._log.info("worker says", worker=self.name, line=line)
+
+
+def _check_handles() -> None:
+    """Raise OSError if too few file handles are free; uvloop would lose some, and the number of the error."""
+    with contextlib.ExitStack() as opened:
+        for _ in range(HANDLES_OF_A_START):
+            opened.enter_context(Path(os.devnull).open("rb"))
