@@ -58,7 +58,9 @@ def test_silence_is_suspected_first_and_hung_later():
     assert LIMITS.hung_s <= hung_s <= LIMITS.hung_s + 3 * BEAT_S
 
 
-@pytest.mark.parametrize("silent_s", [1.0, LIMITS.suspected_s - BEAT_S, LIMITS.suspected_s, 3.0, LIMITS.hung_s - BEAT_S])
+@pytest.mark.parametrize(
+    "silent_s", [1.0, LIMITS.suspected_s - BEAT_S, LIMITS.suspected_s, 3.0, LIMITS.hung_s - BEAT_S]
+)
 def test_a_worker_that_speaks_again_in_time_is_trusted_again(silent_s):
     scene = Scene()
     scene.pass_time(silent_s)

@@ -41,6 +41,8 @@ SharedControlNets = Annotated[
     bool,
     typer.Option("--controlnet-service", "--control-service", help="Keep ControlNets once, for all worker processes."),
 ]
+
+
 @serving.command(
     epilog="Examples:\n\nsafelight serve\n\nsafelight serve --workers 2 --port 9000\n\n"
     "safelight serve --model shapes-small --model path/to/a/diffusers/folder\n\n"

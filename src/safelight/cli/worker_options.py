@@ -33,5 +33,7 @@ StartStalledS = Annotated[
 def checked(limits: LivenessLimits) -> LivenessLimits:
     """Return `limits`; raises Misuse if they do not fit together."""
     if (flaw := limits.flaw) is not None:
-        raise Misuse(f"The limits of workers do not fit together: {flaw}. See --worker-beat-s and the options after it.")
+        raise Misuse(
+            f"The limits of workers do not fit together: {flaw}. See --worker-beat-s and the options after it."
+        )
     return limits

@@ -29,7 +29,9 @@ STOP_WITHIN_S = 5.0
 END_WITHIN_S = 1.0
 """How long a worker may take to end after it has closed its output or sent an invalid message."""
 
-PERMANENT = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR, errno.E2BIG})
+PERMANENT = frozenset(
+    {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR, errno.E2BIG}
+)
 """Errors at the start of a process which another try will not change: the program is not there, or is none."""
 
 

@@ -60,9 +60,7 @@ class WorkerProcess:
         is_killed: whether `kill` was called.
     """
 
-    def __init__(
-        self, name: str, process: Process, log: Log, *, max_unsent_bytes: int = MAX_UNSENT_BYTES
-    ) -> None:
+    def __init__(self, name: str, process: Process, log: Log, *, max_unsent_bytes: int = MAX_UNSENT_BYTES) -> None:
         assert process.stdin is not None
         self.name = name
         self.ready: Ready | None = None

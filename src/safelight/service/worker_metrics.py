@@ -16,7 +16,9 @@ class WorkerMetrics:
             "safelight_workers_suspected", "Workers that do not respond, and get no new work.", registry=registry
         )
         self._hung = Counter("safelight_workers_hung", "Workers killed because they hung.", registry=registry)
-        self._lost = Counter("safelight_workers_lost", "Workers that have ended, by why.", ["reason"], registry=registry)
+        self._lost = Counter(
+            "safelight_workers_lost", "Workers that have ended, by why.", ["reason"], registry=registry
+        )
         self._start_failures = Counter(
             "safelight_worker_start_failures", "Starts of workers that have failed.", registry=registry
         )
