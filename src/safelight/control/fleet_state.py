@@ -41,7 +41,9 @@ class FleetState:
         self._sequence = 0
         self._prefetching: set[str] = set()
         self._worker_policies = WorkerPolicies(
-            batching=config.policies.batching, make_adapter_mode=config.policies.adapter_mode.start
+            order=config.policies.order,
+            batching=config.policies.batching,
+            make_adapter_mode=config.policies.adapter_mode.start,
         )
 
     def next_sequence(self) -> int:
