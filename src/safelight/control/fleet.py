@@ -58,7 +58,7 @@ class FleetController:
             commands = ended + self._note_report(event.worker, event.event, now)
             return commands + self._fleet.prefetch() if commands else commands
         commands = ended + self._take_in(event, now)
-        if isinstance(event, Arrived) and all(isinstance(command, Reject) for command in commands):
+        if commands and isinstance(event, Arrived) and all(isinstance(command, Reject) for command in commands):
             return commands
         return commands + self._fleet.prefetch()
 
