@@ -6,9 +6,9 @@ length: whenever a request ends, another one arrives. Half of the requests have 
 
 - `events_per_s`: with 1,000 workers and 1,000 waiting requests.
 - `growth`: of the time per event from 100 to 100,000 waiting requests, with 16 workers.
-- `refusal_us_p50`, `refusal_us_p99`: microseconds of processor time of one refusal, in the worst of these cases: 1 worker and 148 waiting
-  requests, 16 workers and 148, 16 workers and 10,000. Deadlines mix, the newcomer's is too short, or it would make
-  an accepted one late; some come alone, others in groups of four. Each case is in `refusals`.
+- `refusal_us_p50`, `refusal_us_p99`: microseconds of processor time of one refusal, in the worst of these cases:
+  1 worker and 148 waiting requests, 16 workers and 148, 16 workers and 10,000. Deadlines mix; the newcomer's is too
+  short, or it would make an accepted one late; some come alone, others in groups of four. Each case is in `refusals`.
 """
 
 import argparse

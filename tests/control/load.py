@@ -42,7 +42,16 @@ def uniform_deadlines(rng):
 
 
 def offer(
-    load, *, workers=1, seconds=20.0, seed=1, fields=uniform_deadlines, group=1, burst=1, capacity_per_s=None, fleet=None
+    load,
+    *,
+    workers=1,
+    seconds=20.0,
+    seed=1,
+    fields=uniform_deadlines,
+    group=1,
+    burst=1,
+    capacity_per_s=None,
+    fleet=None,
 ):
     """Offer `load` times the capacity of a fleet for some seconds, and wait for all that it has accepted."""
     rng = random.Random(seed)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from control.load import CAPACITY_PER_S, ROW_S, ROWS, TICK_S, offer
 from control.makers import LARGE, SMALL, adapter, request, spec, use
 from control.virtual_fleet import VirtualFleet
+from safelight.control.events import Withdrawn
 from safelight.core.model import AdapterCosts
 from safelight.core.pixels import Pixels
 from safelight.core.source import PictureSource
@@ -60,7 +61,7 @@ def test_refusals_leave_no_capacity_unused_under_overload(load):
 
 @pytest.mark.parametrize("load", [0.9, 2.0])
 def test_many_workers_keep_their_deadlines_too(load):
-    result = offer(load, workers=16, seconds=2)
+    result = offer(load, workers=16, seconds=1)
     assert result.accepted_late_share <= MOST_LATE_SHARE
 
 
@@ -105,11 +106,11 @@ def test_bursts_and_groups_make_nothing_late(load, shape):
     assert offer(load, seconds=6, **shape).accepted_late_share <= MOST_LATE_SHARE
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(
     seed=st.integers(0, 1000),
     load=st.sampled_from([0.5, 1.0, 2.0, 8.0]),
-    workers=st.integers(1, 3),
+    workers=st.integers(1, 2),
     shortest_s=st.floats(0.2, 3),
     spread_s=st.floats(0, 20),
 )
@@ -117,7 +118,7 @@ def test_whatever_the_deadlines_what_is_accepted_is_in_time(seed, load, workers,
     def fields(rng):
         return {"deadline_s": shortest_s + rng.random() * spread_s}
 
-    result = offer(load, workers=workers, seconds=3, seed=seed, fields=fields)
+    result = offer(load, workers=workers, seconds=2, seed=seed, fields=fields)
     assert result.late <= max(1, MOST_LATE_SHARE * result.accepted)
 
 
@@ -128,7 +129,7 @@ def test_an_urgent_newcomer_is_refused_if_it_makes_an_accepted_picture_late():
     for each in taken:
         fleet.arrive(each)
     accepted = {each.id for each in taken} - fleet.rejected
-    assert 16 < len(accepted) < 40
+    assert 10 < len(accepted) < 40
     urgent = [request(f"urgent{number}", steps=10, deadline_s=3.9) for number in range(8)]
     for each in urgent:
         fleet.arrive(each)
@@ -138,8 +139,6 @@ def test_an_urgent_newcomer_is_refused_if_it_makes_an_accepted_picture_late():
 
 
 def test_a_withdrawn_request_leaves_its_time_to_the_next():
-    from safelight.control.events import Withdrawn
-
     fleet = VirtualFleet((MODEL,), max_denoiser_rows=ROWS)
     for number in range(60):
         fleet.arrive(request(f"r{number}", steps=10, deadline_s=4.0))

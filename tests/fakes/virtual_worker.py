@@ -48,7 +48,18 @@ class VirtualWorker:
     adapter whose path is not in `adapters` cannot be read. Once `is_dead`, nothing comes of it any more.
     """
 
-    def __init__(self, models, *, time, send, config, adapters=(), bytes_per_s=FIRST_BYTES_PER_S, score=None, slowness=1.0):
+    def __init__(
+        self,
+        models,
+        *,
+        time,
+        send,
+        config,
+        adapters=(),
+        bytes_per_s=FIRST_BYTES_PER_S,
+        score=None,
+        slowness=1.0,
+    ):
         """Start.
 
         Args:

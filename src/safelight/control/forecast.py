@@ -11,7 +11,7 @@ from typing import Final
 from safelight.control.batch import QueuedJob, place_of
 from safelight.control.batching_policies import BatchingPolicy
 from safelight.control.folding import Folding
-from safelight.control.order_policies import OrderPolicy
+from safelight.control.order_policies import DeadlineOrder, OrderPolicy
 from safelight.control.turns import in_turn
 from safelight.core.adapter import AdapterHandle
 from safelight.profiles.loads import LoadEstimate
@@ -51,7 +51,6 @@ class ForecastWorker:
 
     paces: Mapping[str, PaceEstimate]
     loads: LoadEstimate
-    order: OrderPolicy
     batching: BatchingPolicy
     foldings: Mapping[str, Folding]
     max_denoiser_rows: int
@@ -62,6 +61,7 @@ class ForecastWorker:
     arrivals_s: dict[AdapterHandle, float] = field(default_factory=dict)
     loads_end_s: float = 0.0
     waits: dict[str, AdapterWait] = field(default_factory=dict)
+    order: OrderPolicy = field(default_factory=DeadlineOrder)
 
     def take_from(self, waiting: list[QueuedJob], now: float) -> None:
         """Move jobs from `waiting`, which is in order, until the next one that could run here has no room."""

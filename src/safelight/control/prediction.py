@@ -153,7 +153,9 @@ class Prediction:
         """Return the seconds by which the request is ready, whatever kinds of requests mix in the calls before."""
         pool = self._pools[request.model]
         ahead_s = self._waiting.work_ahead_s(request.place, pool.name) + pool.held_s + self.reserved_s
-        loading_s = min(worker.loading_s(request) for worker in serving[:NEAR_WORKERS]) if request.weights_bytes else 0.0
+        loading_s = 0.0
+        if request.weights_bytes:
+            loading_s = min(worker.loading_s(request) for worker in serving[:NEAR_WORKERS])
         bound_s = (ahead_s / pool.least_workers + request.service_s) * self._margin(request, pool)
         return bound_s + loading_s
 

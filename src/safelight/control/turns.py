@@ -1,4 +1,4 @@
-"""Which rows of a worker go first in the next tick: in order of their places, save that none is made late by waiting."""
+"""Which rows of a worker go first in the next tick: in order of their places, but none becomes late by waiting."""
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter

@@ -106,7 +106,7 @@ class WaitingQueue:
         self.add(request)
 
     def regroup(self, pools: Mapping[str, str]) -> None:
-        """Sum the work of each pool on its own; `pools` has the pool of each model. Work and limits may have changed."""
+        """Sum the work of each pool on its own; `pools` has the pool of each model. Work and limits may be new."""
         self._pools = pools
         self._work = {}
         for model, requests in self._by_model.items():
