@@ -128,47 +128,66 @@ class WorkIndex:
         self._longest_block = longest_block
         self._blocks = [_Block()]
         self._firsts: list[Place] = [()]
+        self._sums = [0.0]
+        self._rooms = [math.inf]
+        self._stale: set[_Block] = set()
 
     @property
     def total_s(self) -> float:
-        return sum(block.sum_s for block in self._blocks)
+        return sum(self._sums)
 
     def add(self, place: Place, seconds: float, limit: float = math.inf) -> None:
         """Add work at a new place, which stays in time while at most `limit` is ahead of it."""
         number = self._block_of(place)
         block = self._blocks[number]
         block.add(place, seconds, limit)
+        self._changed(number)
         if len(block.places) > self._longest_block:
             halves = block.halves()
             self._blocks[number : number + 1] = halves
+            self._sums[number : number + 1] = (half.sum_s for half in halves)
+            self._rooms[number : number + 1] = (math.inf, math.inf)
+            self._stale.discard(block)
+            self._stale.update(halves)
             self._firsts.insert(number + 1, halves[1].places[0])
 
     def remove(self, place: Place, seconds: float = 0.0) -> None:
         """Remove work that was added."""
         number = self._block_of(place)
-        block = self._blocks[number]
-        block.remove(place)
-        if not block.places and number:
-            del self._blocks[number], self._firsts[number]
+        self._blocks[number].remove(place)
+        self._changed(number)
+        if not self._blocks[number].places and number:
+            self._stale.discard(self._blocks[number])
+            for entries in (self._blocks, self._firsts, self._sums, self._rooms):
+                del entries[number]
 
     def ahead_of(self, place: Place) -> float:
         """Return the sum of the seconds before `place`."""
         number = self._block_of(place)
-        sums = (block.sum_s for block in islice(self._blocks, number))
-        return sum(chain(sums, self._blocks[number].before(place)))
+        return sum(chain(islice(self._sums, number), self._blocks[number].before(place)))
 
     def room_behind(self, place: Place) -> float:
         """Return the least limit less the work ahead of it, over the entries behind `place`."""
         number = self._block_of(place)
-        ahead_s = sum(block.sum_s for block in islice(self._blocks, number))
         own = self._blocks[number]
-        least = own.room_from(bisect_right(own.places, place)) - ahead_s
-        ahead_s += own.sum_s
-        for block in islice(self._blocks, number + 1, None):
-            if (room := block.room - ahead_s) < least:
-                least = room
-            ahead_s += block.sum_s
-        return least
+        ahead_s = sum(islice(self._sums, number))
+        ahead = accumulate(islice(self._sums, number + 1, None), initial=ahead_s + own.sum_s)
+        rooms: Iterator[float] = map(sub, self._rooms_from(number + 1), ahead)
+        own_room: float = own.room_from(bisect_right(own.places, place)) - ahead_s
+        return min(own_room, min(rooms, default=math.inf))
+
+    def _changed(self, number: int) -> None:
+        self._sums[number] = self._blocks[number].sum_s
+        self._stale.add(self._blocks[number])
+
+    def _rooms_from(self, number: int) -> Iterator[float]:
+        """Return the room of each block from one on; those that have changed are computed."""
+        if self._stale:
+            for index in [index for index, block in enumerate(self._blocks) if block in self._stale]:
+                if index >= number:
+                    self._rooms[index] = self._blocks[index].room_from(0)
+                    self._stale.discard(self._blocks[index])
+        return islice(self._rooms, number, None)
 
     def _block_of(self, place: Place) -> int:
         return bisect_right(self._firsts, place, lo=1) - 1
@@ -184,13 +203,6 @@ class _Block:
         self._seconds = list(seconds)
         self._limits = list(limits)
         self.sum_s = sum(self._seconds)
-        self._room: float | None = None
-
-    @property
-    def room(self) -> float:
-        if self._room is None:
-            self._room = self.room_from(0)
-        return self._room
 
     def add(self, place: Place, seconds: float, limit: float) -> None:
         index = bisect_left(self.places, place)
@@ -198,7 +210,6 @@ class _Block:
         self._seconds.insert(index, seconds)
         self._limits.insert(index, limit)
         self.sum_s += seconds
-        self._room = None
 
     def remove(self, place: Place) -> None:
         index = bisect_left(self.places, place)
@@ -207,7 +218,6 @@ class _Block:
         self.sum_s -= self._seconds.pop(index)
         if not self.places:
             self.sum_s = 0.0
-        self._room = None
 
     def before(self, place: Place) -> Iterator[float]:
         return islice(self._seconds, bisect_left(self.places, place))
