@@ -2,6 +2,8 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from control.cascade import Cascade
 from control.driven_fleet import DrivenFleet, assigned, ends
@@ -149,3 +151,12 @@ def test_in_virtual_time_each_picture_expires_or_is_in_time():
     assert statuses == {"finished", "expired"}
     assert all(each.met_deadline == (each.status == "finished") for each in fleet.outcomes.values())
     assert fleet.controller.is_idle
+
+
+@given(arrived_s=st.floats(0, 1e6), deadline_s=st.floats(0.5, 100))
+def test_what_is_ready_at_the_deadline_itself_has_met_it_whatever_the_clock_says(arrived_s, deadline_s):
+    fleet = DrivenFleet("w")
+    fleet.now = arrived_s
+    fleet.handle(Arrived((expiring(arrived_s=arrived_s, deadline_s=deadline_s),)))
+    (delivery,) = fleet.report(finished("one"), now=arrived_s + deadline_s)
+    assert delivery.outcome.met_deadline

@@ -1,13 +1,16 @@
 """What is accepted is in time at every load, whatever mixes, and little that could be made in time is refused."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from control.cascade import Cascade
 from control.load import CAPACITY_PER_S, ROW_S, ROWS, TICK_S, offer
 from control.makers import LARGE, SMALL, adapter, request, spec, use
 from control.virtual_fleet import VirtualFleet
 from safelight.control.events import Withdrawn
+from safelight.control.policies import Policies
 from safelight.core.model import AdapterCosts
 from safelight.core.pixels import Pixels
 from safelight.core.source import PictureSource
@@ -169,3 +172,33 @@ def test_after_a_lost_worker_those_that_can_be_in_time_go_before_those_that_cann
     late = [outcome for outcome in accepted if not outcome.met_deadline]
     assert all(outcome.status == "finished" for outcome in accepted)
     assert len(late) <= 24, "the lost half of two seconds' work and no more"
+
+
+def test_a_deadline_is_promised_only_if_all_stages_of_the_route_can_meet_it():
+    # The cascade runs the small model first, and the large one if the picture is not accepted.
+    refused, taken = (
+        VirtualFleet(MODELS, max_denoiser_rows=ROWS, policies=Policies(level=Cascade()), score=lambda job: 0.0)
+        for _ in range(2)
+    )
+    refused.arrive(msgspec.structs.replace(request(deadline_s=0.2), model=None))
+    taken.arrive(msgspec.structs.replace(request(deadline_s=1.0), model=None))
+    taken.time.run()
+    assert refused.rejected == {"one"}
+    assert len(taken.outcomes["one"].stages) == 2
+    assert taken.outcomes["one"].met_deadline
+
+
+@pytest.mark.parametrize("load", [0.9, 4.0])
+def test_cascades_keep_their_promises(load):
+    fleet = VirtualFleet(
+        MODELS,
+        max_denoiser_rows=ROWS,
+        policies=Policies(level=Cascade()),
+        score=lambda job: 1.0 if int(job.id[1:]) % 3 else 0.0,
+    )
+
+    def fields(rng):
+        return {"deadline_s": rng.uniform(2, 16), "model": None}
+
+    result = offer(load, seconds=6, fields=fields, capacity_per_s=CAPACITY_PER_S / 1.4, fleet=fleet)
+    assert result.accepted_late_share <= MOST_LATE_SHARE

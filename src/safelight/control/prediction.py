@@ -113,9 +113,9 @@ class Prediction:
         return self._waiting.work_s / max(1, len(self._workers.serving(model)))
 
     def late_from_s(self, request: RequestState) -> float:
-        """Return from when on a waiting request cannot meet its deadline even on an idle worker."""
+        """Return from when on a waiting request is late; it will find calls full when it starts."""
         workers = self._workers.serving(request.model)[:COMPARED_WORKERS]
-        return request.request.due_s - min((worker.best_service_s(request) for worker in workers), default=0.0)
+        return request.request.due_s - min((worker.full_service_s(request) for worker in workers), default=0.0)
 
     def expected(self, now: float) -> dict[str, Expectation]:
         """Return the expectations of running requests and of the first waiting ones, if no other request arrives."""

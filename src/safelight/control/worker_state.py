@@ -118,6 +118,11 @@ class WorkerState:
         """Return `service_s` at the measured or the learned pace, whichever is faster."""
         return self.paces[request.model].best_service_s(request.job) + self.loading_s(request)
 
+    def full_service_s(self, request: RequestState) -> float:
+        """Return the seconds of `request` in full calls."""
+        beside_rows = max(0, self.max_denoiser_rows - request.denoiser_rows)
+        return self.paces[request.model].service_s(request.job, beside_rows=beside_rows)
+
     def loading_s(self, request: RequestState) -> float:
         """Return the seconds of loading the adapters of `request` that are not on its device."""
         sizes = request.weights_bytes
