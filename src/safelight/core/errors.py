@@ -12,6 +12,7 @@ SafelightError
 │   └── TooManyAdapters
 ├── Rejected                  valid, but not accepted now; retry after `retry_after_s`
 │   ├── QueueFull
+│   ├── TenantQueueFull
 │   ├── DeadlineUnmeetable
 │   ├── NotReady
 │   └── Draining
@@ -155,6 +156,18 @@ class QueueFull(Rejected):
         super().__init__(
             f"The queue is full with {waiting} pictures; try again in {retry_after_s:.0f} s.",
             reason="queue_full",
+            retry_after_s=retry_after_s,
+        )
+
+
+class TenantQueueFull(Rejected):
+    """One tenant has as many waiting pictures as it may have; others are still accepted."""
+
+    def __init__(self, *, waiting: int, retry_after_s: float) -> None:
+        super().__init__(
+            f"{waiting} of your pictures wait, and the queue takes no more from one tenant now; "
+            f"try again in {retry_after_s:.0f} s.",
+            reason="tenant_queue_full",
             retry_after_s=retry_after_s,
         )
 

@@ -13,6 +13,8 @@ from starlette.routing import Route
 from safelight.core.adapter import AdapterKind
 from safelight.core.errors import SafelightError
 from safelight.core.version import __version__
+from safelight.server.access import Access
+from safelight.server.access_metrics import AccessMetrics
 from safelight.server.errors import Problem, problem_of
 from safelight.server.logs import Log, make_log
 from safelight.server.middleware.auth import KeyGuard, check_bind
@@ -29,6 +31,7 @@ from safelight.server.wire.chat import ChatRequest
 from safelight.server.wire.images import EditRequest, GenerationRequest
 from safelight.server.wire.validation_errors import describe
 from safelight.service.clock import MonotonicClock
+from safelight.service.metrics import Metrics
 from safelight.service.outcome_log import OutcomeLog
 
 ROUTE_MODULES = (generations, edits, chat, models, adapters, queue, health, page)
@@ -47,14 +50,16 @@ _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
-    """Return the application; its lifespan starts and ends the workers. Raises CannotServe."""
+    """Return the application; its lifespan starts and ends the workers. Raises CannotServe, KeysFileError."""
     check_bind(settings)
     log = log or make_log()
+    metrics = Metrics()
+    access = Access(settings, clock=MonotonicClock(), metrics=AccessMetrics(metrics.registry), log=log)
     outcomes = OutcomeLog(settings.outcomes, epoch_s=MonotonicClock().epoch_s(), log=log)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with ServerState(settings, outcomes=outcomes, log=log) as state:
+        async with ServerState(settings, access=access, outcomes=outcomes, metrics=metrics, log=log) as state:
             app.state.server = state
             yield
 
@@ -74,14 +79,14 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
         named = [adapter.spec for adapter in state.service.controller.adapters]
         loras, controls = ([spec.name for spec in named if spec.kind == kind] for kind in get_args(AdapterKind))
         names = {"aliases": tuple(settings.aliases), "loras": loras, "controls": controls}
-        return JSONResponse(describe_api(app, state.service.models, **names))
+        return JSONResponse(describe_api(app, state.service.models, **names, needs_key=access.needs_key))
 
     for kind, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(kind, handler)
     # The last one added is the outermost.
     app.add_middleware(DirectRoutes, handlers=DIRECT_HANDLERS, error_handlers=_ERROR_HANDLERS)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, within_s=settings.body_read_s)
-    app.add_middleware(KeyGuard, api_key=settings.api_key)
+    app.add_middleware(KeyGuard, access=access, log=log)
     app.add_middleware(BrowserGuard, host=settings.host, allowed_hosts=settings.allowed_hosts)
     app.add_middleware(Envelope, log=log)
     return app

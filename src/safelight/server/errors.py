@@ -43,7 +43,7 @@ class UnsafeBind(CannotServe):
     def __init__(self, host: str) -> None:
         super().__init__(
             f"Refusing to listen on {host!r} without an API key: anyone who reaches it could use this machine. "
-            "Give --api-key, or listen on 127.0.0.1."
+            "Give --api-key or --keys, or listen on 127.0.0.1."
         )
 
 

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from safelight.access.wrong_keys import WRONG_KEYS_PER_MINUTE
 from safelight.control.policies import Policies
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
+
+KEYS_CHECK_S = 1.0
 
 MAX_BODY_BYTES = 16 << 20
 """Fits a large control picture and the longest prompt."""
@@ -33,6 +36,11 @@ class ServerSettings:
         adapters: folders of adapters that requests may name; of equal names, the first one counts.
         port: 0 leaves the choice to the system.
         api_key: required by every route except liveness; needed to listen beyond loopback.
+        keys: file with the hashes of the keys of several tenants; `api_key`, if it is set too, is an administrator's.
+        keys_check_s: how often that file is read.
+        wrong_keys_per_minute: wrong keys of one address that are answered with 401; further ones get a 429.
+        max_waiting_per_tenant: pictures of one tenant that may wait, at most. With `keys`, a tenant may also have no
+            more of them than there are free places in the queue.
         allowed_hosts: further host names that a loopback server accepts, for a proxy on the same machine.
         drain_s: how long accepted work may continue after SIGTERM.
         max_waiting: pictures that may wait; further ones are refused.
@@ -48,9 +56,13 @@ class ServerSettings:
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     api_key: str | None = field(default=None, repr=False)
+    keys: Path | None = None
+    keys_check_s: float = KEYS_CHECK_S
+    wrong_keys_per_minute: int = WRONG_KEYS_PER_MINUTE
     allowed_hosts: tuple[str, ...] = ()
     drain_s: float = 30.0
     max_waiting: int = 256
+    max_waiting_per_tenant: int | None = None
     max_body_bytes: int = MAX_BODY_BYTES
     body_read_s: float = BODY_READ_S
     max_stored_bytes: int = MAX_STORED_BYTES

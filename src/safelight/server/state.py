@@ -1,5 +1,6 @@
 """The parts that HTTP handlers share: built when the server starts, ended when it stops."""
 
+import asyncio
 from functools import partial
 from typing import Annotated, Self
 
@@ -13,6 +14,7 @@ from safelight.core.model import ModelSpec
 from safelight.local.adapter_folder import find_adapters
 from safelight.local.controlnet_service import ControlNetServiceProcess
 from safelight.local.pool import LocalPool
+from safelight.server.access import Access
 from safelight.server.idempotency import ResponseStore
 from safelight.server.painter import Painter
 from safelight.server.picture_encoder import PictureEncoder
@@ -27,9 +29,13 @@ from safelight.service.service import Service, ServiceParts
 class ServerState:
     """The parts of one running server."""
 
-    def __init__(self, settings: ServerSettings, *, outcomes: OutcomeLog, log: Log) -> None:
+    def __init__(
+        self, settings: ServerSettings, *, access: Access, outcomes: OutcomeLog, metrics: Metrics, log: Log
+    ) -> None:
         self.settings = settings
-        self.metrics = Metrics()
+        self.access = access
+        self.metrics = metrics
+        self.log = log
         self.outcomes = outcomes
         self.controlnets = (
             ControlNetServiceProcess(settings.controlnet_argv, log=log) if settings.controlnet_argv else None
@@ -37,7 +43,7 @@ class ServerState:
         options = self.controlnets.worker_options if self.controlnets else ()
         self.service = Service(
             ServiceParts(
-                controller=FleetController(ControlConfig(max_waiting=settings.max_waiting, policies=settings.policies)),
+                controller=FleetController(_control_config(settings)),
                 pool=LocalPool((*settings.worker_argv, *options), size=settings.workers, log=log),
                 clock=MonotonicClock(),
                 metrics=self.metrics,
@@ -57,15 +63,27 @@ class ServerState:
                 on_change=partial(self.service.part_changed, "ControlNet service"), on_collapse=self.service.collapsed
             )
         self.service.start(find_adapters(self.settings.adapters))
+        self._watching = asyncio.create_task(self.access.watch())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """End everything that was started."""
+        self._watching.cancel()
+        self.access.report_wrong_keys(is_end=True)
         await self.service.stop()
         if self.controlnets:
             await self.controlnets.stop()
         self.encoder.close()
         self.outcomes.close()
+
+
+def _control_config(settings: ServerSettings) -> ControlConfig:
+    return ControlConfig(
+        max_waiting=settings.max_waiting,
+        max_waiting_per_tenant=settings.max_waiting_per_tenant,
+        tenants_share_queue=settings.keys is not None,
+        policies=settings.policies,
+    )
 
 
 def state_of(request: Request) -> ServerState:

@@ -32,6 +32,8 @@ class Envelope:
             return
         began_s = time.perf_counter()
         request_id = _request_id(scope)
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
         status = 0
 
         async def labelled(message: Message) -> None:
@@ -55,6 +57,7 @@ class Envelope:
             path=scope["path"],
             status=status or None,
             seconds=round(time.perf_counter() - began_s, 4),
+            **({"tenant": caller.tenant} if (caller := state.get("caller")) and caller.tenant else {}),
         )
 
 

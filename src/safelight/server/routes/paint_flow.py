@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import msgspec
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
+from safelight.server.callers import caller_of
 from safelight.server.idempotency import RepeatableRequest, repeatable
 from safelight.server.shared_response import SharedResponse
 from safelight.server.state import ServerState, model_of, state_of
@@ -76,7 +78,9 @@ async def paint(call: PaintCall, request: Request) -> Response:
             return await _send(known, call, request, is_replay=True)
     else:
         image_requests = make_requests()
-    pictures = state.service.submit(image_requests, partial_images=call.partial_images)
+    tenant = caller_of(request.scope).tenant
+    owned = [msgspec.structs.replace(each, tenant=tenant) for each in image_requests] if tenant else image_requests
+    pictures = state.service.submit(owned, partial_images=call.partial_images)
     shared = _share(call, AcceptedPictures(state=state, pictures=pictures), identity)
     return await _send(shared, call, request, is_replay=False)
 
