@@ -1,6 +1,10 @@
 """The keys file: one line per key, `TENANT ROLE sha256:HEX`; `#` begins a comment.
 
 Several lines may name one tenant, so that a key can be replaced without a pause. The file holds hashes only.
+
+SafelightError
+├── KeysFileError     the file cannot be read, written or understood
+└── UnknownKey        there is no such key to remove
 """
 
 import contextlib
@@ -15,7 +19,7 @@ from typing import Final
 
 from safelight.access.caller import ROLES, Role
 from safelight.access.keys import KeyEntry, digest_of, new_key
-from safelight.core.errors import SafelightError, nearest, shorten
+from safelight.core.errors import InvalidParameter, SafelightError, nearest, shorten
 
 MAX_FILE_BYTES: Final = 1 << 20
 NEW_FILE_MODE: Final = 0o600
@@ -35,6 +39,19 @@ class KeysFileError(SafelightError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"The keys file {str(path)!r} cannot be used: {reason}.")
+
+
+class UnknownKey(SafelightError):
+    """A keys file has no key of this tenant, or not this key of it."""
+
+    def __init__(self, tenant: str, key_id: str | None, entries: Sequence[KeyEntry]) -> None:
+        ids = [entry.id for entry in entries if entry.tenant == tenant]
+        names = sorted({entry.tenant for entry in entries})
+        if ids:
+            message = f"{tenant} has no key {shorten(key_id)}; {nearest(str(key_id), ids)}"
+        else:
+            message = f"No tenant named {shorten(tenant)} has a key; {nearest(tenant, names)}"
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +116,11 @@ def add_key(path: Path, tenant: str, role: Role) -> tuple[str, KeyEntry]:
     """Make a key and write its hash into the file, which is made if it is absent; returns the key and its entry.
 
     Raises:
-        KeysFileError: if the file cannot be read or written, or `tenant` cannot be a name.
+        InvalidParameter: if `tenant` cannot be a name.
+        KeysFileError: if the file cannot be read or written.
     """
     if not TENANT.fullmatch(tenant):
-        raise KeysFileError(path, f"{shorten(tenant)} cannot name a tenant, which takes {TENANT_RULE}")
+        raise InvalidParameter("tenant", tenant, f"it must be {TENANT_RULE}")
     key = new_key()
     entry = KeyEntry(tenant=tenant, role=role, digest=digest_of(key.encode()))
 
@@ -117,7 +135,8 @@ def remove_keys(path: Path, tenant: str, key_id: str | None = None) -> tuple[Key
     """Delete the keys of a tenant from the file, or the one of this id; returns what was deleted.
 
     Raises:
-        KeysFileError: if there is none, or the file cannot be read or written.
+        UnknownKey: if there is none.
+        KeysFileError: if the file cannot be read or written.
     """
     removed: list[KeyEntry] = []
 
@@ -127,20 +146,11 @@ def remove_keys(path: Path, tenant: str, key_id: str | None = None) -> tuple[Key
     def without_entries(lines: Sequence[_Line]) -> list[str]:
         removed.extend(line.entry for line in lines if line.entry is not None and is_meant(line.entry))
         if not removed:
-            entries = [line.entry for line in lines if line.entry is not None]
-            raise KeysFileError(path, _nothing_to_remove(entries, tenant, key_id))
+            raise UnknownKey(tenant, key_id, [line.entry for line in lines if line.entry is not None])
         return [line.text for line in lines if not is_meant(line.entry)]
 
     _rewrite(path, without_entries)
     return tuple(removed)
-
-
-def _nothing_to_remove(entries: Sequence[KeyEntry], tenant: str, key_id: str | None) -> str:
-    ids = [entry.id for entry in entries if entry.tenant == tenant]
-    if ids:
-        return f"{tenant} has no key {shorten(key_id)}; {nearest(str(key_id), ids)}".rstrip(".")
-    names = sorted({entry.tenant for entry in entries})
-    return f"no tenant is named {shorten(tenant)}; {nearest(tenant, names)}".rstrip(".")
 
 
 def _lines(content: bytes, path: Path) -> list[_Line]:
