@@ -12,9 +12,10 @@ from fakes.live_server import LiveServer
 from safelight.cli import main
 from safelight.local.model_folders import SHIPPED_MODELS
 
-COMMANDS = ("serve", "generate", "adapters", "trace", "train", "score")
+COMMANDS = ("serve", "generate", "adapters", "keys", "trace", "train", "score")
 SUBCOMMANDS = {
     "adapters": ("add", "list", "remove", "inspect"),
+    "keys": ("add", "list", "remove"),
     "trace": (
         "convert",
         "describe",
@@ -91,6 +92,10 @@ def test_every_help_has_examples(command, capsys):
         (["serve", "--port", "99999"], "--port"),
         (["serve", "--workers", "0"], "--workers"),
         (["serve", "--adapter-mode", "paybck"], "did you mean 'payback'"),
+        (["serve", "--keys", "no/such/file"], "'no/such/file'"),
+        (["serve", "--max-waiting-per-tenant", "0"], "--max-waiting-per-tenant"),
+        (["serve", "--wrong-keys-per-minute", "0"], "--wrong-keys-per-minute"),
+        (["keys", "add", "alice"], "--file"),
         (["serve", "--model", "no/such/folder"], "'no/such/folder'"),
         (["serve", "--adapters", "no/such/folder"], "'no/such/folder'"),
         (["score", "shape"], "Did you mean 'shapes'?"),

@@ -44,6 +44,8 @@ Keys = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
+        exists=True,
+        dir_okay=False,
         rich_help_panel="Access",
         help="Keys of several tenants, made by `safelight keys add`; read again when it changes.",
     ),
