@@ -92,8 +92,8 @@ def test_a_burst_of_wrong_keys_is_two_log_lines_with_the_address_and_without_the
     gate.ask("wrong-but-secret", peer=OTHER)
     gate.clock.now = BURST_ENDS_S
     gate.access.report_wrong_keys()
-    assert gate.log.facts("wrong key") == [{"peer": ADDRESS}, {"peer": OTHER}]
-    assert gate.log.facts("wrong keys") == [{"peer": ADDRESS, "further": 99}]
+    assert gate.log.facts("wrong key") == [{"peer": ADDRESS, "count": 1}, {"peer": OTHER, "count": 1}]
+    assert gate.log.facts("wrong keys") == [{"peer": ADDRESS, "count": 99}]
     assert "secret" not in str(gate.log.entries)
 
 
@@ -101,7 +101,7 @@ def test_what_is_not_reported_yet_is_when_the_server_ends():
     gate = Gate(api_key=LONG)
     gate.ask("wrong"), gate.ask("wrong")
     gate.access.report_wrong_keys(is_end=True)
-    assert gate.log.facts("wrong keys") == [{"peer": ADDRESS, "further": 1}]
+    assert gate.log.facts("wrong keys") == [{"peer": ADDRESS, "count": 1}]
 
 
 def test_wrong_keys_are_counted_by_answer():

@@ -69,18 +69,19 @@ class Access:
         try:
             while True:
                 await asyncio.sleep(self._check_s)
-                if self._keys is not None:
-                    change = await loop.run_in_executor(thread, self._keys.look)
-                    if change is not None:
-                        self._tell(self._keys, change)
-                self.report_wrong_keys()
+                try:
+                    if self._keys is not None:
+                        self._tell(self._keys, await loop.run_in_executor(thread, self._keys.look))
+                    self.report_wrong_keys()
+                except Exception as error:  # noqa: BLE001 - whatever it is, removed keys must go on being noticed
+                    self._log.error("keys not checked", reason=f"{type(error).__name__}: {error}")
         finally:
             thread.shutdown(wait=False)
 
     def report_wrong_keys(self, *, is_end: bool = False) -> None:
         """Log the bursts of wrong keys that have ended; all of them when the server ends."""
         for burst in self._wrong.reports(float("inf") if is_end else self._clock.now_s()):
-            self._log.warning("wrong keys", peer=burst.peer, further=burst.count)
+            self._log.warning("wrong keys", peer=burst.peer, count=burst.count)
 
     def _caller(self, key: bytes) -> Caller | None:
         if len(key) > LONGEST_KEY:
@@ -92,12 +93,14 @@ class Access:
     def _refuse(self, peer: str) -> Problem:
         verdict = self._wrong.note(peer, self._clock.now_s())
         if verdict.is_first:
-            self._log.warning("wrong key", peer=peer)
+            self._log.warning("wrong key", peer=peer, count=1)
         is_limited = verdict.wait_s is not None
         self._metrics.wrong_key(is_limited=is_limited)
         return _too_many(verdict.wait_s) if verdict.wait_s is not None else NO_KEY
 
-    def _tell(self, keys: WatchedKeys, change: KeysChange) -> None:
+    def _tell(self, keys: WatchedKeys, change: KeysChange | None) -> None:
+        if change is None:
+            return
         if change.error is not None:
             self._metrics.file_read("refused")
             self._log.error("keys file refused", reason=str(change.error), keys_kept=len(keys.ring.entries))

@@ -69,6 +69,7 @@ class ServerState:
     async def __aexit__(self, *_: object) -> None:
         """End everything that was started."""
         self._watching.cancel()
+        await asyncio.gather(self._watching, return_exceptions=True)
         self.access.report_wrong_keys(is_end=True)
         await self.service.stop()
         if self.controlnets:

@@ -5,6 +5,7 @@ import ipaddress
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from safelight.access.caller import Caller
+from safelight.core.errors import shorten
 from safelight.core.log import Log
 from safelight.server.access import Access
 from safelight.server.audit import audit
@@ -52,7 +53,7 @@ class KeyGuard:
             return
         scope.setdefault("state", {})["caller"] = caller
         if not is_allowed(caller.role, scope):
-            target = f"{scope['method']} {scope['path']}"
+            target = f"{scope.get('method', '')} {scope['path']}"
             audit(self._log, actor_of(scope), "use_route", target=target, result="role_not_allowed")
             await _forbidden(caller, scope).response()(scope, receive, send)
             return
@@ -62,7 +63,7 @@ class KeyGuard:
 def _forbidden(caller: Caller, scope: Scope) -> Problem:
     return Problem(
         status=403,
-        message=f"A key with the role {caller.role!r} cannot {scope['method']} {scope['path']!r}.",
+        message=f"A key with the role {caller.role!r} cannot {scope.get('method', '')} {shorten(scope['path'])}.",
         type="permission_error",
         code="role_not_allowed",
     )

@@ -58,6 +58,6 @@ def is_allowed(role: Role, scope: Scope) -> bool:
     """Whether a caller of this role may have the request: always, if no route would take it."""
     if role == "admin":
         return True
-    if _PERMISSIONS[role].covers(scope["method"], scope["path"]):
+    if _PERMISSIONS[role].covers(scope.get("method", ""), scope["path"]):
         return True
     return all(route.matches(scope)[0] is not Match.FULL for route in scope["app"].routes)
