@@ -1,10 +1,15 @@
 """Who sent a request, as the key guard has noted it."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.types import Scope
 
 from safelight.access.caller import Caller
+
+
+LONGEST_PEER: Final = 64
+"""Characters; a proxy may forward whatever it was sent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,4 +40,4 @@ def caller_of(scope: Scope) -> Caller:
 def peer_of(scope: Scope) -> str:
     """Return the address of the client; behind a proxy on this machine, the one that it forwards."""
     client = scope.get("client")
-    return str(client[0]) if client else "unknown"
+    return str(client[0])[:LONGEST_PEER] if client else "unknown"

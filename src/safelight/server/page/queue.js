@@ -7,9 +7,10 @@ import { cancelPicture } from "./server.js";
 import { ordinal, plural, seconds, timeLeft } from "./words.js";
 
 const MOST_PIPS = 64;
+const EMPTY = "Nothing is waiting.";
 const rows = new Map();
 
-export function showQueue({ requests }) {
+export function showQueue({ requests, running, waiting }) {
   dropRowsBut(new Set(requests.map((job) => job.id)));
   for (const job of requests) {
     if (!rows.has(job.id)) rows.set(job.id, makeRow(job));
@@ -18,6 +19,8 @@ export function showQueue({ requests }) {
     if (card) showProgress(card, job, job.position);
   }
   arrange(find("queue"), requests.map((job) => rows.get(job.id).node));
+  const others = running + waiting - requests.length;
+  setText(find("queue-empty"), others > 0 ? `Nothing of yours is waiting; ${plural(others, "picture")} of others.` : EMPTY);
   find("queue-empty").hidden = requests.length > 0;
 }
 
