@@ -90,6 +90,8 @@ def test_every_help_has_examples(command, capsys):
         (["serve", "--port", "eighty"], "--port"),
         (["serve", "--port", "99999"], "--port"),
         (["serve", "--workers", "0"], "--workers"),
+        (["serve", "--max-json-depth", "1000"], "--max-json-depth"),
+        (["serve", "--body-budget-bytes", "1000"], "--body-budget-bytes"),
         (["serve", "--adapter-mode", "paybck"], "did you mean 'payback'"),
         (["serve", "--model", "no/such/folder"], "'no/such/folder'"),
         (["serve", "--adapters", "no/such/folder"], "'no/such/folder'"),

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -68,11 +69,12 @@ class BodyThread:
 
 @dataclass(frozen=True, kw_only=True)
 class Bodies:
-    """What the bodies of all requests share."""
+    """What the bodies of all requests share; `turn` is held by the one large body that is copied in several steps."""
 
     budget: BodyBudget
     json_limits: JsonLimits
     thread: BodyThread = field(default_factory=BodyThread)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class HeldBody:
@@ -81,6 +83,7 @@ class HeldBody:
     def __init__(self, bodies: Bodies) -> None:
         self._budget = bodies.budget
         self._thread = bodies.thread
+        self._turn = bodies.turn
         self._counted_bytes = 0
         self._content: bytes | None = None
         self.json_limits = bodies.json_limits
@@ -124,6 +127,10 @@ class HeldBody:
     async def run(self, work: Callable[[], Made]) -> Made:
         """Return the result of `work` on the body: of a thread, or at once if the body is small."""
         return await self._thread.run(self._counted_bytes, work)
+
+    def turn(self) -> AbstractAsyncContextManager[object]:
+        """Return what a large body enters to be copied in several steps, one body after the other."""
+        return self._turn if self._counted_bytes > SMALL_BODY_BYTES else nullcontext()
 
     def attach(self, scope: Scope) -> None:
         """Make this the body of a request, for `body_of`."""

@@ -15,6 +15,9 @@ MAX_JSON_VALUES: Final = 10_000
 MAX_JSON_KEYS: Final = 4_000
 MAX_JSON_DEPTH: Final = 32
 MAX_JSON_QUOTES: Final = 1 << 16
+MAX_JSON_BACKSLASHES: Final = 1 << 19
+"""Fits the largest picture in base64 of encoders that escape slashes."""
+
 MAX_JSON_SYNTAX_BYTES: Final = 1 << 20
 
 _OPENING, _CLOSING = b"[{", b"]}"
@@ -31,6 +34,7 @@ class JsonLimits:
         keys: keys of all objects together.
         depth: lists and objects within each other.
         quotes: quote characters, those within strings included.
+        backslashes: in all strings together.
         syntax_bytes: bytes outside of strings: numbers, brackets, white space.
     """
 
@@ -38,6 +42,7 @@ class JsonLimits:
     keys: int = MAX_JSON_KEYS
     depth: int = MAX_JSON_DEPTH
     quotes: int = MAX_JSON_QUOTES
+    backslashes: int = MAX_JSON_BACKSLASHES
     syntax_bytes: int = MAX_JSON_SYNTAX_BYTES
 
 
@@ -66,6 +71,8 @@ def check_json(text: bytes, limits: JsonLimits, *, field: str = "body") -> None:
     """
     if b"\0" in text[:4]:
         raise InvalidJson(field, "it is not text in UTF-8")
+    if text.count(b"\\") > limits.backslashes:
+        raise JsonTooComplex(field, "backslashes", limits.backslashes)
     pieces = text.split(b'"', limits.quotes + 1)
     if len(pieces) > limits.quotes + 1:
         raise JsonTooComplex(field, "quotes", limits.quotes)

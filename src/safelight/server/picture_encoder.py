@@ -8,13 +8,11 @@ from typing import TypeVar
 
 from safelight.core.pixels import Pixels
 from safelight.server.errors import busy
+from safelight.server.settings import MAX_DECODING
 from safelight.service.picture_files import FULL_QUALITY, OutputFormat, encode, encode_enlarged
 
 ENCODER_THREADS = 2
 DECODER_THREADS = 1
-
-MAX_DECODING = 32
-"""Requests whose pictures are decoded or wait for that; further ones are refused."""
 
 DECODING_RETRY_S = 5.0
 """When a client may try again whose pictures cannot wait to be decoded."""
@@ -34,6 +32,7 @@ class PictureEncoder:
     """
 
     def __init__(self, *, max_decoding: int = MAX_DECODING) -> None:
+        """Decode the pictures of at most `max_decoding` requests, those that wait included."""
         self._threads = ThreadPoolExecutor(ENCODER_THREADS, thread_name_prefix="encode")
         self._decoder = ThreadPoolExecutor(DECODER_THREADS, thread_name_prefix="decode")
         self._max_decoding = max_decoding

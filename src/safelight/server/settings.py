@@ -20,6 +20,9 @@ BODY_READ_S = 30.0
 BODY_IDLE_S = 10.0
 """How long a client may send nothing of a body that it has not ended."""
 
+MAX_DECODING = 32
+"""About 15 s of work in one thread, if each has ten of the largest pictures."""
+
 MAX_STORED_BYTES = 64 << 20
 """Bytes of pictures that are kept for `response_format: url`, and bytes of responses for repeated requests."""
 
@@ -46,6 +49,7 @@ class ServerSettings:
         body_idle_s: how long a client may pause within a body.
         body_budget_bytes: of all bodies that are received, parsed or decoded at once; further ones are refused.
         json_limits: what a JSON body, and a JSON field of a form, may hold.
+        max_decoding: requests whose pictures are decoded or wait for that; further ones are refused.
         policies: by which the service decides; workers get theirs by `worker_argv`.
         outcomes: file to which one JSON line a request is added; none when None.
         aliases: further names of served models: alias to model name.
@@ -66,6 +70,7 @@ class ServerSettings:
     body_idle_s: float = BODY_IDLE_S
     body_budget_bytes: int = BODY_BUDGET_BYTES
     json_limits: JsonLimits = field(default_factory=JsonLimits)
+    max_decoding: int = MAX_DECODING
     max_stored_bytes: int = MAX_STORED_BYTES
     max_stored: int = MAX_STORED
     policies: Policies = field(default_factory=Policies)

@@ -48,7 +48,7 @@ class ServerState:
         )
         self.bodies = Bodies(budget=BodyBudget(settings.body_budget_bytes), json_limits=settings.json_limits)
         self.metrics.watch_bodies(held_bytes=lambda: self.bodies.budget.held_bytes)
-        self.encoder = PictureEncoder()
+        self.encoder = PictureEncoder(max_decoding=settings.max_decoding)
         self.painter = Painter(service=self.service, encoder=self.encoder)
         self.pictures = PictureStore(max_pictures=settings.max_stored, max_bytes=settings.max_stored_bytes)
         self.responses = ResponseStore(max_responses=settings.max_stored, max_bytes=settings.max_stored_bytes)

@@ -3,17 +3,18 @@
 import asyncio
 import io
 from functools import partial
+from typing import Protocol
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from safelight.core.errors import RequestError
-from safelight.server.bodies import HeldBody
+from safelight.server.bodies import Bodies, HeldBody
 from safelight.server.errors import HttpError, busy, problem_of
 from safelight.server.json_scan import check_json
 from safelight.server.settings import ServerSettings
-from safelight.server.state import ServerState
 from safelight.server.wire.bodies import FORM
+from safelight.service.metrics import Metrics
 
 MAX_PATH_BYTES = 2 << 10
 MAX_QUERY_BYTES = 4 << 10
@@ -23,6 +24,14 @@ BUSY_RETRY_S = 2.0
 
 _MOST_DIGITS = 20
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class LimitedServer(Protocol):
+    """What the middleware uses of the server's state."""
+
+    settings: ServerSettings
+    bodies: Bodies
+    metrics: Metrics
 
 
 class RequestLimits:
@@ -39,7 +48,7 @@ class RequestLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        state: ServerState = scope["app"].state.server
+        state: LimitedServer = scope["app"].state.server
         body = HeldBody(state.bodies)
         try:
             try:
@@ -81,7 +90,7 @@ def _has_body(scope: Scope) -> bool:
     return scope["method"] not in _BODILESS or "content-length" in headers or "transfer-encoding" in headers
 
 
-async def _receive(scope: Scope, receive: Receive, body: HeldBody, state: ServerState) -> bool:
+async def _receive(scope: Scope, receive: Receive, body: HeldBody, state: LimitedServer) -> bool:
     """Receive and check a body; False if the client has left meanwhile. Raises HttpError or RequestError."""
     settings = state.settings
     announced = _announced_bytes(scope)

@@ -73,7 +73,8 @@ async def read_json_or_form(request: Request, kind: type[Body]) -> Body:
     """
     body = body_of(request)
     if _media_type(request).lower() == FORM:
-        fields = await _read_form(request, body.take())
+        async with body.turn():
+            fields = await _read_form(request, body.take())
         # All fields of a form are text, so numbers have to be parsed.
         assembled = partial(_assembled, fields, body.json_limits)
         return await body.run(lambda: _validated(kind, assembled, is_strict=False))
