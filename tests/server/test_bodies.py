@@ -1,14 +1,23 @@
 """One budget counts all request bodies."""
 
+import asyncio
+import tracemalloc
+from types import SimpleNamespace
+
 import pytest
+from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelight.server.bodies import SMALL_BODY_BYTES, Bodies, BodyBudget, HeldBody
+from safelight.server.bodies import SMALL_BODY_BYTES, Bodies, BodyBudget, HeldBody, body_of
 from safelight.server.json_scan import JsonLimits
+from safelight.server.middleware.limits import RequestLimits
+from safelight.server.settings import ServerSettings
+from safelight.service.metrics import Metrics
 
 BUDGET = 8 * 100 * SMALL_BODY_BYTES
 LARGE = SMALL_BODY_BYTES + 1
+BODY_BYTES, PIECE_BYTES = 16 << 20, 1 << 19
 
 
 def bodies_with(budget):
@@ -70,3 +79,45 @@ def test_the_budget_is_never_exceeded_and_ends_empty(steps):
     for body in bodies:
         body.release()
     assert budget.held_bytes == 0
+
+
+def test_a_body_is_held_in_one_copy_while_it_arrives_and_in_two_while_it_is_checked():
+    peaks = {kind: peak_of_receiving(kind) for kind in ("multipart/form-data", "application/json")}
+    assert peaks["multipart/form-data"] < 1.3 * BODY_BYTES
+    assert peaks["application/json"] < 2.3 * BODY_BYTES
+
+
+def peak_of_receiving(media_type):
+    """Return the most bytes that are allocated until the application has taken a body."""
+    budget = BodyBudget(8 * BODY_BYTES)
+    state = SimpleNamespace(settings=ServerSettings(worker_argv=()), bodies=bodies_with(budget), metrics=Metrics())
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/",
+        "query_string": b"",
+        "headers": [(b"content-type", media_type.encode())],
+        "app": SimpleNamespace(state=SimpleNamespace(server=state)),
+    }
+    pieces = iter(range(BODY_BYTES // PIECE_BYTES))
+    taken = []
+
+    async def receive():
+        number = next(pieces)
+        return {"type": "http.request", "body": b'"' + b"x" * (PIECE_BYTES - 2) + b'"', "more_body": number < 31}
+
+    async def application(scope, receive, send):
+        taken.append(body_of(Request(scope)).take())
+        assert budget.held_bytes == BODY_BYTES
+
+    async def send(message):
+        raise AssertionError(message)
+
+    tracemalloc.start()
+    try:
+        asyncio.run(RequestLimits(application)(scope, receive, send))
+        assert (len(taken[0]), budget.held_bytes) == (BODY_BYTES, 0)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        state.bodies.thread.close()

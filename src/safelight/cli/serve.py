@@ -7,19 +7,11 @@ from typing import Annotated
 import typer
 
 from safelight.adapters.modes import ADAPTER_MODE_NAMES
-from safelight.cli.body_options import (
-    BodyBudgetBytes,
-    BodyIdleSeconds,
-    BodyReadSeconds,
-    MaxBodyBytes,
-    MaxDecoding,
-    MaxJsonDepth,
-    MaxJsonKeys,
-    MaxJsonValues,
-)
+from safelight.cli.body_options import BodyOptions
 from safelight.cli.console import notes
 from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
+from safelight.cli.option_groups import grouped
 from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
 from safelight.control.policies import describe_policies, policies_from
 from safelight.core.errors import nearest, shorten
@@ -58,6 +50,7 @@ SharedControlNets = Annotated[
     "safelight serve --policy throughput --policy routing=affinity\n\n"
     "SAFELIGHT_API_KEY=secret safelight serve --host 0.0.0.0"
 )
+@grouped
 def serve(
     *,
     model: Models = None,
@@ -79,14 +72,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 picks a free one.")] = 8000,
     api_key: ApiKey = None,
     max_waiting: Annotated[int, typer.Option(min=1, metavar="N", help="Pictures that may wait.")] = 256,
-    max_body_bytes: MaxBodyBytes = 16 << 20,
-    body_read_s: BodyReadSeconds = 30.0,
-    body_idle_s: BodyIdleSeconds = 10.0,
-    body_budget_bytes: BodyBudgetBytes = 256 << 20,
-    max_json_values: MaxJsonValues = 10_000,
-    max_json_keys: MaxJsonKeys = 4_000,
-    max_json_depth: MaxJsonDepth = 32,
-    max_decoding: MaxDecoding = 32,
+    bodies: BodyOptions,
     drain_s: Annotated[float, typer.Option(min=0, metavar="S", help="Seconds to finish accepted work in.")] = 30.0,
     outcomes: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")
@@ -102,12 +88,9 @@ def serve(
     policies = policies_from([*(policy or ()), *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())])
     need_serve_extra()
     from safelight.local.launch import controlnet_service_argv, worker_argv
-    from safelight.server.json_scan import JsonLimits
     from safelight.server.run import serve as run_server
     from safelight.server.settings import ServerSettings
 
-    if body_budget_bytes < 2 * max_body_bytes:
-        raise Misuse(f"--body-budget-bytes {body_budget_bytes} is less than two bodies of --max-body-bytes.")
     folders = model_folders(model)
     limits = ("--device", device, "--dtype", dtype, "--threads", str(threads))
     settings = ServerSettings(
@@ -120,12 +103,7 @@ def serve(
         api_key=api_key or None,
         drain_s=drain_s,
         max_waiting=max_waiting,
-        max_body_bytes=max_body_bytes,
-        body_read_s=body_read_s,
-        body_idle_s=body_idle_s,
-        body_budget_bytes=body_budget_bytes,
-        json_limits=JsonLimits(values=max_json_values, keys=max_json_keys, depth=max_json_depth),
-        max_decoding=max_decoding,
+        **bodies.settings,
         policies=policies,
         aliases=_aliases(alias or (), folders),
         outcomes=outcomes,
