@@ -16,6 +16,7 @@ from safelight.server.wire.validation_errors import refusal
 
 SIZE = 400_000
 MEGABYTE = 1 << 20
+FORM_TYPE = "multipart/form-data; boundary=bound"
 LONGEST_MESSAGE = 1_500
 
 
@@ -97,6 +98,27 @@ def test_a_body_in_an_encoding_is_refused_by_name(http):
 def test_the_encoding_called_identity_is_none(http):
     body = json.dumps({"prompt": "x"}).encode()
     assert http.post(GENERATIONS, content=body, headers=JSON | {"content-encoding": "identity"}).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "HEAD", "OPTIONS", "PUT"])
+def test_a_body_is_bounded_whatever_the_method(http, method):
+    answer = http.request(method, "/v1/models", content=HOSTILE["floats"].content(SIZE), headers=JSON)
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("types", [("application/json", FORM_TYPE), (FORM_TYPE, "application/json")])
+@pytest.mark.parametrize("path", [GENERATIONS, EDITS, "/v1/chat/completions", "/v1/adapters"])
+def test_two_content_types_are_no_way_around_the_scan(http, path, types):
+    headers = [("content-type", kind) for kind in types]
+    answer = http.post(path, content=HOSTILE["nesting"].content(SIZE), headers=headers)
+    assert 400 <= answer.status_code < 500
+    assert answer.json()["error"]["code"] in {"json_too_complex", "invalid_form", "invalid_value"}
+
+
+def test_a_body_of_many_chunks_is_one_body(http):
+    body = json.dumps({"prompt": "x", "num_inference_steps": 1}).encode().ljust(3_000)
+    pieces = (body[place : place + 1] for place in range(len(body)))
+    assert http.post(GENERATIONS, content=pieces, headers=JSON).status_code == 200
 
 
 def test_a_mark_of_the_byte_order_is_ignored(http):
