@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -49,6 +50,28 @@ def a_part(content, *, name=b"prompt", is_file=False):
 
 def a_form(*parts):
     return b"".join(parts) + b"--bound--\r\n"
+
+
+def an_edit(file, kind):
+    url = f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
+    return json.dumps({"prompt": "x", "image": url}).encode()
+
+
+def scans(size):
+    """Return a body with a progressive JPEG that repeats a scan of a few bytes."""
+    file = io.BytesIO()
+    Image.new("RGB", (2048, 2048)).save(file, "JPEG", progressive=True)
+    whole = file.getvalue()
+    scan = whole[whole.rindex(b"\xff\xda") : -2]
+    return an_edit(whole[:-2] + scan * (size // 2 // len(scan)) + whole[-2:], "jpeg")
+
+
+def chunks(size):
+    """Return a body with a PNG of empty chunks."""
+    file = io.BytesIO()
+    Image.new("L", (16, 16)).save(file, "PNG")
+    whole, empty = file.getvalue(), b"\0\0\0\0abCd" + zlib.crc32(b"abCd").to_bytes(4)
+    return an_edit(whole[:33] + empty * (size // 2 // len(empty)) + whole[33:], "png")
 
 
 def bombs(_):
@@ -106,6 +129,8 @@ HOSTILE: Mapping[str, Hostile] = {
         content=lambda size: b'{"prompt":"x","image":"data:image/png;base64,' + b"A" * (size // 2) + b'!"}',
     ),
     "decompression bombs": Hostile(path=EDITS, content=bombs),
+    "scans": Hostile(path=EDITS, content=scans),
+    "chunks": Hostile(path=EDITS, content=chunks),
     "parts": Hostile(path=EDITS, headers=FORM, content=filled(b"", a_part(b"x"), b"--bound--\r\n", b"")),
     "files": Hostile(path=EDITS, headers=FORM, content=filled(b"", a_part(b"x", is_file=True), b"--bound--\r\n", b"")),
     "a part's long name": Hostile(

@@ -15,7 +15,7 @@ from safelight.server.errors import HttpError
 from safelight.server.wire.images import EditRequest, GenerationRequest
 from safelight.server.wire.validation_errors import refusal
 
-SIZE = 400_000
+SIZE = 600_000
 MEGABYTE = 1 << 20
 FORM_TYPE = "multipart/form-data; boundary=bound"
 LONGEST_MESSAGE = 1_500
