@@ -91,6 +91,8 @@ def test_every_help_has_examples(command, capsys):
         (["serve", "--port", "eighty"], "--port"),
         (["serve", "--port", "99999"], "--port"),
         (["serve", "--workers", "0"], "--workers"),
+        (["serve", "--max-json-depth", "1000"], "--max-json-depth"),
+        (["serve", "--body-budget-bytes", "1000"], "--body-budget-bytes"),
         (["serve", "--adapter-mode", "paybck"], "did you mean 'payback'"),
         (["serve", "--keys", "no/such/file"], "'no/such/file'"),
         (["serve", "--max-waiting-per-tenant", "0"], "--max-waiting-per-tenant"),

@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from safelight.adapters.modes import ADAPTER_MODE_NAMES
+from safelight.cli.body_options import BodyOptions
 from safelight.cli.console import notes
 from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
+from safelight.cli.option_groups import grouped
 from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
 from safelight.control.policies import describe_policies, policies_from
 from safelight.core.errors import nearest, shorten
@@ -87,6 +89,7 @@ SharedControlNets = Annotated[
     "SAFELIGHT_API_KEY=secret safelight serve --host 0.0.0.0\n\n"
     "safelight serve --host 0.0.0.0 --keys keys.txt"
 )
+@grouped
 def serve(
     *,
     model: Models = None,
@@ -108,6 +111,7 @@ def serve(
     wrong_keys_per_minute: WrongKeysPerMinute = 10,
     max_waiting_per_tenant: MaxWaitingPerTenant = None,
     max_waiting: Annotated[int, typer.Option(min=1, metavar="N", help="Pictures that may wait.")] = 256,
+    bodies: BodyOptions,
     drain_s: Annotated[float, typer.Option(min=0, metavar="S", help="Seconds to finish accepted work in.")] = 30.0,
     outcomes: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")
@@ -138,6 +142,7 @@ def serve(
         max_waiting_per_tenant=max_waiting_per_tenant,
         drain_s=drain_s,
         max_waiting=max_waiting,
+        **bodies.settings,
         policies=policies,
         aliases=_aliases(alias or (), folders),
         outcomes=outcomes,

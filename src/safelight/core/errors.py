@@ -33,9 +33,15 @@ SafelightError
 """
 
 import difflib
+import itertools
 from collections.abc import Sequence
 
 from safelight.core.adapter import AdapterHandle
+
+MOST_NAMES_LISTED = 20
+_MOST_CHARACTERS_COMPARED = 256
+_MOST_NAMES_COMPARED = 500
+_LETTERS_ALIKE = 2
 
 
 class SafelightError(Exception):
@@ -304,17 +310,47 @@ class LatentsFileError(SafelightError):
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """Return a phrase that lists the names most similar to `name`, else all names."""
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    """Return a phrase that lists the names most similar to `name`, else all names, up to a number of names."""
+    close = difflib.get_close_matches(name[:_MOST_CHARACTERS_COMPARED], _comparable(name, known), n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(repr(match) for match in close) + "?"
-    return "there is " + (", ".join(repr(match) for match in known) or "none yet") + "."
+    further = f" and {len(known) - MOST_NAMES_LISTED:,} more" if len(known) > MOST_NAMES_LISTED else ""
+    return "there is " + (", ".join(repr(match) for match in known[:MOST_NAMES_LISTED]) or "none yet") + further + "."
+
+
+def _comparable(name: str, known: Sequence[str]) -> Sequence[str]:
+    """Return the names to compare `name` with: of very many, some that begin alike."""
+    if len(known) <= _MOST_NAMES_COMPARED:
+        return known
+    beginning = name[:_LETTERS_ALIKE].lower()
+    alike = (other for other in known if other[:_LETTERS_ALIKE].lower() == beginning)
+    return list(itertools.islice(alike, _MOST_NAMES_COMPARED))
 
 
 def shorten(value: object, *, limit: int = 80) -> str:
-    """Return `repr(value)`, in at most `limit` characters; of a longer text, the beginning and the end."""
-    text = repr(value)
+    """Return `repr(value)`, in at most `limit` characters; of a longer text, the beginning and the end.
+
+    The time does not grow with the size of texts and collections.
+    """
+    text = repr(_excerpt(value, limit))
     if len(text) <= limit:
         return text
     end = limit // 2
     return f"{text[: limit - 1 - end]}…{text[-end:]}"
+
+
+def _excerpt(value: object, limit: int, levels: int = 3) -> object:
+    """Return a value whose `repr` begins and ends like that of `value` for `limit` characters, if that is long."""
+    match value:
+        case str() | bytes() if len(value) > 2 * limit:
+            return value[:limit] + value[-limit:]  # type: ignore[operator] # two of one type
+        case list() | dict() if value and not levels:
+            return ...
+        case list():
+            items = value if len(value) <= 2 * limit else [*value[:limit], *value[-limit:]]
+            return [_excerpt(item, limit, levels - 1) for item in items]
+        case dict():
+            last = list(itertools.islice(reversed(value), limit)) if len(value) > limit else []
+            keys = (*itertools.islice(value, limit), *reversed(last))
+            return {_excerpt(key, limit): _excerpt(value[key], limit, levels - 1) for key in keys}
+    return value

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from safelight.core.adapter import AdapterKind
-from safelight.core.errors import SafelightError
+from safelight.core.errors import SafelightError, shorten
 from safelight.core.version import __version__
 from safelight.server.access import Access
 from safelight.server.access_metrics import AccessMetrics
@@ -20,7 +20,7 @@ from safelight.server.logs import Log, make_log
 from safelight.server.middleware.auth import KeyGuard, check_bind
 from safelight.server.middleware.browser import BrowserGuard
 from safelight.server.middleware.envelope import Envelope
-from safelight.server.middleware.limits import BodyLimit
+from safelight.server.middleware.limits import RequestLimits
 from safelight.server.routes import adapters, chat, edits, generations, health, models, page, queue
 from safelight.server.routes.direct import DirectRoutes, ErrorHandler, Handler
 from safelight.server.schema import describe_api
@@ -85,7 +85,7 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
         app.add_exception_handler(kind, handler)
     # The last one added is the outermost.
     app.add_middleware(DirectRoutes, handlers=DIRECT_HANDLERS, error_handlers=_ERROR_HANDLERS)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, within_s=settings.body_read_s)
+    app.add_middleware(RequestLimits)
     app.add_middleware(KeyGuard, access=access, log=log)
     app.add_middleware(BrowserGuard, host=settings.host, allowed_hosts=settings.allowed_hosts)
     app.add_middleware(Envelope, log=log)
@@ -105,8 +105,8 @@ async def _http_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     messages = {
         400: "The body is not valid JSON in UTF-8.",
-        404: f"There is nothing at {request.url.path!r}; GET /openapi.json lists what there is.",
-        405: f"{request.method} is not possible at {request.url.path!r}.",
+        404: f"There is nothing at {shorten(request.url.path)}; GET /openapi.json lists what there is.",
+        405: f"{request.method} is not possible at {shorten(request.url.path)}.",
     }
     problem = Problem(
         status=error.status_code,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from safelight.access.wrong_keys import WRONG_KEYS_PER_MINUTE
 from safelight.control.policies import Policies
+from safelight.server.bodies import BODY_BUDGET_BYTES
+from safelight.server.json_scan import JsonLimits
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
@@ -17,6 +19,12 @@ MAX_BODY_BYTES = 16 << 20
 
 BODY_READ_S = 30.0
 """How long a client may take to send a body."""
+
+BODY_IDLE_S = 10.0
+"""How long a client may send nothing of a body that it has not ended."""
+
+MAX_DECODING = 32
+"""About 15 s of work in one thread, if each has ten of the largest pictures."""
 
 MAX_STORED_BYTES = 64 << 20
 """Bytes of pictures that are kept for `response_format: url`, and bytes of responses for repeated requests."""
@@ -44,6 +52,12 @@ class ServerSettings:
         allowed_hosts: further host names that a loopback server accepts, for a proxy on the same machine.
         drain_s: how long accepted work may continue after SIGTERM.
         max_waiting: pictures that may wait; further ones are refused.
+        max_body_bytes: of one request; a larger body is refused.
+        body_read_s: how long a client may take to send a body.
+        body_idle_s: how long a client may pause within a body.
+        body_budget_bytes: of all bodies that are received, parsed or decoded at once; further ones are refused.
+        json_limits: what a JSON body, and a JSON field of a form, may hold.
+        max_decoding: requests whose pictures are decoded or wait for that; further ones are refused.
         policies: by which the service decides; workers get theirs by `worker_argv`.
         outcomes: file to which one JSON line a request is added; none when None.
         aliases: further names of served models: alias to model name.
@@ -65,6 +79,10 @@ class ServerSettings:
     max_waiting_per_tenant: int | None = None
     max_body_bytes: int = MAX_BODY_BYTES
     body_read_s: float = BODY_READ_S
+    body_idle_s: float = BODY_IDLE_S
+    body_budget_bytes: int = BODY_BUDGET_BYTES
+    json_limits: JsonLimits = field(default_factory=JsonLimits)
+    max_decoding: int = MAX_DECODING
     max_stored_bytes: int = MAX_STORED_BYTES
     max_stored: int = MAX_STORED
     policies: Policies = field(default_factory=Policies)

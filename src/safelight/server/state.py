@@ -15,6 +15,7 @@ from safelight.local.adapter_folder import find_adapters
 from safelight.local.controlnet_service import ControlNetServiceProcess
 from safelight.local.pool import LocalPool
 from safelight.server.access import Access
+from safelight.server.bodies import Bodies, BodyBudget
 from safelight.server.idempotency import ResponseStore
 from safelight.server.painter import Painter
 from safelight.server.picture_encoder import PictureEncoder
@@ -51,7 +52,9 @@ class ServerState:
                 log=log,
             )
         )
-        self.encoder = PictureEncoder()
+        self.bodies = Bodies(budget=BodyBudget(settings.body_budget_bytes), json_limits=settings.json_limits)
+        self.metrics.watch_bodies(held_bytes=lambda: self.bodies.budget.held_bytes)
+        self.encoder = PictureEncoder(max_decoding=settings.max_decoding)
         self.painter = Painter(service=self.service, encoder=self.encoder)
         self.pictures = PictureStore(max_pictures=settings.max_stored, max_bytes=settings.max_stored_bytes)
         self.responses = ResponseStore(max_responses=settings.max_stored, max_bytes=settings.max_stored_bytes)
@@ -75,6 +78,7 @@ class ServerState:
         if self.controlnets:
             await self.controlnets.stop()
         self.encoder.close()
+        self.bodies.thread.close()
         self.outcomes.close()
 
 
