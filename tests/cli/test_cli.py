@@ -91,6 +91,11 @@ def test_every_help_has_examples(command, capsys):
         (["serve", "--port", "99999"], "--port"),
         (["serve", "--workers", "0"], "--workers"),
         (["serve", "--adapter-mode", "paybck"], "did you mean 'payback'"),
+        (
+            ["serve", "--deterministic", "--adapter-mode", "payback"],
+            "--deterministic needs adapter-mode=always-unmerged",
+        ),
+        (["serve", "--deterministic", "--policy", "adapter-mode=dlora-credit"], "--deterministic needs"),
         (["serve", "--model", "no/such/folder"], "'no/such/folder'"),
         (["serve", "--adapters", "no/such/folder"], "'no/such/folder'"),
         (["score", "shape"], "Did you mean 'shapes'?"),

@@ -16,5 +16,6 @@ ENVIRONMENT: Mapping[str, str] = MappingProxyType(
 
 
 def prepare_environment() -> None:
-    """Set `ENVIRONMENT` for this process, whatever it held; call it before torch is imported."""
-    os.environ.update(ENVIRONMENT)
+    """Set `ENVIRONMENT` for this process, except what is set already; call it before torch is imported."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
