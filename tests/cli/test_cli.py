@@ -98,6 +98,11 @@ def test_every_help_has_examples(command, capsys):
         (["serve", "--max-waiting-per-tenant", "0"], "--max-waiting-per-tenant"),
         (["serve", "--wrong-keys-per-minute", "0"], "--wrong-keys-per-minute"),
         (["keys", "add", "alice"], "--file"),
+        (
+            ["serve", "--deterministic", "--adapter-mode", "payback"],
+            "--deterministic needs adapter-mode=always-unmerged",
+        ),
+        (["serve", "--deterministic", "--policy", "adapter-mode=dlora-credit"], "--deterministic needs"),
         (["serve", "--model", "no/such/folder"], "'no/such/folder'"),
         (["serve", "--adapters", "no/such/folder"], "'no/such/folder'"),
         (["score", "shape"], "Did you mean 'shapes'?"),

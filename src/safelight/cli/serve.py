@@ -12,8 +12,8 @@ from safelight.cli.console import notes
 from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
 from safelight.cli.option_groups import grouped
-from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
-from safelight.control.policies import describe_policies, policies_from
+from safelight.cli.options import ApiKey, Deterministic, Device, Dtype, Models, Threads
+from safelight.control.policies import describe_policies, deterministic_policies_from, policies_from
 from safelight.core.errors import nearest, shorten
 from safelight.local.model_folders import adapter_folders, model_folders
 
@@ -100,6 +100,7 @@ def serve(
     device: Device = "auto",
     dtype: Dtype = "auto",
     threads: Threads = 1,
+    deterministic: Deterministic = False,
     policy: PolicyChoices = None,
     adapter_mode: AdapterModeName = None,
     controlnet_service: SharedControlNets = False,
@@ -121,14 +122,15 @@ def serve(
     """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
     if policy and "help" in policy:
         return _print_policies()
-    policies = policies_from([*(policy or ()), *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())])
+    choices = [*(policy or ()), *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())]
+    policies = deterministic_policies_from(choices) if deterministic else policies_from(choices)
     need_serve_extra()
-    from safelight.local.launch import controlnet_service_argv, worker_argv
+    from safelight.local.launch import compute_options, controlnet_service_argv, worker_argv
     from safelight.server.run import serve as run_server
     from safelight.server.settings import ServerSettings
 
     folders = model_folders(model)
-    limits = ("--device", device, "--dtype", dtype, "--threads", str(threads))
+    limits = compute_options(device=device, dtype=dtype, threads=threads, deterministic=deterministic)
     settings = ServerSettings(
         worker_argv=worker_argv(folders, *limits, *policies.worker_options),
         workers=workers,
