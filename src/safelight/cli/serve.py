@@ -13,9 +13,12 @@ from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
 from safelight.control.policies import describe_policies, policies_from
 from safelight.core.errors import nearest, shorten
+from safelight.core.log import DEFAULT_LOG_FORM, DEFAULT_LOG_LEVEL, LogForm, LogLevel
 from safelight.local.model_folders import adapter_folders, model_folders
 
 serving = typer.Typer()
+
+LOGS_AND_TRACES = "Logs and traces"
 
 Aliases = Annotated[
     list[str] | None,
@@ -37,6 +40,16 @@ AdapterModeName = Annotated[
 SharedControlNets = Annotated[
     bool,
     typer.Option("--controlnet-service", "--control-service", help="Keep ControlNets once, for all worker processes."),
+]
+
+LogFormat = Annotated[
+    LogForm,
+    typer.Option(
+        help="How log entries are written; auto is console at a terminal, else json.", rich_help_panel=LOGS_AND_TRACES
+    ),
+]
+LowestLogLevel = Annotated[
+    LogLevel, typer.Option(help="Log entries below it are left out.", rich_help_panel=LOGS_AND_TRACES)
 ]
 
 
@@ -77,6 +90,8 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="A further name that a local proxy calls us by; repeatable."),
     ] = None,
+    log_format: LogFormat = DEFAULT_LOG_FORM,
+    log_level: LowestLogLevel = DEFAULT_LOG_LEVEL,
 ) -> int:
     """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
     if policy and "help" in policy:
@@ -103,6 +118,8 @@ def serve(
         aliases=_aliases(alias or (), folders),
         outcomes=outcomes,
         allowed_hosts=tuple(allowed_host or ()),
+        log_form=log_format,
+        log_level=log_level,
     )
     notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")
     return run_server(settings, on_ready=lambda url: notes.print(f"Safelight is ready at {url}; Ctrl-C ends it."))

@@ -14,6 +14,7 @@ from safelight.core.adapter import AdapterKind
 from safelight.core.errors import SafelightError
 from safelight.core.version import __version__
 from safelight.server.errors import Problem, problem_of
+from safelight.server.http_metrics import HttpMetrics
 from safelight.server.logs import Log, make_log
 from safelight.server.middleware.auth import KeyGuard, check_bind
 from safelight.server.middleware.browser import BrowserGuard
@@ -29,6 +30,7 @@ from safelight.server.wire.chat import ChatRequest
 from safelight.server.wire.images import EditRequest, GenerationRequest
 from safelight.server.wire.validation_errors import describe
 from safelight.service.clock import MonotonicClock
+from safelight.service.metrics import Metrics
 from safelight.service.outcome_log import OutcomeLog
 
 ROUTE_MODULES = (generations, edits, chat, models, adapters, queue, health, page)
@@ -50,11 +52,12 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     """Return the application; its lifespan starts and ends the workers. Raises CannotServe."""
     check_bind(settings)
     log = log or make_log()
+    metrics = Metrics()
     outcomes = OutcomeLog(settings.outcomes, epoch_s=MonotonicClock().epoch_s(), log=log)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with ServerState(settings, outcomes=outcomes, log=log) as state:
+        async with ServerState(settings, outcomes=outcomes, metrics=metrics, log=log) as state:
             app.state.server = state
             yield
 
@@ -83,7 +86,7 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, within_s=settings.body_read_s)
     app.add_middleware(KeyGuard, api_key=settings.api_key)
     app.add_middleware(BrowserGuard, host=settings.host, allowed_hosts=settings.allowed_hosts)
-    app.add_middleware(Envelope, log=log)
+    app.add_middleware(Envelope, log=log, metrics=HttpMetrics(metrics.registry, routes=_paths()))
     return app
 
 
@@ -111,6 +114,13 @@ async def _http_response(request: Request, error: Exception) -> Response:
         headers={"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers or {},
     )
     return problem.response()
+
+
+def _paths() -> frozenset[str]:
+    """Return the paths of all routes, as templates."""
+    return frozenset(
+        route.path for module in ROUTE_MODULES for route in module.router.routes if isinstance(route, Route)
+    )
 
 
 def _methods(request: Request) -> list[str]:

@@ -35,7 +35,7 @@ def serve(settings: ServerSettings, *, log: Log | None = None, on_ready: Callabl
     unsafe or taken, or workers cannot start.
     """
     check_bind(settings)
-    log = log or make_log()
+    log = log or make_log(level=settings.log_level, form=settings.log_form)
     listener = listen(settings.host, settings.port)
     with listener, _library_logs(log):
         app = make_app(settings, log)

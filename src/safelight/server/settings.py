@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safelight.control.policies import Policies
+from safelight.core.log import DEFAULT_LOG_FORM, DEFAULT_LOG_LEVEL, LogForm, LogLevel
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
@@ -39,6 +40,8 @@ class ServerSettings:
         policies: by which the service decides; workers get theirs by `worker_argv`.
         outcomes: file to which one JSON line a request is added; none when None.
         aliases: further names of served models: alias to model name.
+        log_form: `auto` is text at a terminal, else JSON.
+        log_level: events below it are not logged.
     """
 
     worker_argv: tuple[str, ...]
@@ -58,3 +61,5 @@ class ServerSettings:
     policies: Policies = field(default_factory=Policies)
     outcomes: Path | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
+    log_form: LogForm = DEFAULT_LOG_FORM
+    log_level: LogLevel = DEFAULT_LOG_LEVEL

@@ -19,32 +19,39 @@ from safelight.server.picture_encoder import PictureEncoder
 from safelight.server.picture_store import PictureStore
 from safelight.server.settings import ServerSettings
 from safelight.service.clock import MonotonicClock
+from safelight.service.fleet_metrics import FleetCollector
+from safelight.service.loop_lag import LoopLag
 from safelight.service.metrics import Metrics
 from safelight.service.outcome_log import OutcomeLog
-from safelight.service.service import Service, ServiceParts
+from safelight.service.process_metrics import register_process_metrics
+from safelight.service.service import Service, ServiceParts, call_later
 
 
 class ServerState:
     """The parts of one running server."""
 
-    def __init__(self, settings: ServerSettings, *, outcomes: OutcomeLog, log: Log) -> None:
+    def __init__(self, settings: ServerSettings, *, outcomes: OutcomeLog, metrics: Metrics, log: Log) -> None:
         self.settings = settings
-        self.metrics = Metrics()
+        self.metrics = metrics
         self.outcomes = outcomes
         self.controlnets = (
             ControlNetServiceProcess(settings.controlnet_argv, log=log) if settings.controlnet_argv else None
         )
         options = self.controlnets.worker_options if self.controlnets else ()
+        clock = MonotonicClock()
         self.service = Service(
             ServiceParts(
                 controller=FleetController(ControlConfig(max_waiting=settings.max_waiting, policies=settings.policies)),
                 pool=LocalPool((*settings.worker_argv, *options), size=settings.workers, log=log),
-                clock=MonotonicClock(),
+                clock=clock,
                 metrics=self.metrics,
                 outcomes=self.outcomes,
                 log=log,
             )
         )
+        self.loop_lag = LoopLag(metrics.registry, clock=clock, call_later=call_later, log=log)
+        register_process_metrics(metrics.registry)
+        metrics.registry.register(FleetCollector(self.service.controller, clock.now_s))
         self.encoder = PictureEncoder()
         self.painter = Painter(service=self.service, encoder=self.encoder)
         self.pictures = PictureStore(max_pictures=settings.max_stored, max_bytes=settings.max_stored_bytes)
@@ -52,6 +59,7 @@ class ServerState:
 
     async def __aenter__(self) -> Self:
         """Start the workers, without waiting for them."""
+        self.loop_lag.start()
         if self.controlnets:
             self.controlnets.start(
                 on_change=partial(self.service.part_changed, "ControlNet service"), on_collapse=self.service.collapsed
@@ -61,6 +69,7 @@ class ServerState:
 
     async def __aexit__(self, *_: object) -> None:
         """End everything that was started."""
+        self.loop_lag.stop()
         await self.service.stop()
         if self.controlnets:
             await self.controlnets.stop()

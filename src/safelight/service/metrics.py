@@ -62,6 +62,11 @@ class Metrics:
             registry=self._registry,
         )
 
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where other parts register their metrics."""
+        return self._registry
+
     def watch(self, *, waiting: Callable[[], int], running: Callable[[], int], workers: Callable[[], int]) -> None:
         """Use these functions for the current values at each scrape."""
         self._waiting.set_function(waiting)

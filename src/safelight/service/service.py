@@ -288,6 +288,8 @@ class Service:
             case Reject(request=request, error=error, outcome=None):
                 if isinstance(error, ExtensionError):
                     self._log.error("policy failed", id=request.id, reason=str(error))
+                elif isinstance(error, Rejected):
+                    self._metrics.refused(error.reason)
                 self._forget(request.id).fail(error)
             case Reject(error=error, outcome=Outcome() as outcome) | GiveUp(error=error, outcome=outcome):
                 self._close(outcome).fail(error)
@@ -308,7 +310,9 @@ class Service:
         """Record the end of a request."""
         self._metrics.ended(outcome)
         self._outcomes.add(outcome)
-        self._log.info(
+        # The line of its HTTP request says that it was rejected; a second one would double the log under overload.
+        write = self._log.debug if outcome.status == "rejected" else self._log.info
+        write(
             "picture " + outcome.status,
             id=outcome.request.id,
             model=outcome.level.model,
