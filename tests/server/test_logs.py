@@ -9,7 +9,7 @@ import pytest
 
 from safelight.core.log import LogForm
 from safelight.server.log_forms import MOST_CHARACTERS
-from safelight.server.logs import ForwardToLog, make_log
+from safelight.server.logs import ForwardToLog, Seldom, make_log
 
 ENTRY = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \[(\w+) *\] (.*)")
 
@@ -141,3 +141,21 @@ def test_records_of_libraries_become_entries():
     ForwardToLog(make_log(stream)).handle(record)
     entry = json.loads(stream.getvalue())
     assert (entry["event"], entry["level"], entry["source"]) == ("bad x\ny", "warning", "uvicorn.error")
+
+
+def test_a_library_that_repeats_itself_is_heard_once_a_minute():
+    now = [100.0]
+    seldom = Seldom("opentelemetry.", every_s=60, now_s=lambda: now[0])
+    passed = []
+    for now[0] in (100, 110, 159, 161):
+        passed.append(seldom(logging.makeLogRecord({"name": "opentelemetry.sdk"})))
+        assert seldom(logging.makeLogRecord({"name": "uvicorn.error"}))
+    assert passed == [True, False, False, True]
+
+
+def test_a_record_that_cannot_be_written_costs_itself_only(capsys):
+    stream = io.StringIO()
+    record = logging.LogRecord("x", logging.WARNING, __file__, 1, "%d", ("no number",), None)
+    ForwardToLog(make_log(stream)).handle(record)
+    assert stream.getvalue() == ""
+    assert "Logging error" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """`safelight serve`: pictures for many, over HTTP."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +10,9 @@ import typer
 from safelight.adapters.modes import ADAPTER_MODE_NAMES
 from safelight.cli.console import notes
 from safelight.cli.errors import Misuse
-from safelight.cli.extras import need_serve_extra
+from safelight.cli.extras import need_otel_extra, need_serve_extra
 from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
+from safelight.cli.otlp import otlp_traces_url
 from safelight.control.policies import describe_policies, policies_from
 from safelight.core.errors import nearest, shorten
 from safelight.core.log import DEFAULT_LOG_FORM, DEFAULT_LOG_LEVEL, LogForm, LogLevel
@@ -50,6 +52,16 @@ LogFormat = Annotated[
 ]
 LowestLogLevel = Annotated[
     LogLevel, typer.Option(help="Log entries below it are left out.", rich_help_panel=LOGS_AND_TRACES)
+]
+
+OtlpEndpoint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Send OpenTelemetry traces to this collector, by OTLP over HTTP, such as http://127.0.0.1:4318; "
+        "the standard OTEL_EXPORTER_OTLP_* variables work too.",
+        rich_help_panel=LOGS_AND_TRACES,
+    ),
 ]
 
 
@@ -92,12 +104,16 @@ def serve(
     ] = None,
     log_format: LogFormat = DEFAULT_LOG_FORM,
     log_level: LowestLogLevel = DEFAULT_LOG_LEVEL,
+    otlp_endpoint: OtlpEndpoint = None,
 ) -> int:
     """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
     if policy and "help" in policy:
         return _print_policies()
     policies = policies_from([*(policy or ()), *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())])
     need_serve_extra()
+    traces_url = otlp_traces_url(otlp_endpoint, os.environ)
+    if traces_url is not None:
+        need_otel_extra()
     from safelight.local.launch import controlnet_service_argv, worker_argv
     from safelight.server.run import serve as run_server
     from safelight.server.settings import ServerSettings
@@ -120,6 +136,7 @@ def serve(
         allowed_hosts=tuple(allowed_host or ()),
         log_form=log_format,
         log_level=log_level,
+        otlp_traces_url=traces_url,
     )
     notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")
     return run_server(settings, on_ready=lambda url: notes.print(f"Safelight is ready at {url}; Ctrl-C ends it."))

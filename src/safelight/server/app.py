@@ -24,6 +24,7 @@ from safelight.server.routes import adapters, chat, edits, generations, health, 
 from safelight.server.routes.direct import DirectRoutes, ErrorHandler, Handler
 from safelight.server.schema import describe_api
 from safelight.server.settings import ServerSettings
+from safelight.server.spans import NoSpans, Spans
 from safelight.server.state import ServerState, TheState
 from safelight.server.wire.adapters import AdapterRequest
 from safelight.server.wire.chat import ChatRequest
@@ -53,11 +54,12 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     check_bind(settings)
     log = log or make_log()
     metrics = Metrics()
+    spans = _spans(settings, metrics, log)
     outcomes = OutcomeLog(settings.outcomes, epoch_s=MonotonicClock().epoch_s(), log=log)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with ServerState(settings, outcomes=outcomes, metrics=metrics, log=log) as state:
+        async with ServerState(settings, outcomes=outcomes, metrics=metrics, spans=spans, log=log) as state:
             app.state.server = state
             yield
 
@@ -86,8 +88,16 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, within_s=settings.body_read_s)
     app.add_middleware(KeyGuard, api_key=settings.api_key)
     app.add_middleware(BrowserGuard, host=settings.host, allowed_hosts=settings.allowed_hosts)
-    app.add_middleware(Envelope, log=log, metrics=HttpMetrics(metrics.registry, routes=_paths()))
+    app.add_middleware(Envelope, log=log, metrics=HttpMetrics(metrics.registry, routes=_paths()), spans=spans)
     return app
+
+
+def _spans(settings: ServerSettings, metrics: Metrics, log: Log) -> Spans:
+    if settings.otlp_traces_url is None:
+        return NoSpans()
+    from safelight.server.otel_spans import OtelSpans  # noqa: PLC0415 - comes with an extra
+
+    return OtelSpans(settings.otlp_traces_url, registry=metrics.registry, log=log)
 
 
 async def _safelight_response(_: Request, error: Exception) -> Response:

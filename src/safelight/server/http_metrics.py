@@ -4,6 +4,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.types import Scope
 
 OTHER_ROUTE: Final = "other"
 """Stands for all paths that are no route, so that clients cannot make up values of the label."""
@@ -39,9 +40,14 @@ class HttpMetrics:
             registry=registry,
         )
 
-    def answered(self, route: str, status: int) -> None:
-        """Count one answer; `route` is a path or a template of paths."""
-        self._requests.labels(route if route in self._routes else OTHER_ROUTE, status).inc()
+    def route_of(self, scope: Scope) -> str | None:
+        """Return the template of the path of a request that has been dispatched; None if it is no route."""
+        route = str(getattr(scope.get("route"), "path", scope["path"]))
+        return route if route in self._routes else None
+
+    def answered(self, route: str | None, status: int) -> None:
+        """Count one answer."""
+        self._requests.labels(route or OTHER_ROUTE, status).inc()
 
     def refused(self, path: str, status: int, code: str, seconds: float) -> None:
         """Count one answer if it is a refusal."""

@@ -1,8 +1,11 @@
 """Structured logs on standard error: text at a terminal, else one JSON line per event."""
 
 import logging
+import math
 import os
 import sys
+import time
+from collections.abc import Callable
 from typing import TextIO, cast
 
 import structlog
@@ -31,6 +34,29 @@ def make_log(
             wrapper_class=structlog.make_filtering_bound_logger(level),
         ).bind(),
     )
+
+
+class Seldom:
+    """A filter that passes at most one record in `every_s` of the loggers whose names begin with `prefix`.
+
+    The exporter of traces logs each attempt to reach a collector that is down.
+    """
+
+    def __init__(self, prefix: str, *, every_s: float = 60.0, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._prefix = prefix
+        self._every_s = every_s
+        self._now_s = now_s
+        self._passed_s = -math.inf
+
+    def __call__(self, record: logging.LogRecord) -> bool:
+        """Return whether the record passes."""
+        if not record.name.startswith(self._prefix):
+            return True
+        now_s = self._now_s()
+        if now_s - self._passed_s < self._every_s:
+            return False
+        self._passed_s = now_s
+        return True
 
 
 class ForwardToLog(logging.Handler):

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from safelight.server.app import make_app
 from safelight.server.errors import PortTaken
-from safelight.server.logs import ForwardToLog, Log, make_log
+from safelight.server.logs import ForwardToLog, Log, Seldom, make_log
 from safelight.server.middleware.auth import check_bind
 from safelight.server.settings import ServerSettings
 from safelight.server.state import ServerState
@@ -75,6 +75,7 @@ def _library_logs(log: Log) -> Iterator[None]:
     """Forward warnings of libraries to `log` within the block."""
     handler = ForwardToLog(log)
     handler.setLevel(logging.WARNING)
+    handler.addFilter(Seldom("opentelemetry."))
     root = logging.getLogger()
     root.addHandler(handler)
     try:

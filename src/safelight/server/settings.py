@@ -42,6 +42,7 @@ class ServerSettings:
         aliases: further names of served models: alias to model name.
         log_form: `auto` is text at a terminal, else JSON.
         log_level: events below it are not logged.
+        otlp_traces_url: where an OpenTelemetry collector takes traces by OTLP over HTTP; none are recorded when None.
     """
 
     worker_argv: tuple[str, ...]
@@ -63,3 +64,4 @@ class ServerSettings:
     aliases: Mapping[str, str] = field(default_factory=dict)
     log_form: LogForm = DEFAULT_LOG_FORM
     log_level: LogLevel = DEFAULT_LOG_LEVEL
+    otlp_traces_url: str | None = None

@@ -18,6 +18,7 @@ from safelight.server.painter import Painter
 from safelight.server.picture_encoder import PictureEncoder
 from safelight.server.picture_store import PictureStore
 from safelight.server.settings import ServerSettings
+from safelight.server.spans import Spans
 from safelight.service.clock import MonotonicClock
 from safelight.service.fleet_metrics import FleetCollector
 from safelight.service.loop_lag import LoopLag
@@ -30,8 +31,11 @@ from safelight.service.service import Service, ServiceParts, call_later
 class ServerState:
     """The parts of one running server."""
 
-    def __init__(self, settings: ServerSettings, *, outcomes: OutcomeLog, metrics: Metrics, log: Log) -> None:
+    def __init__(
+        self, settings: ServerSettings, *, outcomes: OutcomeLog, metrics: Metrics, spans: Spans, log: Log
+    ) -> None:
         self.settings = settings
+        self._spans = spans
         self.metrics = metrics
         self.outcomes = outcomes
         self.controlnets = (
@@ -47,13 +51,14 @@ class ServerState:
                 metrics=self.metrics,
                 outcomes=self.outcomes,
                 log=log,
+                on_end=spans.ended,
             )
         )
         self.loop_lag = LoopLag(metrics.registry, clock=clock, call_later=call_later, log=log)
         register_process_metrics(metrics.registry)
         metrics.registry.register(FleetCollector(self.service.controller, clock.now_s))
         self.encoder = PictureEncoder()
-        self.painter = Painter(service=self.service, encoder=self.encoder)
+        self.painter = Painter(service=self.service, encoder=self.encoder, spans=spans)
         self.pictures = PictureStore(max_pictures=settings.max_stored, max_bytes=settings.max_stored_bytes)
         self.responses = ResponseStore(max_responses=settings.max_stored, max_bytes=settings.max_stored_bytes)
 
@@ -75,6 +80,7 @@ class ServerState:
             await self.controlnets.stop()
         self.encoder.close()
         self.outcomes.close()
+        await self._spans.close()
 
 
 def state_of(request: Request) -> ServerState:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from safelight.server.errors import UNEXPECTED, problem_code_of
 from safelight.server.http_metrics import QUIET_PATHS, HttpMetrics
 from safelight.server.logs import Log
+from safelight.server.spans import Spans
 
 REQUEST_ID_HEADER = "x-request-id"
 
@@ -23,8 +24,9 @@ _NO_CODE = "unknown"
 class Envelope:
     """Middleware around all others."""
 
-    def __init__(self, app: ASGIApp, *, log: Log, metrics: HttpMetrics) -> None:
+    def __init__(self, app: ASGIApp, *, log: Log, metrics: HttpMetrics, spans: Spans) -> None:
         self._app = app
+        self._spans = spans
         self._log = log
         self._metrics = metrics
 
@@ -34,18 +36,25 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send, self._metrics)
+        with self._spans.request(scope, exchange.request_id) as span:
+            await self._serve(exchange)
+            route = self._metrics.route_of(scope)
+            span.answered(route=route, status=exchange.status, code=problem_code_of(scope))
+        if exchange.status:
+            self._metrics.answered(route, exchange.status)
+        self._note(exchange, span.trace_id)
+
+    async def _serve(self, exchange: "_Exchange") -> None:
+        scope = exchange.scope
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer and the log gets the rest
             self._log.exception("unexpected error", request_id=exchange.request_id, path=scope["path"])
             if not exchange.status:
                 await UNEXPECTED.response()(scope, exchange.receive, exchange.send)
-        self._note(exchange)
 
-    def _note(self, exchange: "_Exchange") -> None:
+    def _note(self, exchange: "_Exchange", trace_id: str | None) -> None:
         scope, status = exchange.scope, exchange.status
-        if status:
-            self._metrics.answered(exchange.route, status)
         level = "debug" if scope["path"] in _UNLOGGED_PATHS and status < 400 else "info"
         getattr(self._log, level)(
             "request",
@@ -55,6 +64,7 @@ class Envelope:
             status=status or None,
             code=problem_code_of(scope),
             seconds=round(time.perf_counter() - exchange.began_s, 4),
+            **({} if trace_id is None else {"trace_id": trace_id}),
         )
 
 
@@ -74,11 +84,6 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._metrics = metrics
-
-    @property
-    def route(self) -> str:
-        """The template of the route, known once the request has been dispatched; else the path."""
-        return str(getattr(self.scope.get("route"), "path", self.scope["path"]))
 
     async def receive(self) -> Message:
         """Receive a part of the body, or the client's departure."""
