@@ -55,8 +55,9 @@ class Envelope:
 
     def _note(self, exchange: "_Exchange", trace_id: str | None) -> None:
         scope, status = exchange.scope, exchange.status
-        level = "debug" if scope["path"] in _UNLOGGED_PATHS and status < 400 else "info"
-        getattr(self._log, level)(
+        is_quiet = scope["path"] in _UNLOGGED_PATHS and status < 400
+        write = self._log.debug if is_quiet else self._log.info
+        write(
             "request",
             request_id=exchange.request_id,
             method=scope["method"],
