@@ -168,6 +168,18 @@ def test_without_the_extra_one_sentence_names_it(arguments):
     )
 
 
+def test_traces_without_their_extra_are_one_sentence_that_names_it():
+    arguments = ["serve", "--otlp-endpoint", "http://127.0.0.1:4318"]
+    program = "import sys; sys.modules['opentelemetry.sdk'] = None; from safelight.cli import main; "
+    said = subprocess.run(
+        [sys.executable, "-c", f"{program}sys.exit(main({arguments}))"], check=False, capture_output=True, text=True
+    )
+    assert (said.returncode, said.stderr.strip()) == (
+        1,
+        "error: This command needs opentelemetry.sdk, which comes with the extra [otel]: pip install 'safelight[otel]'.",
+    )
+
+
 @pytest.fixture(scope="module")
 def server():
     with LiveServer() as server:

@@ -92,7 +92,15 @@ def test_the_lag_of_the_event_loop_is_measured(server):
     eventually(lambda: samples(server)["safelight_event_loop_lag_seconds_count",] > 0)
 
 
-@pytest.mark.parametrize("name", ["process_resident_memory_bytes", "process_open_fds", "process_max_fds"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_max_fds",
+        "safelight_workers_resident_memory_bytes",
+    ],
+)
 def test_the_process_is_measured(server, name):
     assert samples(server)[name,] > 0
 

@@ -55,7 +55,7 @@ class ServerState:
             )
         )
         self.loop_lag = LoopLag(metrics.registry, clock=clock, call_later=call_later, log=log)
-        register_process_metrics(metrics.registry)
+        register_process_metrics(metrics.registry, self.service.pool)
         metrics.registry.register(FleetCollector(self.service.controller, clock.now_s))
         self.encoder = PictureEncoder()
         self.painter = Painter(service=self.service, encoder=self.encoder, spans=spans)
