@@ -174,9 +174,9 @@ def test_traces_without_their_extra_are_one_sentence_that_names_it():
     said = subprocess.run(
         [sys.executable, "-c", f"{program}sys.exit(main({arguments}))"], check=False, capture_output=True, text=True
     )
-    assert (said.returncode, said.stderr.strip()) == (
-        1,
-        "error: This command needs opentelemetry.sdk, which comes with the extra [otel]: pip install 'safelight[otel]'.",
+    assert said.returncode == 1
+    assert said.stderr.strip() == (
+        "error: This command needs opentelemetry.sdk, which comes with the extra [otel]: pip install 'safelight[otel]'."
     )
 
 

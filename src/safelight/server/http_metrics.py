@@ -32,6 +32,7 @@ class HttpMetrics:
             ["route", "status"],
             registry=registry,
         )
+        self._counters: dict[tuple[str | None, int], Counter] = {}
         self._refusal = Histogram(
             "safelight_refusal_seconds",
             "From the arrival of the whole request to its refusal, by the code of the error.",
@@ -47,7 +48,10 @@ class HttpMetrics:
 
     def answered(self, route: str | None, status: int) -> None:
         """Count one answer."""
-        self._requests.labels(route or OTHER_ROUTE, status).inc()
+        known = self._counters.get((route, status))
+        if known is None:
+            known = self._counters[route, status] = self._requests.labels(route or OTHER_ROUTE, status)
+        known.inc()
 
     def refused(self, path: str, status: int, code: str, seconds: float) -> None:
         """Count one answer if it is a refusal."""

@@ -28,12 +28,17 @@ _INDENT = "    "
 
 def as_json(_: WrappedLogger, __: str, event: EventDict) -> str:
     """Return the entry as one line of JSON."""
-    bounded = {key: _bounded(key, value) for key, value in event.items()}
+    text = _encoded(event)
+    if len(text) > MOST_CHARACTERS:
+        text = _encoded({key: _bounded(key, value) for key, value in event.items()})
+    return text if text.isascii() and "\x7f" not in text else _CONTROLS.sub(_escape, text)
+
+
+def _encoded(event: EventDict) -> str:
     try:
-        text = msgspec.json.encode(bounded, enc_hook=str).decode()
+        return msgspec.json.encode(event, enc_hook=str).decode()
     except (ValueError, TypeError, OverflowError, RecursionError):  # such as half of a surrogate pair in a file name
-        text = json.dumps(bounded, default=str)
-    return _CONTROLS.sub(_escape, text)
+        return json.dumps(event, default=str)
 
 
 def console_renderer(*, has_colors: bool) -> ConsoleRenderer:
