@@ -1,6 +1,5 @@
 """`safelight serve`: pictures for many, over HTTP."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,17 +9,15 @@ import typer
 from safelight.adapters.modes import ADAPTER_MODE_NAMES
 from safelight.cli.console import notes
 from safelight.cli.errors import Misuse
-from safelight.cli.extras import need_otel_extra, need_serve_extra
+from safelight.cli.extras import need_serve_extra
+from safelight.cli.log_options import LogOptions
+from safelight.cli.option_groups import grouped
 from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
-from safelight.cli.otlp import otlp_traces_url
 from safelight.control.policies import describe_policies, policies_from
 from safelight.core.errors import nearest, shorten
-from safelight.core.log import DEFAULT_LOG_FORM, DEFAULT_LOG_LEVEL, LogForm, LogLevel
 from safelight.local.model_folders import adapter_folders, model_folders
 
 serving = typer.Typer()
-
-LOGS_AND_TRACES = "Logs and traces"
 
 Aliases = Annotated[
     list[str] | None,
@@ -44,26 +41,6 @@ SharedControlNets = Annotated[
     typer.Option("--controlnet-service", "--control-service", help="Keep ControlNets once, for all worker processes."),
 ]
 
-LogFormat = Annotated[
-    LogForm,
-    typer.Option(
-        help="How log entries are written; auto is console at a terminal, else json.", rich_help_panel=LOGS_AND_TRACES
-    ),
-]
-LowestLogLevel = Annotated[
-    LogLevel, typer.Option(help="Log entries below it are left out.", rich_help_panel=LOGS_AND_TRACES)
-]
-
-OtlpEndpoint = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URL",
-        help="Send OpenTelemetry traces to this collector, by OTLP over HTTP, such as http://127.0.0.1:4318; "
-        "the standard OTEL_EXPORTER_OTLP_* variables work too.",
-        rich_help_panel=LOGS_AND_TRACES,
-    ),
-]
-
 
 @serving.command(
     epilog="Examples:\n\nsafelight serve\n\nsafelight serve --workers 2 --port 9000\n\n"
@@ -73,6 +50,7 @@ OtlpEndpoint = Annotated[
     "safelight serve --policy throughput --policy routing=affinity\n\n"
     "SAFELIGHT_API_KEY=secret safelight serve --host 0.0.0.0"
 )
+@grouped
 def serve(
     *,
     model: Models = None,
@@ -102,18 +80,13 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="A further name that a local proxy calls us by; repeatable."),
     ] = None,
-    log_format: LogFormat = DEFAULT_LOG_FORM,
-    log_level: LowestLogLevel = DEFAULT_LOG_LEVEL,
-    otlp_endpoint: OtlpEndpoint = None,
+    logs: LogOptions,
 ) -> int:
     """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
     if policy and "help" in policy:
         return _print_policies()
     policies = policies_from([*(policy or ()), *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())])
     need_serve_extra()
-    traces_url = otlp_traces_url(otlp_endpoint, os.environ)
-    if traces_url is not None:
-        need_otel_extra()
     from safelight.local.launch import controlnet_service_argv, worker_argv
     from safelight.server.run import serve as run_server
     from safelight.server.settings import ServerSettings
@@ -134,9 +107,7 @@ def serve(
         aliases=_aliases(alias or (), folders),
         outcomes=outcomes,
         allowed_hosts=tuple(allowed_host or ()),
-        log_form=log_format,
-        log_level=log_level,
-        otlp_traces_url=traces_url,
+        **logs.settings,
     )
     notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")
     return run_server(settings, on_ready=lambda url: notes.print(f"Safelight is ready at {url}; Ctrl-C ends it."))
