@@ -35,3 +35,15 @@ def test_what_is_no_address_is_refused_by_the_name_of_its_origin(name, endpoint)
     option, environment = (endpoint, {}) if name.startswith("--") else (None, {name: endpoint})
     with pytest.raises(Misuse, match=name):
         otlp_traces_url(option, environment)
+
+
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"])
+def test_a_protocol_that_is_not_spoken_is_refused(name):
+    assert otlp_traces_url(None, {BASE: "http://c", name: "http/protobuf"}) == "http://c/v1/traces"
+    with pytest.raises(Misuse, match=name):
+        otlp_traces_url(None, {BASE: "http://c:4317", name: "grpc"})
+
+
+def test_the_protocol_of_traces_goes_before_that_of_everything():
+    spoken = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"}
+    assert otlp_traces_url(None, {BASE: "http://c"} | spoken) == "http://c/v1/traces"
