@@ -105,6 +105,9 @@ def test_every_help_has_examples(command, capsys):
         (["serve", "--deterministic", "--policy", "adapter-mode=dlora-credit"], "--deterministic needs"),
         (["serve", "--model", "no/such/folder"], "'no/such/folder'"),
         (["serve", "--adapters", "no/such/folder"], "'no/such/folder'"),
+        (["serve", "--log-format", "xml"], "--log-format"),
+        (["serve", "--log-level", "loud"], "--log-level"),
+        (["serve", "--otlp-endpoint", "collector"], "'collector'"),
         (["score", "shape"], "Did you mean 'shapes'?"),
         (["generate"], "PROMPT"),
         (["generate", "a heart", "-o", "heart.bmp"], "'.bmp'; pictures end in .png"),
@@ -174,6 +177,18 @@ def test_without_the_extra_one_sentence_names_it(arguments):
     assert said.returncode == 1
     assert said.stderr.strip() == (
         "error: This command needs torch, which comes with the extra [serve]: pip install 'safelight[serve]'."
+    )
+
+
+def test_traces_without_their_extra_are_one_sentence_that_names_it():
+    arguments = ["serve", "--otlp-endpoint", "http://127.0.0.1:4318"]
+    program = "import sys; sys.modules['opentelemetry.sdk'] = None; from safelight.cli import main; "
+    said = subprocess.run(
+        [sys.executable, "-c", f"{program}sys.exit(main({arguments}))"], check=False, capture_output=True, text=True
+    )
+    assert said.returncode == 1
+    assert said.stderr.strip() == (
+        "error: This command needs opentelemetry.sdk, which comes with the extra [otel]: pip install 'safelight[otel]'."
     )
 
 

@@ -11,6 +11,7 @@ from safelight.cli.body_options import BodyOptions
 from safelight.cli.console import notes
 from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
+from safelight.cli.log_options import LogOptions
 from safelight.cli.option_groups import grouped
 from safelight.cli.options import ApiKey, Deterministic, Device, Dtype, Models, Threads
 from safelight.control.policies import describe_policies, deterministic_policies_from, policies_from
@@ -118,6 +119,7 @@ def serve(
         Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")
     ] = None,
     allowed_host: AllowedHosts = None,
+    logs: LogOptions,
 ) -> int:
     """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
     if policy and "help" in policy:
@@ -149,6 +151,7 @@ def serve(
         aliases=_aliases(alias or (), folders),
         outcomes=outcomes,
         allowed_hosts=tuple(allowed_host or ()),
+        **logs.settings,
     )
     notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")
     return run_server(settings, on_ready=lambda url: notes.print(f"Safelight is ready at {url}; Ctrl-C ends it."))

@@ -117,6 +117,11 @@ class FleetController:
         return tuple(Accepted.of(state) for state in self._fleet.waiting)
 
     @property
+    def oldest_waiting_s(self) -> float | None:
+        """When the oldest request without a worker arrived; None if none waits."""
+        return min((state.request.arrived_s for state in self._fleet.waiting), default=None)
+
+    @property
     def running(self) -> tuple[Accepted, ...]:
         """Requests that are with a worker, by worker and then by order of assignment."""
         return tuple(Accepted.of(state) for worker in self._fleet.workers for state in worker.requests.values())

@@ -16,6 +16,7 @@ from safelight.core.version import __version__
 from safelight.server.access import Access
 from safelight.server.access_metrics import AccessMetrics
 from safelight.server.errors import Problem, problem_of
+from safelight.server.http_metrics import HttpMetrics
 from safelight.server.logs import Log, make_log
 from safelight.server.middleware.auth import KeyGuard, check_bind
 from safelight.server.middleware.browser import BrowserGuard
@@ -25,6 +26,7 @@ from safelight.server.routes import adapters, chat, edits, generations, health, 
 from safelight.server.routes.direct import DirectRoutes, ErrorHandler, Handler
 from safelight.server.schema import describe_api
 from safelight.server.settings import ServerSettings
+from safelight.server.spans import NoSpans, Spans
 from safelight.server.state import ServerState, TheState
 from safelight.server.wire.adapters import AdapterRequest
 from safelight.server.wire.chat import ChatRequest
@@ -55,11 +57,14 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     log = log or make_log()
     metrics = Metrics()
     access = Access(settings, clock=MonotonicClock(), metrics=AccessMetrics(metrics.registry), log=log)
+    spans = _spans(settings, metrics, log)
     outcomes = OutcomeLog(settings.outcomes, epoch_s=MonotonicClock().epoch_s(), log=log)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with ServerState(settings, access=access, outcomes=outcomes, metrics=metrics, log=log) as state:
+        async with ServerState(
+            settings, access=access, outcomes=outcomes, metrics=metrics, spans=spans, log=log
+        ) as state:
             app.state.server = state
             yield
 
@@ -88,8 +93,16 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     app.add_middleware(RequestLimits)
     app.add_middleware(KeyGuard, access=access, log=log)
     app.add_middleware(BrowserGuard, host=settings.host, allowed_hosts=settings.allowed_hosts)
-    app.add_middleware(Envelope, log=log)
+    app.add_middleware(Envelope, log=log, metrics=HttpMetrics(metrics.registry, routes=_paths()), spans=spans)
     return app
+
+
+def _spans(settings: ServerSettings, metrics: Metrics, log: Log) -> Spans:
+    if settings.otlp_traces_url is None:
+        return NoSpans()
+    from safelight.server.otel_spans import OtelSpans  # noqa: PLC0415 - comes with an extra
+
+    return OtelSpans(settings.otlp_traces_url, registry=metrics.registry, log=log)
 
 
 async def _safelight_response(_: Request, error: Exception) -> Response:
@@ -116,6 +129,13 @@ async def _http_response(request: Request, error: Exception) -> Response:
         headers={"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers or {},
     )
     return problem.response()
+
+
+def _paths() -> frozenset[str]:
+    """Return the paths of all routes, as templates."""
+    return frozenset(
+        route.path for module in ROUTE_MODULES for route in module.router.routes if isinstance(route, Route)
+    )
 
 
 def _methods(request: Request) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Self
 
 import msgspec
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from safelight.core.errors import (
     AdapterExists,
@@ -107,8 +108,30 @@ class Problem:
 
     def response(self) -> Response:
         """Return the whole answer."""
-        body = msgspec.json.encode(self.document)
-        return Response(body, self.status, dict(self.headers), media_type="application/json")
+        return ProblemResponse(self)
+
+
+class ProblemResponse(Response):
+    """Also notes the code of the problem in the scope, for the log, the metrics and the traces."""
+
+    def __init__(self, problem: Problem) -> None:
+        body = msgspec.json.encode(problem.document)
+        super().__init__(body, problem.status, dict(problem.headers), media_type="application/json")
+        self._code = problem.code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        scope.setdefault("state", {})[_PROBLEM] = self._code
+        await super().__call__(scope, receive, send)
+
+
+_PROBLEM = "problem_code"
+
+
+def problem_code_of(scope: Scope) -> str | None:
+    """Return the code of the problem that this request was answered with, or None."""
+    code: str | None = scope.get("state", {}).get(_PROBLEM)
+    return code
 
 
 UNEXPECTED = Problem(

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 
 from safelight.server.app import make_app
 from safelight.server.errors import PortTaken
-from safelight.server.logs import ForwardToLog, Log, make_log
+from safelight.server.logs import ForwardToLog, Log, Seldom, make_log
 from safelight.server.memory import give_large_blocks_back
 from safelight.server.middleware.auth import check_bind
 from safelight.server.settings import ServerSettings
@@ -43,7 +43,7 @@ def serve(settings: ServerSettings, *, log: Log | None = None, on_ready: Callabl
     check_bind(settings)
     give_large_blocks_back()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    log = log or make_log()
+    log = log or make_log(level=settings.log_level, form=settings.log_form)
     listener = listen(settings.host, settings.port)
     with listener, _library_logs(log):
         app = make_app(settings, log)
@@ -83,6 +83,7 @@ def _library_logs(log: Log) -> Iterator[None]:
     """Forward warnings of libraries to `log` within the block."""
     handler = ForwardToLog(log)
     handler.setLevel(logging.WARNING)
+    handler.addFilter(Seldom("opentelemetry."))
     root = logging.getLogger()
     root.addHandler(handler)
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from safelight.access.wrong_keys import WRONG_KEYS_PER_MINUTE
 from safelight.control.policies import Policies
+from safelight.core.log import DEFAULT_LOG_FORM, DEFAULT_LOG_LEVEL, LogForm, LogLevel
 from safelight.server.bodies import BODY_BUDGET_BYTES
 from safelight.server.json_scan import JsonLimits
 
@@ -61,6 +62,9 @@ class ServerSettings:
         policies: by which the service decides; workers get theirs by `worker_argv`.
         outcomes: file to which one JSON line a request is added; none when None.
         aliases: further names of served models: alias to model name.
+        log_form: `auto` is text at a terminal, else JSON.
+        log_level: events below it are not logged.
+        otlp_traces_url: where an OpenTelemetry collector takes traces by OTLP over HTTP; none are recorded when None.
     """
 
     worker_argv: tuple[str, ...]
@@ -88,3 +92,6 @@ class ServerSettings:
     policies: Policies = field(default_factory=Policies)
     outcomes: Path | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
+    log_form: LogForm = DEFAULT_LOG_FORM
+    log_level: LogLevel = DEFAULT_LOG_LEVEL
+    otlp_traces_url: str | None = None

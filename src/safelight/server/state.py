@@ -21,20 +21,32 @@ from safelight.server.painter import Painter
 from safelight.server.picture_encoder import PictureEncoder
 from safelight.server.picture_store import PictureStore
 from safelight.server.settings import ServerSettings
+from safelight.server.spans import Spans
 from safelight.service.clock import MonotonicClock
+from safelight.service.fleet_metrics import FleetCollector
+from safelight.service.loop_lag import LoopLag
 from safelight.service.metrics import Metrics
 from safelight.service.outcome_log import OutcomeLog
-from safelight.service.service import Service, ServiceParts
+from safelight.service.process_metrics import register_process_metrics
+from safelight.service.service import Service, ServiceParts, call_later
 
 
 class ServerState:
     """The parts of one running server."""
 
     def __init__(
-        self, settings: ServerSettings, *, access: Access, outcomes: OutcomeLog, metrics: Metrics, log: Log
+        self,
+        settings: ServerSettings,
+        *,
+        access: Access,
+        outcomes: OutcomeLog,
+        metrics: Metrics,
+        spans: Spans,
+        log: Log,
     ) -> None:
         self.settings = settings
         self.access = access
+        self._spans = spans
         self.metrics = metrics
         self.log = log
         self.outcomes = outcomes
@@ -42,25 +54,31 @@ class ServerState:
             ControlNetServiceProcess(settings.controlnet_argv, log=log) if settings.controlnet_argv else None
         )
         options = self.controlnets.worker_options if self.controlnets else ()
+        clock = MonotonicClock()
         self.service = Service(
             ServiceParts(
                 controller=FleetController(_control_config(settings)),
                 pool=LocalPool((*settings.worker_argv, *options), size=settings.workers, log=log),
-                clock=MonotonicClock(),
+                clock=clock,
                 metrics=self.metrics,
                 outcomes=self.outcomes,
                 log=log,
+                on_end=spans.ended,
             )
         )
+        self.loop_lag = LoopLag(metrics.registry, clock=clock, call_later=call_later, log=log)
+        register_process_metrics(metrics.registry, self.service.pool)
+        metrics.registry.register(FleetCollector(self.service.controller, clock.now_s))
         self.bodies = Bodies(budget=BodyBudget(settings.body_budget_bytes), json_limits=settings.json_limits)
         self.metrics.watch_bodies(held_bytes=lambda: self.bodies.budget.held_bytes)
         self.encoder = PictureEncoder(max_decoding=settings.max_decoding)
-        self.painter = Painter(service=self.service, encoder=self.encoder)
+        self.painter = Painter(service=self.service, encoder=self.encoder, spans=spans)
         self.pictures = PictureStore(max_pictures=settings.max_stored, max_bytes=settings.max_stored_bytes)
         self.responses = ResponseStore(max_responses=settings.max_stored, max_bytes=settings.max_stored_bytes)
 
     async def __aenter__(self) -> Self:
         """Start the workers, without waiting for them."""
+        self.loop_lag.start()
         if self.controlnets:
             self.controlnets.start(
                 on_change=partial(self.service.part_changed, "ControlNet service"), on_collapse=self.service.collapsed
@@ -74,12 +92,14 @@ class ServerState:
         self._watching.cancel()
         await asyncio.gather(self._watching, return_exceptions=True)
         self.access.report_wrong_keys(is_end=True)
+        self.loop_lag.stop()
         await self.service.stop()
         if self.controlnets:
             await self.controlnets.stop()
         self.encoder.close()
         self.bodies.thread.close()
         self.outcomes.close()
+        await self._spans.close()
 
 
 def _control_config(settings: ServerSettings) -> ControlConfig:
