@@ -7,7 +7,6 @@ from starlette.types import Scope
 
 from safelight.access.caller import Caller
 
-
 LONGEST_PEER: Final = 64
 """Characters; a proxy may forward whatever it was sent."""
 
