@@ -70,7 +70,8 @@ def numbers(text):
 
 
 LIMITS = rows("Limits")
-FLAGGED = [(limit, flag.strip("`"), default) for limit, flag, default, _ in LIMITS if flag]
+FLAGGED = [(limit, flag.strip("`"), default) for limit, flag, default, _ in LIMITS if flag.startswith("`--")]
+FIXED = [(limit, default) for limit, flag, default, _ in LIMITS if not flag.startswith("`--")]
 
 
 @pytest.mark.parametrize("flag", sorted(flags_of_serve().keys() - NO_OPTIONS_OF_A_SERVER))
@@ -88,11 +89,7 @@ def test_a_limit_with_a_flag_has_its_default(limit, flag, default):
         assert numbers(default) == [flags[flag]], f"{flag} is {flags[flag]}, but docs/operations.md says {default!r}"
 
 
-@pytest.mark.parametrize(
-    ("limit", "default"),
-    [(limit, default) for limit, flag, default, _ in LIMITS if not flag],
-    ids=lambda text: text[:40],
-)
+@pytest.mark.parametrize(("limit", "default"), FIXED, ids=[limit[:40] for limit, _ in FIXED])
 def test_a_limit_without_a_flag_is_that_of_the_code(limit, default):
     assert limit in FIXED_LIMITS, f"name the constant of the limit {limit!r} in FIXED_LIMITS of this test"
     assert numbers(default) == FIXED_LIMITS[limit], f"docs/operations.md says {default!r} for {limit!r}"
