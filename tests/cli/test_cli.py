@@ -12,9 +12,10 @@ from fakes.live_server import LiveServer
 from safelight.cli import main
 from safelight.local.model_folders import SHIPPED_MODELS
 
-COMMANDS = ("serve", "generate", "adapters", "trace", "train", "score")
+COMMANDS = ("serve", "generate", "adapters", "keys", "trace", "train", "score")
 SUBCOMMANDS = {
     "adapters": ("add", "list", "remove", "inspect"),
+    "keys": ("add", "list", "remove"),
     "trace": (
         "convert",
         "describe",
@@ -90,7 +91,18 @@ def test_every_help_has_examples(command, capsys):
         (["serve", "--port", "eighty"], "--port"),
         (["serve", "--port", "99999"], "--port"),
         (["serve", "--workers", "0"], "--workers"),
+        (["serve", "--max-json-depth", "1000"], "--max-json-depth"),
+        (["serve", "--body-budget-bytes", "1000"], "--body-budget-bytes"),
         (["serve", "--adapter-mode", "paybck"], "did you mean 'payback'"),
+        (["serve", "--keys", "no/such/file"], "'no/such/file'"),
+        (["serve", "--max-waiting-per-tenant", "0"], "--max-waiting-per-tenant"),
+        (["serve", "--wrong-keys-per-minute", "0"], "--wrong-keys-per-minute"),
+        (["keys", "add", "alice"], "--file"),
+        (
+            ["serve", "--deterministic", "--adapter-mode", "payback"],
+            "--deterministic needs adapter-mode=always-unmerged",
+        ),
+        (["serve", "--deterministic", "--policy", "adapter-mode=dlora-credit"], "--deterministic needs"),
         (["serve", "--model", "no/such/folder"], "'no/such/folder'"),
         (["serve", "--adapters", "no/such/folder"], "'no/such/folder'"),
         (["serve", "--log-format", "xml"], "--log-format"),

@@ -12,6 +12,7 @@ Errors of `core` get their status from the table in `problem_of`.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 import msgspec
 from starlette.responses import Response
@@ -32,6 +33,7 @@ from safelight.core.errors import (
     UnknownAdapter,
     UnknownModel,
     WorkFailed,
+    shorten,
 )
 
 DO_NOT_RETRY = {"x-should-retry": "false"}
@@ -44,7 +46,7 @@ class UnsafeBind(CannotServe):
     def __init__(self, host: str) -> None:
         super().__init__(
             f"Refusing to listen on {host!r} without an API key: anyone who reaches it could use this machine. "
-            "Give --api-key, or listen on 127.0.0.1."
+            "Give --api-key or --keys, or listen on 127.0.0.1."
         )
 
 
@@ -73,6 +75,18 @@ class HttpError(SafelightError):
         super().__init__(message)
         self.problem = Problem(
             status=status, message=message, type=kind, code=code, param=param, headers=dict(headers or {})
+        )
+
+    @classmethod
+    def of(cls, problem: "Problem") -> Self:
+        """Return the error of a problem."""
+        return cls(
+            problem.message,
+            status=problem.status,
+            kind=problem.type,
+            code=problem.code,
+            param=problem.param,
+            headers=problem.headers,
         )
 
 
@@ -139,9 +153,22 @@ def still_reading(adapter: str, within_s: float) -> HttpError:
     )
 
 
+def busy(why: str, retry_after_s: float) -> HttpError:
+    """There is no room for a request now, for a reason that other requests are."""
+    return HttpError(
+        f"The server is busy: {why}; try again in {retry_after_s:.0f} s.",
+        status=503,
+        kind="server_error",
+        code="busy",
+        headers=retry_after(retry_after_s),
+    )
+
+
 def not_found(what: str, name: str, *, hint: str) -> HttpError:
     """A path names something that does not exist."""
-    return HttpError(f"There is no {what} {name!r} here; {hint}.", status=404, kind="not_found_error", code="not_found")
+    return HttpError(
+        f"There is no {what} {shorten(name)} here; {hint}.", status=404, kind="not_found_error", code="not_found"
+    )
 
 
 def retry_after(seconds: float) -> dict[str, str]:

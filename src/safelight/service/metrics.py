@@ -61,6 +61,15 @@ class Metrics:
             ["model"],
             registry=self._registry,
         )
+        self._body_bytes = Gauge(
+            "safelight_body_bytes_held", "Bytes of request bodies held in memory.", registry=self._registry
+        )
+        self._bodies_refused = Counter(
+            "safelight_bodies_refused",
+            "Requests refused for their address, encoding or body, by the code of the error.",
+            ["reason"],
+            registry=self._registry,
+        )
 
     @property
     def registry(self) -> CollectorRegistry:
@@ -72,6 +81,14 @@ class Metrics:
         self._waiting.set_function(waiting)
         self._running.set_function(running)
         self._workers.set_function(workers)
+
+    def watch_bodies(self, *, held_bytes: Callable[[], int]) -> None:
+        """Use this function for the bytes of request bodies at each scrape."""
+        self._body_bytes.set_function(held_bytes)
+
+    def body_refused(self, reason: str) -> None:
+        """Count one request that was refused before its route was called."""
+        self._bodies_refused.labels(reason).inc()
 
     def ticked(self, tick: Ticked) -> None:
         """Count one denoiser call."""

@@ -179,6 +179,11 @@ class Service:
         """Wait until every accepted request has ended."""
         await self._idle.wait()
 
+    def owner(self, request_id: str) -> str | None:
+        """Return the tenant of a pending picture, or None if there is none of this id."""
+        pending = self._pending.get(request_id)
+        return None if pending is None or pending.delivery.done() else pending.request.tenant
+
     def preview(self, request_id: str) -> Preview | None:
         """Return the latest preview of a running picture."""
         pending = self._pending.get(request_id)
@@ -321,6 +326,7 @@ class Service:
             "picture " + outcome.status,
             id=outcome.request.id,
             model=outcome.level.model,
+            tenant=outcome.request.tenant or None,
             reason=outcome.reason or None,
             worker=outcome.worker,
             queue_s=round(outcome.queue_s, 4),

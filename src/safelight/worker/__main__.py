@@ -7,9 +7,10 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from safelight.control.policies import policies_from
+from safelight.control.policies import deterministic_policies_from, policies_from
 from safelight.control.replica.config import MAX_DENOISER_ROWS, ReplicaConfig
 from safelight.core.errors import ExtensionError, ModelFolderError, PlacementError
+from safelight.worker.determinism import prepare_environment
 from safelight.worker.process import run_worker
 
 AUTO = "auto"
@@ -31,11 +32,15 @@ def main() -> int:
         help="the socket of the process that has the ControlNets",
     )
     parser.add_argument("--policy", action="append", default=[], metavar="FAMILY=NAME", help="repeatable")
+    parser.add_argument("--deterministic", action="store_true", help="the same bytes for a request in any company")
     arguments = parser.parse_args()
     # Only the server handles Ctrl-C; it ends its workers by closing their standard input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Standard error goes to the server's log, so progress bars of libraries are disabled.
     os.environ.setdefault("TQDM_DISABLE", "1")
+
+    if arguments.deterministic:
+        prepare_environment()
 
     from safelight.diffusion.engine import DiffusionEngine
     from safelight.diffusion.placement import find_placement
@@ -46,12 +51,14 @@ def main() -> int:
 
         load_controlnet = partial(RemoteControlNet.load, arguments.controlnet_service)
 
-    policies = policies_from(arguments.policy)
+    choose = deterministic_policies_from if arguments.deterministic else policies_from
+    policies = choose(arguments.policy)
     config = ReplicaConfig(
         max_denoiser_rows=arguments.max_denoiser_rows,
         order=policies.order,
         batching=policies.batching,
         adapter_mode=policies.adapter_mode,
+        deterministic=arguments.deterministic,
     )
 
     def make_engine() -> DiffusionEngine:
@@ -61,6 +68,7 @@ def main() -> int:
             threads=arguments.threads,
             max_denoiser_rows=arguments.max_denoiser_rows,
             load_controlnet=load_controlnet,
+            deterministic=arguments.deterministic,
         )
 
     try:

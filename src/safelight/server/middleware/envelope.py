@@ -36,6 +36,7 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send, self._metrics)
+        scope.setdefault("state", {})["request_id"] = exchange.request_id
         with self._spans.request(scope, exchange.request_id) as span:
             await self._serve(exchange)
             route = self._metrics.route_of(scope)
@@ -65,6 +66,7 @@ class Envelope:
             status=status or None,
             code=problem_code_of(scope),
             seconds=round(time.perf_counter() - exchange.began_s, 4),
+            **({"tenant": caller.tenant} if (caller := scope["state"].get("caller")) and caller.tenant else {}),
             **({} if trace_id is None else {"trace_id": trace_id}),
         )
 
