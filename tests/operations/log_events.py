@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "src" / "safelight"
-LOGGING_PACKAGES = ("local", "server", "service")
+LOGGING_PACKAGES = ("access", "local", "server", "service")
 LEVELS = {"debug", "info", "warning", "error", "exception"}
 
 

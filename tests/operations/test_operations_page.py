@@ -7,44 +7,14 @@ import pytest
 import typer.main
 import yaml
 
+from operations.fixed_limits import FIXED_LIMITS
 from operations.log_events import log_events
-from safelight.adapters.registry import MAX_PER_PICTURE
 from safelight.cli.main import app
-from safelight.control.config import MAX_ATTEMPTS, MAX_WAITING_BYTES, ORPHAN_WAIT_S
-from safelight.core.level import MAX_STEPS
-from safelight.server.log_forms import MOST_CHARACTERS
-from safelight.server.routes.adapters import READ_WITHIN_S
-from safelight.server.settings import BODY_READ_S, MAX_BODY_BYTES, MAX_STORED, MAX_STORED_BYTES
-from safelight.server.span_export import ExportLimits
-from safelight.server.wire.fields import MAX_CONTROLS
-from safelight.service.paint_request import MAX_PICTURES, MAX_PROMPT_CHARACTERS
-from safelight.service.pictures import MOST_PIXELS
-from safelight.worker.controlnet_service.service import CALL_WITHIN_S
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 UNITS = {"": 1, "s": 1, "bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 NO_OPTIONS_OF_A_SERVER = {"--help"}
-
-FIXED_LIMITS = {
-    "bytes of the input pictures of waiting requests": [MAX_WAITING_BYTES],
-    "attempts of a picture, one for each worker that dies with it": [MAX_ATTEMPTS],
-    "wait for a worker while no live worker serves the model": [ORPHAN_WAIT_S],
-    "bytes of one body": [MAX_BODY_BYTES],
-    "time to send a body": [BODY_READ_S],
-    "pictures of one request": [MAX_PICTURES],
-    "characters of a prompt": [MAX_PROMPT_CHARACTERS],
-    "steps of a picture": [MAX_STEPS],
-    "pixels of a picture that is sent": [MOST_PIXELS],
-    "LoRAs of a picture, and ControlNets of a picture": [MAX_PER_PICTURE, MAX_CONTROLS],
-    "pictures kept for `response_format: url`, and answers kept for `Idempotency-Key`": [MAX_STORED, MAX_STORED_BYTES],
-    "time in which a worker reads an adapter that is added": [READ_WITHIN_S],
-    "time of one call of the ControlNet service": [CALL_WITHIN_S],
-    "characters of one value of a log entry": [MOST_CHARACTERS],
-    "spans that wait for the collector of traces": [ExportLimits().max_waiting],
-    "time to send the last spans at the end": [ExportLimits().flush_s],
-}
-"""The limits that no flag sets, by their names in the table."""
 
 
 def section(title):
@@ -70,7 +40,8 @@ def numbers(text):
 
 
 LIMITS = rows("Limits")
-FLAGGED = [(limit, flag.strip("`"), default) for limit, flag, default, _ in LIMITS if flag]
+FLAGGED = [(limit, flag.strip("`"), default) for limit, flag, default, _ in LIMITS if flag.startswith("`--")]
+FIXED = [(limit, default) for limit, flag, default, _ in LIMITS if not flag.startswith("`--")]
 
 
 @pytest.mark.parametrize("flag", sorted(flags_of_serve().keys() - NO_OPTIONS_OF_A_SERVER))
@@ -88,13 +59,9 @@ def test_a_limit_with_a_flag_has_its_default(limit, flag, default):
         assert numbers(default) == [flags[flag]], f"{flag} is {flags[flag]}, but docs/operations.md says {default!r}"
 
 
-@pytest.mark.parametrize(
-    ("limit", "default"),
-    [(limit, default) for limit, flag, default, _ in LIMITS if not flag],
-    ids=lambda text: text[:40],
-)
+@pytest.mark.parametrize(("limit", "default"), FIXED, ids=[limit[:40] for limit, _ in FIXED])
 def test_a_limit_without_a_flag_is_that_of_the_code(limit, default):
-    assert limit in FIXED_LIMITS, f"name the constant of the limit {limit!r} in FIXED_LIMITS of this test"
+    assert limit in FIXED_LIMITS, f"name the constant of the limit {limit!r} in tests/operations/fixed_limits.py"
     assert numbers(default) == FIXED_LIMITS[limit], f"docs/operations.md says {default!r} for {limit!r}"
 
 

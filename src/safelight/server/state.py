@@ -70,7 +70,9 @@ class ServerState:
         register_process_metrics(metrics.registry, self.service.pool)
         metrics.registry.register(FleetCollector(self.service.controller, clock.now_s))
         self.bodies = Bodies(budget=BodyBudget(settings.body_budget_bytes), json_limits=settings.json_limits)
-        self.metrics.watch_bodies(held_bytes=lambda: self.bodies.budget.held_bytes)
+        self.metrics.watch_bodies(
+            held_bytes=lambda: self.bodies.budget.held_bytes, budget_bytes=settings.body_budget_bytes
+        )
         self.encoder = PictureEncoder(max_decoding=settings.max_decoding)
         self.painter = Painter(service=self.service, encoder=self.encoder, spans=spans)
         self.pictures = PictureStore(max_pictures=settings.max_stored, max_bytes=settings.max_stored_bytes)
