@@ -71,6 +71,7 @@ def request(
     source=None,
     previews=0,
     on_deadline="finish",
+    tenant="",
 ):
     """What is asked for; `loras` are uses, and `controlnets` are handles."""
     return ImageRequest(
@@ -91,6 +92,7 @@ def request(
         source=source,
         previews=previews,
         on_deadline=on_deadline,
+        tenant=tenant,
     )
 
 
