@@ -320,6 +320,9 @@ class _Log:
     def __init__(self) -> None:
         self._logger = logging.getLogger("safelight")
 
+    def debug(self, event: str, **facts: object) -> None:
+        self._write(self._logger.debug, event, facts)
+
     def info(self, event: str, **facts: object) -> None:
         self._write(self._logger.debug, event, facts)
 

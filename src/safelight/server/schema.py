@@ -49,9 +49,12 @@ def describe_api(
     aliases: Sequence[str],
     loras: Sequence[str],
     controls: Sequence[str],
+    needs_key: bool = False,
 ) -> Schema:
     """Return the OpenAPI document of `app` as it serves `models` with aliases, LoRAs and ControlNets of these names."""
     document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    if needs_key:
+        _require_key(document)
     schemas: Schema = document["components"]["schemas"]
     for body in _BODIES:
         _add_schema(schemas, body)
@@ -69,6 +72,13 @@ def describe_api(
         "anyOf": [{"$ref": f"#/components/schemas/{kind}ChatRequest"} for kind in ("Flat", "Nested")],
     }
     return document
+
+
+def _require_key(document: Schema) -> None:
+    """Say that every operation but liveness needs a key, as a bearer token or as the password of HTTP Basic."""
+    document["components"]["securitySchemes"] = {name: {"type": "http", "scheme": name} for name in ("bearer", "basic")}
+    document["security"] = [{"bearer": []}, {"basic": []}]
+    document["paths"]["/health/live"]["get"]["security"] = []
 
 
 def painting_operation(bodies: Mapping[str, str]) -> Schema:
