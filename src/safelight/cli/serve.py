@@ -20,6 +20,7 @@ from safelight.local.model_folders import adapter_folders, model_folders
 
 serving = typer.Typer()
 
+Outcomes = Annotated[Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")]
 Aliases = Annotated[
     list[str] | None,
     typer.Option("--alias", metavar="NAME=MODEL", help="A further name that requests may use for a model; repeatable."),
@@ -115,9 +116,7 @@ def serve(
     max_waiting: Annotated[int, typer.Option(min=1, metavar="N", help="Pictures that may wait.")] = 256,
     bodies: BodyOptions,
     drain_s: Annotated[float, typer.Option(min=0, metavar="S", help="Seconds to finish accepted work in.")] = 30.0,
-    outcomes: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")
-    ] = None,
+    outcomes: Outcomes = None,
     allowed_host: AllowedHosts = None,
     logs: LogOptions,
 ) -> int:
