@@ -20,6 +20,7 @@ from safelight.local.model_folders import adapter_folders, model_folders
 
 serving = typer.Typer()
 
+Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes; over several GPUs they take turns.")]
 Outcomes = Annotated[Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")]
 Aliases = Annotated[
     list[str] | None,
@@ -96,9 +97,7 @@ def serve(
     *,
     model: Models = None,
     adapters: AdapterFolders = None,
-    workers: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Worker processes; over several GPUs they take turns.")
-    ] = 1,
+    workers: Workers = 1,
     device: Device = "auto",
     dtype: Dtype = "auto",
     threads: Threads = 1,
