@@ -44,7 +44,8 @@ class Engine:
     """Generates pictures with models of this machine; needs the extra `[serve]`.
 
     Worker processes load the models once. Calls that run at the same time, from threads or from coroutines, share
-    batches step by step, just as requests to a server do. Their pictures do not depend on each other.
+    batches step by step, just as requests to a server do. Their pictures depend on each other by rounding only: a few
+    channel values may differ by 1/255. With `deterministic` they do not depend on each other at all.
 
     All methods that generate raise:
         RequestError: if a picture can never be made like that.

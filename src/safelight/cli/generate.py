@@ -59,7 +59,7 @@ def generate(
     *,
     output: Output = Path("picture.png"),
     model: Model = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Same seed, same picture.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Same seed, same picture, up to rounding.")] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Denoising steps.")] = None,
     guidance: Annotated[float | None, typer.Option(metavar="X", help="Strength of guidance; 1 is none.")] = None,
     negative: Annotated[str | None, typer.Option(metavar="TEXT", help="What guidance steers away from.")] = None,

@@ -14,12 +14,14 @@ from safelight.cli.extras import need_serve_extra
 from safelight.cli.log_options import LogOptions
 from safelight.cli.option_groups import grouped
 from safelight.cli.options import ApiKey, Deterministic, Device, Dtype, Models, Threads
-from safelight.control.policies import describe_policies, deterministic_policies_from, policies_from
+from safelight.control.policies import Policies, describe_policies, deterministic_policies_from, policies_from
 from safelight.core.errors import nearest, shorten
 from safelight.local.model_folders import adapter_folders, model_folders
 
 serving = typer.Typer()
 
+Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes; over several GPUs they take turns.")]
+Outcomes = Annotated[Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")]
 Aliases = Annotated[
     list[str] | None,
     typer.Option("--alias", metavar="NAME=MODEL", help="A further name that requests may use for a model; repeatable."),
@@ -95,9 +97,7 @@ def serve(
     *,
     model: Models = None,
     adapters: AdapterFolders = None,
-    workers: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Worker processes; over several GPUs they take turns.")
-    ] = 1,
+    workers: Workers = 1,
     device: Device = "auto",
     dtype: Dtype = "auto",
     threads: Threads = 1,
@@ -115,17 +115,14 @@ def serve(
     max_waiting: Annotated[int, typer.Option(min=1, metavar="N", help="Pictures that may wait.")] = 256,
     bodies: BodyOptions,
     drain_s: Annotated[float, typer.Option(min=0, metavar="S", help="Seconds to finish accepted work in.")] = 30.0,
-    outcomes: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")
-    ] = None,
+    outcomes: Outcomes = None,
     allowed_host: AllowedHosts = None,
     logs: LogOptions,
 ) -> int:
     """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
     if policy and "help" in policy:
         return _print_policies()
-    choices = [*(policy or ()), *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())]
-    policies = deterministic_policies_from(choices) if deterministic else policies_from(choices)
+    policies = _policies(policy or (), adapter_mode, deterministic=deterministic)
     need_serve_extra()
     from safelight.local.launch import compute_options, controlnet_service_argv, worker_argv
     from safelight.server.run import serve as run_server
@@ -155,6 +152,11 @@ def serve(
     )
     notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")
     return run_server(settings, on_ready=lambda url: notes.print(f"Safelight is ready at {url}; Ctrl-C ends it."))
+
+
+def _policies(choices: Sequence[str], adapter_mode: str | None, *, deterministic: bool) -> Policies:
+    every = [*choices, *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())]
+    return deterministic_policies_from(every) if deterministic else policies_from(every)
 
 
 def _aliases(pairs: Sequence[str], folders: Sequence[Path]) -> dict[str, str]:

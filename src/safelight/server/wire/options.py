@@ -58,7 +58,10 @@ class PaintOptions(BaseModel):
 
     seed: Annotated[
         Seed | None,
-        Field(description="Seed of the first picture; further ones count up from it. Drawn at random when left out."),
+        Field(
+            description="Seed of the first picture; further ones count up from it. Drawn at random when left out. The "
+            "same request gives the same picture, up to rounding; the same bytes if the server is deterministic."
+        ),
     ] = None
     num_inference_steps: Annotated[
         Steps | None, Field(description="Denoising steps; the model's own number when left out.")
