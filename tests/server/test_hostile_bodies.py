@@ -86,7 +86,7 @@ def test_telling_of_an_unknown_field_costs_the_same_however_long_it_is():
         assert isinstance(error, HttpError)
         return calls
 
-    assert work(1_000_000) <= work(1_000) + 10
+    assert work(1_000_000) <= 2 * work(1_000) + 1_000  # a garbage collection may add some
 
 
 def test_a_body_in_an_encoding_is_refused_by_name(http):

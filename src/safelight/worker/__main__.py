@@ -18,22 +18,7 @@ AUTO = "auto"
 
 def main() -> int:
     """Run a worker over the named model folders; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m safelight.worker", description=__doc__)
-    parser.add_argument("--model", action="append", type=Path, required=True, help="a diffusers folder; repeatable")
-    parser.add_argument("--max-denoiser-rows", type=int, default=MAX_DENOISER_ROWS)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default=AUTO, help="a device as torch calls it, or auto")
-    parser.add_argument("--dtype", default=AUTO, help="float32, bfloat16, float16 or auto")
-    parser.add_argument("--number", type=int, default=0, help="of this worker; workers take turns over the GPUs")
-    parser.add_argument(
-        "--controlnet-service",
-        "--control-service",
-        type=Path,
-        help="the socket of the process that has the ControlNets",
-    )
-    parser.add_argument("--policy", action="append", default=[], metavar="FAMILY=NAME", help="repeatable")
-    parser.add_argument("--deterministic", action="store_true", help="the same bytes for a request in any company")
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
     # Only the server handles Ctrl-C; it ends its workers by closing their standard input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Standard error goes to the server's log, so progress bars of libraries are disabled.
@@ -77,6 +62,25 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m safelight.worker", description=__doc__)
+    parser.add_argument("--model", action="append", type=Path, required=True, help="a diffusers folder; repeatable")
+    parser.add_argument("--max-denoiser-rows", type=int, default=MAX_DENOISER_ROWS)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default=AUTO, help="a device as torch calls it, or auto")
+    parser.add_argument("--dtype", default=AUTO, help="float32, bfloat16, float16 or auto")
+    parser.add_argument("--number", type=int, default=0, help="of this worker; workers take turns over the GPUs")
+    parser.add_argument(
+        "--controlnet-service",
+        "--control-service",
+        type=Path,
+        help="the socket of the process that has the ControlNets",
+    )
+    parser.add_argument("--policy", action="append", default=[], metavar="FAMILY=NAME", help="repeatable")
+    parser.add_argument("--deterministic", action="store_true", help="the same bytes for a request in any company")
+    return parser
 
 
 if __name__ == "__main__":

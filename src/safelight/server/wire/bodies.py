@@ -22,7 +22,7 @@ from safelight.core.errors import RequestError, shorten
 from safelight.server.bodies import SMALL_BODY_BYTES, body_of
 from safelight.server.json_scan import InvalidJson, JsonLimits, check_json
 from safelight.server.wire.fields import MAX_PICTURE_CHARACTERS
-from safelight.server.wire.validation_errors import refusal
+from safelight.server.wire.validation_errors import MAX_SENTENCES, refusal
 from safelight.service.paint_request import MAX_PICTURES
 
 JSON: Final = "application/json"
@@ -81,11 +81,23 @@ async def read_json_or_form(request: Request, kind: type[Body]) -> Body:
     return await body.run(lambda: _validated(kind, lambda: _parse_json(body.take())))
 
 
-def _validated(kind: type[Body], value: Callable[[], object], *, is_strict: bool | None = None) -> Body:
+def _validated(kind: type[Body], read: Callable[[], object], *, is_strict: bool | None = None) -> Body:
+    value = read()
+    further = _drop_unknown(value, kind)
     try:
-        return kind.model_validate(value(), strict=is_strict)
+        return kind.model_validate(value, strict=is_strict)
     except ValidationError as error:
-        raise refusal(error, tuple(kind.model_fields)) from None
+        raise refusal(error, tuple(kind.model_fields), further=further) from None
+
+
+def _drop_unknown(value: object, kind: type[BaseModel]) -> int:
+    """Drop unknown fields beyond those that are described, since an error is made of each; returns their number."""
+    if not isinstance(value, dict) or kind.model_config.get("extra") != "forbid":
+        return 0
+    dropped = [name for name in value if name not in kind.model_fields][MAX_SENTENCES:]
+    for name in dropped:
+        del value[name]
+    return len(dropped)
 
 
 def _media_type(request: Request) -> str:
@@ -139,12 +151,20 @@ async def _read_form(request: Request, content: bytes) -> FormFields:
     except (HTTPException, MultiPartException) as error:
         reason = error.detail if isinstance(error, HTTPException) else error.message
         raise RequestError(f"The form cannot be read: {reason}", code="invalid_form") from None
+    del content
     try:
         for name, value in form.multi_items():
-            fields[name].append(await value.read() if isinstance(value, UploadFile) else value)
+            fields[name].append(await _content_of(value) if isinstance(value, UploadFile) else value)
     finally:
         await form.close()
     return fields
+
+
+async def _content_of(file: UploadFile) -> bytes:
+    """Return the bytes of a file, of which this is then the only copy."""
+    content = await file.read()
+    await file.close()
+    return content
 
 
 async def _parse_form(request: Request, content: bytes) -> FormData:

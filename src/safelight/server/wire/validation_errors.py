@@ -24,12 +24,18 @@ _TAGS = frozenset(get_args(OtherRole)) | {"user", "text", "image_url"}
 PydanticError = Mapping[str, object]
 
 
-def describe(errors: Sequence[PydanticError], known_fields: Sequence[str]) -> Problem:
-    """Return the problem for `errors`, at least one; `known_fields` are suggested for misspelt names."""
+def describe(errors: Sequence[PydanticError], known_fields: Sequence[str], *, further: int = 0) -> Problem:
+    """Return the problem for `errors`, at least one.
+
+    Args:
+        errors: of pydantic.
+        known_fields: are suggested for misspelt names.
+        further: how many errors there are besides.
+    """
     kept = _one_per_field(errors)
     sentences = [_sentence(error, known_fields) for error in kept[:MAX_SENTENCES]]
-    if len(kept) > MAX_SENTENCES:
-        sentences.append(f"There are {len(kept) - MAX_SENTENCES} more.")
+    if more := max(0, len(kept) - MAX_SENTENCES) + further:
+        sentences.append(f"There are {more} more.")
     first = kept[0]
     return Problem(
         status=400,
@@ -40,9 +46,9 @@ def describe(errors: Sequence[PydanticError], known_fields: Sequence[str]) -> Pr
     )
 
 
-def refusal(error: ValidationError, known_fields: Sequence[str]) -> HttpError:
+def refusal(error: ValidationError, known_fields: Sequence[str], *, further: int = 0) -> HttpError:
     """Return the error of a body that is not what its type says; the arguments are those of `describe`."""
-    return HttpError.of(describe(error.errors(include_url=False), known_fields))
+    return HttpError.of(describe(error.errors(include_url=False), known_fields, further=further))
 
 
 def _one_per_field(errors: Sequence[PydanticError]) -> list[PydanticError]:
