@@ -13,7 +13,7 @@ import uvicorn
 
 from safelight.server.app import make_app
 from safelight.server.logs import make_log
-from safelight.server.run import listen
+from safelight.server.run import listen, uvicorn_config
 from safelight.server.settings import ServerSettings
 from safelight.server.state import ServerState
 
@@ -48,8 +48,7 @@ class LiveServer:
         self._is_awaited = is_awaited
         self._listener = listen("127.0.0.1", 0)
         self.app = make_app(self.settings, make_log(self._log_text))
-        config = uvicorn.Config(self.app, log_config=None, access_log=False, loop="asyncio", ws="none")
-        self._server = uvicorn.Server(config)
+        self._server = uvicorn.Server(uvicorn_config(self.app, loop="asyncio"))
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     @property

@@ -1,6 +1,6 @@
 """The ASGI application: routes, middleware and error responses."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import get_args
 
@@ -13,6 +13,9 @@ from starlette.routing import Route
 from safelight.core.adapter import AdapterKind
 from safelight.core.errors import SafelightError
 from safelight.core.version import __version__
+from safelight.server.connections.gate import ConnectionGate
+from safelight.server.connections.ledger import ConnectionLedger
+from safelight.server.connections.metrics import ConnectionMetrics
 from safelight.server.errors import Problem, problem_of
 from safelight.server.logs import Log, make_log
 from safelight.server.middleware.auth import KeyGuard, check_bind
@@ -46,16 +49,24 @@ DIRECT_HANDLERS: Mapping[tuple[str, str], Handler] = {
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
-    """Return the application; its lifespan starts and ends the workers. Raises CannotServe."""
+def make_app(
+    settings: ServerSettings, log: Log | None = None, *, lost_log_lines: Callable[[], int] = lambda: 0
+) -> FastAPI:
+    """Return the application; its lifespan starts and ends the workers. Raises CannotServe.
+
+    Its `state.connections` is the ledger of the connections by which `safelight.server.run` serves it.
+    """
     check_bind(settings)
     log = log or make_log()
     outcomes = OutcomeLog(settings.outcomes, epoch_s=MonotonicClock().epoch_s(), log=log)
+
+    connections = ConnectionLedger(settings.connections, log=log)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with ServerState(settings, outcomes=outcomes, log=log) as state:
             app.state.server = state
+            state.metrics.register(ConnectionMetrics(connections, lost_lines=lost_log_lines))
             yield
 
     app = FastAPI(
@@ -66,6 +77,7 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
         openapi_url=None,
         separate_input_output_schemas=False,
     )
+    app.state.connections = connections
     for module in ROUTE_MODULES:
         app.include_router(module.router)
 
@@ -83,6 +95,7 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, within_s=settings.body_read_s)
     app.add_middleware(KeyGuard, api_key=settings.api_key)
     app.add_middleware(BrowserGuard, host=settings.host, allowed_hosts=settings.allowed_hosts)
+    app.add_middleware(ConnectionGate)
     app.add_middleware(Envelope, log=log)
     return app
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safelight.control.policies import Policies
+from safelight.server.connections.limits import ConnectionLimits
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
@@ -36,6 +37,7 @@ class ServerSettings:
         allowed_hosts: further host names that a loopback server accepts, for a proxy on the same machine.
         drain_s: how long accepted work may continue after SIGTERM.
         max_waiting: pictures that may wait; further ones are refused.
+        connections: how many, and how long each may take.
         policies: by which the service decides; workers get theirs by `worker_argv`.
         outcomes: file to which one JSON line a request is added; none when None.
         aliases: further names of served models: alias to model name.
@@ -55,6 +57,7 @@ class ServerSettings:
     body_read_s: float = BODY_READ_S
     max_stored_bytes: int = MAX_STORED_BYTES
     max_stored: int = MAX_STORED
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     policies: Policies = field(default_factory=Policies)
     outcomes: Path | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,59 @@
+"""Admits requests while there are connections to spare, and tells them when their client leaves."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from safelight.server.connections.protocol import CONNECTION, FULL, GuardedConnection
+
+_HEALTH_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
+_DISCONNECT: Message = {"type": "http.disconnect"}
+_CLOSE = (b"connection", b"close")
+
+
+class ConnectionGate:
+    """Middleware that answers 503 to all but requests for health when too many connections are busy.
+
+    It also tells an application that its client has left, where uvicorn does not: when the client had sent further
+    requests.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        connection = scope.get("state", {}).pop(CONNECTION, None)
+        if scope["type"] != "http" or connection is None:
+            await self._app(scope, receive, send)
+            return
+        is_admitted = scope["path"] in _HEALTH_PATHS or connection.has_room()
+        app = self._app if is_admitted else FULL.response()
+        await app(scope, _receive(connection, receive), _send(connection, send))
+
+
+def _receive(connection: GuardedConnection, receive: Receive) -> Receive:
+    is_body_over = False
+
+    async def guarded() -> Message:
+        nonlocal is_body_over
+        if is_body_over:
+            connection.listen()
+            await connection.left.wait()
+            return _DISCONNECT
+        message = await receive()
+        is_body_over = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    return guarded
+
+
+def _send(connection: GuardedConnection, send: Send) -> Send:
+    async def guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            connection.has_response_begun = True
+            if connection.is_last:
+                message["headers"] = [*message["headers"], _CLOSE]
+        await send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            connection.answered()
+
+    return guarded
