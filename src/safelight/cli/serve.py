@@ -14,6 +14,7 @@ from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
 from safelight.control.policies import describe_policies, policies_from
 from safelight.core.errors import nearest, shorten
 from safelight.local.model_folders import adapter_folders, model_folders
+from safelight.server.connections import limits
 
 serving = typer.Typer()
 
@@ -37,6 +38,29 @@ AdapterModeName = Annotated[
 SharedControlNets = Annotated[
     bool,
     typer.Option("--controlnet-service", "--control-service", help="Keep ControlNets once, for all worker processes."),
+]
+
+
+MaxConnections = Annotated[
+    int,
+    typer.Option(min=2, metavar="N", rich_help_panel="Limits", help="Open connections, if as many files may be open."),
+]
+HeaderTimeout = Annotated[
+    float,
+    typer.Option(min=0.1, metavar="S", rich_help_panel="Limits", help="Seconds in which a request's header must come."),
+]
+MaxHeaderBytes = Annotated[
+    int, typer.Option(min=1024, metavar="N", rich_help_panel="Limits", help="Bytes of a request's line and headers.")
+]
+IdleTimeout = Annotated[
+    float,
+    typer.Option(min=0.1, metavar="S", rich_help_panel="Limits", help="Seconds to keep a connection without requests."),
+]
+WriteTimeout = Annotated[
+    float,
+    typer.Option(
+        min=0.1, metavar="S", rich_help_panel="Limits", help="Seconds after which a client that reads nothing is left."
+    ),
 ]
 
 
@@ -68,8 +92,17 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen at; beyond loopback it needs a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 picks a free one.")] = 8000,
     api_key: ApiKey = None,
-    max_waiting: Annotated[int, typer.Option(min=1, metavar="N", help="Pictures that may wait.")] = 256,
-    drain_s: Annotated[float, typer.Option(min=0, metavar="S", help="Seconds to finish accepted work in.")] = 30.0,
+    max_waiting: Annotated[
+        int, typer.Option(min=1, metavar="N", rich_help_panel="Limits", help="Pictures that may wait.")
+    ] = 256,
+    max_connections: MaxConnections = limits.MAX_CONNECTIONS,
+    header_timeout_s: HeaderTimeout = limits.HEADER_TIMEOUT_S,
+    max_header_bytes: MaxHeaderBytes = limits.MAX_HEADER_BYTES,
+    idle_timeout_s: IdleTimeout = limits.IDLE_TIMEOUT_S,
+    write_timeout_s: WriteTimeout = limits.WRITE_TIMEOUT_S,
+    drain_s: Annotated[
+        float, typer.Option(min=0, metavar="S", rich_help_panel="Limits", help="Seconds to finish accepted work in.")
+    ] = 30.0,
     outcomes: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")
     ] = None,
@@ -88,17 +121,24 @@ def serve(
     from safelight.server.settings import ServerSettings
 
     folders = model_folders(model)
-    limits = ("--device", device, "--dtype", dtype, "--threads", str(threads))
+    computing = ("--device", device, "--dtype", dtype, "--threads", str(threads))
     settings = ServerSettings(
-        worker_argv=worker_argv(folders, *limits, *policies.worker_options),
+        worker_argv=worker_argv(folders, *computing, *policies.worker_options),
         workers=workers,
-        controlnet_argv=controlnet_service_argv(*limits) if controlnet_service else (),
+        controlnet_argv=controlnet_service_argv(*computing) if controlnet_service else (),
         adapters=adapter_folders(adapters or ()),
         host=host,
         port=port,
         api_key=api_key or None,
         drain_s=drain_s,
         max_waiting=max_waiting,
+        connections=limits.ConnectionLimits(
+            max_connections=max_connections,
+            header_timeout_s=header_timeout_s,
+            max_header_bytes=max_header_bytes,
+            idle_timeout_s=idle_timeout_s,
+            write_timeout_s=write_timeout_s,
+        ),
         policies=policies,
         aliases=_aliases(alias or (), folders),
         outcomes=outcomes,

@@ -7,7 +7,7 @@ from typing import get_args
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from safelight.core.adapter import AdapterKind
@@ -24,7 +24,7 @@ from safelight.server.middleware.envelope import Envelope
 from safelight.server.middleware.limits import BodyLimit
 from safelight.server.routes import adapters, chat, edits, generations, health, models, page, queue
 from safelight.server.routes.direct import DirectRoutes, ErrorHandler, Handler
-from safelight.server.schema import describe_api
+from safelight.server.schema import ApiDocument
 from safelight.server.settings import ServerSettings
 from safelight.server.state import ServerState, TheState
 from safelight.server.wire.adapters import AdapterRequest
@@ -81,12 +81,14 @@ def make_app(
     for module in ROUTE_MODULES:
         app.include_router(module.router)
 
+    document = ApiDocument(app)
+
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(state: TheState) -> Response:
         named = [adapter.spec for adapter in state.service.controller.adapters]
         loras, controls = ([spec.name for spec in named if spec.kind == kind] for kind in get_args(AdapterKind))
         names = {"aliases": tuple(settings.aliases), "loras": loras, "controls": controls}
-        return JSONResponse(describe_api(app, state.service.models, **names))
+        return Response(await document.content(state.service.models, **names), media_type="application/json")
 
     for kind, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(kind, handler)

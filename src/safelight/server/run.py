@@ -138,6 +138,7 @@ class _Run:
         announcing = asyncio.create_task(self._announce(state, on_ready))
         lost = await self._until_signalled(state, signals)
         announcing.cancel()
+        self.app.state.connections.abort_uploads()
         self.server.should_exit = True
         await serving
         await self.server.shutdown(sockets=[self.listener])

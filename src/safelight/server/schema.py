@@ -1,9 +1,11 @@
 """The OpenAPI document, including the limits of the loaded models."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
@@ -69,6 +71,23 @@ def describe_api(
         "anyOf": [{"$ref": f"#/components/schemas/{kind}ChatRequest"} for kind in ("Flat", "Nested")],
     }
     return document
+
+
+class ApiDocument:
+    """The OpenAPI document of an application as bytes, made anew only when what it describes has changed."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._described: tuple[dict[str, ModelSpec], dict[str, Sequence[str]]] | None = None
+        self._content = b""
+
+    async def content(self, models: Mapping[str, ModelSpec], **names: Sequence[str]) -> bytes:
+        """Return the document of `describe_api`, which is made in a thread: it takes long."""
+        described = (dict(models), names)
+        if described != self._described:
+            document = await asyncio.to_thread(describe_api, self._app, described[0], **names)
+            self._content, self._described = msgspec.json.encode(document), described
+        return self._content
 
 
 def painting_operation(bodies: Mapping[str, str]) -> Schema:

@@ -118,6 +118,11 @@ class ConnectionLedger:
                 return False
         return True
 
+    def abort_uploads(self) -> None:
+        """End the connections whose requests are incomplete: the server ends."""
+        for connection in list(self._since[State.UPLOADING]):
+            self._end(connection, "")
+
     def sweep(self, now: float) -> None:
         """End the connections whose time is over."""
         limits = self.limits

@@ -83,7 +83,7 @@ class RequestWatcher:
 
     def _too_long(self) -> Problem:
         limit = f"{self._max_header_bytes:,} bytes"
-        if not self._headers and len(self._target) > self._max_header_bytes // 2:
+        if len(self._target) > self._max_header_bytes // 2:
             return malformed(f"The request line is longer than {limit}.", "target_too_long", 414)
         return malformed(f"The request's header is larger than {limit}.", "header_too_large", 431)
 
