@@ -7,14 +7,15 @@ from typing import Annotated
 import typer
 
 from safelight.adapters.modes import ADAPTER_MODE_NAMES
+from safelight.cli.connection_options import ConnectionOptions
 from safelight.cli.console import notes
 from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
+from safelight.cli.option_groups import grouped
 from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
 from safelight.control.policies import describe_policies, policies_from
 from safelight.core.errors import nearest, shorten
 from safelight.local.model_folders import adapter_folders, model_folders
-from safelight.server.connections import limits
 
 serving = typer.Typer()
 
@@ -41,29 +42,6 @@ SharedControlNets = Annotated[
 ]
 
 
-MaxConnections = Annotated[
-    int,
-    typer.Option(min=2, metavar="N", rich_help_panel="Limits", help="Open connections, if as many files may be open."),
-]
-HeaderTimeout = Annotated[
-    float,
-    typer.Option(min=0.1, metavar="S", rich_help_panel="Limits", help="Seconds in which a request's header must come."),
-]
-MaxHeaderBytes = Annotated[
-    int, typer.Option(min=1024, metavar="N", rich_help_panel="Limits", help="Bytes of a request's line and headers.")
-]
-IdleTimeout = Annotated[
-    float,
-    typer.Option(min=0.1, metavar="S", rich_help_panel="Limits", help="Seconds to keep a connection without requests."),
-]
-WriteTimeout = Annotated[
-    float,
-    typer.Option(
-        min=0.1, metavar="S", rich_help_panel="Limits", help="Seconds after which a client that reads nothing is left."
-    ),
-]
-
-
 @serving.command(
     epilog="Examples:\n\nsafelight serve\n\nsafelight serve --workers 2 --port 9000\n\n"
     "safelight serve --model shapes-small --model path/to/a/diffusers/folder\n\n"
@@ -72,6 +50,7 @@ WriteTimeout = Annotated[
     "safelight serve --policy throughput --policy routing=affinity\n\n"
     "SAFELIGHT_API_KEY=secret safelight serve --host 0.0.0.0"
 )
+@grouped
 def serve(
     *,
     model: Models = None,
@@ -95,11 +74,7 @@ def serve(
     max_waiting: Annotated[
         int, typer.Option(min=1, metavar="N", rich_help_panel="Limits", help="Pictures that may wait.")
     ] = 256,
-    max_connections: MaxConnections = limits.MAX_CONNECTIONS,
-    header_timeout_s: HeaderTimeout = limits.HEADER_TIMEOUT_S,
-    max_header_bytes: MaxHeaderBytes = limits.MAX_HEADER_BYTES,
-    idle_timeout_s: IdleTimeout = limits.IDLE_TIMEOUT_S,
-    write_timeout_s: WriteTimeout = limits.WRITE_TIMEOUT_S,
+    connections: ConnectionOptions,
     drain_s: Annotated[
         float, typer.Option(min=0, metavar="S", rich_help_panel="Limits", help="Seconds to finish accepted work in.")
     ] = 30.0,
@@ -121,24 +96,18 @@ def serve(
     from safelight.server.settings import ServerSettings
 
     folders = model_folders(model)
-    computing = ("--device", device, "--dtype", dtype, "--threads", str(threads))
+    limits = ("--device", device, "--dtype", dtype, "--threads", str(threads))
     settings = ServerSettings(
-        worker_argv=worker_argv(folders, *computing, *policies.worker_options),
+        worker_argv=worker_argv(folders, *limits, *policies.worker_options),
         workers=workers,
-        controlnet_argv=controlnet_service_argv(*computing) if controlnet_service else (),
+        controlnet_argv=controlnet_service_argv(*limits) if controlnet_service else (),
         adapters=adapter_folders(adapters or ()),
         host=host,
         port=port,
         api_key=api_key or None,
         drain_s=drain_s,
         max_waiting=max_waiting,
-        connections=limits.ConnectionLimits(
-            max_connections=max_connections,
-            header_timeout_s=header_timeout_s,
-            max_header_bytes=max_header_bytes,
-            idle_timeout_s=idle_timeout_s,
-            write_timeout_s=write_timeout_s,
-        ),
+        connections=connections.limits,
         policies=policies,
         aliases=_aliases(alias or (), folders),
         outcomes=outcomes,

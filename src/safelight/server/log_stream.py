@@ -52,6 +52,10 @@ class LogStream(io.TextIOBase):
             self._refused += 1
         return len(line)
 
+    def isatty(self) -> bool:
+        """Whether the lines are written to a terminal."""
+        return self._stream.isatty()
+
     def flush(self) -> None:
         """Do nothing: the thread writes soon."""
 

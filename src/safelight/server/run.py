@@ -109,8 +109,9 @@ def _library_logs(log: Log) -> Iterator[None]:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a record says more than that a client has sent something unusual, which uvicorn warns of."""
-    return record.name != "uvicorn.error" or record.levelno > logging.WARNING
+    """Whether a record of uvicorn says more than that a client sent something unusual, or that the server ends."""
+    is_end = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return record.name != "uvicorn.error" or (record.levelno > logging.WARNING and not is_end)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +139,7 @@ class _Run:
         announcing = asyncio.create_task(self._announce(state, on_ready))
         lost = await self._until_signalled(state, signals)
         announcing.cancel()
-        self.app.state.connections.abort_uploads()
+        self.app.state.connections.end()
         self.server.should_exit = True
         await serving
         await self.server.shutdown(sockets=[self.listener])

@@ -126,6 +126,14 @@ def test_a_client_that_has_left_is_given_up(ledger):
     assert gone.done == "aborted"
 
 
+def test_a_server_that_ends_waits_for_no_body(ledger):
+    early, working = opened(ledger, 0, State.UPLOADING), opened(ledger, 0, State.WORKING)
+    ledger.end()
+    late = opened(ledger, 0, State.UPLOADING)
+    ledger.sweep(1)
+    assert (early.done, late.done, working.done) == ("aborted", "aborted", "")
+
+
 def test_the_last_state_of_a_connection_is_final(ledger):
     connection = opened(ledger, 0, State.CLOSING)
     ledger.moved(connection, State.IDLE, 1)

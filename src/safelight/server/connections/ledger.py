@@ -71,6 +71,7 @@ class ConnectionLedger:
         self.cut: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.queued = 0
+        self._is_ending = False
         self.log = log
         self._since: dict[State, OrderedDict[Connection, float]] = {state: OrderedDict() for state in State}
 
@@ -118,14 +119,16 @@ class ConnectionLedger:
                 return False
         return True
 
-    def abort_uploads(self) -> None:
-        """End the connections whose requests are incomplete: the server ends."""
-        for connection in list(self._since[State.UPLOADING]):
-            self._end(connection, "")
+    def end(self) -> None:
+        """End the connections whose requests are incomplete, from now on at each sweep: the server ends."""
+        self._is_ending = True
+        self._abort_uploads()
 
     def sweep(self, now: float) -> None:
         """End the connections whose time is over."""
         limits = self.limits
+        if self._is_ending:
+            self._abort_uploads()
         for connection in self._older(State.SILENT, now - limits.header_timeout_s):
             self.cut["header_timeout"] += 1
             connection.time_out()
@@ -141,6 +144,10 @@ class ConnectionLedger:
                     self._end(connection, "write_timeout")
                 elif connection.has_left():
                     self._end(connection, "")
+
+    def _abort_uploads(self) -> None:
+        for connection in list(self._since[State.UPLOADING]):
+            self._end(connection, "")
 
     def _older(self, state: State, then: float) -> list[Connection]:
         older = []
