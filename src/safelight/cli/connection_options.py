@@ -23,9 +23,7 @@ class ConnectionOptions:
 
     max_connections: Annotated[
         int,
-        typer.Option(
-            min=2, metavar="N", rich_help_panel=_PANEL, help="Open connections, if as many files may be open."
-        ),
+        typer.Option(min=2, metavar="N", rich_help_panel=_PANEL, help="Open connections, as far as files allow."),
     ] = MAX_CONNECTIONS
     header_timeout_s: Annotated[
         float, typer.Option(min=0.1, metavar="S", rich_help_panel=_PANEL, help="Seconds in which a header must arrive.")
@@ -43,7 +41,7 @@ class ConnectionOptions:
             min=0.1,
             metavar="S",
             rich_help_panel=_PANEL,
-            help="Seconds for which a client may read nothing of a response.",
+            help="Seconds for which a client may take nothing.",
         ),
     ] = WRITE_TIMEOUT_S
 
