@@ -13,8 +13,8 @@ from starlette.routing import Route
 from safelight.core.adapter import AdapterKind
 from safelight.core.errors import SafelightError
 from safelight.core.version import __version__
-from safelight.server.connections.gate import ConnectionGate
 from safelight.server.connections.ledger import ConnectionLedger
+from safelight.server.connections.link import ConnectionLink
 from safelight.server.connections.metrics import ConnectionMetrics
 from safelight.server.errors import Problem, problem_of
 from safelight.server.logs import Log, make_log
@@ -97,7 +97,7 @@ def make_app(
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, within_s=settings.body_read_s)
     app.add_middleware(KeyGuard, api_key=settings.api_key)
     app.add_middleware(BrowserGuard, host=settings.host, allowed_hosts=settings.allowed_hosts)
-    app.add_middleware(ConnectionGate)
+    app.add_middleware(ConnectionLink)
     app.add_middleware(Envelope, log=log)
     return app
 

@@ -62,7 +62,7 @@ class ConnectionLedger:
 
     Attributes:
         cut: connections that the server has ended, by reason.
-        refused: requests that were refused before they were read, by code.
+        refused: requests that were refused before anything else read them, by code of the error.
         queued: requests that wait for an earlier one of their connection.
     """
 
@@ -165,9 +165,9 @@ class ConnectionLedger:
         return self._give_up_upload(now)
 
     def _give_up_upload(self, now: float, *, unless: Connection | None = None) -> bool:
-        uploads = self._older(State.UPLOADING, now - UPLOAD_GRACE_S)
-        oldest = next((connection for connection in uploads[:2] if connection is not unless), None)
-        if oldest is None:
+        uploads = self._since[State.UPLOADING]
+        oldest = next((connection for connection in uploads if connection is not unless), None)
+        if oldest is None or uploads[oldest] > now - UPLOAD_GRACE_S:
             return False
         self.cut["evicted_uploading"] += 1
         oldest.give_up()

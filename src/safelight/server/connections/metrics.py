@@ -40,8 +40,8 @@ class ConnectionMetrics(Collector):
         cut = {reason: ledger.cut[reason] for reason in CUT_REASONS}
         yield _counter("safelight_connections_cut", "Connections that the server has ended, by reason.", "reason", cut)
         yield _counter(
-            "safelight_requests_malformed",
-            "Requests refused before they were read, by code of the error.",
+            "safelight_requests_refused_early",
+            "Requests refused before anything else read them, by code of the error.",
             "code",
             ledger.refused,
         )

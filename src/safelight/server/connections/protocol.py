@@ -27,6 +27,8 @@ FULL = Problem(
     headers={"Connection": "close", **retry_after(1)},
 )
 
+_HEALTH_TARGETS = frozenset({b"/health", b"/health/live", b"/health/ready"})
+
 _REASONS = {
     400: "Bad Request",
     405: "Method Not Allowed",
@@ -124,10 +126,6 @@ class GuardedConnection(asyncio.Protocol):
 
     # What the application says.
 
-    def has_room(self) -> bool:
-        """Whether the current request can be served."""
-        return self._ledger.has_room(self, self._now())
-
     def listen(self) -> None:
         """Receive, so that a client that leaves is noticed."""
         if self._owed == 1 and not self._is_deaf:
@@ -195,10 +193,11 @@ class GuardedConnection(asyncio.Protocol):
         if count:
             self._ledger.queued += count if self._owed else count - 1
             self._owed += count
-            if self._ledger.is_queue_full:
+            self._ledger.moved(self, State.WORKING if watcher.is_in_head else State.UPLOADING, self._now())
+            is_first = self._owed == count and watcher.target not in _HEALTH_TARGETS
+            if self._ledger.is_queue_full or (is_first and not self._ledger.has_room(self, self._now())):
                 self._refuse(FULL)
                 return False
-            self._ledger.moved(self, State.WORKING if watcher.is_in_head else State.UPLOADING, self._now())
             if self._owed > 1:
                 self._guarded.pause_reading()
         elif self.state == State.UPLOADING and watcher.is_in_head:

@@ -26,12 +26,14 @@ class RequestWatcher:
 
     Attributes:
         heads: complete heads of requests so far.
+        target: of the last complete head.
         is_in_head: whether the next byte belongs to the head of a request, or begins one.
         is_last: whether the last request wants another protocol, so that no further request can follow.
     """
 
     def __init__(self, *, max_header_bytes: int) -> None:
         self.heads = 0
+        self.target = b""
         self.is_in_head = True
         self.is_last = False
         self._max_header_bytes = max_header_bytes
@@ -112,7 +114,7 @@ class RequestWatcher:
             self._problem = check_head(parser.get_method(), self._target, parser.get_http_version(), self._headers)
         self.heads += 1
         self.is_in_head = False
-        self._target = b""
+        self.target, self._target = self._target, b""
         self._headers = []
 
     def on_body(self, body: bytes) -> None:

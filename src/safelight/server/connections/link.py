@@ -1,19 +1,17 @@
-"""Admits requests while there are connections to spare, and tells them when their client leaves."""
+"""Joins requests to their connections."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from safelight.server.connections.protocol import CONNECTION, FULL, GuardedConnection
+from safelight.server.connections.protocol import CONNECTION, GuardedConnection
 
-_HEALTH_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
 _DISCONNECT: Message = {"type": "http.disconnect"}
 _CLOSE = (b"connection", b"close")
 
 
-class ConnectionGate:
-    """Middleware that answers 503 to all but requests for health when too many connections are busy.
+class ConnectionLink:
+    """Middleware that tells a connection when a request has its response, and a request when its client has left.
 
-    It also tells an application that its client has left, where uvicorn does not: when the client had sent further
-    requests.
+    uvicorn does not tell a request whose client had sent further requests before it left.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -25,9 +23,7 @@ class ConnectionGate:
         if scope["type"] != "http" or connection is None:
             await self._app(scope, receive, send)
             return
-        is_admitted = scope["path"] in _HEALTH_PATHS or connection.has_room()
-        app = self._app if is_admitted else FULL.response()
-        await app(scope, _receive(connection, receive), _send(connection, send))
+        await self._app(scope, _receive(connection, receive), _send(connection, send))
 
 
 def _receive(connection: GuardedConnection, receive: Receive) -> Receive:
