@@ -41,6 +41,11 @@ SharedControlNets = Annotated[
     typer.Option("--controlnet-service", "--control-service", help="Keep ControlNets once, for all worker processes."),
 ]
 
+MaxWaiting = Annotated[int, typer.Option(min=1, metavar="N", rich_help_panel="Limits", help="Pictures that may wait.")]
+DrainS = Annotated[
+    float, typer.Option(min=0, metavar="S", rich_help_panel="Limits", help="Seconds to finish accepted work in.")
+]
+
 
 @serving.command(
     epilog="Examples:\n\nsafelight serve\n\nsafelight serve --workers 2 --port 9000\n\n"
@@ -71,13 +76,9 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen at; beyond loopback it needs a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 picks a free one.")] = 8000,
     api_key: ApiKey = None,
-    max_waiting: Annotated[
-        int, typer.Option(min=1, metavar="N", rich_help_panel="Limits", help="Pictures that may wait.")
-    ] = 256,
+    max_waiting: MaxWaiting = 256,
     connections: ConnectionOptions,
-    drain_s: Annotated[
-        float, typer.Option(min=0, metavar="S", rich_help_panel="Limits", help="Seconds to finish accepted work in.")
-    ] = 30.0,
+    drain_s: DrainS = 30.0,
     outcomes: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")
     ] = None,
