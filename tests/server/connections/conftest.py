@@ -4,7 +4,7 @@ from fakes.live_server import LiveServer
 from safelight.server.connections.limits import ConnectionLimits
 
 LIMITS = ConnectionLimits(
-    max_connections=24, header_timeout_s=0.4, max_header_bytes=4096, idle_timeout_s=0.4, write_timeout_s=0.6
+    max_connections=24, header_timeout_s=0.4, max_header_bytes=4096, idle_timeout_s=0.4, write_timeout_s=1.0
 )
 
 

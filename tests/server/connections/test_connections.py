@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fakes.live_server import PATIENCE_S, eventually, web
@@ -157,7 +158,7 @@ def test_a_client_that_reads_slowly_is_not(guarded):
     before = cut(guarded, "write_timeout")
     with connect(guarded.url, receive_bytes=4096) as connection:
         connection.sendall(DOCUMENT * 1000)
-        for _ in range(12):
+        for _ in range(14):
             time.sleep(0.1)
             assert connection.recv(100_000)
         assert connection.recv(1)
@@ -239,6 +240,21 @@ def test_resets_leave_nothing_behind(patient):
         connection.sendall(PICTURE[:50])
         connection.close()
     eventually(lambda: metric(patient, "safelight_connections_open") <= 1)
+
+
+def test_few_open_files_and_many_silent_clients_cost_neither_health_nor_workers():
+    argv = ["sh", "-c", 'ulimit -n 200; exec "$@"', "sh", sys.executable, str(SERVED), "0.02", "5"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process, ExitStack() as stack:
+        url = process.stdout.readline().strip()
+        for _ in range(300):
+            stack.enter_context(connect(url))
+        (worker,) = psutil.Process(process.pid).children()
+        worker.kill()
+        assert status_of(exchange(url, head())) == 200
+        eventually(lambda: b"safelight_worker_restarts_total 1.0" in exchange(url, head(path="/metrics")))
+        eventually(lambda: b"safelight_workers_ready 1.0" in exchange(url, head(path="/metrics")))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
 
 
 def test_a_server_with_silent_clients_drains_and_ends():
