@@ -70,6 +70,7 @@ def request(
     grace_steps=0,
     source=None,
     previews=0,
+    tenant="",
 ):
     """What is asked for; `loras` are uses, and `controlnets` are handles."""
     return ImageRequest(
@@ -89,6 +90,7 @@ def request(
         grace_steps=grace_steps,
         source=source,
         previews=previews,
+        tenant=tenant,
     )
 
 

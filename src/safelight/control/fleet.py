@@ -77,9 +77,12 @@ class FleetController:
         """The adapters that requests may name, by name."""
         return self._fleet.adapters.registered
 
-    def requests_with(self, handle: AdapterHandle) -> int:
-        """Return how many accepted requests use an adapter."""
-        return self._fleet.adapters.requests_with(handle)
+    def requests_with(self, handle: AdapterHandle, *, tenant: str | None = None) -> int:
+        """Return how many accepted requests use an adapter, of one tenant or of all."""
+        if tenant is None:
+            return self._fleet.adapters.requests_with(handle)
+        own = (state for state in self._fleet.requests.values() if state.request.tenant == tenant)
+        return sum(handle in state.job.adapters for state in own)
 
     @property
     def refusal(self) -> Rejected | None:
@@ -112,6 +115,11 @@ class FleetController:
     def waiting(self) -> tuple[Accepted, ...]:
         """Accepted requests without a worker, in the order in which they will get one."""
         return tuple(Accepted.of(state) for state in self._fleet.waiting)
+
+    @property
+    def oldest_waiting_s(self) -> float | None:
+        """When the oldest request without a worker arrived; None if none waits."""
+        return min((state.request.arrived_s for state in self._fleet.waiting), default=None)
 
     @property
     def running(self) -> tuple[Accepted, ...]:

@@ -124,6 +124,7 @@ class RequestState:
             level=self.job.level,
             worker=self.worker,
             queue_s=(now if self.started_s is None else self.started_s) - self.queued_s,
+            total_s=now - self.queued_s,
             compute_s=compute_s,
             score=score,
             retries=self.job.attempt - 1,

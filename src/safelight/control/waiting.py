@@ -11,6 +11,7 @@ from sortedcontainers import SortedKeyList
 from safelight.control.batch import Kind
 from safelight.control.order_policies import Place
 from safelight.control.request_state import RequestState
+from safelight.core.request import ImageRequest
 
 LONGEST_BLOCK: Final = 512
 
@@ -23,6 +24,8 @@ class WaitingQueue:
         self._in_order: SortedKeyList[RequestState, Place] = SortedKeyList(key=_place)
         self._work = WorkIndex()
         self.held_bytes = 0
+        self.of_tenant = Counter[str]()
+        self.held_bytes_of_tenant = Counter[str]()
         self.with_adapters = 0
         self.kinds = Counter[Kind]()
 
@@ -50,6 +53,8 @@ class WaitingQueue:
         self._by_model.setdefault(request.model, SortedKeyList(key=_place)).add(request)
         self._work.add(request.place, request.work_s)
         self.held_bytes += request.request.held_bytes
+        self.of_tenant[request.request.tenant] += 1
+        self.held_bytes_of_tenant[request.request.tenant] += request.request.held_bytes
         self.with_adapters += bool(request.job.adapters)
         self.kinds[request.job.kind] += 1
 
@@ -61,10 +66,18 @@ class WaitingQueue:
             del self._by_model[request.model]
         self._work.remove(request.place, request.work_s)
         self.held_bytes -= request.request.held_bytes
+        self._leave_tenant(request.request)
         self.with_adapters -= bool(request.job.adapters)
         self.kinds[request.job.kind] -= 1
         if not self.kinds[request.job.kind]:
             del self.kinds[request.job.kind]
+
+    def _leave_tenant(self, request: ImageRequest) -> None:
+        """Keep counts of tenants with waiting requests only."""
+        self.of_tenant[request.tenant] -= 1
+        self.held_bytes_of_tenant[request.tenant] -= request.held_bytes
+        if not self.of_tenant[request.tenant]:
+            del self.of_tenant[request.tenant], self.held_bytes_of_tenant[request.tenant]
 
     def of(self, model: str) -> Iterator[RequestState]:
         """Yield the requests that wait for `model`, in order."""

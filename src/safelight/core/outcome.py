@@ -18,6 +18,7 @@ class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         worker: the one that ran it, or had it last.
         queue_s: seconds from when it could have begun to the first tick of its last attempt.
+        total_s: seconds from when it could have begun to its end.
         compute_s: seconds of encoding, ticks and decoding that it took part in.
         score: of its picture, by the scorer of a gate.
         retries: attempts lost to workers that died.
@@ -27,6 +28,7 @@ class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
     level: Level
     worker: str | None = None
     queue_s: float = 0.0
+    total_s: float = 0.0
     compute_s: float = 0.0
     score: float | None = None
     retries: int = 0

@@ -20,6 +20,22 @@ CUT_REASONS = (
 )
 
 
+REFUSAL_CODES = (
+    "bad_host",
+    "bad_http",
+    "bad_http_version",
+    "bad_target",
+    "bad_transfer_encoding",
+    "body_framing_too_large",
+    "header_too_large",
+    "header_too_slow",
+    "method_not_allowed",
+    "target_too_long",
+    "too_many_connections",
+    "too_many_headers",
+)
+
+
 class ConnectionMetrics(Collector):
     """Collects what a ledger counts."""
 
@@ -43,7 +59,7 @@ class ConnectionMetrics(Collector):
             "safelight_requests_refused_early",
             "Requests refused before anything else read them, by code of the error.",
             "code",
-            ledger.refused,
+            {code: ledger.refused[code] for code in REFUSAL_CODES},
         )
         yield CounterMetricFamily(
             "safelight_log_lines_lost", "Log lines lost since nobody reads the log.", value=self._lost_lines()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from safelight.core.errors import PlacementError
+from safelight.worker.determinism import prepare_environment
 
 AUTO = "auto"
 
@@ -19,17 +20,23 @@ def main() -> int:
     parser.add_argument("--device", default=AUTO)
     parser.add_argument("--dtype", default=AUTO)
     parser.add_argument("--number", type=int, default=0)
+    parser.add_argument("--deterministic", action="store_true")
     arguments = parser.parse_args()
     # Only the server handles Ctrl-C; it ends its processes by closing their standard input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Standard error goes to the server's log, so progress bars of libraries are disabled.
     os.environ.setdefault("TQDM_DISABLE", "1")
 
-    from safelight.diffusion.placement import find_placement
+    if arguments.deterministic:
+        prepare_environment()
+
+    from safelight.diffusion.placement import find_placement, use_deterministic_kernels
     from safelight.worker.controlnet_service.process import run_controlnet_service
 
     try:
         placement = find_placement(arguments.device, arguments.dtype, number=arguments.number)
+        if arguments.deterministic:
+            use_deterministic_kernels(placement)
         run_controlnet_service(arguments.socket, placement=placement, threads=arguments.threads)
     except PlacementError as error:
         print(f"error: {error}", file=sys.stderr)
