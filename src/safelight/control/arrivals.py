@@ -58,6 +58,7 @@ def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> l
     try:
         for request in requests:
             bound.append(_bind(fleet, request))  # noqa: PERF401 - those before a refusal are undone
+        _check_group(fleet, bound, now)
         for state in bound:
             _check_admission(fleet, state, now)
             fleet.enqueue(state, now)
@@ -71,7 +72,23 @@ def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> l
         ended = [command for state in bound for command in fleet.forget(state)]
         kept = [command for command in commands if not _runs_one_of(command, ids)]
         return [*kept, *ended, *_reject(fleet, requests, error, now)]
+    for state in bound:
+        if state.request.on_deadline == "expire" and state.request.deadline_s is not None:
+            fleet.expiries.add(state.request.due_s, state)
     return commands
+
+
+def _check_group(fleet: FleetState, bound: Sequence[RequestState], now: float) -> None:
+    """Raise Rejected if all workers are full, and the queue has no room for all of a group: before any is queued."""
+    fleet.put_late_ones_last(now)
+    if len(bound) == 1 or any(fleet.workers.with_space(state.model) for state in bound):
+        return
+    try:
+        for state in bound:
+            _check_admission(fleet, state, now)
+            fleet.prediction.reserved_s += state.work_s
+    finally:
+        fleet.prediction.reserved_s = 0.0
 
 
 def _bind(fleet: FleetState, request: ImageRequest) -> RequestState:

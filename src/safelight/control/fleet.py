@@ -1,10 +1,11 @@
 """The fleet controller: events in, commands out."""
 
+import math
 from collections.abc import Mapping
 
 from safelight.adapters.registry import Registered
 from safelight.control.arrivals import NOT_READY_RETRY_S, arrive, refusal
-from safelight.control.commands import AnswerOffer, Command, Deliver, Send
+from safelight.control.commands import AnswerOffer, Command, Deliver, Reject, Send
 from safelight.control.config import ControlConfig
 from safelight.control.events import (
     AdapterOffered,
@@ -52,15 +53,26 @@ class FleetController:
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Return the commands that follow from `event` at `now`, on the clock of `ImageRequest.arrived_s`."""
+        ended = self._expire(now, with_now=isinstance(event, TimePassed))
         if isinstance(event, Reported):
-            commands = self._note_report(event.worker, event.event, now)
+            commands = ended + self._note_report(event.worker, event.event, now)
             return commands + self._fleet.prefetch() if commands else commands
-        return self._take_in(event, now) + self._fleet.prefetch()
+        commands = ended + self._take_in(event, now)
+        if commands and isinstance(event, Arrived) and all(isinstance(command, Reject) for command in commands):
+            return commands
+        return commands + self._fleet.prefetch()
 
     @property
     def next_wakeup_s(self) -> float | None:
-        """When to send `TimePassed` if no other event comes first; None if time alone changes nothing."""
-        return self._fleet.orphans.next_due_s
+        """When to send `TimePassed` if no other event comes first; None if time alone changes nothing.
+
+        A request expires just after its deadline, so that what is ready in the same moment is delivered.
+        """
+        orphan_s, expiry_s = self._fleet.orphans.next_due_s, self._fleet.expiries.next_s
+        if expiry_s is None:
+            return orphan_s
+        after_s = math.nextafter(expiry_s, math.inf)
+        return after_s if orphan_s is None else min(orphan_s, after_s)
 
     @property
     def models(self) -> Mapping[str, ModelSpec]:
@@ -99,7 +111,7 @@ class FleetController:
     @property
     def is_idle(self) -> bool:
         """Whether everything accepted has ended."""
-        return not self._fleet.requests
+        return len(self._fleet.requests) == self._fleet.letting_go
 
     @property
     def waiting_count(self) -> int:
@@ -108,8 +120,8 @@ class FleetController:
 
     @property
     def running_count(self) -> int:
-        """How many requests are with a worker."""
-        return len(self._fleet.requests) - len(self._fleet.waiting)
+        """How many requests are with a worker, without those that have expired there."""
+        return len(self._fleet.requests) - len(self._fleet.waiting) - self._fleet.letting_go
 
     @property
     def waiting(self) -> tuple[Accepted, ...]:
@@ -123,8 +135,9 @@ class FleetController:
 
     @property
     def running(self) -> tuple[Accepted, ...]:
-        """Requests that are with a worker, by worker and then by order of assignment."""
-        return tuple(Accepted.of(state) for worker in self._fleet.workers for state in worker.requests.values())
+        """Those of `running_count`, by worker and then by order of assignment."""
+        held = (state for worker in self._fleet.workers for state in worker.requests.values())
+        return tuple(Accepted.of(state) for state in held if not state.has_ended)
 
     @property
     def workers(self) -> tuple[WorkerLoad, ...]:
@@ -164,6 +177,14 @@ class FleetController:
                 self._fleet.is_draining = True
         return []
 
+    def _expire(self, now: float, *, with_now: bool) -> list[Command]:
+        """End the requests whose deadlines have passed, of clients that want no late pictures."""
+        if not with_now and not self._fleet.expiries.has_passed(now):
+            return []
+        expired = self._fleet.expiries.take(now, with_now=with_now)
+        commands = [command for state in expired for command in self._fleet.expire(state, now)]
+        return commands + self._fleet.dispatch(now) if expired else commands
+
     def _withdraw(self, request_id: str, now: float) -> list[Command]:
         state = self._fleet.requests.get(request_id)
         if state is None or state.is_withdrawn:
@@ -188,8 +209,10 @@ class FleetController:
 
     def _lose(self, state: RequestState, reason: str, now: float) -> list[Command]:
         """Queue a request again whose worker has ended, unless that was its last attempt."""
+        if state.has_ended:
+            return self._fleet.forget(state)
         if state.is_withdrawn:
-            return self._fleet.dismiss(state, now)
+            return self._fleet.dismiss(state, now, compute_s=state.compute_s)
         attempt, most = state.job.attempt, self._fleet.config.max_attempts
         if attempt >= most:
             message = f"{attempt} workers in a row were lost while they had this picture; the last: {reason}"
@@ -260,8 +283,10 @@ class FleetController:
 
     def _settle(self, state: RequestState, report: Finished | Failed | Dropped | Paused, now: float) -> list[Command]:
         """Decide about a request that its worker has released."""
+        if state.has_ended:
+            return self._fleet.forget(state)
         if state.is_withdrawn:
-            compute_s = report.compute_s if isinstance(report, Finished) else 0.0
+            compute_s = report.compute_s if isinstance(report, Finished) else state.compute_s
             return self._fleet.dismiss(state, now, compute_s=compute_s)
         match report:
             case Finished():

@@ -39,12 +39,14 @@ class Workers:
 
     Attributes:
         kinds: how many of the held requests are of each kind.
+        roster: changes whenever a worker joins or leaves.
     """
 
     def __init__(self) -> None:
         self.kinds = Counter[Kind]()
         self._by_name: dict[str, WorkerState] = {}
         self._by_model: dict[str, ModelWorkers] = {}
+        self.roster = 0
         self._changes = 0
 
     def __len__(self) -> int:
@@ -81,6 +83,7 @@ class Workers:
         return 0 if own is None else own.load
 
     def add(self, worker: WorkerState) -> None:
+        self.roster += 1
         self._changes += 1
         worker.number = worker.change = self._changes
         self._by_name[worker.name] = worker
@@ -95,6 +98,7 @@ class Workers:
         worker = self._by_name.pop(name, None)
         if worker is None:
             return None
+        self.roster += 1
         for model in worker.paces:
             own = self._by_model[model]
             own.all.remove(worker)

@@ -1,6 +1,6 @@
 """The record of how a request ended, whether served or simulated."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -10,6 +10,10 @@ from safelight.core.source import LatentsHandle
 
 Status = Literal["finished", "failed", "cancelled", "rejected", "expired"]
 """`expired`: accepted, and given up when the deadline had passed, as the client has asked."""
+
+
+CLOCK_ERROR_S: Final = 1e-6
+"""What sums and differences of times may lose."""
 
 
 class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,4 +90,5 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def met_deadline(self) -> bool:
         """Whether the picture was ready in time; one without a deadline is in time when it is finished."""
-        return self.status == "finished" and self.request.arrived_s + self.total_s <= self.request.due_s
+        ended_s = self.request.arrived_s + self.total_s
+        return self.status == "finished" and ended_s <= self.request.due_s + CLOCK_ERROR_S
