@@ -5,8 +5,10 @@ from safelight.access.wrong_keys import MAX_ADDRESSES
 from safelight.adapters.registry import MAX_PER_PICTURE
 from safelight.control.config import MAX_ATTEMPTS, MAX_WAITING_BYTES, ORPHAN_WAIT_S
 from safelight.core.level import MAX_STEPS
+from safelight.server.connections.limits import MAX_HEADERS, MAX_PIPELINED, MOST_KEPT
 from safelight.server.json_scan import MAX_JSON_BACKSLASHES, MAX_JSON_QUOTES, MAX_JSON_SYNTAX_BYTES
 from safelight.server.log_forms import MOST_CHARACTERS
+from safelight.server.log_stream import MAX_LINES
 from safelight.server.middleware.limits import MAX_PATH_BYTES, MAX_QUERY_BYTES
 from safelight.server.routes.adapters import READ_WITHIN_S
 from safelight.server.settings import MAX_STORED, MAX_STORED_BYTES
@@ -18,6 +20,11 @@ from safelight.service.pictures import MOST_PIXELS
 from safelight.worker.controlnet_service.service import CALL_WITHIN_S
 
 FIXED_LIMITS = {
+    "busy connections": [MOST_KEPT],
+    "headers, trailers": [MAX_HEADERS],
+    "bytes of the framing of a chunked body (extensions, trailers)": [],
+    "pipelined requests that wait, of all connections": [MAX_PIPELINED],
+    "log lines that wait to be written": [MAX_LINES],
     "bytes of the input pictures of waiting requests": [MAX_WAITING_BYTES],
     "share of the queue of one tenant, with `--keys`": [],
     "attempts of a picture, one for each worker that dies with it": [MAX_ATTEMPTS],

@@ -8,6 +8,7 @@ import typer
 
 from safelight.adapters.modes import ADAPTER_MODE_NAMES
 from safelight.cli.body_options import BodyOptions
+from safelight.cli.connection_options import ConnectionOptions
 from safelight.cli.console import notes
 from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
@@ -82,6 +83,13 @@ SharedControlNets = Annotated[
     typer.Option("--controlnet-service", "--control-service", help="Keep ControlNets once, for all worker processes."),
 ]
 
+Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes; over several GPUs they take turns.")]
+Outcomes = Annotated[Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")]
+MaxWaiting = Annotated[int, typer.Option(min=1, metavar="N", rich_help_panel="Limits", help="Pictures that may wait.")]
+DrainS = Annotated[
+    float, typer.Option(min=0, metavar="S", rich_help_panel="Limits", help="Seconds to finish accepted work in.")
+]
+
 
 @serving.command(
     epilog="Examples:\n\nsafelight serve\n\nsafelight serve --workers 2 --port 9000\n\n"
@@ -112,9 +120,10 @@ def serve(
     keys: Keys = None,
     wrong_keys_per_minute: WrongKeysPerMinute = 10,
     max_waiting_per_tenant: MaxWaitingPerTenant = None,
-    max_waiting: Annotated[int, typer.Option(min=1, metavar="N", help="Pictures that may wait.")] = 256,
+    max_waiting: MaxWaiting = 256,
     bodies: BodyOptions,
-    drain_s: Annotated[float, typer.Option(min=0, metavar="S", help="Seconds to finish accepted work in.")] = 30.0,
+    connections: ConnectionOptions,
+    drain_s: DrainS = 30.0,
     outcomes: Outcomes = None,
     allowed_host: AllowedHosts = None,
     logs: LogOptions,
@@ -143,6 +152,7 @@ def serve(
         max_waiting_per_tenant=max_waiting_per_tenant,
         drain_s=drain_s,
         max_waiting=max_waiting,
+        connections=connections.limits,
         **bodies.settings,
         policies=policies,
         aliases=_aliases(alias or (), folders),

@@ -1,13 +1,13 @@
 """The ASGI application: routes, middleware and error responses."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import get_args
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from safelight.core.adapter import AdapterKind
@@ -15,6 +15,9 @@ from safelight.core.errors import SafelightError, shorten
 from safelight.core.version import __version__
 from safelight.server.access import Access
 from safelight.server.access_metrics import AccessMetrics
+from safelight.server.connections.ledger import ConnectionLedger
+from safelight.server.connections.link import ConnectionLink
+from safelight.server.connections.metrics import ConnectionMetrics
 from safelight.server.errors import Problem, problem_of
 from safelight.server.http_metrics import HttpMetrics
 from safelight.server.logs import Log, make_log
@@ -24,7 +27,7 @@ from safelight.server.middleware.envelope import Envelope
 from safelight.server.middleware.limits import RequestLimits
 from safelight.server.routes import adapters, chat, edits, generations, health, models, page, queue
 from safelight.server.routes.direct import DirectRoutes, ErrorHandler, Handler
-from safelight.server.schema import describe_api
+from safelight.server.schema import ApiDocument
 from safelight.server.settings import ServerSettings
 from safelight.server.spans import NoSpans, Spans
 from safelight.server.state import ServerState, TheState
@@ -51,8 +54,13 @@ DIRECT_HANDLERS: Mapping[tuple[str, str], Handler] = {
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
-    """Return the application; its lifespan starts and ends the workers. Raises CannotServe, KeysFileError."""
+def make_app(
+    settings: ServerSettings, log: Log | None = None, *, lost_log_lines: Callable[[], int] = lambda: 0
+) -> FastAPI:
+    """Return the application; its lifespan starts and ends the workers. Raises CannotServe, KeysFileError.
+
+    Its `state.connections` is the ledger of the connections by which `safelight.server.run` serves it.
+    """
     check_bind(settings)
     log = log or make_log()
     metrics = Metrics()
@@ -60,12 +68,15 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     spans = _spans(settings, metrics, log)
     outcomes = OutcomeLog(settings.outcomes, epoch_s=MonotonicClock().epoch_s(), log=log)
 
+    connections = ConnectionLedger(settings.connections, log=log)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with ServerState(
             settings, access=access, outcomes=outcomes, metrics=metrics, spans=spans, log=log
         ) as state:
             app.state.server = state
+            state.metrics.register(ConnectionMetrics(connections, lost_lines=lost_log_lines))
             yield
 
     app = FastAPI(
@@ -76,15 +87,19 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
         openapi_url=None,
         separate_input_output_schemas=False,
     )
+    app.state.connections = connections
     for module in ROUTE_MODULES:
         app.include_router(module.router)
+
+    document = ApiDocument(app)
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(state: TheState) -> Response:
         named = [adapter.spec for adapter in state.service.controller.adapters]
         loras, controls = ([spec.name for spec in named if spec.kind == kind] for kind in get_args(AdapterKind))
         names = {"aliases": tuple(settings.aliases), "loras": loras, "controls": controls}
-        return JSONResponse(describe_api(app, state.service.models, **names, needs_key=access.needs_key))
+        content = await document.content(state.service.models, **names, needs_key=access.needs_key)
+        return Response(content, media_type="application/json")
 
     for kind, handler in _ERROR_HANDLERS.items():
         app.add_exception_handler(kind, handler)
@@ -93,6 +108,7 @@ def make_app(settings: ServerSettings, log: Log | None = None) -> FastAPI:
     app.add_middleware(RequestLimits)
     app.add_middleware(KeyGuard, access=access, log=log)
     app.add_middleware(BrowserGuard, host=settings.host, allowed_hosts=settings.allowed_hosts)
+    app.add_middleware(ConnectionLink)
     app.add_middleware(Envelope, log=log, metrics=HttpMetrics(metrics.registry, routes=_paths()), spans=spans)
     return app
 

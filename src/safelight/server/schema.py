@@ -1,9 +1,11 @@
 """The OpenAPI document, including the limits of the loaded models."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
@@ -72,6 +74,23 @@ def describe_api(
         "anyOf": [{"$ref": f"#/components/schemas/{kind}ChatRequest"} for kind in ("Flat", "Nested")],
     }
     return document
+
+
+class ApiDocument:
+    """The OpenAPI document of an application as bytes, made anew only when what it describes has changed."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._described: tuple[dict[str, ModelSpec], bool, dict[str, Sequence[str]]] | None = None
+        self._content = b""
+
+    async def content(self, models: Mapping[str, ModelSpec], *, needs_key: bool, **names: Sequence[str]) -> bytes:
+        """Return the document of `describe_api`, which is made in a thread: it takes long."""
+        described = (dict(models), needs_key, names)
+        if described != self._described:
+            document = await asyncio.to_thread(describe_api, self._app, described[0], needs_key=needs_key, **names)
+            self._content, self._described = msgspec.json.encode(document), described
+        return self._content
 
 
 def _require_key(document: Schema) -> None:

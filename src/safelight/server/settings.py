@@ -8,6 +8,7 @@ from safelight.access.wrong_keys import WRONG_KEYS_PER_MINUTE
 from safelight.control.policies import Policies
 from safelight.core.log import DEFAULT_LOG_FORM, DEFAULT_LOG_LEVEL, LogForm, LogLevel
 from safelight.server.bodies import BODY_BUDGET_BYTES
+from safelight.server.connections.limits import ConnectionLimits
 from safelight.server.json_scan import JsonLimits
 
 DEFAULT_HOST = "127.0.0.1"
@@ -53,6 +54,7 @@ class ServerSettings:
         allowed_hosts: further host names that a loopback server accepts, for a proxy on the same machine.
         drain_s: how long accepted work may continue after SIGTERM.
         max_waiting: pictures that may wait; further ones are refused.
+        connections: how many, and how long each may take.
         max_body_bytes: of one request; a larger body is refused.
         body_read_s: how long a client may take to send a body.
         body_idle_s: how long a client may pause within a body.
@@ -89,6 +91,7 @@ class ServerSettings:
     max_decoding: int = MAX_DECODING
     max_stored_bytes: int = MAX_STORED_BYTES
     max_stored: int = MAX_STORED
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     policies: Policies = field(default_factory=Policies)
     outcomes: Path | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)

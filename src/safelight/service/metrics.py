@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 from safelight.core.outcome import Outcome
 from safelight.core.work import Ticked
@@ -121,6 +122,10 @@ class Metrics:
     def worker_restarted(self) -> None:
         """Count one worker started again."""
         self._restarts.inc()
+
+    def register(self, collector: Collector) -> None:
+        """Add what another part counts."""
+        self._registry.register(collector)
 
     def exposition(self) -> bytes:
         """Return all numbers in Prometheus's text format."""
