@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from safelight.adapters.modes import ADAPTER_MODE_NAMES
+from safelight.cli.access_options import AccessOptions
 from safelight.cli.body_options import BodyOptions
 from safelight.cli.connection_options import ConnectionOptions
 from safelight.cli.console import notes
@@ -14,15 +15,13 @@ from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
 from safelight.cli.log_options import LogOptions
 from safelight.cli.option_groups import grouped
-from safelight.cli.options import ApiKey, Deterministic, Device, Dtype, Models, Threads
+from safelight.cli.options import Deterministic, Device, Dtype, Models, Threads
 from safelight.control.policies import Policies, describe_policies, deterministic_policies_from, policies_from
 from safelight.core.errors import nearest, shorten
 from safelight.local.model_folders import adapter_folders, model_folders
 
 serving = typer.Typer()
 
-Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes; over several GPUs they take turns.")]
-Outcomes = Annotated[Path | None, typer.Option(metavar="FILE", help="Add one JSON line for each request to this file.")]
 Aliases = Annotated[
     list[str] | None,
     typer.Option("--alias", metavar="NAME=MODEL", help="A further name that requests may use for a model; repeatable."),
@@ -39,40 +38,6 @@ PolicyChoices = Annotated[
 AdapterFolders = Annotated[
     list[Path] | None,
     typer.Option("--adapters", metavar="DIR", help="A folder of adapters, looked at before yours; repeatable."),
-]
-AllowedHosts = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME", rich_help_panel="Access", help="A further name that a local proxy calls us by; repeatable."
-    ),
-]
-Keys = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        exists=True,
-        dir_okay=False,
-        rich_help_panel="Access",
-        help="Keys of several tenants, made by `safelight keys add`; read again when it changes.",
-    ),
-]
-WrongKeysPerMinute = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        metavar="N",
-        rich_help_panel="Access",
-        help="Wrong keys of one address that get a 401; further ones get a 429. A right key always passes.",
-    ),
-]
-MaxWaitingPerTenant = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        metavar="N",
-        rich_help_panel="Limits",
-        help="Pictures of one tenant that may wait. With --keys it may also have no more than there are free places.",
-    ),
 ]
 AdapterModeName = Annotated[
     str | None,
@@ -114,18 +79,12 @@ def serve(
     adapter_mode: AdapterModeName = None,
     controlnet_service: SharedControlNets = False,
     alias: Aliases = None,
-    host: Annotated[str, typer.Option(help="Address to listen at; beyond loopback it needs a key.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 picks a free one.")] = 8000,
-    api_key: ApiKey = None,
-    keys: Keys = None,
-    wrong_keys_per_minute: WrongKeysPerMinute = 10,
-    max_waiting_per_tenant: MaxWaitingPerTenant = None,
+    access: AccessOptions,
     max_waiting: MaxWaiting = 256,
     bodies: BodyOptions,
     connections: ConnectionOptions,
     drain_s: DrainS = 30.0,
     outcomes: Outcomes = None,
-    allowed_host: AllowedHosts = None,
     logs: LogOptions,
 ) -> int:
     """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
@@ -144,12 +103,7 @@ def serve(
         workers=workers,
         controlnet_argv=controlnet_service_argv(*limits) if controlnet_service else (),
         adapters=adapter_folders(adapters or ()),
-        host=host,
-        port=port,
-        api_key=api_key or None,
-        keys=keys,
-        wrong_keys_per_minute=wrong_keys_per_minute,
-        max_waiting_per_tenant=max_waiting_per_tenant,
+        **access.settings,
         drain_s=drain_s,
         max_waiting=max_waiting,
         connections=connections.limits,
@@ -157,7 +111,6 @@ def serve(
         policies=policies,
         aliases=_aliases(alias or (), folders),
         outcomes=outcomes,
-        allowed_hosts=tuple(allowed_host or ()),
         **logs.settings,
     )
     notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")
