@@ -15,7 +15,7 @@ from safelight.cli.extras import need_serve_extra
 from safelight.cli.log_options import LogOptions
 from safelight.cli.option_groups import grouped
 from safelight.cli.options import ApiKey, Deterministic, Device, Dtype, Models, Threads
-from safelight.control.policies import describe_policies, deterministic_policies_from, policies_from
+from safelight.control.policies import Policies, describe_policies, deterministic_policies_from, policies_from
 from safelight.core.errors import nearest, shorten
 from safelight.local.model_folders import adapter_folders, model_folders
 
@@ -129,8 +129,7 @@ def serve(
     """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
     if policy and "help" in policy:
         return _print_policies()
-    choices = [*(policy or ()), *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())]
-    policies = deterministic_policies_from(choices) if deterministic else policies_from(choices)
+    policies = _policies(policy or (), adapter_mode, deterministic=deterministic)
     need_serve_extra()
     from safelight.local.launch import compute_options, controlnet_service_argv, worker_argv
     from safelight.server.run import serve as run_server
@@ -160,7 +159,17 @@ def serve(
         **logs.settings,
     )
     notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")
-    return run_server(settings, on_ready=lambda url: notes.print(f"Safelight is ready at {url}; Ctrl-C ends it."))
+    return run_server(settings, on_ready=_ready)
+
+
+def _policies(choices: Sequence[str], adapter_mode: str | None, *, deterministic: bool) -> Policies:
+    """Return what `--policy`, `--adapter-mode` and `--deterministic` choose together."""
+    choices = [*choices, *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())]
+    return deterministic_policies_from(choices) if deterministic else policies_from(choices)
+
+
+def _ready(url: str) -> None:
+    notes.print(f"Safelight is ready at {url}; Ctrl-C ends it.")
 
 
 def _aliases(pairs: Sequence[str], folders: Sequence[Path]) -> dict[str, str]:
