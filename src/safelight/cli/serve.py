@@ -135,7 +135,7 @@ def serve(
     from safelight.server.run import serve as run_server
     from safelight.server.settings import ServerSettings
 
-    folders = model_folders(model)
+    folders = _announced(model_folders(model))
     limits = compute_options(device=device, dtype=dtype, threads=threads, deterministic=deterministic)
     settings = ServerSettings(
         worker_argv=worker_argv(folders, *limits, *policies.worker_options),
@@ -158,7 +158,6 @@ def serve(
         allowed_hosts=tuple(allowed_host or ()),
         **logs.settings,
     )
-    notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")
     return run_server(settings, on_ready=_ready)
 
 
@@ -166,6 +165,11 @@ def _policies(choices: Sequence[str], adapter_mode: str | None, *, deterministic
     """Return what `--policy`, `--adapter-mode` and `--deterministic` choose together."""
     choices = [*choices, *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())]
     return deterministic_policies_from(choices) if deterministic else policies_from(choices)
+
+
+def _announced(folders: Sequence[Path]) -> Sequence[Path]:
+    notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")
+    return folders
 
 
 def _ready(url: str) -> None:
