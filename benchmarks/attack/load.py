@@ -110,19 +110,19 @@ class Client:
             answers = await asyncio.gather(*tasks)
             return Tally(answers=answers, wall_s=time.perf_counter() - began_s)
 
-    async def at_once(self, requests: int, *, seconds: float) -> float:
-        """Keep so many requests open for so long; returns pictures per second."""
-        began_s = time.perf_counter()
+    async def at_once(self, requests: int, *, warm_up_s: float, seconds: float) -> float:
+        """Keep so many requests open; returns pictures per second, over `seconds` after the warm-up."""
+        begins_s = time.perf_counter() + warm_up_s
 
         async def repeat(session: aiohttp.ClientSession) -> int:
             painted = 0
-            while time.perf_counter() - began_s < seconds:
-                painted += (await self._ask(session, None)).is_delivered
+            while time.perf_counter() < begins_s + seconds:
+                is_delivered = (await self._ask(session, None)).is_delivered
+                painted += is_delivered and begins_s < time.perf_counter() < begins_s + seconds
             return painted
 
         async with self._session() as session:
-            painted = await asyncio.gather(*(repeat(session) for _ in range(requests)))
-        return sum(painted) / (time.perf_counter() - began_s)
+            return sum(await asyncio.gather(*(repeat(session) for _ in range(requests)))) / seconds
 
     def _session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
