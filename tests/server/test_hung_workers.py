@@ -5,6 +5,7 @@ import os
 import signal
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_all_pictures_arrive_when_a_worker_is_stopped(stopped_for_good):
 
 def test_the_stopped_worker_is_gone_and_has_a_successor(stopped_for_good):
     server, worker, _ = stopped_for_good
-    assert not os.path.exists(f"/proc/{worker.pid}")
+    assert not Path(f"/proc/{worker.pid}").exists()
     assert worker.name.replace(".1", ".2") in [member.name for member in ready_members(server)]
 
 

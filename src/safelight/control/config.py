@@ -19,6 +19,9 @@ class ControlConfig:
 
     Attributes:
         max_waiting: requests that may wait for a worker.
+        max_waiting_per_tenant: requests of one tenant that may wait; None sets no limit.
+        tenants_share_queue: whether a tenant may have no more waiting requests, and bytes of input pictures, than the
+            queue has room for, so that no tenant fills it alone.
         max_waiting_bytes: bytes of the input pictures of waiting requests; a single request may exceed it.
         max_attempts: attempts of a request, one per lost worker; the last attempt runs alone on its worker.
         lookahead_rows: denoiser rows that a worker gets beyond one call, so that freed rows are filled at once.
@@ -28,6 +31,8 @@ class ControlConfig:
     """
 
     max_waiting: int = MAX_WAITING
+    max_waiting_per_tenant: int | None = None
+    tenants_share_queue: bool = False
     max_waiting_bytes: int = MAX_WAITING_BYTES
     max_attempts: int = MAX_ATTEMPTS
     lookahead_rows: int = LOOKAHEAD_ROWS

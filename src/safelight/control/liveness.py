@@ -2,8 +2,8 @@
 
 | state | when | what follows |
 | --- | --- | --- |
-| suspected | it is silent for `suspected_s`, or makes no progress for a third of what it may take | it gets no new work |
-| hung | it is silent for `hung_s`, or makes no progress for longer than it may take | it is killed |
+| suspected | silent for `suspected_s`, or no progress for a third of what it may take | it gets no new work |
+| hung | silent for `hung_s`, or no progress for longer than it may take | it is killed |
 
 Before a worker is ready, it is never suspected, and hung after `start_silence_s` or `start_stalled_s`.
 """
@@ -39,8 +39,8 @@ class LivenessLimits:
         beat_s: between two signs of life.
         suspected_s: of silence, until a worker gets no new work.
         hung_s: of silence, until it is killed.
-        tick_s: without progress, until it is killed, if `tick_factor` times the longest effect that the profile predicts
-            for its requests is shorter.
+        tick_s: without progress, until it is killed, if `tick_factor` times the longest effect that the profile
+            predicts for its requests is shorter.
         start_silence_s: of silence, until a worker that is not ready yet is killed.
         start_stalled_s: without computing or reading anything, until a worker that is not ready yet is killed.
     """
@@ -71,8 +71,8 @@ class LivenessLimits:
         shortest_s = min(self.tick_s, self.start_silence_s, self.start_stalled_s)
         if shortest_s < self.suspected_s:
             return (
-                f"a limit of {shortest_s:g} s for a tick or a start is shorter than the silence of {self.suspected_s:g} "
-                "s after which a worker is suspected"
+                f"a limit of {shortest_s:g} s for a tick or a start is shorter than the silence of "
+                f"{self.suspected_s:g} s after which a worker is suspected"
             )
         return None
 

@@ -43,12 +43,14 @@ class Workers:
 
     Attributes:
         kinds: how many of the held requests are of each kind.
+        roster: changes whenever a worker joins or leaves, is suspected or trusted again.
     """
 
     def __init__(self) -> None:
         self.kinds = Counter[Kind]()
         self._by_name: dict[str, WorkerState] = {}
         self._by_model: dict[str, ModelWorkers] = {}
+        self.roster = 0
         self._changes = 0
         self._suspected = 0
 
@@ -96,6 +98,7 @@ class Workers:
         return 0 if own is None else own.load
 
     def add(self, worker: WorkerState) -> None:
+        self.roster += 1
         self._changes += 1
         worker.number = worker.change = self._changes
         self._by_name[worker.name] = worker
@@ -103,12 +106,14 @@ class Workers:
 
     def suspect(self, worker: WorkerState) -> None:
         """Leave a worker out of all decisions about new work."""
+        self.roster += 1
         self._drop_from_index(worker)
         worker.is_suspected = True
         self._suspected += 1
 
     def trust(self, worker: WorkerState) -> None:
         """Take back a worker that was suspected."""
+        self.roster += 1
         worker.is_suspected = False
         self._suspected -= 1
         self._index(worker)
@@ -118,6 +123,7 @@ class Workers:
         worker = self._by_name.pop(name, None)
         if worker is None:
             return None
+        self.roster += 1
         if worker.is_suspected:
             self._suspected -= 1
         else:

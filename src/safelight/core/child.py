@@ -11,7 +11,7 @@ BEAT_S: Final = "SAFELIGHT_BEAT_S"
 """Seconds between two `Beat`s of a worker; without it a worker sends none."""
 
 TRY_AGAIN: Final = 75
-"""Exit status of a worker that lacks something which may be there later, such as memory; `EX_TEMPFAIL` of sysexits.h."""
+"""Exit status of a worker that lacks what may be there later, such as memory; `EX_TEMPFAIL` of sysexits.h."""
 
 _TRANSIENT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 from safelight.core.outcome import Outcome
 from safelight.core.work import Ticked
@@ -63,12 +64,38 @@ class Metrics:
             ["model"],
             registry=self._registry,
         )
+        self._body_bytes = Gauge(
+            "safelight_body_bytes_held", "Bytes of request bodies held in memory.", registry=self._registry
+        )
+        self._body_budget = Gauge(
+            "safelight_body_bytes_budget", "Bytes of request bodies that may be held.", registry=self._registry
+        )
+        self._bodies_refused = Counter(
+            "safelight_bodies_refused",
+            "Requests refused for their address, encoding or body, by the code of the error.",
+            ["reason"],
+            registry=self._registry,
+        )
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where other parts register their metrics."""
+        return self._registry
 
     def watch(self, *, waiting: Callable[[], int], running: Callable[[], int], workers: Callable[[], int]) -> None:
         """Use these functions for the current values at each scrape."""
         self._waiting.set_function(waiting)
         self._running.set_function(running)
         self._workers.set_function(workers)
+
+    def watch_bodies(self, *, held_bytes: Callable[[], int], budget_bytes: int) -> None:
+        """Use this function for the bytes of request bodies at each scrape; at most `budget_bytes` are held."""
+        self._body_bytes.set_function(held_bytes)
+        self._body_budget.set(budget_bytes)
+
+    def body_refused(self, reason: str) -> None:
+        """Count one request that was refused before its route was called."""
+        self._bodies_refused.labels(reason).inc()
 
     def ticked(self, tick: Ticked) -> None:
         """Count one denoiser call."""
@@ -97,6 +124,10 @@ class Metrics:
     def worker_restarted(self) -> None:
         """Count one worker started again."""
         self._restarts.inc()
+
+    def register(self, collector: Collector) -> None:
+        """Add what another part counts."""
+        self._registry.register(collector)
 
     def exposition(self) -> bytes:
         """Return all numbers in Prometheus's text format."""

@@ -67,7 +67,10 @@ def call_later(seconds: float, action: Callable[[], None]) -> Callable[[], objec
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceParts:
-    """The parts of a service; `call_later` uses the same clock."""
+    """The parts of a service; `call_later` uses the same clock.
+
+    `on_end` gets the record of each request that has ended, in the context in which the request was made.
+    """
 
     controller: FleetController
     pool: WorkerPool
@@ -76,6 +79,7 @@ class ServiceParts:
     outcomes: OutcomeLog
     log: Log
     call_later: Sleep = call_later
+    on_end: Callable[[Outcome], None] = lambda _: None
 
 
 class Service:
@@ -89,6 +93,7 @@ class Service:
         self._metrics = parts.metrics
         self._outcomes = parts.outcomes
         self._log = parts.log
+        self._on_end = parts.on_end
         self._pending: dict[str, PendingPicture] = {}
         self._offers: dict[str, asyncio.Future[AdapterSpec]] = {}
         self._offer_numbers = count()
@@ -187,6 +192,11 @@ class Service:
     async def idle(self) -> None:
         """Wait until every accepted request has ended."""
         await self._idle.wait()
+
+    def owner(self, request_id: str) -> str | None:
+        """Return the tenant of a pending picture, or None if there is none of this id."""
+        pending = self._pending.get(request_id)
+        return None if pending is None or pending.delivery.done() else pending.request.tenant
 
     def preview(self, request_id: str) -> Preview | None:
         """Return the latest preview of a running picture."""
@@ -303,7 +313,7 @@ class Service:
         self._wakeup_s = None
         self._handle(TimePassed())
 
-    def _obey(self, command: Command) -> None:
+    def _obey(self, command: Command) -> None:  # noqa: C901 - one branch for each command
         match command:
             case Send(worker=worker, command=message):
                 if isinstance(message, Run) and message.job.attempt > 1:
@@ -326,6 +336,8 @@ class Service:
             case Reject(request=request, error=error, outcome=None):
                 if isinstance(error, ExtensionError):
                     self._log.error("policy failed", id=request.id, reason=str(error))
+                elif isinstance(error, Rejected):
+                    self._metrics.refused(error.reason)
                 self._forget(request.id).fail(error)
             case Reject(error=error, outcome=Outcome() as outcome) | GiveUp(error=error, outcome=outcome):
                 self._close(outcome).fail(error)
@@ -346,10 +358,13 @@ class Service:
         """Record the end of a request."""
         self._metrics.ended(outcome)
         self._outcomes.add(outcome)
-        self._log.info(
+        # The line of its HTTP request says that it was rejected; a second one would double the log under overload.
+        write = self._log.debug if outcome.status == "rejected" else self._log.info
+        write(
             "picture " + outcome.status,
             id=outcome.request.id,
             model=outcome.level.model,
+            tenant=outcome.request.tenant or None,
             reason=outcome.reason or None,
             worker=outcome.worker,
             queue_s=round(outcome.queue_s, 4),
@@ -357,7 +372,9 @@ class Service:
             total_s=round(outcome.total_s, 4),
             retries=outcome.retries,
         )
-        return self._forget(outcome.request.id)
+        pending = self._forget(outcome.request.id)
+        pending.context.run(self._on_end, outcome)
+        return pending
 
     def _forget(self, request_id: str) -> PendingPicture:
         pending = self._pending.pop(request_id)

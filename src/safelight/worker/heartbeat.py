@@ -1,16 +1,12 @@
 """Signs of life of a worker process, from a thread of its own."""
 
+import resource
 import threading
 import time
 from collections.abc import Callable, Hashable
 from typing import Final
 
 from safelight.core.work import Beat
-
-try:
-    import resource
-except ImportError:  # not on Windows
-    resource = None  # type: ignore[assignment]
 
 WINDOW_S: Final = 1.0
 LEAST_CPU_SHARE: Final = 0.005
@@ -110,7 +106,5 @@ class Heartbeat:
 
 def _pages_read() -> int:
     """Return how often the process has waited for a disk."""
-    if resource is None:
-        return 0
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_majflt + usage.ru_inblock

@@ -24,8 +24,8 @@ ORPHANED: Final = 1
 def die_with_parent() -> None:
     """Have the kernel kill this process when its parent dies, even while it is stopped; only Linux can do that.
 
-    The signal comes when the parent's thread that has started this process ends. A pool starts its workers in the thread
-    of its event loop, which stops them before it ends.
+    The signal comes when the parent's thread that has started this process ends. A pool starts its workers in the
+    thread of its event loop, which stops them before it ends.
     """
     if not sys.platform.startswith("linux"):
         return
