@@ -6,6 +6,9 @@ length: whenever a request ends, another one arrives. Half of the requests have 
 
 - `events_per_s`: with 1,000 workers and 1,000 waiting requests.
 - `growth`: of the time per event from 100 to 100,000 waiting requests, with 16 workers.
+- `refusal_us_p50`, `refusal_us_p99`: microseconds of processor time of one refusal, in the worst of these cases:
+  1 worker and 148 waiting requests, 16 workers and 148, 16 workers and 10,000. Deadlines mix; the newcomer's is too
+  short, or it would make an accepted one late; some come alone, others in groups of four. Each case is in `refusals`.
 """
 
 import argparse
@@ -18,7 +21,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
 
-from safelight.control.commands import Send
+from safelight.control.commands import Reject, Send
 from safelight.control.config import ControlConfig
 from safelight.control.events import AdapterOffered, Arrived, Reported, WorkerJoined
 from safelight.control.fleet import FleetController
@@ -38,6 +41,8 @@ EVENTS = 60_000
 LORAS = 8
 LORA_SHARE = 0.05
 GROWTH_WORKERS = 16
+REFUSAL_CASES = ((1, 148), (16, 148), (16, 10_000))
+REFUSALS = 2_000
 
 PIXELS = Pixels(width=1, height=1, rgb=bytes(3))
 MODEL = ModelSpec(
@@ -149,6 +154,54 @@ class Load:
         return self.seconds / self.events
 
 
+def refusals(waiting: int, workers: int, count_: int) -> dict[str, float]:
+    """Fill a queue until deadlines of many lengths are refused, and time refusals."""
+    rng = random.Random(2)
+    load = Load(waiting=0, workers=workers)
+    load.controller = FleetController(ControlConfig(max_waiting=2 * waiting + 100))
+    ready = Ready(models=(MODEL,), max_denoiser_rows=ROWS)
+    for worker in load.running:
+        load.handle(WorkerJoined(worker, ready))
+    backlog_s = TICK_S * (1 + ROWS) / 2 * STEPS * (waiting / ROWS / workers + 2)
+    while load.controller.waiting_count < waiting:
+        number = next(load.numbers)
+        deadline_s = rng.uniform(1.0, 3.0) * backlog_s if number % 8 else None
+        load.handle(Arrived((asked(number, load.now, deadline_s),)))
+    took_us = []
+    for number in range(count_):
+        load.now += 0.001
+        group = 4 if number % 4 == 0 else 1
+        deadline_s = rng.uniform(0.02, 0.6) * backlog_s
+        requests = tuple(asked(next(load.numbers), load.now, deadline_s) for _ in range(group))
+        began_s = time.thread_time()
+        commands = load.controller.handle(Arrived(requests), load.now)
+        seconds = time.thread_time() - began_s
+        if commands and all(isinstance(command, Reject) for command in commands):
+            took_us.append(1e6 * seconds)
+    took_us.sort()
+    p50, p99 = (took_us[int(share * (len(took_us) - 1))] for share in (0.5, 0.99))
+    print(f"{workers:>6} workers {waiting:>7} waiting {p50:>9,.0f} us a refusal, p99 {p99:,.0f}", file=sys.stderr)
+    return {
+        "workers": workers,
+        "waiting": waiting,
+        "refusals": len(took_us),
+        "refusal_us_p50": round(p50, 1),
+        "refusal_us_p99": round(p99, 1),
+    }
+
+
+def asked(number: int, now: float, deadline_s: float | None) -> ImageRequest:
+    return ImageRequest(
+        id=f"r{number}",
+        prompt="a picture",
+        width=SIDE,
+        height=SIDE,
+        seed=number,
+        arrived_s=now,
+        deadline_s=deadline_s,
+    )
+
+
 def measured(waiting: int, workers: int, events: int) -> dict[str, float]:
     gc.collect()
     gc.freeze()
@@ -165,15 +218,21 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=EVENTS, help="events that are timed in each case")
     arguments = parser.parse_args()
     cases = [measured(waiting, workers, arguments.events) for workers in WORKERS for waiting in WAITING]
+    refused = [refusals(waiting, workers, REFUSALS) for workers, waiting in REFUSAL_CASES]
     rates = {(case["workers"], case["waiting"]): case["events_per_s"] for case in cases}
     metrics = {
         "events_per_s": rates[1_000, 1_000],
         "growth": round(rates[GROWTH_WORKERS, 100] / rates[GROWTH_WORKERS, 100_000], 2),
+        "refusal_us_p50": max(case["refusal_us_p50"] for case in refused),
+        "refusal_us_p99": max(case["refusal_us_p99"] for case in refused),
+        "refusals": refused,
         "cases": cases,
     }
-    print(
-        json.dumps(metrics) if arguments.json else f"{metrics['events_per_s']:,} events/s, growth {metrics['growth']}"
-    )
+    if arguments.json:
+        print(json.dumps(metrics))
+        return
+    print(f"{metrics['events_per_s']:,} events/s, growth {metrics['growth']}")
+    print(f"a refusal takes {metrics['refusal_us_p50']} us, p99 {metrics['refusal_us_p99']}")
 
 
 if __name__ == "__main__":

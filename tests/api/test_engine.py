@@ -49,6 +49,21 @@ def test_the_same_seed_gives_the_same_picture_whoever_shares_the_batch(engine):
     assert abs(pixels(together[3]).astype(int) - pixels(alone)).max() <= 1
 
 
+def test_a_deterministic_engine_gives_the_same_bytes_from_each_of_its_workers_in_any_company():
+    def paint(seed):
+        return exact.generate(PROMPT, seed=seed % 3, steps=3 + seed % 3, negative_prompt="a star" * (seed % 2))[0]
+
+    with Engine(["shapes-small"], workers=2, deterministic=True) as exact, ThreadPoolExecutor(12) as threads:
+        alone = [paint(seed).content for seed in range(6)]
+        together = [picture.content for picture in threads.map(paint, [*range(6), *range(6)])]
+    assert together == [*alone, *alone]
+
+
+def test_a_deterministic_engine_refuses_an_adapter_mode_that_folds():
+    with pytest.raises(InvalidParameter, match="--deterministic needs adapter-mode=always-unmerged"):
+        Engine(["shapes-small"], policies=["adapter-mode=payback"], deterministic=True)
+
+
 def test_coroutines_share_the_workers(engine):
     async def main():
         calls = (engine.generate_async(PROMPT, seed=seed, steps=STEPS) for seed in range(3))

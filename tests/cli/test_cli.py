@@ -12,9 +12,10 @@ from fakes.live_server import LiveServer
 from safelight.cli import main
 from safelight.local.model_folders import SHIPPED_MODELS
 
-COMMANDS = ("serve", "generate", "adapters", "trace", "train", "score")
+COMMANDS = ("serve", "generate", "adapters", "keys", "trace", "train", "score")
 SUBCOMMANDS = {
     "adapters": ("add", "list", "remove", "inspect"),
+    "keys": ("add", "list", "remove"),
     "trace": (
         "convert",
         "describe",
@@ -90,9 +91,23 @@ def test_every_help_has_examples(command, capsys):
         (["serve", "--port", "eighty"], "--port"),
         (["serve", "--port", "99999"], "--port"),
         (["serve", "--workers", "0"], "--workers"),
+        (["serve", "--max-json-depth", "1000"], "--max-json-depth"),
+        (["serve", "--body-budget-bytes", "1000"], "--body-budget-bytes"),
         (["serve", "--adapter-mode", "paybck"], "did you mean 'payback'"),
+        (["serve", "--keys", "no/such/file"], "'no/such/file'"),
+        (["serve", "--max-waiting-per-tenant", "0"], "--max-waiting-per-tenant"),
+        (["serve", "--wrong-keys-per-minute", "0"], "--wrong-keys-per-minute"),
+        (["keys", "add", "alice"], "--file"),
+        (
+            ["serve", "--deterministic", "--adapter-mode", "payback"],
+            "--deterministic needs adapter-mode=always-unmerged",
+        ),
+        (["serve", "--deterministic", "--policy", "adapter-mode=dlora-credit"], "--deterministic needs"),
         (["serve", "--model", "no/such/folder"], "'no/such/folder'"),
         (["serve", "--adapters", "no/such/folder"], "'no/such/folder'"),
+        (["serve", "--log-format", "xml"], "--log-format"),
+        (["serve", "--log-level", "loud"], "--log-level"),
+        (["serve", "--otlp-endpoint", "collector"], "'collector'"),
         (["score", "shape"], "Did you mean 'shapes'?"),
         (["generate"], "PROMPT"),
         (["generate", "a heart", "-o", "heart.bmp"], "'.bmp'; pictures end in .png"),
@@ -162,6 +177,18 @@ def test_without_the_extra_one_sentence_names_it(arguments):
     assert said.returncode == 1
     assert said.stderr.strip() == (
         "error: This command needs torch, which comes with the extra [serve]: pip install 'safelight[serve]'."
+    )
+
+
+def test_traces_without_their_extra_are_one_sentence_that_names_it():
+    arguments = ["serve", "--otlp-endpoint", "http://127.0.0.1:4318"]
+    program = "import sys; sys.modules['opentelemetry.sdk'] = None; from safelight.cli import main; "
+    said = subprocess.run(
+        [sys.executable, "-c", f"{program}sys.exit(main({arguments}))"], check=False, capture_output=True, text=True
+    )
+    assert said.returncode == 1
+    assert said.stderr.strip() == (
+        "error: This command needs opentelemetry.sdk, which comes with the extra [otel]: pip install 'safelight[otel]'."
     )
 
 

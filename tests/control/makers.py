@@ -70,6 +70,8 @@ def request(
     grace_steps=0,
     source=None,
     previews=0,
+    on_deadline="finish",
+    tenant="",
 ):
     """What is asked for; `loras` are uses, and `controlnets` are handles."""
     return ImageRequest(
@@ -89,6 +91,8 @@ def request(
         grace_steps=grace_steps,
         source=source,
         previews=previews,
+        on_deadline=on_deadline,
+        tenant=tenant,
     )
 
 

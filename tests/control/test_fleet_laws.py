@@ -1,6 +1,7 @@
 """What holds for the controller whatever happens, in whatever order."""
 
 from collections import Counter
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from safelight.control.events import (
     WorkerLeft,
 )
 from safelight.control.fleet import FleetController
+from safelight.control.order_policies import late_place
 from safelight.control.policies import Policies
 from safelight.core.errors import RequestError
 from safelight.core.work import (
@@ -51,6 +53,7 @@ FIELDS = st.fixed_dictionaries(
         "is_guided": st.booleans(),
         "deadline_s": st.sampled_from([None, None, 100.0, 2.0, 0.3, 0.01]),
         "loras": st.lists(st.sampled_from(LORAS), max_size=2).map(tuple),
+        "on_deadline": st.sampled_from(["finish", "finish", "expire"]),
     }
 )
 GROUPS = st.lists(st.lists(FIELDS, min_size=1, max_size=4), min_size=1, max_size=4)
@@ -111,7 +114,7 @@ class FleetUnderFire(RuleBasedStateMachine):
             case Deliver(ended, _, outcome):
                 self.end("finished", ended, outcome)
             case GiveUp(ended, _, outcome):
-                self.end("failed", ended, outcome)
+                self.end("expired" if outcome.reason == "deadline_expired" else "failed", ended, outcome)
             case Dismissed(ended, outcome):
                 self.end("cancelled", ended, outcome)
 
@@ -120,8 +123,10 @@ class FleetUnderFire(RuleBasedStateMachine):
             case Run(job=job):
                 self.run(fake, job)
             case Cancel(request_id=request_id):
-                assert request_id in fake.jobs
-                fake.cancelled.add(request_id)
+                has_just_ended = self.requests[request_id].on_deadline == "expire"
+                assert request_id in fake.jobs or has_just_ended
+                if request_id in fake.jobs:
+                    fake.cancelled.add(request_id)
             case Prefetch(handles=handles):
                 assert handles != fake.prefetched, "that is no change"
                 fake.prefetched = handles
@@ -301,12 +306,16 @@ class FleetUnderFire(RuleBasedStateMachine):
     @invariant()
     def the_controller_and_the_workers_agree(self):
         believed = {(each.worker, each.request.id, each.is_withdrawn) for each in self.controller.running}
-        true = {(worker, name, name in fake.cancelled) for worker, fake in self.workers.items() for name in fake.jobs}
-        assert believed == true
+        held = {(worker, name, name in fake.cancelled) for worker, fake in self.workers.items() for name in fake.jobs}
+        expired = {(worker, name, is_cancelled) for worker, name, is_cancelled in held if name in self.ends}
+        assert believed == held - expired
+        assert all(is_cancelled for _, _, is_cancelled in expired)
 
     @invariant()
     def every_worker_has_the_adapters_that_requests_may_name_and_those_in_use(self):
-        in_use = Counter(handle for name, handles in self.bound.items() if name not in self.ends for handle in handles)
+        held = {name for fake in self.workers.values() for name in fake.jobs}
+        live = [handles for name, handles in self.bound.items() if name not in self.ends or name in held]
+        in_use = Counter(handle for handles in live for handle in handles)
         registered = {adapter.handle for adapter in self.controller.adapters}
         assert all(fake.adapters == registered | in_use.keys() for fake in self.workers.values())
         assert all(self.controller.requests_with(handle) == in_use[handle] for handle in registered | in_use.keys())
@@ -317,9 +326,26 @@ class FleetUnderFire(RuleBasedStateMachine):
 
     @invariant()
     def those_who_wait_stand_in_order(self):
-        order = CONFIG.policies.order
-        places = [order.place(each.request, int(each.request.id[1:])) for each in self.controller.waiting]
-        assert places == sorted(places)
+        order, waiting = CONFIG.policies.order, list(self.controller._fleet.waiting)
+        assert [each.id for each in waiting] == [each.request.id for each in self.controller.waiting]
+        assert all(one.place < other.place for one, other in pairwise(waiting))
+        for each in waiting:
+            is_late = each.request.deadline_s is not None and each.is_late
+            place = late_place if is_late else type(order).place
+            assert each.place == place(order, each.request, each.sequence)
+
+    @invariant()
+    def who_cannot_be_in_time_waits_behind_all_that_had_arrived_when_it_was_due(self):
+        waiting = list(self.controller._fleet.waiting)
+        for number, late in enumerate(waiting):
+            behind = [each for each in waiting[number:] if not each.is_late]
+            assert not late.is_late or all(each.request.arrived_s >= late.request.due_s for each in behind)
+
+    @invariant()
+    def nobody_waits_beyond_a_deadline_that_ends_the_request(self):
+        live = [*self.controller.waiting, *self.controller.running]
+        expiring = [each.request for each in live if each.request.on_deadline == "expire" and not each.is_withdrawn]
+        assert all(each.due_s >= self.now for each in expiring)
 
     @invariant()
     def nobody_waits_while_a_worker_of_its_model_is_idle(self):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control.makers import request
-from safelight.control.order_policies import ORDER_POLICIES, PATIENCE_S, ArrivalOrder, DeadlineOrder
+from safelight.control.order_policies import ORDER_POLICIES, PATIENCE_S, ArrivalOrder, DeadlineOrder, late_place
 
 DEADLINES = st.none() | st.floats(0, 1e4)
 ORDER = DeadlineOrder()
@@ -61,3 +61,18 @@ def test_a_generous_deadline_is_no_worse_than_none():
 
 def test_where_arrival_counts_no_deadline_goes_before():
     assert ArrivalOrder().place(request(), 1) < ArrivalOrder().place(request(arrived_s=1.0, deadline_s=0.1), 0)
+
+
+@given(deadline_s=st.floats(0.1, 100), other=DEADLINES, sooner_s=st.floats(0, 100))
+def test_a_late_request_goes_behind_all_that_arrived_before_it_was_due(deadline_s, other, sooner_s):
+    late = late_place(ORDER, request(deadline_s=deadline_s), 0)
+    assert ORDER.place(request(arrived_s=deadline_s - sooner_s, deadline_s=other), 1) <= (*late[:2], 1)
+
+
+def test_who_arrives_a_patience_after_a_late_request_was_due_goes_behind_it():
+    late = late_place(ORDER, request(deadline_s=2.0), 1)
+    assert late < ORDER.place(request(arrived_s=2.0 + PATIENCE_S, deadline_s=0.1), 0)
+
+
+def test_where_arrival_counts_a_late_request_keeps_its_place():
+    assert late_place(ArrivalOrder(), request(deadline_s=2.0), 1) == ArrivalOrder().place(request(deadline_s=2.0), 1)

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from safelight.control.policies import MEMBERS, PRESETS, Policies, describe_policies, members, policies_from
+from safelight.control.policies import (
+    DETERMINISTIC,
+    MEMBERS,
+    PRESETS,
+    Policies,
+    describe_policies,
+    deterministic_policies_from,
+    members,
+    policies_from,
+)
 from safelight.core.errors import InvalidParameter
 
 EVERY = [(family, policy.name) for family, policies in MEMBERS.items() for policy in policies]
@@ -48,6 +57,22 @@ def test_a_choice_changes_no_other_family(family, name):
 def test_the_description_lists_every_policy_with_what_it_does(family, name):
     (line,) = [line for line in _section(family) if line[2:].split(" ")[0] == name]
     assert len(line[2 + len(name) :].strip()) > 10
+
+
+@every_policy
+def test_a_deterministic_choice_is_refused_by_name_where_the_picture_would_depend_on_it(family, name):
+    if DETERMINISTIC.get(family, name) == name:
+        assert deterministic_policies_from([f"{family}={name}"]).names == Policies().names | DETERMINISTIC | {
+            family: name
+        }
+        return
+    with pytest.raises(InvalidParameter, match=f"{family}={name}.*--deterministic needs"):
+        deterministic_policies_from([f"{family}={name}"])
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
+def test_every_preset_can_be_deterministic(preset):
+    assert deterministic_policies_from([preset.name]).names.items() >= DETERMINISTIC.items()
 
 
 def _section(family):

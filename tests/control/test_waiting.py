@@ -1,3 +1,5 @@
+import math
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -93,6 +95,39 @@ def test_a_work_index_sums_like_brute_force_however_its_blocks_are_cut(changes, 
         for asked in (place, (number - 0.5,), (100.0,)):
             assert close(index.ahead_of(asked), sum(each for other, each in kept.items() if other < asked))
         assert close(index.total_s, sum(kept.values()))
+
+
+@given(
+    changes=st.lists(st.tuples(st.booleans(), st.integers(0, 60), SECONDS, SECONDS), max_size=150),
+    block=st.integers(2, 9),
+)
+def test_the_room_behind_a_place_is_the_least_of_its_limits_less_the_work_ahead(changes, block):
+    index, kept = WorkIndex(longest_block=block), {}
+    for is_added, number, seconds, limit in changes:
+        place = (float(number),)
+        if is_added and place not in kept:
+            kept[place] = (seconds, limit)
+            index.add(place, seconds, limit)
+        elif not is_added and place in kept:
+            index.remove(place, kept.pop(place)[0])
+        for asked in (place, (number - 0.5,), (-1.0,), (100.0,)):
+            rooms = [
+                limit - sum(each for ahead, (each, _) in kept.items() if ahead < other)
+                for other, (_, limit) in kept.items()
+                if other > asked
+            ]
+            least = min(rooms, default=math.inf)
+            assert index.room_behind(asked) == least or close(index.room_behind(asked), least)
+
+
+def test_pools_do_not_wait_for_each_other():
+    queue = WaitingQueue()
+    for number, model in enumerate((LARGE, SMALL)):
+        queue.add(state(request(f"r{number}", model=model), number=number, work_s=2.0 + number))
+    assert queue.work_ahead_s((math.inf,)) == 5.0
+    queue.regroup({LARGE: LARGE, SMALL: SMALL})
+    assert queue.work_ahead_s((math.inf,), LARGE) == 2.0
+    assert queue.work_ahead_s((math.inf,), SMALL) == 3.0
 
 
 def test_an_index_that_is_empty_again_sums_to_nothing():

@@ -5,9 +5,9 @@ from functools import partial
 from fakes.virtual_time import VirtualTime
 from fakes.virtual_worker import VirtualWorker
 from safelight.adapters.capacity import AdapterCapacity
-from safelight.control.commands import AnswerOffer, Deliver, Reject, Send
+from safelight.control.commands import AnswerOffer, Deliver, Dismissed, GiveUp, Reject, Send
 from safelight.control.config import ControlConfig
-from safelight.control.events import AdapterOffered, Arrived, Reported, WorkerJoined, WorkerLeft
+from safelight.control.events import AdapterOffered, Arrived, Reported, TimePassed, WorkerJoined, WorkerLeft
 from safelight.control.fleet import FleetController
 from safelight.control.replica.config import ReplicaConfig
 
@@ -17,13 +17,18 @@ CAPACITY = AdapterCapacity(host_bytes=1 << 40, device_ranks=4096, device_control
 class VirtualFleet:
     """Workers that do exactly what their replicas decide, and take exactly as long as was measured."""
 
-    def __init__(self, *models, max_denoiser_rows=8, lookahead_rows=2, adapters=(), score=None, **settings):
+    def __init__(
+        self, *models, max_denoiser_rows=8, lookahead_rows=2, adapters=(), score=None, slowness=1.0, **settings
+    ):
         """Start a worker for each of `models`, which are tuples of specs; `adapters` are specs."""
         self.time = VirtualTime()
         self.controller = FleetController(ControlConfig(lookahead_rows=lookahead_rows, **settings))
         self.workers = {}
         self.ready_s = {}
         self.rejected = set()
+        self.errors = {}
+        self._wakeup_s = None
+        self._slowness = slowness
         self.outcomes = {}
         self.answers = {}
         self._specs = {f"/adapters/{spec.name}": spec for spec in adapters}
@@ -55,6 +60,7 @@ class VirtualFleet:
             config=self._config,
             adapters=self._specs,
             score=self._score,
+            slowness=self._slowness,
         )
         self.handle(WorkerJoined(name, self.workers[name].ready))
         return name
@@ -74,10 +80,29 @@ class VirtualFleet:
                 case Deliver(ended, _, outcome):
                     self.ready_s[ended.id] = self.time.now_s()
                     self.outcomes[ended.id] = outcome
-                case Reject(refused):
+                case Reject(refused, error):
                     self.rejected.add(refused.id)
+                    self.errors[refused.id] = error
+                case GiveUp(ended, error, outcome):
+                    self.outcomes[ended.id] = outcome
+                    self.errors[ended.id] = error
+                case Dismissed(ended, outcome):
+                    self.outcomes[ended.id] = outcome
                 case AnswerOffer(offer, result):
                     self.answers[offer] = result
+
+        self._plan_wakeup()
+
+    def _plan_wakeup(self):
+        wakeup_s = self.controller.next_wakeup_s
+        if wakeup_s is not None and wakeup_s != self._wakeup_s:
+            self._wakeup_s = wakeup_s
+            self.time.call_later(wakeup_s - self.time.now_s(), lambda: self._wake_up(wakeup_s))
+
+    def _wake_up(self, wakeup_s):
+        if wakeup_s == self._wakeup_s:
+            self._wakeup_s = None
+            self.handle(TimePassed())
 
     def _reported(self, name, event):
         if not self.workers[name].is_dead:

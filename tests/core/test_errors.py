@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from safelight.core import errors
 from safelight.core.errors import (
@@ -65,6 +67,55 @@ def test_an_invalid_value_is_shown_with_its_rule():
 @pytest.mark.parametrize("size", [80, 81, 40_000])
 def test_a_long_value_is_cut_for_the_message(size):
     assert len(shorten("x" * size)) == 80
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 500, b"y" * 500, list(range(500)), dict.fromkeys(range(500), "z" * 500), [[["a" * 300]] * 300]],
+    ids=["text", "bytes", "list", "dict", "nested list"],
+)
+def test_a_long_value_is_shown_as_it_begins_and_ends(value):
+    shown, whole = shorten(value), repr(value)
+    assert (shown[:39], shown[-40:]) == (whole[:39], whole[-40:])
+
+
+@given(
+    st.recursive(
+        st.integers() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        max_leaves=6,
+    )
+)
+def test_a_short_value_is_shown_whole(value):
+    whole = repr(value)
+    assume(len(whole) <= 80 and whole.count("[") + whole.count("{") <= 3)
+    assert shorten(value) == whole
+
+
+@pytest.mark.parametrize("nest", [lambda items: items, lambda items: [items]], ids=["list", "nested list"])
+def test_of_a_huge_list_only_what_is_shown_is_looked_at(nest):
+    looks = []
+
+    class Watched:
+        def __repr__(self):
+            looks.append(self)
+            return "1"
+
+    shorten(nest([Watched()] * 100_000))
+    assert len(looks) <= 160
+
+
+def test_of_many_names_some_are_listed_and_the_others_counted():
+    names = [f"name-{number:04}" for number in range(2_000)]
+    text = nearest("x" * 10_000, names)
+    assert text.startswith("there is 'name-0000', ")
+    assert text.endswith(" and 1,980 more.")
+    assert len(text) < 500
+
+
+def test_of_many_names_those_that_begin_alike_are_offered():
+    names = [f"{letter}{number:04}-lora" for letter in "abcdefgh" for number in range(500)]
+    assert "'c0123-lora'" in nearest("c0123-lorra", names)
 
 
 def test_a_rejection_says_when_to_come_back():

@@ -4,6 +4,7 @@ from functools import partial
 
 from fakes.virtual_worker import VirtualWorker
 from safelight.core.pool import PoolMember
+from safelight.core.work import Beat
 
 
 class FakePool:
@@ -11,9 +12,10 @@ class FakePool:
 
     Attributes:
         sent: every command, with the worker that it was for.
+        silent: workers that are stopped: what they send comes when they leave this set through `go_on`.
     """
 
-    def __init__(self, models, *, time, config, count=1, load_s=1.0, adapters=(), score=None):
+    def __init__(self, models, *, time, config, count=1, load_s=1.0, adapters=(), score=None, beat_s=None):
         self.sent = []
         self.is_stopped = False
         self._models = models
@@ -25,7 +27,10 @@ class FakePool:
         self._score = score
         self._listener = None
         self._workers = {}
+        self._beat_s = beat_s
         self._starts = 0
+        self.silent = set()
+        self._unheard = {}
 
     def start(self, listener):
         self._listener = listener
@@ -50,11 +55,29 @@ class FakePool:
     def kill(self, name, *, has_successor=True):
         """End a worker that is ready."""
         worker = self._workers.pop(name)
-        worker.is_dead = True
-        self._listener.left(name, "killed by signal 9")
+        if worker is None:
+            self._listener.start_failed(name, "killed by signal 9")
+        else:
+            worker.is_dead = True
+            self._listener.left(name, "killed by signal 9")
         if has_successor:
             self._listener.restarting(name)
             self._begin()
+
+    def stop_worker(self, name):
+        """Let nothing be heard of a worker that goes on by itself."""
+        self.silent.add(name)
+
+    def go_on(self, name):
+        """Let all be heard that was not."""
+        self.silent.discard(name)
+        for event in self._unheard.pop(name, ()):
+            self._reported(name, event)
+
+    def _beat(self, name):
+        if name in self._workers:
+            self._reported(name, Beat())
+            self._time.call_later(self._beat_s, partial(self._beat, name))
 
     def collapse(self, error):
         self._listener.collapsed(error)
@@ -67,10 +90,13 @@ class FakePool:
         self._starts += 1
         name = f"w{self._starts}"
         self._workers[name] = None
+        if self._beat_s is not None:
+            self._listener.starting(name)
+            self._beat(name)
         self._time.call_later(self._load_s, partial(self._joined, name))
 
     def _joined(self, name):
-        if self.is_stopped:
+        if self.is_stopped or name not in self._workers:
             return
         worker = self._workers[name] = VirtualWorker(
             self._models,
@@ -83,5 +109,7 @@ class FakePool:
         self._listener.joined(name, worker.ready)
 
     def _reported(self, name, event):
-        if name in self._workers:
+        if name in self.silent:
+            self._unheard.setdefault(name, []).append(event)
+        elif name in self._workers:
             self._listener.reported(name, [event])

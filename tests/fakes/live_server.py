@@ -13,7 +13,7 @@ import uvicorn
 
 from safelight.server.app import make_app
 from safelight.server.logs import make_log
-from safelight.server.run import listen
+from safelight.server.run import BACKLOG, listen, uvicorn_config
 from safelight.server.settings import ServerSettings
 from safelight.server.state import ServerState
 
@@ -24,9 +24,10 @@ web = httpx2.Client(verify=False, timeout=PATIENCE_S, limits=httpx2.Limits(max_k
 """A client for all tests: plain HTTP, a new connection for each request."""
 
 
-def null_worker_argv(*, step_s=0.0):
-    """Return the command line of a worker whose steps take `step_s`."""
-    return (sys.executable, str(NULL_WORKER), "--step-s", str(step_s))
+def null_worker_argv(*, step_s=0.0, **options):
+    """Return the command line of a worker whose steps take `step_s`; `options` are further ones of it."""
+    more = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    return (sys.executable, str(NULL_WORKER), "--step-s", str(step_s), *more)
 
 
 def eventually(condition, *, within_s=PATIENCE_S):
@@ -41,15 +42,14 @@ def eventually(condition, *, within_s=PATIENCE_S):
 class LiveServer:
     """A server that runs within a `with`; by default it is ready when the block begins."""
 
-    def __init__(self, *, step_s=0.0, is_awaited=True, **settings):
+    def __init__(self, *, step_s=0.0, is_awaited=True, loop="asyncio", **settings):
         settings.setdefault("worker_argv", null_worker_argv(step_s=step_s))
         self.settings = ServerSettings(**settings)
         self._log_text = io.StringIO()
         self._is_awaited = is_awaited
         self._listener = listen("127.0.0.1", 0)
         self.app = make_app(self.settings, make_log(self._log_text))
-        config = uvicorn.Config(self.app, log_config=None, access_log=False, loop="asyncio", ws="none")
-        self._server = uvicorn.Server(config)
+        self._server = uvicorn.Server(uvicorn_config(self.app, loop=loop))
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     @property
@@ -73,6 +73,7 @@ class LiveServer:
         self._url = self.url
         self._thread.start()
         eventually(lambda: self._server.started)
+        self._listener.listen(BACKLOG)
         if self._is_awaited:
             eventually(lambda: self.state.service.pool.ready_count == self.settings.workers)
             eventually(self.state.service.first_ready.is_set)
@@ -84,4 +85,5 @@ class LiveServer:
         assert not self._thread.is_alive(), "the server does not end"
 
     def _run(self):
-        asyncio.run(self._server.serve(sockets=[self._listener]))
+        with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
+            runner.run(self._server.serve(sockets=[self._listener]))

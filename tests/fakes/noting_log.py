@@ -7,6 +7,9 @@ class NotingLog:
     def __init__(self):
         self.entries = []
 
+    def debug(self, event, **facts):
+        self.entries.append(("debug", event, facts))
+
     def info(self, event, **facts):
         self.entries.append(("info", event, facts))
 

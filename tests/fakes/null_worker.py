@@ -2,11 +2,34 @@
 
 import argparse
 import signal
+import time
+from pathlib import Path
 
 from null_engine import NullEngine
 
 from safelight.control.replica.config import ReplicaConfig
 from safelight.worker.process import run_worker
+
+
+def wait_without(path):
+    """Wait until a file is gone, using next to no processor time."""
+    while path.exists():
+        time.sleep(0.2)
+
+
+class BlockedEngine:
+    """An engine one of whose methods waits while a file is there, as when a driver hangs."""
+
+    def __init__(self, engine, method, path):
+        self._engine = engine
+        self._method = method
+        self._path = path
+
+    def __getattr__(self, name):
+        if name == self._method:
+            wait_without(self._path)
+        return getattr(self._engine, name)
+
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
@@ -19,8 +42,21 @@ if __name__ == "__main__":
     parser.add_argument("--controlnet-service", "--control-service")
     parser.add_argument("--policy", action="append")
     parser.add_argument("--step-s", type=float, default=0.0)
+    parser.add_argument("--load-s", type=float, default=0.0)
+    parser.add_argument("--blocking-file", type=Path)
+    parser.add_argument("--block", help="the method of the engine, or start, that waits while the file is there")
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    run_worker(
-        lambda: NullEngine(step_s=arguments.step_s), config=ReplicaConfig(max_denoiser_rows=arguments.max_denoiser_rows)
-    )
+
+    def make_engine():
+        until_s = time.process_time() + arguments.load_s
+        while time.process_time() < until_s:  # a load computes
+            pass
+        engine = NullEngine(step_s=arguments.step_s)
+        if arguments.blocking_file is None:
+            return engine
+        if arguments.block == "start":
+            wait_without(arguments.blocking_file)
+        return BlockedEngine(engine, arguments.block, arguments.blocking_file)
+
+    run_worker(make_engine, config=ReplicaConfig(max_denoiser_rows=arguments.max_denoiser_rows))

@@ -42,13 +42,24 @@ DOT = Pixels(width=1, height=1, rgb=bytes(3))
 
 
 class VirtualWorker:
-    """Takes exactly as long as its models' profiles say.
+    """Takes exactly as long as its models' profiles say, or in proportion to it.
 
     One adapter is read at a time, beside the ticks, at `bytes_per_s`; copying one to the device takes no time. An
     adapter whose path is not in `adapters` cannot be read. Once `is_dead`, nothing comes of it any more.
     """
 
-    def __init__(self, models, *, time, send, config, adapters=(), bytes_per_s=FIRST_BYTES_PER_S, score=None):
+    def __init__(
+        self,
+        models,
+        *,
+        time,
+        send,
+        config,
+        adapters=(),
+        bytes_per_s=FIRST_BYTES_PER_S,
+        score=None,
+        slowness=1.0,
+    ):
         """Start.
 
         Args:
@@ -59,6 +70,7 @@ class VirtualWorker:
             adapters: the specs of the adapters by path.
             bytes_per_s: how fast adapters are read.
             score: gives the score of a finished job; None for none.
+            slowness: how many times longer its steps take than its profiles say.
         """
         self.ready = Ready(models=tuple(models), max_denoiser_rows=config.max_denoiser_rows)
         self.is_dead = False
@@ -69,6 +81,7 @@ class VirtualWorker:
         self._adapters = dict(adapters)
         self._bytes_per_s = bytes_per_s
         self._score = score or (lambda job: None)
+        self._slowness = slowness
         self._reader_free_s = 0.0
         self._inbox = deque()
         self._jobs = {}
@@ -165,7 +178,7 @@ class VirtualWorker:
 
     def _step_s(self, step):
         profile = self._profiles[step.model]
-        seconds = profile.tick_s(step.denoiser_rows, width=step.width, height=step.height)
+        seconds = self._slowness * profile.tick_s(step.denoiser_rows, width=step.width, height=step.height)
         costs = profile.adapter_costs
         if costs is None:
             return seconds

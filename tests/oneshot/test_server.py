@@ -123,9 +123,10 @@ def test_an_address_that_is_none_is_named(url):
         greet(url, api_key=None)
 
 
-def test_a_server_that_wants_a_key_is_quoted():
+@pytest.mark.parametrize("status", [401, 403, 429])
+def test_a_server_that_wants_a_key_is_quoted(status):
     said = as_json({"error": {"message": "Show a key."}})
-    with CannedServer(said, status=401) as server, pytest.raises(RequestRefused, match=r"^Show a key\.$"):
+    with CannedServer(said, status=status) as server, pytest.raises(RequestRefused, match=r"^Show a key\.$"):
         greet(server.url, api_key=None)
 
 

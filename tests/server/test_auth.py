@@ -4,8 +4,8 @@ import base64
 
 import openai
 import pytest
-from starlette.routing import Route
 
+from fakes.app_routes import all_routes, example
 from fakes.live_server import LiveServer, web
 from safelight.server.app import make_app
 from safelight.server.errors import UnsafeBind
@@ -21,29 +21,14 @@ def guarded():
         yield server
 
 
-def all_routes(app):
-    """Every path with its methods, as the router itself would match them."""
-    return [
-        (route.path.replace("{", "").replace("}", ""), method)
-        for route in _flatten(app.routes)
-        for method in sorted(route.methods)
-    ]
-
-
-def _flatten(routes):
-    for route in routes:
-        if isinstance(route, Route) or hasattr(route, "methods"):
-            yield route
-        else:
-            yield from _flatten(route.original_router.routes)
-
-
 def test_every_route_but_liveness_wants_the_key(guarded):
     routes = all_routes(guarded.app)
     assert {"/", "/v1/images/generations", "/v1/chat/completions", "/v1/queue", "/metrics", "/openapi.json"} <= {
         path for path, _ in routes
     }
-    open_paths = {path for path, method in routes if web.request(method, guarded.url + path).status_code != 401}
+    open_paths = {
+        path for path, method in routes if web.request(method, guarded.url + example(path)).status_code != 401
+    }
     assert open_paths == PUBLIC_PATHS == {"/health/live"}
 
 

@@ -27,6 +27,15 @@ def test_a_proxys_name_is_answered_when_it_is_allowed():
         assert web.get(f"{server.url}/v1/models", headers={"host": "paint.example"}).status_code == 200
 
 
+def test_beyond_loopback_every_name_is_answered_but_an_empty_one():
+    with LiveServer(host="0.0.0.0", api_key="k", is_awaited=False) as server:
+        statuses = [
+            web.get(f"{server.url}/v1/models", headers={"host": host, "authorization": "Bearer k"}).status_code
+            for host in ("paint.example", "")
+        ]
+    assert statuses == [200, 400]
+
+
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:1", ""])
 def test_a_page_of_another_origin_cannot_paint(http, origin):
     answer = http.post(ROUTE, json={"prompt": "x"}, headers={"origin": origin})

@@ -3,11 +3,13 @@
 import asyncio
 import io
 import random
+import threading
 
 import pytest
 from PIL import Image
 
 from safelight.core.pixels import Pixels
+from safelight.server.errors import HttpError
 from safelight.server.picture_encoder import PictureEncoder
 from safelight.service.picture_files import encode, encode_enlarged
 
@@ -46,3 +48,36 @@ def test_only_small_pictures_in_quick_formats_are_encoded_on_the_event_loop(side
     else:
         with pytest.raises(RuntimeError, match="after shutdown"):
             asyncio.run(encoding)
+
+
+def test_pictures_to_decode_beyond_a_number_are_refused_until_one_is_done():
+    async def scenario():
+        encoder = PictureEncoder(max_decoding=2)
+        goes_on = threading.Event()
+        first, second = (asyncio.create_task(encoder.decode(goes_on.wait)) for _ in range(2))
+        await asyncio.sleep(0)
+        with pytest.raises(HttpError) as caught:
+            await encoder.decode(goes_on.wait)
+        goes_on.set()
+        await asyncio.gather(first, second)
+        assert await encoder.decode(lambda: "decoded") == "decoded"
+        encoder.close()
+        return caught.value.problem
+
+    problem = asyncio.run(scenario())
+    assert (problem.status, problem.code) == (503, "busy")
+    assert int(problem.headers["Retry-After"]) >= 1
+
+
+def test_pictures_are_encoded_while_others_are_decoded():
+    async def scenario():
+        encoder = PictureEncoder()
+        goes_on = threading.Event()
+        decoding = [asyncio.create_task(encoder.decode(goes_on.wait)) for _ in range(5)]
+        pixels = Pixels(width=96, height=96, rgb=bytes(96 * 96 * 3))
+        assert await encoder.encode(pixels, "png")
+        goes_on.set()
+        await asyncio.gather(*decoding)
+        encoder.close()
+
+    asyncio.run(scenario())

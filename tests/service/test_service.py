@@ -58,7 +58,9 @@ def on_a_loop(test):
 class Scene:
     """A service, and a hand on its clock."""
 
-    def __init__(self, *, workers=1, max_denoiser_rows=1, score=None, outcomes=None, is_started=True, **settings):
+    def __init__(
+        self, *, workers=1, max_denoiser_rows=1, score=None, outcomes=None, is_started=True, beat_s=None, **settings
+    ):
         self.time = VirtualTime()
         self.log = NotingLog()
         self.metrics = Metrics()
@@ -70,6 +72,7 @@ class Scene:
             load_s=LOAD_S,
             adapters={"/adapters/outline": adapter("outline")},
             score=score,
+            beat_s=beat_s,
         )
         self.outcomes = OutcomeLog(outcomes, epoch_s=EPOCH_S, log=self.log)
         self.service = Service(
@@ -85,7 +88,7 @@ class Scene:
         )
         if is_started:
             self.service.start()
-            self.time.run()
+            self.run(None if beat_s is None else 2 * LOAD_S)
 
     def submit(self, *names, partial_images=0, **fields):
         now_s = self.time.now_s()
@@ -490,3 +493,45 @@ def test_whatever_happens_every_request_ends_once(actions):
         facts["id"] for _, event, facts in scene.log.entries if event.startswith("picture ") and "total_s" in facts
     ]
     assert len(ended) == len(set(ended)) == len(pending) + refused
+
+
+@on_a_loop
+async def test_a_worker_that_falls_silent_is_suspected_then_killed_and_its_picture_is_delivered_by_its_successor():
+    scene = Scene(beat_s=0.5)
+    (pending,) = scene.submit(steps=4)
+    scene.pool.stop_worker("w1")
+    scene.run(3)
+    assert scene.counted("safelight_workers_suspected") == 1
+    assert scene.counted("safelight_workers_ready") == 0
+    with pytest.raises(NotReady):
+        scene.service.check_ready()
+    scene.run(15)
+    delivery = await pending.delivery
+    assert (delivery.outcome.worker, delivery.outcome.retries) == ("w2", 1)
+    assert [len(scene.log.facts(event)) for event in ("worker suspected", "worker hung", "worker lost")] == [1, 1, 1]
+    assert scene.counted('safelight_workers_lost_total{reason="hung"}') == 1
+    assert scene.counted("safelight_workers_hung_total") == 1
+
+
+@on_a_loop
+async def test_a_worker_that_was_silent_for_a_while_delivers_what_it_has_finished_meanwhile_once():
+    scene = Scene(beat_s=0.5)
+    (pending,) = scene.submit(steps=4)
+    scene.pool.stop_worker("w1")
+    scene.run(5)
+    scene.pool.go_on("w1")
+    scene.run(1)
+    assert (await pending.delivery).outcome.retries == 0
+    assert scene.log.facts("worker responds again") == [{"worker": "w1"}]
+    scene.service.check_ready()
+
+
+@on_a_loop
+async def test_starts_that_fail_are_counted():
+    scene = Scene(beat_s=0.5, is_started=False)
+    scene.service.start()
+    scene.pool.kill("w1")
+    scene.run(2 * LOAD_S)
+    assert scene.counted("safelight_worker_start_failures_total") == 1
+    assert scene.counted('safelight_workers_lost_total{reason="start_failed"}') == 1
+    scene.service.check_ready()

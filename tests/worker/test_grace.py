@@ -116,6 +116,12 @@ def test_under_every_policy_no_picture_of_a_crowd_goes_beyond_its_grace(wishes, 
         assert told(events, f"r{index}") == engine.bare[f"r{index}"] <= grace_steps
 
 
+def test_in_a_deterministic_worker_no_step_runs_without_the_loras():
+    engine = TardyEngine(after=4)
+    events = play_late(engine, ["tardy"], [run("late", "tardy", grace_steps=9, steps=9)], deterministic=True)
+    assert (told(events, "late"), engine.bare["late"]) == (0, 0)
+
+
 def test_weights_that_are_there_cost_no_step():
     engine = TardyEngine(after=3)
     again = once(Finished, lambda: [run("second", "tardy", grace_steps=5)], request_id="first")

@@ -20,11 +20,11 @@ from safelight.api.wire import ServedAdapter, ServedModel
 from safelight.control.config import ControlConfig
 from safelight.control.fleet import FleetController
 from safelight.control.levels.constraints import find_model
-from safelight.control.policies import policies_from
+from safelight.control.policies import deterministic_policies_from, policies_from
 from safelight.core.errors import Cancelled, CannotServe, InvalidParameter, SafelightError
 from safelight.core.provenance import provenance_of
 from safelight.local.adapter_folder import find_adapters
-from safelight.local.launch import worker_argv
+from safelight.local.launch import compute_options, worker_argv
 from safelight.local.model_folders import adapter_folders, model_folders
 from safelight.local.pool import LocalPool
 from safelight.service.clock import MonotonicClock
@@ -44,7 +44,8 @@ class Engine:
     """Generates pictures with models of this machine; needs the extra `[serve]`.
 
     Worker processes load the models once. Calls that run at the same time, from threads or from coroutines, share
-    batches step by step, just as requests to a server do. Their pictures do not depend on each other.
+    batches step by step, just as requests to a server do. Their pictures depend on each other by rounding only: a few
+    channel values may differ by 1/255. With `deterministic` they do not depend on each other at all.
 
     All methods that generate raise:
         RequestError: if a picture can never be made like that.
@@ -62,6 +63,7 @@ class Engine:
         dtype: `float32`, `bfloat16`, `float16` or `auto`.
         threads: torch threads of each worker.
         policies: presets or `FAMILY=NAME`, as `safelight serve --policy` takes them.
+        deterministic: as `safelight serve --deterministic`: the same bytes for the same call in any company.
         start_within_s: how long loading may take.
 
     Raises:
@@ -79,14 +81,15 @@ class Engine:
         dtype: str = "auto",
         threads: int = 1,
         policies: Sequence[str] = (),
+        deterministic: bool = False,
         start_within_s: float = START_WITHIN_S,
     ) -> None:
         if workers < 1:
             raise InvalidParameter("workers", workers, "at least one is needed")
         self._folders = model_folders(None if models is None else [str(model) for model in models])
         self._adapters = find_adapters(adapter_folders([Path(folder) for folder in adapters]))
-        self._policies = policies_from(policies)
-        limits = ("--device", device, "--dtype", dtype, "--threads", str(threads))
+        self._policies = deterministic_policies_from(policies) if deterministic else policies_from(policies)
+        limits = compute_options(device=device, dtype=dtype, threads=threads, deterministic=deterministic)
         self._argv = worker_argv(self._folders, *limits, *self._policies.worker_options)
         self._workers = workers
         self._service: Service
@@ -316,6 +319,9 @@ class _Log:
 
     def __init__(self) -> None:
         self._logger = logging.getLogger("safelight")
+
+    def debug(self, event: str, **facts: object) -> None:
+        self._write(self._logger.debug, event, facts)
 
     def info(self, event: str, **facts: object) -> None:
         self._write(self._logger.debug, event, facts)

@@ -99,7 +99,7 @@ class QueueWorker(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     models: tuple[str, ...]
     rows: int
-    state: Literal["starting", "ready"]
+    state: Literal["starting", "ready", "suspected"]
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,11 +10,11 @@ import typer
 from safelight.cli.console import progress_bar
 from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
-from safelight.cli.options import ApiKey, AsJson, Device, Dtype, Threads
+from safelight.cli.options import ApiKey, AsJson, Deterministic, Device, Dtype, Threads
 from safelight.cli.picture_options import control_of, data_url, format_of, scaled
 from safelight.cli.server_lookup import DEFAULT_SERVER, address_of, is_served
 from safelight.local.adapter_folder import find_adapters
-from safelight.local.launch import one_picture_argv
+from safelight.local.launch import compute_options, one_picture_argv
 from safelight.local.model_folders import adapter_folders, model_folders, shipped_models
 from safelight.oneshot.picture import Body, Painted
 from safelight.oneshot.picture import Progress as Note
@@ -59,7 +59,7 @@ def generate(
     *,
     output: Output = Path("picture.png"),
     model: Model = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Same seed, same picture.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Same seed, same picture, up to rounding.")] = None,
     steps: Annotated[int | None, typer.Option(metavar="N", help="Denoising steps.")] = None,
     guidance: Annotated[float | None, typer.Option(metavar="X", help="Strength of guidance; 1 is none.")] = None,
     negative: Annotated[str | None, typer.Option(metavar="TEXT", help="What guidance steers away from.")] = None,
@@ -75,6 +75,7 @@ def generate(
     device: Device = "auto",
     dtype: Dtype = "auto",
     threads: Threads = 1,
+    deterministic: Deterministic = False,
     as_json: AsJson = False,
 ) -> None:
     """Paint one picture, with a running server or without."""
@@ -97,8 +98,10 @@ def generate(
     body |= {name: value for name, value in options.items() if value is not None}
     with progress_bar("painting") as note:
         if _is_folder(model) or not is_served(server, api_key=api_key):
-            limits = ("--device", device, "--dtype", dtype, "--threads", str(threads))
+            limits = compute_options(device=device, dtype=dtype, threads=threads, deterministic=deterministic)
             painted = _paint_here(body, model, server=server, limits=limits, note=note)
+        elif deterministic:
+            raise Misuse("A running server paints this, and it was told to be deterministic or not. Leave it out.")
         else:
             named = body if model is None else body | {"model": model}
             painted = paint_there(named, url=address_of(server), api_key=api_key, progress=note)

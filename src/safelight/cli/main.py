@@ -13,6 +13,7 @@ from safelight.cli.bench.commands import bench
 from safelight.cli.console import notes
 from safelight.cli.errors import INTERRUPTED, message_of, status_of
 from safelight.cli.generate import generating
+from safelight.cli.keys import keys
 from safelight.cli.serve import serving
 from safelight.cli.trace.commands import trace
 from safelight.cli.training import score, train
@@ -32,6 +33,11 @@ app.add_typer(
     adapters,
     name="adapters",
     epilog="Examples:\n\nsafelight adapters list\n\nsafelight adapters add glow path/to/a/peft/folder",
+)
+app.add_typer(
+    keys,
+    name="keys",
+    epilog="Examples:\n\nsafelight keys add alice --file keys.txt\n\nsafelight serve --keys keys.txt",
 )
 app.add_typer(
     trace,

@@ -17,6 +17,13 @@ Device = Annotated[
 Dtype = Annotated[
     str, typer.Option(metavar="NAME", help="float32, bfloat16 or float16; auto is bfloat16 on a GPU, else float32.")
 ]
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic",
+        help="Give the same bytes for the same request in any company; the models see one picture at a time.",
+    ),
+]
 TrainingThreads = Annotated[int, typer.Option("--threads", min=1, metavar="N", help="CPU threads.")]
 ApiKey = Annotated[
     str | None,

@@ -7,14 +7,19 @@ from typing import Annotated
 import typer
 
 from safelight.adapters.modes import ADAPTER_MODE_NAMES
+from safelight.cli.access_options import AccessOptions
+from safelight.cli.body_options import BodyOptions
+from safelight.cli.connection_options import ConnectionOptions
 from safelight.cli.console import notes
 from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
-from safelight.cli.options import ApiKey, Device, Dtype, Models, Threads
-from safelight.control.policies import describe_policies, policies_from
+from safelight.cli.log_options import LogOptions
+from safelight.cli.option_groups import grouped
+from safelight.cli.options import Deterministic, Device, Dtype, Models, Threads
+from safelight.cli.worker_options import WorkerOptions
+from safelight.control.policies import Policies, describe_policies, deterministic_policies_from, policies_from
 from safelight.core.errors import nearest, shorten
 from safelight.local.model_folders import adapter_folders, model_folders
-from safelight.service.line_writer import MAX_WAITING_BYTES
 
 serving = typer.Typer()
 
@@ -34,6 +39,10 @@ PolicyChoices = Annotated[
         "`--policy help` lists all.",
     ),
 ]
+AdapterFolders = Annotated[
+    list[Path] | None,
+    typer.Option("--adapters", metavar="DIR", help="A folder of adapters, looked at before yours; repeatable."),
+]
 AdapterModeName = Annotated[
     str | None,
     typer.Option(metavar="NAME", help=f"Short for --policy adapter-mode=NAME: {', '.join(ADAPTER_MODE_NAMES)}."),
@@ -43,6 +52,12 @@ SharedControlNets = Annotated[
     typer.Option("--controlnet-service", "--control-service", help="Keep ControlNets once, for all worker processes."),
 ]
 
+Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Worker processes; over several GPUs they take turns.")]
+MaxWaiting = Annotated[int, typer.Option(min=1, metavar="N", rich_help_panel="Limits", help="Pictures that may wait.")]
+DrainS = Annotated[
+    float, typer.Option(min=0, metavar="S", rich_help_panel="Limits", help="Seconds to finish accepted work in.")
+]
+
 
 @serving.command(
     epilog="Examples:\n\nsafelight serve\n\nsafelight serve --workers 2 --port 9000\n\n"
@@ -50,81 +65,64 @@ SharedControlNets = Annotated[
     "safelight serve --adapters path/to/a/folder/of/adapters\n\n"
     "safelight serve --workers 2 --controlnet-service\n\n"
     "safelight serve --policy throughput --policy routing=affinity\n\n"
-    "SAFELIGHT_API_KEY=secret safelight serve --host 0.0.0.0"
+    "SAFELIGHT_API_KEY=secret safelight serve --host 0.0.0.0\n\n"
+    "safelight serve --host 0.0.0.0 --keys keys.txt"
 )
+@grouped
 def serve(
     *,
     model: Models = None,
-    adapters: Annotated[
-        list[Path] | None,
-        typer.Option("--adapters", metavar="DIR", help="A folder of adapters, looked at before yours; repeatable."),
-    ] = None,
-    workers: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Worker processes; over several GPUs they take turns.")
-    ] = 1,
+    adapters: AdapterFolders = None,
+    workers: Workers = 1,
     device: Device = "auto",
     dtype: Dtype = "auto",
     threads: Threads = 1,
+    deterministic: Deterministic = False,
     policy: PolicyChoices = None,
     adapter_mode: AdapterModeName = None,
     controlnet_service: SharedControlNets = False,
     alias: Aliases = None,
-    host: Annotated[str, typer.Option(help="Address to listen at; beyond loopback it needs a key.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 picks a free one.")] = 8000,
-    api_key: ApiKey = None,
-    max_waiting: Annotated[int, typer.Option(min=1, metavar="N", help="Pictures that may wait.")] = 256,
-    drain_s: Annotated[float, typer.Option(min=0, metavar="S", help="Seconds to finish accepted work in.")] = 30.0,
-    outcomes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Add one JSON line for each request to this file.",
-            rich_help_panel=LOGS_AND_TRACES,
-        ),
-    ] = None,
-    max_outcome_bytes: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Bytes of lines that wait for a slow disk; further ones are lost, and counted.",
-            rich_help_panel=LOGS_AND_TRACES,
-        ),
-    ] = MAX_WAITING_BYTES,
-    allowed_host: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="A further name that a local proxy calls us by; repeatable."),
-    ] = None,
+    liveness: WorkerOptions,
+    access: AccessOptions,
+    max_waiting: MaxWaiting = 256,
+    bodies: BodyOptions,
+    connections: ConnectionOptions,
+    drain_s: DrainS = 30.0,
+    logs: LogOptions,
 ) -> int:
     """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
     if policy and "help" in policy:
         return _print_policies()
-    policies = policies_from([*(policy or ()), *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())])
+    policies = _policies(policy or (), adapter_mode, deterministic=deterministic)
     need_serve_extra()
-    from safelight.local.launch import controlnet_service_argv, worker_argv
+    from safelight.local.launch import compute_options, controlnet_service_argv, worker_argv
     from safelight.server.run import serve as run_server
     from safelight.server.settings import ServerSettings
 
     folders = model_folders(model)
-    limits = ("--device", device, "--dtype", dtype, "--threads", str(threads))
+    limits = compute_options(device=device, dtype=dtype, threads=threads, deterministic=deterministic)
     settings = ServerSettings(
         worker_argv=worker_argv(folders, *limits, *policies.worker_options),
         workers=workers,
         controlnet_argv=controlnet_service_argv(*limits) if controlnet_service else (),
         adapters=adapter_folders(adapters or ()),
-        host=host,
-        port=port,
-        api_key=api_key or None,
+        **access.settings,
         drain_s=drain_s,
         max_waiting=max_waiting,
+        connections=connections.limits,
+        **bodies.settings,
         policies=policies,
+        liveness=liveness.limits,
         aliases=_aliases(alias or (), folders),
-        outcomes=outcomes,
-        max_outcome_bytes=max_outcome_bytes,
-        allowed_hosts=tuple(allowed_host or ()),
+        **logs.settings,
     )
     notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")
     return run_server(settings, on_ready=lambda url: notes.print(f"Safelight is ready at {url}; Ctrl-C ends it."))
+
+
+def _policies(choices: Sequence[str], adapter_mode: str | None, *, deterministic: bool) -> Policies:
+    every = [*choices, *([f"adapter-mode={adapter_mode}"] if adapter_mode else ())]
+    return deterministic_policies_from(every) if deterministic else policies_from(every)
 
 
 def _aliases(pairs: Sequence[str], folders: Sequence[Path]) -> dict[str, str]:

@@ -24,7 +24,7 @@ class AdmissionPolicy(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class DeadlineAdmission:
-    """Refuse a request that would miss its deadline; accept one without a deadline or without a forecast."""
+    """Refuse what would miss its deadline or make others miss theirs; accept what has no deadline or no forecast."""
 
     name: ClassVar[str] = "deadline"
 
@@ -32,8 +32,14 @@ class DeadlineAdmission:
         deadline_s, due_s = request.request.deadline_s, request.request.due_s
         if deadline_s is None:
             return None
-        finish_s = prediction.finish_s(request, now)
-        if finish_s is None or finish_s <= due_s:
+        finish_s = prediction.promise_s(request, now)
+        if finish_s is None:
+            return None
+        if finish_s > due_s:
+            finish_s = prediction.finish_s(request, now) or finish_s
+        elif prediction.lacks_room(request):
+            finish_s = prediction.finish_behind_all_s(request, now)
+        elif prediction.probes(request, now):
             return None
         return DeadlineUnmeetable(
             deadline_s=deadline_s, expected_s=finish_s - now, retry_after_s=retry_in(finish_s - due_s)

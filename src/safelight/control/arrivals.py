@@ -9,7 +9,16 @@ from safelight.control.fleet_state import FleetState
 from safelight.control.levels.constraints import misfit
 from safelight.control.policies import ENTRY_POINTS
 from safelight.control.request_state import RequestState
-from safelight.core.errors import Draining, ExtensionError, NotReady, QueueFull, Rejected, RequestError
+from safelight.control.tenant_share import exceeds_share
+from safelight.core.errors import (
+    Draining,
+    ExtensionError,
+    NotReady,
+    QueueFull,
+    Rejected,
+    RequestError,
+    TenantQueueFull,
+)
 from safelight.core.level import Route
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
@@ -28,8 +37,12 @@ def refusal(fleet: FleetState) -> Rejected | None:
     """Return why no request is accepted now, or None."""
     if fleet.is_draining:
         return Draining(retry_after_s=DRAIN_RETRY_S)
-    if not len(fleet.workers) or fleet.adapters.are_awaited:
+    if fleet.adapters.are_awaited or not len(fleet.workers):
         return _no_worker_yet()
+    if fleet.workers.suspected_count == len(fleet.workers):
+        return NotReady(
+            "No worker responds at present; one that stays silent is replaced.", retry_after_s=NOT_READY_RETRY_S
+        )
     return None
 
 
@@ -49,6 +62,7 @@ def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> l
     try:
         for request in requests:
             bound.append(_bind(fleet, request))  # noqa: PERF401 - those before a refusal are undone
+        _check_group(fleet, bound, now)
         for state in bound:
             _check_admission(fleet, state, now)
             fleet.enqueue(state, now)
@@ -62,7 +76,23 @@ def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> l
         ended = [command for state in bound for command in fleet.forget(state)]
         kept = [command for command in commands if not _runs_one_of(command, ids)]
         return [*kept, *ended, *_reject(fleet, requests, error, now)]
+    for state in bound:
+        if state.request.on_deadline == "expire" and state.request.deadline_s is not None:
+            fleet.expiries.add(state.request.due_s, state)
     return commands
+
+
+def _check_group(fleet: FleetState, bound: Sequence[RequestState], now: float) -> None:
+    """Raise Rejected if all workers are full, and the queue has no room for all of a group: before any is queued."""
+    fleet.put_late_ones_last(now)
+    if len(bound) == 1 or any(fleet.workers.with_space(state.model) for state in bound):
+        return
+    try:
+        for state in bound:
+            _check_admission(fleet, state, now)
+            fleet.prediction.reserved_s += state.work_s
+    finally:
+        fleet.prediction.reserved_s = 0.0
 
 
 def _bind(fleet: FleetState, request: ImageRequest) -> RequestState:
@@ -104,6 +134,8 @@ def _check_admission(fleet: FleetState, state: RequestState, now: float) -> None
     """Raise Rejected if the request, which is not queued yet, is refused; or ExtensionError."""
     if _is_full_for(fleet, state.request) and not fleet.workers.with_space(state.model):
         raise _queue_full(fleet, state.model)
+    if exceeds_share(state.request, fleet.waiting, fleet.config) and not fleet.workers.with_space(state.model):
+        raise _tenant_queue_full(fleet, state)
     fleet.prediction.weigh(state, now)
     try:
         refused = fleet.policies.admission.refusal(state, fleet.prediction, now)
@@ -117,6 +149,8 @@ def _check_overfull(fleet: FleetState, state: RequestState) -> None:
     """Raise QueueFull if the request, which came last, waits and the queue exceeds its limits."""
     if not state.is_running and _is_overfull(fleet, state.request.held_bytes):
         raise _queue_full(fleet, state.model)
+    if not state.is_running and exceeds_share(state.request, fleet.waiting, fleet.config, is_queued=True):
+        raise _tenant_queue_full(fleet, state, is_queued=True)
 
 
 def _is_full_for(fleet: FleetState, request: ImageRequest) -> bool:
@@ -139,6 +173,12 @@ def _queue_full(fleet: FleetState, model: str) -> QueueFull:
     """Return the refusal for a full queue: try again when half of it is expected to be gone."""
     half_s = fleet.prediction.backlog_s(model) / 2 if fleet.workers.serving(model) else UNSERVED_RETRY_S
     return QueueFull(waiting=len(fleet.waiting), retry_after_s=retry_in(half_s))
+
+
+def _tenant_queue_full(fleet: FleetState, state: RequestState, *, is_queued: bool = False) -> TenantQueueFull:
+    half_s = fleet.prediction.backlog_s(state.model) / 2 if fleet.workers.serving(state.model) else UNSERVED_RETRY_S
+    waiting = fleet.waiting.of_tenant[state.request.tenant] - is_queued
+    return TenantQueueFull(waiting=waiting, retry_after_s=retry_in(half_s))
 
 
 def _runs_one_of(command: Command, ids: set[str]) -> bool:

@@ -30,6 +30,23 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Kill:
+    """End this worker, which hangs; `WorkerLeft` follows, and what it finishes until then counts."""
+
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerChanged:
+    """From now on this worker gets no new work, for this reason; or it works again, without a reason."""
+
+    worker: str
+    is_suspected: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deliver:
     """The picture is ready."""
 
@@ -63,4 +80,4 @@ class AnswerOffer:
     result: AdapterSpec | SafelightError
 
 
-Command = Reject | Send | Deliver | GiveUp | Dismissed | AnswerOffer
+Command = Reject | Send | Kill | WorkerChanged | Deliver | GiveUp | Dismissed | AnswerOffer

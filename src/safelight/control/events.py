@@ -21,6 +21,20 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerStarting:
+    """A worker begins to load its models; `WorkerJoined` or `WorkerLeft` follows."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHeard:
+    """A part of an event of a worker has come, which shows that the worker runs."""
+
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerJoined:
     """A worker is ready; its name is never used for another one."""
 
@@ -88,6 +102,8 @@ class TimePassed:
 Event = (
     Arrived
     | Withdrawn
+    | WorkerStarting
+    | WorkerHeard
     | WorkerJoined
     | WorkerLeft
     | Reported

@@ -1,10 +1,11 @@
 """The fleet controller: events in, commands out."""
 
+import math
 from collections.abc import Mapping
 
 from safelight.adapters.registry import Registered
 from safelight.control.arrivals import NOT_READY_RETRY_S, arrive, refusal
-from safelight.control.commands import AnswerOffer, Command, Deliver, Send
+from safelight.control.commands import AnswerOffer, Command, Deliver, Kill, Reject, Send, WorkerChanged
 from safelight.control.config import ControlConfig
 from safelight.control.events import (
     AdapterOffered,
@@ -16,8 +17,10 @@ from safelight.control.events import (
     Reported,
     TimePassed,
     Withdrawn,
+    WorkerHeard,
     WorkerJoined,
     WorkerLeft,
+    WorkerStarting,
 )
 from safelight.control.fleet_state import FleetState
 from safelight.control.fleet_view import Accepted, WorkerLoad
@@ -52,15 +55,26 @@ class FleetController:
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Return the commands that follow from `event` at `now`, on the clock of `ImageRequest.arrived_s`."""
+        ended = self._expire(now, with_now=isinstance(event, TimePassed))
         if isinstance(event, Reported):
-            commands = self._note_report(event.worker, event.event, now)
+            self._fleet.liveness.heard(event.worker, event.event, now)
+            commands = ended + self._note_report(event.worker, event.event, now)
             return commands + self._fleet.prefetch() if commands else commands
-        return self._take_in(event, now) + self._fleet.prefetch()
+        commands = ended + self._take_in(event, now)
+        if commands and isinstance(event, Arrived) and all(isinstance(command, Reject) for command in commands):
+            return commands
+        return commands + self._fleet.prefetch()
 
     @property
     def next_wakeup_s(self) -> float | None:
-        """When to send `TimePassed` if no other event comes first; None if time alone changes nothing."""
-        return self._fleet.orphans.next_due_s
+        """When to send `TimePassed` if no other event comes first; None if time alone changes nothing.
+
+        A request expires just after its deadline, so that what is ready in the same moment is delivered.
+        """
+        expiry_s = self._fleet.expiries.next_s
+        after_s = None if expiry_s is None else math.nextafter(expiry_s, math.inf)
+        due_s = (self._fleet.orphans.next_due_s, self._fleet.liveness.next_check_s, after_s)
+        return min((each for each in due_s if each is not None), default=None)
 
     @property
     def models(self) -> Mapping[str, ModelSpec]:
@@ -77,9 +91,12 @@ class FleetController:
         """The adapters that requests may name, by name."""
         return self._fleet.adapters.registered
 
-    def requests_with(self, handle: AdapterHandle) -> int:
-        """Return how many accepted requests use an adapter."""
-        return self._fleet.adapters.requests_with(handle)
+    def requests_with(self, handle: AdapterHandle, *, tenant: str | None = None) -> int:
+        """Return how many accepted requests use an adapter, of one tenant or of all."""
+        if tenant is None:
+            return self._fleet.adapters.requests_with(handle)
+        own = (state for state in self._fleet.requests.values() if state.request.tenant == tenant)
+        return sum(handle in state.job.adapters for state in own)
 
     @property
     def refusal(self) -> Rejected | None:
@@ -96,7 +113,7 @@ class FleetController:
     @property
     def is_idle(self) -> bool:
         """Whether everything accepted has ended."""
-        return not self._fleet.requests
+        return len(self._fleet.requests) == self._fleet.letting_go
 
     @property
     def waiting_count(self) -> int:
@@ -105,8 +122,8 @@ class FleetController:
 
     @property
     def running_count(self) -> int:
-        """How many requests are with a worker."""
-        return len(self._fleet.requests) - len(self._fleet.waiting)
+        """How many requests are with a worker, without those that have expired there."""
+        return len(self._fleet.requests) - len(self._fleet.waiting) - self._fleet.letting_go
 
     @property
     def waiting(self) -> tuple[Accepted, ...]:
@@ -114,14 +131,25 @@ class FleetController:
         return tuple(Accepted.of(state) for state in self._fleet.waiting)
 
     @property
+    def oldest_waiting_s(self) -> float | None:
+        """When the oldest request without a worker arrived; None if none waits."""
+        return min((state.request.arrived_s for state in self._fleet.waiting), default=None)
+
+    @property
     def running(self) -> tuple[Accepted, ...]:
-        """Requests that are with a worker, by worker and then by order of assignment."""
-        return tuple(Accepted.of(state) for worker in self._fleet.workers for state in worker.requests.values())
+        """Those of `running_count`, by worker and then by order of assignment."""
+        held = (state for worker in self._fleet.workers for state in worker.requests.values())
+        return tuple(Accepted.of(state) for state in held if not state.has_ended)
 
     @property
     def workers(self) -> tuple[WorkerLoad, ...]:
         """The live workers, in order of joining."""
         return tuple(WorkerLoad.of(worker) for worker in self._fleet.workers)
+
+    @property
+    def suspected_count(self) -> int:
+        """How many live workers may hang, and get no new work."""
+        return self._fleet.workers.suspected_count
 
     def is_served(self, model: str) -> bool:
         """Whether a live worker serves `model`."""
@@ -136,12 +164,16 @@ class FleetController:
         """Return what to expect of running requests and of the first that wait, if nothing else arrives."""
         return self._fleet.prediction.expected(now)
 
-    def _take_in(self, event: Event, now: float) -> list[Command]:  # noqa: PLR0911 - one branch for each event
+    def _take_in(self, event: Event, now: float) -> list[Command]:  # noqa: C901, PLR0911 - one branch for each event
         match event:
             case Arrived(requests):
                 return arrive(self._fleet, requests, now)
             case Withdrawn(request_id):
                 return self._withdraw(request_id, now)
+            case WorkerStarting(worker):
+                self._fleet.liveness.starting(worker, now)
+            case WorkerHeard(worker):
+                self._fleet.liveness.heard(worker, None, now)
             case WorkerJoined(worker, ready):
                 return self._join(worker, ready, now)
             case WorkerLeft(worker, reason):
@@ -149,12 +181,20 @@ class FleetController:
             case AdapterOffered() | AdapterRemoved():
                 return self._change_adapters(event)
             case TimePassed():
-                return self._give_up_orphans(now)
+                return self._give_up_orphans(now) + self._check_workers(now)
             case PartChanged(part, missing):
                 self._note_part(part, missing)
             case DrainBegan():
                 self._fleet.is_draining = True
         return []
+
+    def _expire(self, now: float, *, with_now: bool) -> list[Command]:
+        """End the requests whose deadlines have passed, of clients that want no late pictures."""
+        if not with_now and not self._fleet.expiries.has_passed(now):
+            return []
+        expired = self._fleet.expiries.take(now, with_now=with_now)
+        commands = [command for state in expired for command in self._fleet.expire(state, now)]
+        return commands + self._fleet.dispatch(now) if expired else commands
 
     def _withdraw(self, request_id: str, now: float) -> list[Command]:
         state = self._fleet.requests.get(request_id)
@@ -170,9 +210,11 @@ class FleetController:
     def _join(self, worker: str, ready: Ready, now: float) -> list[Command]:
         assert worker not in self._fleet.workers, f"{worker} is here already"
         self._fleet.add_worker(worker, ready)
+        self._fleet.liveness.joined(worker, now)
         return [*(Send(worker, command) for command in self._fleet.adapters.commands), *self._fleet.dispatch(now)]
 
     def _leave(self, worker: str, reason: str, now: float) -> list[Command]:
+        self._fleet.liveness.left(worker)
         commands: list[Command] = []
         for state in self._fleet.remove_worker(worker, now):
             commands += self._lose(state, reason, now)
@@ -180,8 +222,10 @@ class FleetController:
 
     def _lose(self, state: RequestState, reason: str, now: float) -> list[Command]:
         """Queue a request again whose worker has ended, unless that was its last attempt."""
+        if state.has_ended:
+            return self._fleet.forget(state)
         if state.is_withdrawn:
-            return self._fleet.dismiss(state, now)
+            return self._fleet.dismiss(state, now, compute_s=state.compute_s)
         attempt, most = state.job.attempt, self._fleet.config.max_attempts
         if attempt >= most:
             message = f"{attempt} workers in a row were lost while they had this picture; the last: {reason}"
@@ -210,6 +254,28 @@ class FleetController:
         for state in self._fleet.orphans.take_expired(self._fleet.waiting, now):
             commands += self._fleet.give_up(state, "no_worker", _no_worker(state.model), now)
         return commands
+
+    def _check_workers(self, now: float) -> list[Command]:
+        """Suspect workers that are silent, trust those that speak again, and end those that hang."""
+        changes = self._fleet.liveness.check(now, self._longest_effect_s)
+        commands: list[Command] = []
+        ends: list[Command] = []
+        for change in changes:
+            worker = self._fleet.workers.get(change.worker)
+            match change.state:
+                case "hung":
+                    ends.append(Kill(change.worker, change.reason))
+                case "suspected" if worker is not None:
+                    self._fleet.suspect_worker(worker, now)
+                    commands.append(WorkerChanged(change.worker, is_suspected=True, reason=change.reason))
+                case "responds" if worker is not None:
+                    self._fleet.trust_worker(worker)
+                    commands.append(WorkerChanged(change.worker, is_suspected=False, reason=""))
+        return [*commands, *(self._fleet.dispatch(now) if changes else ()), *ends]
+
+    def _longest_effect_s(self, name: str) -> float:
+        worker = self._fleet.workers.get(name)
+        return 0.0 if worker is None else worker.longest_effect_s
 
     def _note_report(self, name: str, report: WorkerEvent, now: float) -> list[Command]:
         worker = self._fleet.workers.get(name)
@@ -252,8 +318,10 @@ class FleetController:
 
     def _settle(self, state: RequestState, report: Finished | Failed | Dropped | Paused, now: float) -> list[Command]:
         """Decide about a request that its worker has released."""
+        if state.has_ended:
+            return self._fleet.forget(state)
         if state.is_withdrawn:
-            compute_s = report.compute_s if isinstance(report, Finished) else 0.0
+            compute_s = report.compute_s if isinstance(report, Finished) else state.compute_s
             return self._fleet.dismiss(state, now, compute_s=compute_s)
         match report:
             case Finished():

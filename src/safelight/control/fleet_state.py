@@ -1,20 +1,24 @@
 """The controller's state: requests, workers, models and adapters."""
 
+import math
 from collections.abc import Iterable, Iterator
 
 from safelight.control.adapter_directory import AdapterDirectory
 from safelight.control.commands import Command, Dismissed, GiveUp, Send
 from safelight.control.config import ControlConfig
 from safelight.control.dispatch import dispatch
+from safelight.control.liveness import Liveness
+from safelight.control.moments import Moments
+from safelight.control.order_policies import late_place
 from safelight.control.orphans import Orphans
 from safelight.control.prediction import Prediction
 from safelight.control.request_state import RequestState
 from safelight.control.waiting import WaitingQueue
 from safelight.control.worker_state import WorkerPolicies, WorkerState
 from safelight.control.workers import Workers
-from safelight.core.errors import WorkFailed
+from safelight.core.errors import DeadlineExpired, WorkFailed
 from safelight.core.model import ModelSpec
-from safelight.core.work import Prefetch, Ready, Run, WorkerCommand
+from safelight.core.work import Cancel, Prefetch, Ready, Run, WorkerCommand
 
 
 class FleetState:
@@ -24,6 +28,8 @@ class FleetState:
         requests: every accepted request that has not ended, by id.
         models: every model that some worker has served, by name.
         missing_parts: what other parts of the service lack, by part.
+        expiries: when requests expire whose clients want no late picture.
+        letting_go: how many requests have ended for their clients while their workers still hold them.
     """
 
     def __init__(self, config: ControlConfig) -> None:
@@ -33,15 +39,21 @@ class FleetState:
         self.waiting = WaitingQueue()
         self.workers = Workers()
         self.prediction = Prediction(self.workers, self.waiting)
+        self.liveness = Liveness(config.liveness)
         self.models: dict[str, ModelSpec] = {}
         self.adapters = AdapterDirectory()
         self.orphans = Orphans(wait_s=config.orphan_wait_s)
+        self.expiries = Moments(self._may_expire)
+        self.letting_go = 0
+        self._late_moments = Moments(self._may_become_late)
         self.missing_parts: dict[str, str] = {}
         self.is_draining = False
         self._sequence = 0
         self._prefetching: set[str] = set()
         self._worker_policies = WorkerPolicies(
-            batching=config.policies.batching, make_adapter_mode=config.policies.adapter_mode.start
+            order=config.policies.order,
+            batching=config.policies.batching,
+            make_adapter_mode=config.policies.adapter_mode.start,
         )
 
     def next_sequence(self) -> int:
@@ -62,21 +74,51 @@ class FleetState:
         if worker is None:
             return []
         self._prefetching.discard(name)
-        self.prediction.workers_changed()
-        self.orphans.lost([model for model in worker.paces if not self.workers.serving(model)], self.waiting, now)
+        if not worker.is_suspected:
+            self._lacks(worker, now)
         for state in worker.requests.values():
             state.is_running = False
         return sorted(worker.requests.values(), key=lambda state: state.place)
+
+    def suspect_worker(self, worker: WorkerState, now: float) -> None:
+        """Give a worker no new work, and count on it in no forecast."""
+        self.workers.suspect(worker)
+        self._lacks(worker, now)
+
+    def trust_worker(self, worker: WorkerState) -> None:
+        """Let a worker that was suspected work as before."""
+        self.workers.trust(worker)
+        self.orphans.served(list(worker.paces))
+        self.prediction.workers_changed()
+
+    def _lacks(self, worker: WorkerState, now: float) -> None:
+        self.prediction.workers_changed()
+        self.orphans.lost([model for model in worker.paces if not self.workers.serving(model)], self.waiting, now)
 
     def enqueue(self, state: RequestState, now: float) -> None:
         """Queue a request for its present stage."""
         self.prediction.weigh(state, now)
         self.waiting.add(state)
+        if state.is_punctual:
+            self._late_moments.add(self.prediction.late_from_s(state), state)
         if not self.workers.serving(state.model):
             self.orphans.arrived(state)
 
+    def put_late_ones_last(self, now: float) -> None:
+        """Give waiting requests that can no longer meet their deadlines the places of late ones."""
+        if not self._late_moments.has_passed(now):
+            return
+        for state in self._late_moments.take(now):
+            state.is_late = True
+            try:
+                place = late_place(self.policies.order, state.request, state.sequence)
+            except Exception:  # noqa: BLE001 - a policy of another package may fail; the request keeps its place
+                place = state.place
+            self.waiting.move(state, place, math.inf)
+
     def dispatch(self, now: float) -> list[Command]:
         """Send waiting requests to workers with room."""
+        self.put_late_ones_last(now)
         commands: list[Command] = []
         for state in dispatch(self.waiting, self.workers, self.policies.routing, now=now):
             assert state.worker is not None
@@ -96,6 +138,7 @@ class FleetState:
     def forget(self, state: RequestState) -> list[Command]:
         """Forget a released request that has ended; returns the commands for its adapters."""
         del self.requests[state.id]
+        self.letting_go -= state.has_ended
         return list(self.broadcast(self.adapters.release(state.id)))
 
     def dismiss(self, state: RequestState, now: float, *, compute_s: float = 0.0) -> list[Command]:
@@ -110,6 +153,25 @@ class FleetState:
         """End a released request without a picture."""
         outcome = state.outcome("failed", now, state.stage_outcome(now), reason=reason)
         return [GiveUp(state.request, WorkFailed(message, reason=reason), outcome), *self.forget(state)]
+
+    def expire(self, state: RequestState, now: float) -> list[Command]:
+        """End a request whose deadline has passed; its worker lets go of it at the next step."""
+        error = DeadlineExpired(deadline_s=state.request.deadline_s or 0.0)
+        last = state.stage_outcome(now, compute_s=state.compute_s)
+        end = GiveUp(state.request, error, state.outcome("expired", now, last, reason=error.reason))
+        if state.is_running:
+            assert state.worker is not None
+            state.is_withdrawn = state.has_ended = True
+            self.letting_go += 1
+            return [end, Send(state.worker, Cancel(request_id=state.id))]
+        self.release(state)
+        return [end, *self.forget(state)]
+
+    def _may_expire(self, state: RequestState) -> bool:
+        return self.requests.get(state.id) is state and not state.is_withdrawn
+
+    def _may_become_late(self, state: RequestState) -> bool:
+        return self.requests.get(state.id) is state and not state.is_running and state.is_punctual
 
     def broadcast(self, commands: Iterable[WorkerCommand]) -> Iterator[Command]:
         """Yield each command for every worker."""

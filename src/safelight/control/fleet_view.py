@@ -44,13 +44,18 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLoad:
-    """A live worker and what it holds; one denoiser call takes `max_denoiser_rows`."""
+    """A live worker and what it holds; one denoiser call takes `max_denoiser_rows`.
+
+    Attributes:
+        is_suspected: whether it may hang, so that it gets no new work.
+    """
 
     worker: str
     models: tuple[str, ...]
     pictures: int
     denoiser_rows: int
     max_denoiser_rows: int
+    is_suspected: bool = False
 
     @classmethod
     def of(cls, worker: WorkerState) -> "WorkerLoad":
@@ -60,4 +65,5 @@ class WorkerLoad:
             pictures=worker.load,
             denoiser_rows=worker.used_rows,
             max_denoiser_rows=worker.max_denoiser_rows,
+            is_suspected=worker.is_suspected,
         )

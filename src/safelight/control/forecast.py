@@ -11,6 +11,8 @@ from typing import Final
 from safelight.control.batch import QueuedJob, place_of
 from safelight.control.batching_policies import BatchingPolicy
 from safelight.control.folding import Folding
+from safelight.control.order_policies import DeadlineOrder, OrderPolicy
+from safelight.control.turns import in_turn
 from safelight.core.adapter import AdapterHandle
 from safelight.profiles.loads import LoadEstimate
 from safelight.profiles.pace import PaceEstimate
@@ -59,6 +61,7 @@ class ForecastWorker:
     arrivals_s: dict[AdapterHandle, float] = field(default_factory=dict)
     loads_end_s: float = 0.0
     waits: dict[str, AdapterWait] = field(default_factory=dict)
+    order: OrderPolicy = field(default_factory=DeadlineOrder)
 
     def take_from(self, waiting: list[QueuedJob], now: float) -> None:
         """Move jobs from `waiting`, which is in order, until the next one that could run here has no room."""
@@ -105,6 +108,8 @@ class ForecastWorker:
         runnable = [row for row in self.rows if self._may_run(row, now)]
         if not runnable:
             return self._next_arrival_s(now), []
+        most = self.max_denoiser_rows
+        runnable = in_turn(runnable, now=now, paces=self.paces, max_denoiser_rows=most, order=self.order)
         batch, tick_s, switch_s = self._choose(runnable, now)
         first_s = now + switch_s + self._begin(batch, now, starts)
         ticks = self._ticks(batch, tick_s, now, first_s)

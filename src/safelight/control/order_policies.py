@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol
 
+import msgspec
+
 from safelight.core.request import ImageRequest
 
 PATIENCE_S: Final = 30.0
@@ -16,6 +18,7 @@ class OrderPolicy(Protocol):
 
     Attributes:
         patience_s: a request that arrives more than this many seconds later goes behind, so that none waits forever.
+            With 0, requests that miss their deadlines keep their places; otherwise see `late_place`.
     """
 
     @property
@@ -52,3 +55,14 @@ class ArrivalOrder:
 
 
 ORDER_POLICIES: Final[tuple[OrderPolicy, ...]] = (DeadlineOrder(), ArrivalOrder())
+
+
+def late_place(order: OrderPolicy, request: ImageRequest, sequence: int) -> Place:
+    """Return the place of a request that can no longer meet its deadline.
+
+    It is that of a request without a deadline which arrives when this one is due. So it goes behind all that can be in
+    time, and those that arrive more than a patience after it was due go behind it.
+    """
+    if order.patience_s <= 0 or request.deadline_s is None:
+        return order.place(request, sequence)
+    return order.place(msgspec.structs.replace(request, deadline_s=None, arrived_s=request.due_s), sequence)

@@ -36,6 +36,9 @@ MEMBERS: Final[Mapping[str, Sequence[Any]]] = MappingProxyType(
 )
 """Our own policies, by family; each family is a field of `Policies`."""
 
+DETERMINISTIC: Final[Mapping[str, str]] = MappingProxyType({"adapter-mode": "always-unmerged", "level": "as-asked"})
+"""What `--deterministic` needs: what is folded, and a level that depends on load, would show in the picture."""
+
 REPLICA_FAMILIES: Final = ("order", "batching", "adapter-mode")
 """Families that also decide in workers."""
 
@@ -121,6 +124,19 @@ def policies_from(choices: Iterable[str]) -> Policies:
         family, is_pair, name = choice.partition("=")
         for each, wanted in ({family: name} if is_pair else _preset(choice).choices).items():
             policies = replace(policies, **{each.replace("-", "_"): _policy(each, wanted)})
+    return policies
+
+
+def deterministic_policies_from(choices: Iterable[str]) -> Policies:
+    """Return the policies that `choices` name, over those that pictures need which depend on their request alone.
+
+    Raises:
+        InvalidParameter: as `policies_from`, or if `choices` name others than are needed.
+    """
+    policies = policies_from((*(f"{family}={name}" for family, name in DETERMINISTIC.items()), *choices))
+    for family, needed in DETERMINISTIC.items():
+        if (chosen := policies.names[family]) != needed:
+            raise InvalidParameter("policy", f"{family}={chosen}", f"--deterministic needs {family}={needed}")
     return policies
 
 

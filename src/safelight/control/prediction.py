@@ -1,63 +1,66 @@
-"""Predicts when a request would be ready: by simulation in the near future, by a conservative bound beyond."""
+"""Predicts when a request would be ready, and whether it would make an accepted one late, by bounds, not simulation."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from safelight.control.batch import Kind
 from safelight.control.forecast import Expectation, forecast
+from safelight.control.joining import joined_finish_s
+from safelight.control.pools import Pool, pools_of
 from safelight.control.request_state import RequestState
 from safelight.control.waiting import WaitingQueue
+from safelight.control.work_rates import WorkRates
 from safelight.control.worker_state import WorkerState
 from safelight.control.workers import COMPARED_WORKERS, Workers
 
-NEAR_REQUESTS: Final = 64
 NEAR_WORKERS: Final = 8
-"""At most this many waiting requests and workers are simulated; beyond, the bound counts."""
+"""At most so many workers with room are compared for a request that would join their calls at once."""
 
 ONE_KIND_MARGIN: Final = 1.12
 MIXED_MARGIN: Final = 2.0
 """The estimate of work ahead assumes full calls. So many times as much is never too early, for one kind or several."""
 
-RATES_HOLD_S: Final = 1.0
-"""How long a computed work rate is reused before it is computed again."""
+UNKNOWN_PACE_MARGIN: Final = 1.25
+"""A promise allows for workers that are so many times slower than measured, until they have shown their paces."""
 
 SHOWN_REQUESTS: Final = 256
 """At most this many waiting requests are in a forecast for users."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class WorkRate:
-    """Seconds of one worker's time for a picture of one kind, in full calls."""
-
-    step_row_s: float
-    encode_s: float
-    encode_source_s: float
-    decode_s: float
+PROBE_S: Final = 10.0
+"""How often a deadline is promised by a measured pace that an idle worker has not kept lately."""
 
 
 class Prediction:
-    """Predicts from the controller's state."""
+    """Predicts from the controller's state.
+
+    A waiting request is ready after all work ahead of it, shared evenly, and its own service in full calls, times a
+    margin (list scheduling: Graham, 1966, theorem 1). So each punctual one limits the work ahead of it, and the queue
+    keeps the least room that these limits leave behind each place.
+
+    Attributes:
+        reserved_s: work of requests that are judged together with the next one, and are not queued yet.
+    """
 
     def __init__(self, workers: Workers, waiting: WaitingQueue) -> None:
         self._workers = workers
         self._waiting = waiting
-        self._rates: dict[Kind, tuple[float, WorkRate]] = {}
+        self._rates = WorkRates(workers)
+        self._pools: dict[str, Pool] = {}
+        self._margins: dict[str, float] = {}
+        self._probed_s: dict[str, float] = {}
+        self._roster = -1
+        self._now = 0.0
+        self.reserved_s = 0.0
 
     def weigh(self, request: RequestState, now: float) -> None:
-        """Set the work of a request's present stage; the request is not queued yet."""
-        rate = self._rate(request, now)
-        if rate is None:
-            request.work_s = request.step_work_s = 0.0
-            return
-        level = request.job.level
-        encode_s = rate.encode_s if request.request.source is None else rate.encode_source_s
-        request.step_work_s = rate.step_row_s * level.denoiser_rows
-        request.work_s = encode_s + level.steps_to_run * request.step_work_s + rate.decode_s
+        """Set the work of a request's stages, and its limit; the request is not queued yet."""
+        self._refresh(request, now)
+        self._set_work(request, now)
+        self._set_limit(request)
 
     def workers_changed(self) -> None:
-        """Note that a worker has joined or left."""
-        self._rates.clear()
+        """Note that a worker has joined or left, or takes no new work, or takes it again."""
+        self._roster = -1
 
     def finish_s(self, request: RequestState, now: float) -> float | None:
         """Return when `request`, which is not queued yet, would be ready; None while no live worker serves its model.
@@ -65,92 +68,160 @@ class Prediction:
         An empty worker is judged by its fastest known pace, so that a pace learned under load does not refuse work
         forever.
         """
+        return self._finish_s(request, now, until_s=-math.inf)
+
+    def promise_s(self, request: RequestState, now: float) -> float | None:
+        """Return a time like `finish_s`, with caution while others wait for workers that have not shown their paces."""
+        pool = self._pools.get(request.model)
+        is_known = pool is None or pool.is_learned or not len(self._waiting)
+        due_s = request.request.due_s
+        return self._finish_s(request, now, caution=1.0 if is_known else UNKNOWN_PACE_MARGIN, until_s=due_s)
+
+    def probes(self, request: RequestState, now: float) -> bool:
+        """Return whether `request` may try, in place of the next ones, if a worker is faster again than it was lately.
+
+        Only one in `PROBE_S` may.
+        """
         own = self._workers.by_model.get(request.model)
-        if own is None:
-            return None
-        if not own.open:
-            return self._finish_behind_others_s(request, own.all, now)
-        idle = list(own.idle)[:COMPARED_WORKERS] if own.open[0].is_empty else []
-        if idle:
-            return now + min(worker.best_service_s(request) for worker in idle)
-        if self._is_first(request):
-            fitting = [worker for worker in own.open[:COMPARED_WORKERS] if worker.has_room(request)]
-            if fitting:
-                return min(worker.finish_s(request, now) for worker in fitting)
-        return self._finish_behind_others_s(request, own.all, now)
+        if own is None or not own.open or not own.open[0].is_empty:
+            return True
+        learned_s = min(worker.service_s(request) for worker in list(own.idle)[:COMPARED_WORKERS])
+        if now + learned_s + self._later_s(request, now) <= request.request.due_s:
+            return True
+        last_s = self._probed_s.get(request.model)
+        if last_s is not None and now - last_s < PROBE_S:
+            return False
+        self._probed_s[request.model] = now
+        return True
+
+    def lacks_room(self, request: RequestState) -> bool:
+        """Return whether `request`, which is weighed, would make a waiting one late that goes behind it."""
+        pool = self._pools.get(request.model)
+        if pool is None or not len(self._waiting):
+            return False
+        room = self._waiting.room_behind(request.place, pool.name)
+        return room - self._ahead_now_s(pool) < request.work_s + self.reserved_s
+
+    def finish_behind_all_s(self, request: RequestState, now: float) -> float:
+        """Return when `request` would be ready behind all that waits."""
+        pool = self._pools[request.model]
+        ahead_s = self._waiting.pool_work_s(pool.name) + pool.held_s
+        return now + (ahead_s / pool.least_workers + request.service_s) * self._margin(request, pool)
 
     def backlog_s(self, model: str) -> float:
         """Return the seconds in which the workers of `model` would finish the whole queue."""
         return self._waiting.work_s / max(1, len(self._workers.serving(model)))
+
+    def late_from_s(self, request: RequestState) -> float:
+        """Return from when on a waiting request is late; it will find calls full when it starts."""
+        workers = self._workers.serving(request.model)[:COMPARED_WORKERS]
+        return request.request.due_s - min((worker.full_service_s(request) for worker in workers), default=0.0)
 
     def expected(self, now: float) -> dict[str, Expectation]:
         """Return the expectations of running requests and of the first waiting ones, if no other request arrives."""
         near = list(self._waiting.first(SHOWN_REQUESTS))
         sizes = {handle: size for request in near for handle, size in request.weights_bytes.items()}
         return forecast(
-            [worker.forecast_worker(now, sizes) for worker in self._workers],
+            [worker.forecast_worker(now, sizes) for worker in self._workers.responsive],
             [request.queued_job() for request in near],
             now=now,
         )
 
-    def _finish_behind_others_s(self, request: RequestState, serving: Sequence[WorkerState], now: float) -> float:
-        bound_s = self._bound_s(request, serving)
-        if now + bound_s <= request.request.due_s or not self._is_near(request):
-            return now + bound_s
-        ahead = list(self._waiting.first(self._waiting.position(request)))
-        sizes = {handle: size for other in (*ahead, request) for handle, size in other.weights_bytes.items()}
-        workers = [worker.forecast_worker(now, sizes) for worker in self._workers]
-        rows = [other.queued_job() for other in (*ahead, request)]
-        return forecast(workers, rows, now=now)[request.id].finish_s
+    def _finish_s(self, request: RequestState, now: float, *, until_s: float, caution: float = 1.0) -> float | None:
+        """Return the least of the bounds, or the first that is at most `until_s`."""
+        own = self._workers.by_model.get(request.model)
+        if own is None:
+            return None
+        if own.open:
+            idle = list(own.idle)[:COMPARED_WORKERS] if own.open[0].is_empty and not self.reserved_s else []
+            if idle:
+                return now + min(worker.best_service_s(request) for worker in idle) + self._later_s(request, now)
+        finish_s = now + caution * self._bound_s(request, own.all)
+        if own.open and finish_s > until_s and not self.reserved_s and self._is_first(request):
+            later_s = self._later_s(request, now)
+            for worker in own.open[:NEAR_WORKERS]:
+                if worker.has_room(request):
+                    finish_s = min(finish_s, joined_finish_s(worker, request, now, caution=caution) + later_s)
+        return finish_s
 
     def _is_first(self, request: RequestState) -> bool:
         """Whether nothing waits for its model that goes before it, and keeps room for itself."""
         first = next(self._waiting.of(request.model), None)
         return first is None or request.place < first.place
 
-    def _is_near(self, request: RequestState) -> bool:
-        return len(self._workers) <= NEAR_WORKERS and self._waiting.position(request) < NEAR_REQUESTS
-
     def _bound_s(self, request: RequestState, serving: Sequence[WorkerState]) -> float:
         """Return the seconds by which the request is ready, whatever kinds of requests mix in the calls before."""
-        is_mixed = self._waiting.kinds.keys() | self._workers.kinds.keys() != {request.job.kind}
-        return self._estimate_s(request, serving) * (MIXED_MARGIN if is_mixed else ONE_KIND_MARGIN)
+        pool = self._pools[request.model]
+        ahead_s = self._waiting.work_ahead_s(request.place, pool.name) + pool.held_s + self.reserved_s
+        loading_s = 0.0
+        if request.weights_bytes:
+            loading_s = min(worker.loading_s(request) for worker in serving[:NEAR_WORKERS])
+        bound_s = (ahead_s / pool.least_workers + request.service_s) * self._margin(request, pool)
+        return bound_s + loading_s
 
-    def _estimate_s(self, request: RequestState, serving: Sequence[WorkerState]) -> float:
-        """Return the seconds of all work ahead, shared evenly, and then of the request in full calls.
+    def _margin(self, request: RequestState, pool: Pool) -> float:
+        kinds, kind = (self._waiting.kinds, self._workers.kinds), request.job.kind
+        return MIXED_MARGIN if any(pool.mixes(each, kind) for each in kinds) else ONE_KIND_MARGIN
 
-        List scheduling ends at most one request later than evenly shared work (Graham, 1966, theorem 1).
-        """
-        ahead_s = self._waiting.work_ahead_s(request.place) + sum(worker.left_s for worker in serving)
-        worker = serving[0]
-        beside_rows = max(0, worker.max_denoiser_rows - request.denoiser_rows)
-        own_s = worker.paces[request.model].service_s(request.job, beside_rows=beside_rows)
-        return ahead_s / len(serving) + own_s
+    def _ahead_now_s(self, pool: Pool) -> float:
+        """Return what the workers hold, and what they could have done by `now`, on the scale of limits."""
+        return pool.held_s + pool.least_workers * self._now / self._margins[pool.name]
 
-    def _rate(self, request: RequestState, now: float) -> WorkRate | None:
-        kind = request.job.kind
-        known = self._rates.get(kind)
-        if known is not None and now - known[0] < RATES_HOLD_S:
-            return known[1]
-        serving = self._workers.serving(kind[0])
-        if not serving:
-            return None
-        rate = _mean_rate(kind, serving[:COMPARED_WORKERS])
-        self._rates[kind] = (now, rate)
-        return rate
+    def _later_s(self, request: RequestState, now: float) -> float:
+        """Return the seconds of the stages that may follow, in full calls."""
+        if len(request.stages_left) == 1:
+            return 0.0
+        _, width, height = request.job.kind
+        seconds = 0.0
+        for level in request.stages_left[1:]:
+            rate = self._rates.rate((level.model, width, height), now)
+            seconds += 0.0 if rate is None else rate.service_s(request.request, level)
+        return seconds
 
+    def _set_work(self, request: RequestState, now: float) -> None:
+        _, width, height = request.job.kind
+        request.work_s = request.step_work_s = request.service_s = 0.0
+        for number, level in enumerate(request.stages_left):
+            rate = self._rates.rate((level.model, width, height), now)
+            if rate is None:
+                continue
+            if not number:
+                request.step_work_s = rate.step_s(request.request, level)
+            request.work_s += rate.work_s(request.request, level)
+            request.service_s += rate.service_s(request.request, level)
 
-def _mean_rate(kind: Kind, workers: Sequence[WorkerState]) -> WorkRate:
-    """Return the rate of a worker with the average speed of `workers`."""
-    model, width, height = kind
-    slowness = [
-        worker.paces[model].tick_s(worker.max_denoiser_rows, width=width, height=height) / worker.max_denoiser_rows
-        for worker in workers
-    ]
-    profile = workers[0].paces[model].profile
-    return WorkRate(
-        step_row_s=len(slowness) / sum(1 / seconds for seconds in slowness) if min(slowness) > 0 else 0.0,
-        encode_s=profile.encoding_s(width=width, height=height, has_source=False),
-        encode_source_s=profile.encoding_s(width=width, height=height, has_source=True),
-        decode_s=profile.decoding_s(width=width, height=height),
-    )
+    def _set_limit(self, request: RequestState) -> None:
+        pool = self._pools.get(request.model)
+        request.work_limit = math.inf
+        if pool is not None and request.is_punctual:
+            seconds = request.request.due_s / self._margins[pool.name] - request.service_s
+            request.work_limit = pool.least_workers * seconds
+
+    def _refresh(self, request: RequestState, now: float) -> None:
+        """Weigh everything anew if the workers, their paces or the margin have changed."""
+        self._now = now
+        is_changed = self._roster != self._workers.roster
+        if is_changed:
+            self._roster = self._workers.roster
+            self._rates.clear()
+            self._pools = dict(pools_of(self._workers))
+            self._margins = {pool.name: ONE_KIND_MARGIN for pool in self._pools.values()}
+        self._rates.has_drifted = False
+        self._rates.rate(request.job.kind, now)
+        pool = self._pools.get(request.model)
+        if pool is not None:
+            margin = self._margin(request, pool) * (1.0 if pool.is_learned else UNKNOWN_PACE_MARGIN)
+            is_changed = is_changed or margin != self._margins[pool.name]
+            self._margins[pool.name] = margin
+        if is_changed or self._rates.has_drifted:
+            self._weigh_all(now)
+
+    def _weigh_all(self, now: float) -> None:
+        for request in self._waiting:
+            self._set_work(request, now)
+            self._set_limit(request)
+        self._waiting.regroup({model: pool.name for model, pool in self._pools.items()})
+        for worker in self._workers:
+            for request in worker.requests.values():
+                self._set_work(request, now)
+            worker.left_s = sum(request.left_s for request in worker.requests.values())

@@ -1,5 +1,6 @@
 """A request that was accepted and has not ended."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -7,7 +8,7 @@ from safelight.control.batch import QueuedJob
 from safelight.control.order_policies import Place
 from safelight.core.adapter import AdapterHandle
 from safelight.core.job import Job
-from safelight.core.level import Route
+from safelight.core.level import Level, Route
 from safelight.core.outcome import Outcome, StageOutcome, Status
 from safelight.core.request import ImageRequest
 
@@ -25,9 +26,16 @@ class RequestState:
         step: steps run in this attempt.
         queued_s: since when its present stage could have begun.
         started_s: time of the first tick of this attempt.
-        is_withdrawn: whether it was withdrawn, and its worker has not released it yet.
+        is_withdrawn: whether it was withdrawn or has expired, and its worker has not released it yet.
+        has_ended: whether its client has got its end, though its worker has not released it yet.
         is_suspect: whether so many of its workers have died that it has to run alone on a worker.
-        work_s: seconds of a full worker's time that a fresh attempt of this stage takes; `step_work_s` for each step.
+        work_s: seconds of a full worker's time that a fresh attempt of this stage takes, with all later stages of the
+            route; `step_work_s` for each step of this stage.
+        service_s: seconds from its start to its end while all calls are full, with all later stages.
+        work_limit: how much work may be ahead of it while it waits, on the scale of `Prediction`; inf if it cannot be
+            late, or is.
+        is_late: whether it is known to miss its deadline.
+        compute_s: seconds of the ticks of this attempt that it has taken part in.
         weights_bytes: of each adapter that it needs.
         stages: those that have ended.
     """
@@ -39,12 +47,17 @@ class RequestState:
     job: Job
     work_s: float = 0.0
     step_work_s: float = 0.0
+    service_s: float = 0.0
+    work_limit: float = math.inf
+    is_late: bool = False
+    compute_s: float = 0.0
     worker: str | None = None
     is_running: bool = False
     step: int = 0
     queued_s: float = 0.0
     started_s: float | None = None
     is_withdrawn: bool = False
+    has_ended: bool = False
     is_suspect: bool = False
     weights_bytes: Mapping[AdapterHandle, int] = field(default_factory=dict)
     stages: list[StageOutcome] = field(default_factory=list)
@@ -84,8 +97,18 @@ class RequestState:
 
     @property
     def left_s(self) -> float:
-        """Seconds of a full worker's time that remain in this attempt."""
+        """Seconds of a full worker's time that remain in this attempt and in later stages."""
         return max(0.0, self.work_s - self.step * self.step_work_s)
+
+    @property
+    def is_punctual(self) -> bool:
+        """Whether it has a deadline that it is not known to miss."""
+        return not self.is_late and self.request.deadline_s is not None
+
+    @property
+    def stages_left(self) -> tuple[Level, ...]:
+        """The levels of its present stage and of those that may follow."""
+        return self.route.levels[self.job.stage :]
 
     def queued_job(self) -> QueuedJob:
         """Return it with its remaining steps; a request that is being decoded counts as if one step remained."""
@@ -124,6 +147,7 @@ class RequestState:
             level=self.job.level,
             worker=self.worker,
             queue_s=(now if self.started_s is None else self.started_s) - self.queued_s,
+            total_s=now - self.queued_s,
             compute_s=compute_s,
             score=score,
             retries=self.job.attempt - 1,
@@ -144,4 +168,5 @@ class RequestState:
     def _start_over(self, job: Job) -> None:
         self.job = job
         self.step = 0
+        self.compute_s = 0.0
         self.started_s = None

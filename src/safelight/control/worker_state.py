@@ -1,13 +1,14 @@
 """A live worker as the controller sees it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from safelight.adapters.mode import ModePolicy
 from safelight.control.batch import place_of
 from safelight.control.batching_policies import BatchingPolicy
 from safelight.control.folding import Folding
 from safelight.control.forecast import ForecastWorker, forecast
+from safelight.control.order_policies import DeadlineOrder, OrderPolicy
 from safelight.control.request_state import RequestState
 from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, Composition
 from safelight.core.work import AdapterLoaded, Ready, Ticked
@@ -22,6 +23,7 @@ class WorkerPolicies:
 
     batching: BatchingPolicy
     make_adapter_mode: Callable[[], ModePolicy]
+    order: OrderPolicy = field(default_factory=DeadlineOrder)
 
 
 class WorkerState:
@@ -32,6 +34,7 @@ class WorkerState:
         change: of its load, in order of all changes of loads.
         left_s: seconds of its time, in full calls, that remain for all its requests.
         prefetched: the adapters of the last `Prefetch` that it was sent.
+        is_suspected: whether it may hang, so that it gets no new work and no forecast counts it.
     """
 
     def __init__(self, name: str, ready: Ready, *, lookahead_rows: int, policies: WorkerPolicies) -> None:
@@ -45,6 +48,7 @@ class WorkerState:
         self.used_rows = 0
         self.left_s = 0.0
         self.prefetched: tuple[AdapterHandle, ...] = ()
+        self.is_suspected = False
         self._policies = policies
         self._suspects = 0
         self._resident: set[AdapterHandle] = set()
@@ -63,7 +67,7 @@ class WorkerState:
     @property
     def is_open(self) -> bool:
         """Whether it may take any request at all."""
-        return self.used_rows < self.capacity_rows and not self._suspects
+        return self.used_rows < self.capacity_rows and not self._suspects and not self.is_suspected
 
     def serves(self, model: str) -> bool:
         return model in self.paces
@@ -71,7 +75,7 @@ class WorkerState:
     def has_room(self, request: RequestState) -> bool:
         """Whether there is room for `request` now; a suspect has room only on an empty worker."""
         if request.is_suspect:
-            return self.is_empty
+            return self.is_empty and not self.is_suspected
         return self.is_open and self.used_rows + self._rows_of(request) <= self.capacity_rows
 
     def take(self, request: RequestState) -> None:
@@ -96,8 +100,23 @@ class WorkerState:
             if (request := self.requests.get(request_id)) is not None:
                 before_s = request.left_s
                 request.step += 1
+                request.compute_s += ticked.seconds
                 self.left_s += request.left_s - before_s
         self._folded[ticked.model] = ticked.folded
+
+    @property
+    def longest_effect_s(self) -> float:
+        """Predicted seconds of the longest thing that it may do at once: a full call, or all of one kind.
+
+        All of one kind are loads, encodings, folds or decodings.
+        """
+        held = self.requests.values()
+        ticks_s = (self._full_call_s(request) for request in held)
+        loads_s = (self._loads.seconds(size) for request in held for size in request.weights_bytes.values())
+        outside_s = sum(self.paces[request.model].outside_steps_s(request.job) for request in held)
+        costs = (pace.profile.adapter_costs for pace in self.paces.values())
+        fold_s = max((cost.switch_s for cost in costs if cost is not None), default=0.0)
+        return max(max(ticks_s, default=0.0), sum(loads_s), outside_s, fold_s)
 
     def adapter_loaded(self, event: AdapterLoaded, weights_bytes: int) -> None:
         self._resident.add(event.handle)
@@ -109,11 +128,28 @@ class WorkerState:
     def service_s(self, request: RequestState) -> float:
         """Return the seconds of `request` alone on this worker, with loads of adapters that are not on its device."""
         pace = self.paces[request.model]
-        return pace.service_s(request.job) + self._loading_s(request)
+        return pace.service_s(request.job) + self.loading_s(request)
 
     def best_service_s(self, request: RequestState) -> float:
         """Return `service_s` at the measured or the learned pace, whichever is faster."""
-        return self.paces[request.model].best_service_s(request.job) + self._loading_s(request)
+        return self.paces[request.model].best_service_s(request.job) + self.loading_s(request)
+
+    def full_service_s(self, request: RequestState) -> float:
+        """Return the seconds of `request` in full calls."""
+        beside_rows = max(0, self.max_denoiser_rows - request.denoiser_rows)
+        return self.paces[request.model].service_s(request.job, beside_rows=beside_rows)
+
+    def loading_s(self, request: RequestState) -> float:
+        """Return the seconds of loading the adapters of `request` that are not on its device."""
+        sizes = request.weights_bytes
+        return sum(self._loads.seconds(sizes[handle]) for handle in sizes if handle not in self._resident)
+
+    def slowdown(self, request: RequestState, others: Iterable[RequestState]) -> float:
+        """Return how many times longer calls over `request` and `others` take at most because of LoRAs."""
+        costs = self.paces[request.model].profile.adapter_costs
+        if costs is None or not (request.request.loras or any(other.request.loras for other in others)):
+            return 1.0
+        return 1 + max(costs.unmerged_overhead, costs.correction_overhead)
 
     def finish_s(self, request: RequestState, now: float) -> float:
         """Return when `request` would be ready if it came here now and no other request came after it."""
@@ -136,6 +172,7 @@ class WorkerState:
         worker = ForecastWorker(
             paces=self.paces,
             loads=self._loads,
+            order=self._policies.order,
             batching=self._policies.batching,
             foldings=self._foldings(),
             max_denoiser_rows=self.max_denoiser_rows,
@@ -149,6 +186,10 @@ class WorkerState:
         worker.rows.sort(key=place_of)
         return worker
 
+    def _full_call_s(self, request: RequestState) -> float:
+        model, width, height = request.job.kind
+        return self.paces[model].tick_s(self.max_denoiser_rows, width=width, height=height)
+
     def _foldings(self) -> dict[str, Folding]:
         foldings = {}
         for model, pace in self.paces.items():
@@ -156,10 +197,6 @@ class WorkerState:
             folding.folded = self._folded.get(model, NO_ADAPTERS)
             foldings[model] = folding
         return foldings
-
-    def _loading_s(self, request: RequestState) -> float:
-        sizes = request.weights_bytes
-        return sum(self._loads.seconds(sizes[handle]) for handle in sizes if handle not in self._resident)
 
     def _rows_of(self, request: RequestState) -> int:
         return min(request.denoiser_rows, self.capacity_rows)

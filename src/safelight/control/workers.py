@@ -1,5 +1,9 @@
-"""The live workers, indexed so that no decision scans all of them."""
+"""The live workers, indexed so that no decision scans all of them.
 
+A suspected worker is in no index, but it keeps its requests.
+"""
+
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -15,7 +19,7 @@ COMPARED_WORKERS: Final = 16
 
 
 class ModelWorkers:
-    """The workers that serve one model: all in order of joining, and the open ones by load.
+    """The workers that serve one model: all that are not suspected, in order of joining, and the open ones by load.
 
     Among open ones of equal load, the one whose load changed longest ago comes first.
     """
@@ -39,16 +43,29 @@ class Workers:
 
     Attributes:
         kinds: how many of the held requests are of each kind.
+        roster: changes whenever a worker joins or leaves, is suspected or trusted again.
     """
 
     def __init__(self) -> None:
         self.kinds = Counter[Kind]()
         self._by_name: dict[str, WorkerState] = {}
         self._by_model: dict[str, ModelWorkers] = {}
+        self.roster = 0
         self._changes = 0
+        self._suspected = 0
 
     def __len__(self) -> int:
         return len(self._by_name)
+
+    @property
+    def responsive(self) -> Sequence[WorkerState]:
+        """Those that are not suspected, in order of joining."""
+        return [worker for worker in self if not worker.is_suspected] if self._suspected else list(self)
+
+    @property
+    def suspected_count(self) -> int:
+        """How many are suspected."""
+        return self._suspected
 
     def __iter__(self) -> Iterator[WorkerState]:
         """Yield them in order of joining."""
@@ -81,28 +98,36 @@ class Workers:
         return 0 if own is None else own.load
 
     def add(self, worker: WorkerState) -> None:
+        self.roster += 1
         self._changes += 1
         worker.number = worker.change = self._changes
         self._by_name[worker.name] = worker
-        for model in worker.paces:
-            own = self._by_model.setdefault(model, ModelWorkers())
-            own.all.append(worker)
-            if worker.is_open:
-                own.open.add(worker)
+        self._index(worker)
+
+    def suspect(self, worker: WorkerState) -> None:
+        """Leave a worker out of all decisions about new work."""
+        self.roster += 1
+        self._drop_from_index(worker)
+        worker.is_suspected = True
+        self._suspected += 1
+
+    def trust(self, worker: WorkerState) -> None:
+        """Take back a worker that was suspected."""
+        self.roster += 1
+        worker.is_suspected = False
+        self._suspected -= 1
+        self._index(worker)
 
     def remove(self, name: str) -> WorkerState | None:
         """Forget a worker with all that it holds; returns it."""
         worker = self._by_name.pop(name, None)
         if worker is None:
             return None
-        for model in worker.paces:
-            own = self._by_model[model]
-            own.all.remove(worker)
-            own.load -= worker.load
-            if worker.is_open:
-                own.open.remove(worker)
-            if not own.all:
-                del self._by_model[model]
+        self.roster += 1
+        if worker.is_suspected:
+            self._suspected -= 1
+        else:
+            self._drop_from_index(worker)
         for request in worker.requests.values():
             self._forget_kind(request)
         return worker
@@ -127,6 +152,24 @@ class Workers:
         if not self.kinds[kind]:
             del self.kinds[kind]
 
+    def _index(self, worker: WorkerState) -> None:
+        for model in worker.paces:
+            own = self._by_model.setdefault(model, ModelWorkers())
+            insort(own.all, worker, key=_number)
+            own.load += worker.load
+            if worker.is_open:
+                own.open.add(worker)
+
+    def _drop_from_index(self, worker: WorkerState) -> None:
+        for model in worker.paces:
+            own = self._by_model[model]
+            own.all.remove(worker)
+            own.load -= worker.load
+            if worker.is_open:
+                own.open.remove(worker)
+            if not own.all:
+                del self._by_model[model]
+
     def _unlist(self, worker: WorkerState) -> None:
         if worker.is_open:
             for model in worker.paces:
@@ -135,12 +178,18 @@ class Workers:
     def _list(self, worker: WorkerState, more: int) -> None:
         self._changes += 1
         worker.change = self._changes
+        if worker.is_suspected:
+            return
         is_open = worker.is_open
         for model in worker.paces:
             own = self._by_model[model]
             own.load += more
             if is_open:
                 own.open.add(worker)
+
+
+def _number(worker: WorkerState) -> int:
+    return worker.number
 
 
 def _load(worker: WorkerState) -> tuple[int, int]:

@@ -12,6 +12,7 @@ SafelightError
 │   └── TooManyAdapters
 ├── Rejected                  valid, but not accepted now; retry after `retry_after_s`
 │   ├── QueueFull
+│   ├── TenantQueueFull
 │   ├── DeadlineUnmeetable
 │   ├── NotReady
 │   └── Draining
@@ -32,9 +33,15 @@ SafelightError
 """
 
 import difflib
+import itertools
 from collections.abc import Sequence
 
 from safelight.core.adapter import AdapterHandle
+
+MOST_NAMES_LISTED = 20
+_MOST_CHARACTERS_COMPARED = 256
+_MOST_NAMES_COMPARED = 500
+_LETTERS_ALIKE = 2
 
 
 class SafelightError(Exception):
@@ -155,6 +162,18 @@ class QueueFull(Rejected):
         super().__init__(
             f"The queue is full with {waiting} pictures; try again in {retry_after_s:.0f} s.",
             reason="queue_full",
+            retry_after_s=retry_after_s,
+        )
+
+
+class TenantQueueFull(Rejected):
+    """One tenant has as many waiting pictures as it may have; others are still accepted."""
+
+    def __init__(self, *, waiting: int, retry_after_s: float) -> None:
+        super().__init__(
+            f"{waiting} of your pictures wait, and the queue takes no more from one tenant now; "
+            f"try again in {retry_after_s:.0f} s.",
+            reason="tenant_queue_full",
             retry_after_s=retry_after_s,
         )
 
@@ -291,17 +310,47 @@ class LatentsFileError(SafelightError):
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """Return a phrase that lists the names most similar to `name`, else all names."""
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    """Return a phrase that lists the names most similar to `name`, else all names, up to a number of names."""
+    close = difflib.get_close_matches(name[:_MOST_CHARACTERS_COMPARED], _comparable(name, known), n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(repr(match) for match in close) + "?"
-    return "there is " + (", ".join(repr(match) for match in known) or "none yet") + "."
+    further = f" and {len(known) - MOST_NAMES_LISTED:,} more" if len(known) > MOST_NAMES_LISTED else ""
+    return "there is " + (", ".join(repr(match) for match in known[:MOST_NAMES_LISTED]) or "none yet") + further + "."
+
+
+def _comparable(name: str, known: Sequence[str]) -> Sequence[str]:
+    """Return the names to compare `name` with: of very many, some that begin alike."""
+    if len(known) <= _MOST_NAMES_COMPARED:
+        return known
+    beginning = name[:_LETTERS_ALIKE].lower()
+    alike = (other for other in known if other[:_LETTERS_ALIKE].lower() == beginning)
+    return list(itertools.islice(alike, _MOST_NAMES_COMPARED))
 
 
 def shorten(value: object, *, limit: int = 80) -> str:
-    """Return `repr(value)`, in at most `limit` characters; of a longer text, the beginning and the end."""
-    text = repr(value)
+    """Return `repr(value)`, in at most `limit` characters; of a longer text, the beginning and the end.
+
+    The time does not grow with the size of texts and collections.
+    """
+    text = repr(_excerpt(value, limit))
     if len(text) <= limit:
         return text
     end = limit // 2
     return f"{text[: limit - 1 - end]}…{text[-end:]}"
+
+
+def _excerpt(value: object, limit: int, levels: int = 3) -> object:
+    """Return a value whose `repr` begins and ends like that of `value` for `limit` characters, if that is long."""
+    match value:
+        case str() | bytes() if len(value) > 2 * limit:
+            return value[:limit] + value[-limit:]  # type: ignore[operator] # two of one type
+        case list() | dict() if value and not levels:
+            return ...
+        case list():
+            items = value if len(value) <= 2 * limit else [*value[:limit], *value[-limit:]]
+            return [_excerpt(item, limit, levels - 1) for item in items]
+        case dict():
+            last = list(itertools.islice(reversed(value), limit)) if len(value) > limit else []
+            keys = (*itertools.islice(value, limit), *reversed(last))
+            return {_excerpt(key, limit): _excerpt(value[key], limit, levels - 1) for key in keys}
+    return value

@@ -1,6 +1,6 @@
 """The record of how a request ended, whether served or simulated."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,12 +12,17 @@ Status = Literal["finished", "failed", "cancelled", "rejected", "expired"]
 """`expired`: accepted, and given up when the deadline had passed, as the client has asked."""
 
 
+CLOCK_ERROR_S: Final = 1e-6
+"""What sums and differences of times may lose."""
+
+
 class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """The record of one stage of a request.
 
     Attributes:
         worker: the one that ran it, or had it last.
         queue_s: seconds from when it could have begun to the first tick of its last attempt.
+        total_s: seconds from when it could have begun to its end.
         compute_s: seconds of encoding, ticks and decoding that it took part in.
         score: of its picture, by the scorer of a gate.
         retries: attempts lost to workers that died.
@@ -27,6 +32,7 @@ class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
     level: Level
     worker: str | None = None
     queue_s: float = 0.0
+    total_s: float = 0.0
     compute_s: float = 0.0
     score: float | None = None
     retries: int = 0
@@ -89,4 +95,5 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def met_deadline(self) -> bool:
         """Whether the picture was ready in time; one without a deadline is in time when it is finished."""
-        return self.status == "finished" and self.request.arrived_s + self.total_s <= self.request.due_s
+        ended_s = self.request.arrived_s + self.total_s
+        return self.status == "finished" and ended_s <= self.request.due_s + CLOCK_ERROR_S

@@ -19,7 +19,8 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: unique name of this request.
         width, height: of the picture, in pixels.
-        seed: of the initial noise; the same seed gives the same picture in any batch.
+        seed: of the initial noise. The same request gives the same picture in any batch, up to rounding; a
+            deterministic worker gives the same bytes.
         model, steps, sampler, guidance_scale: what the client has set; levels must keep it. None leaves it to a policy.
         quality: of the picture, where the client does not set the steps.
         loras: in any order; the scales of a repeated one add up.

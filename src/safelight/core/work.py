@@ -84,6 +84,17 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     max_denoiser_rows: int
 
 
+class Beat(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A sign of life, from a thread of its own: it comes even while the worker loads its models or runs a long tick.
+
+    Attributes:
+        busy_s: seconds since the last progress: since the present effect began, or while models load, since the process
+            last computed or read anything. 0 while the worker has nothing to do.
+    """
+
+    busy_s: float = 0.0
+
+
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The first tick of this request is about to run."""
 
@@ -210,6 +221,7 @@ class AdapterEvicted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 WorkerEvent = (
     Ready
+    | Beat
     | Started
     | Ticked
     | Previewed

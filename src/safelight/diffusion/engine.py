@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from safelight.diffusion.families.parts import Conditioning
 from safelight.diffusion.latents_file import Kind, LatentsFile, LatentsHeader
 from safelight.diffusion.loading import LoadedModel, load_model
 from safelight.diffusion.lora.weights import LoraWeights
-from safelight.diffusion.placement import ON_CPU, Placement
+from safelight.diffusion.placement import ON_CPU, Placement, use_deterministic_kernels
 from safelight.diffusion.rows import Row, before, levels_after, levels_now
 from safelight.diffusion.samplers.levels import NoiseLevels, PreviousStep
 from safelight.diffusion.samplers.registry import samplers_by_name
@@ -37,6 +38,8 @@ _Text = tuple[str | None, Composition]
 
 _UNPROMPTED: _Text = (None, NO_ADAPTERS)
 
+_Item = TypeVar("_Item")
+
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterWeights:
@@ -47,9 +50,21 @@ class AdapterWeights:
 
 
 class DiffusionEngine:
-    """Paints rows of any loaded model; one denoiser call a step, both guidance halves in it."""
+    """Paints rows of any loaded model; one denoiser call a step, both guidance halves in it.
 
-    def __init__(self, models: Sequence[LoadedModel], *, load_controlnet: LoadControlNet | None = None) -> None:
+    A `deterministic` engine calls every network for one picture at a time. Kernels choose their blocking, and so their
+    rounding, by the shape of a batch and by the place of a row in it. Without other rows, the numbers of a picture are
+    the same in any company, bit by bit.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[LoadedModel],
+        *,
+        load_controlnet: LoadControlNet | None = None,
+        deterministic: bool = False,
+    ) -> None:
+        self._deterministic = deterministic
         self._models = {model.spec.name: model for model in models}
         self._load_controlnet = load_controlnet
         self._rows: dict[str, Row] = {}
@@ -67,24 +82,34 @@ class DiffusionEngine:
         max_denoiser_rows: int = 32,
         lora_ranks: int = LORA_RANKS,
         load_controlnet: LoadControlNet | None = None,
+        deterministic: bool = False,
     ) -> "DiffusionEngine":
         """Load model folders and measure them; of all LoRAs beside one model, the ranks come to `lora_ranks` at most.
 
         ControlNets are loaded by `load_controlnet`, by default on the device of the models.
+        On a GPU, `deterministic` sets torch's deterministic algorithms for the whole process.
 
         Raises:
             ModelFolderError: if a folder cannot be served, or two would be served under one name.
         """
         torch.set_num_threads(threads)
+        if deterministic:
+            use_deterministic_kernels(placement)
         with torch.inference_mode():
             models = [
-                load_model(folder, placement=placement, max_denoiser_rows=max_denoiser_rows, lora_ranks=lora_ranks)
+                load_model(
+                    folder,
+                    placement=placement,
+                    max_denoiser_rows=max_denoiser_rows,
+                    lora_ranks=lora_ranks,
+                    deterministic=deterministic,
+                )
                 for folder in folders
             ]
         names = [model.spec.name for model in models]
         if doubled := {name for name in names if names.count(name) > 1}:
             raise ModelFolderError(f"Two model folders are called {min(doubled)!r}; rename one of them.")
-        return cls(models, load_controlnet=load_controlnet)
+        return cls(models, load_controlnet=load_controlnet, deterministic=deterministic)
 
     @property
     def models(self) -> tuple[ModelSpec, ...]:
@@ -98,6 +123,10 @@ class DiffusionEngine:
         level, request = job.level, job.request
         return self._schedule(level.model, level.sampler, level.steps, request.width, request.height)
 
+    def _together(self, items: Sequence[_Item]) -> list[Sequence[_Item]]:
+        """Return the groups of `items` that share the calls of networks."""
+        return [[item] for item in items] if self._deterministic else [items]
+
     @torch.inference_mode()
     def begin(self, jobs: Sequence[Job]) -> None:
         """Encode the prompts of `jobs`, all of one model, and give each a row of what it starts from.
@@ -106,11 +135,12 @@ class DiffusionEngine:
             LatentsFileError: if one starts from latents that are not here, or that it cannot use.
         """
         model = self._models[jobs[0].level.model]
-        encoded = _encode(model, jobs)
-        for job in jobs:
-            start = None if job.level.start is None else self.latents(job.level.start)
-            beginning = begin_from(model.family, job, self._schedule_of(job), weights=model.weights, start=start)
-            self._add_row(model, job, encoded, beginning)
+        for group in self._together(jobs):
+            encoded = _encode(model, group)
+            for job in group:
+                start = None if job.level.start is None else self.latents(job.level.start)
+                beginning = begin_from(model.family, job, self._schedule_of(job), weights=model.weights, start=start)
+                self._add_row(model, job, encoded, beginning)
 
     def _add_row(
         self, model: LoadedModel, job: Job, encoded: Mapping[_Text, Conditioning], beginning: Beginning
@@ -145,18 +175,19 @@ class DiffusionEngine:
         """
         model = self._models[jobs[0].level.model]
         reworded = [job for job in jobs if not model.loras.on_text(job.composition).is_empty]
-        encoded = _encode(model, reworded) if reworded else {}
-        for job in reworded:
-            row, (wanted, unwanted) = self._rows[job.id], _texts(model, job)
-            row.wanted = encoded[wanted]
-            row.unwanted = None if unwanted is None else encoded[unwanted]
+        for group in self._together(reworded) if reworded else []:
+            encoded = _encode(model, group)
+            for job in group:
+                row, (wanted, unwanted) = self._rows[job.id], _texts(model, job)
+                row.wanted = encoded[wanted]
+                row.unwanted = None if unwanted is None else encoded[unwanted]
         for job in jobs:
             row = self._rows[job.id]
             row.job, row.loras = job, job.composition
 
     @torch.inference_mode()
     def step(self, request_ids: Sequence[str]) -> tuple[str, ...]:
-        """Advance each row by one step in one denoiser call; all rows share model and size.
+        """Advance each row by one step in one denoiser call, or in one for each row; all rows share model and size.
 
         Returns the ids of rows whose numbers are no longer finite.
 
@@ -165,15 +196,18 @@ class DiffusionEngine:
         """
         rows = [self._rows[request_id] for request_id in request_ids]
         model = self._models[rows[0].job.level.model]
-        latents = torch.stack([row.latent for row in rows])
-        now = levels_now(rows)
-        x0 = model.family.estimate_x0(latents, _predict(model, rows, latents), now.alpha, now.sigma)
-        following = _keep(rows, _walk(rows, latents, x0, now))
-        for row, latent, estimate in zip(rows, following, x0, strict=True):
-            row.latent, row.x0 = latent, estimate
-            row.steps_done += 1
-        finite = torch.isfinite(following).flatten(1).all(dim=1).tolist()
-        return tuple(row.job.id for row, is_finite in zip(rows, finite, strict=True) if not is_finite)
+        groups = self._together(rows)
+        # No row moves before all calls are over, since each may lose a ControlNet.
+        advanced = [_advance(model, group) for group in groups]
+        broken: list[str] = []
+        for group, (following, x0) in zip(groups, advanced, strict=True):
+            finite = torch.isfinite(following).flatten(1).all(dim=1).tolist()
+            for row, latent, estimate, is_finite in zip(group, following, x0, finite, strict=True):
+                row.latent, row.x0 = latent, estimate
+                row.steps_done += 1
+                if not is_finite:
+                    broken.append(row.job.id)
+        return tuple(broken)
 
     @torch.inference_mode()
     def preview(self, request_id: str) -> Pixels:
@@ -265,7 +299,8 @@ class DiffusionEngine:
         rows = [self._rows.pop(request_id) for request_id in request_ids]
         assert all(row.is_finished for row in rows)
         family = self._models[rows[0].job.level.model].family
-        pictures = family.decode(torch.stack([row.latent for row in rows])).cpu().numpy()
+        batches = [family.decode(torch.stack([row.latent for row in group])) for group in self._together(rows)]
+        pictures = [picture for batch in batches for picture in batch.cpu().numpy()]
         return [Pixels(width=picture.shape[1], height=picture.shape[0], rgb=picture.tobytes()) for picture in pictures]
 
     def is_remote(self, path: Path) -> bool:
@@ -316,7 +351,11 @@ class DiffusionEngine:
 
     @torch.inference_mode()
     def fold(self, model: str, composition: Composition) -> None:
-        """Have the model's weights hold `composition` of handles and nothing else; rows get what differs from it."""
+        """Have the model's weights hold `composition` of handles and nothing else; rows get what differs from it.
+
+        A deterministic engine folds nothing: a row would be rounded according to what the weights hold.
+        """
+        assert composition.is_empty or not self._deterministic, "a deterministic engine folds no LoRAs"
         self._models[model].loras.fold(composition)
 
     def drop(self, request_id: str) -> None:
@@ -339,6 +378,14 @@ def _encode(model: LoadedModel, jobs: Sequence[Job]) -> dict[_Text, Conditioning
     with model.loras.encoding([loras for _, loras in fresh]):
         encoded = model.family.encode([prompt for prompt, _ in fresh])
     return dict(zip(fresh, encoded, strict=True)) | known
+
+
+def _advance(model: LoadedModel, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+    """Return the latents of `rows` after their next step, and the estimates of that step; the rows stay as they are."""
+    latents = torch.stack([row.latent for row in rows])
+    now = levels_now(rows)
+    x0 = model.family.estimate_x0(latents, _predict(model, rows, latents), now.alpha, now.sigma)
+    return _keep(rows, _walk(rows, latents, x0, now)), x0
 
 
 def _predict(model: LoadedModel, rows: Sequence[Row], latents: Tensor) -> Tensor:

@@ -1,13 +1,15 @@
 """From a model folder to a model that is ready to serve."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
 from safelight.core.adapter import AdapterHandle
 from safelight.core.errors import ModelFolderError
-from safelight.core.model import ModelSpec
+from safelight.core.model import Guidance, ModelSpec
 from safelight.diffusion.controlnets.controlnet import ControlNet
 from safelight.diffusion.families.defaults import GenerationDefaults
 from safelight.diffusion.families.family import Family
@@ -25,6 +27,9 @@ from safelight.diffusion.measuring_loras import measure_adapter_costs
 from safelight.diffusion.placement import ON_CPU, Placement
 from safelight.diffusion.preview import PreviewMap, fit_preview
 from safelight.diffusion.samplers.registry import samplers_by_name
+
+ROWS_OF_A_PICTURE: Mapping[Guidance, int] = MappingProxyType({"classifier-free": 2, "embedded": 1, "none": 1})
+"""Denoiser rows of one picture with guidance, by how the model is guided."""
 
 SIDES_OVER_NATIVE = 2
 """How many times its native side a picture may measure."""
@@ -50,8 +55,17 @@ class LoadedModel:
     controlnets: dict[AdapterHandle, ControlNet] = field(default_factory=dict)
 
 
-def load_model(folder: Path, *, placement: Placement = ON_CPU, max_denoiser_rows: int, lora_ranks: int) -> LoadedModel:
+def load_model(
+    folder: Path,
+    *,
+    placement: Placement = ON_CPU,
+    max_denoiser_rows: int,
+    lora_ranks: int,
+    deterministic: bool = False,
+) -> LoadedModel:
     """Load and measure the model in `folder`, which is served under the folder's name.
+
+    If `deterministic`, calls of one picture each are measured.
 
     Raises:
         ModelFolderError: if it cannot be served.
@@ -62,6 +76,8 @@ def load_model(folder: Path, *, placement: Placement = ON_CPU, max_denoiser_rows
     width, height = family.native_size
     name = folder.resolve().name
     loras = ModelLoras(name, family.networks, pages=lora_ranks)
+    of_a_picture = ROWS_OF_A_PICTURE[family.guidance]
+    rows_per_call = min(of_a_picture, max_denoiser_rows) if deterministic else max_denoiser_rows
     spec = ModelSpec(
         name=name,
         family=definition.name,
@@ -73,12 +89,14 @@ def load_model(folder: Path, *, placement: Placement = ON_CPU, max_denoiser_rows
         guidance_scale=defaults.guidance_scale,
         sampler=defaults.sampler,
         samplers=tuple(samplers_by_name()),
-        step_times=measure_step_times(family, placement, max_denoiser_rows=max_denoiser_rows),
+        step_times=measure_step_times(
+            family, placement, max_denoiser_rows=max_denoiser_rows, rows_per_call=rows_per_call
+        ),
         encode_s=measure_encode_s(family, placement),
         decode_s=measure_decode_s(family, placement),
         encode_picture_s=measure_encode_picture_s(family, placement),
         guidance=family.guidance,
-        adapter_costs=measure_adapter_costs(family, loras, placement, max_denoiser_rows=max_denoiser_rows)
+        adapter_costs=measure_adapter_costs(family, loras, placement, max_denoiser_rows=rows_per_call)
         if lora_ranks
         else None,
     )

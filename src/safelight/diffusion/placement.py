@@ -53,6 +53,16 @@ def find_placement(device: str, dtype: str, *, number: int = 0) -> Placement:
     return Placement(device=found, dtype=DTYPES.get(dtype, usual))
 
 
+def use_deterministic_kernels(placement: Placement) -> None:
+    """Have this process use kernels that give the same bits for the same numbers and shapes.
+
+    On CPUs they all do, for a given number of threads. On a GPU, torch raises RuntimeError where it has no such kernel.
+    """
+    if placement.device.type == "cuda":
+        torch.use_deterministic_algorithms(mode=True)
+        torch.backends.cudnn.benchmark = False
+
+
 def _find_device(name: str, number: int) -> torch.device:
     gpus = torch.cuda.device_count()
     if name == AUTO:

@@ -19,6 +19,9 @@ HELLO_S = 2.0
 PAINT_S = 600.0
 """The longest silence of a server while it paints."""
 
+_ACCESS_REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+"""Statuses of Safelight's answer to a key that is missing, wrong, or of another role."""
+
 READ_S = 90.0
 """Timeout until a worker of the server has read an adapter."""
 
@@ -35,7 +38,7 @@ def greet(url: str, *, api_key: str | None) -> None:
         try:
             models_of(connection.request("GET", "/v1/models"), url=url)
         except RequestRefused as refusal:
-            if refusal.status == HTTPStatus.UNAUTHORIZED:
+            if refusal.status in _ACCESS_REFUSED:
                 raise
             raise NotSafelight(url) from None
 

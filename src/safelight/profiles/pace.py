@@ -10,6 +10,9 @@ from safelight.profiles.profile import Profile
 LEARNING_RATE: Final = 0.1
 """Weight of one observed tick in the running average."""
 
+LEARNED_TICKS: Final = 20
+"""After so many ticks, what was assumed at first counts for an eighth."""
+
 SURPRISE_LIMIT: Final = 4.0
 """An observed tick counts as at most this many times faster or slower than expected."""
 
@@ -28,6 +31,12 @@ class PaceEstimate:
         self.profile = profile
         self._own_size = (profile.width, profile.height)
         self._paces: dict[tuple[int, int], float] = {}
+        self._observed = 0
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether enough ticks were observed for the pace to be that of the device."""
+        return self._observed >= LEARNED_TICKS
 
     def tick_s(self, denoiser_rows: int, *, width: int, height: int) -> float:
         """Return the seconds of one denoiser call over `denoiser_rows` rows of this size in pixels, without misfits."""
@@ -63,6 +72,7 @@ class PaceEstimate:
         shown = min(max(ticked.plain_s / measured_s, pace / SURPRISE_LIMIT), pace * SURPRISE_LIMIT)
         learned = max(LEAST_PACE, pace + LEARNING_RATE * (shown - pace))
         self._paces[ticked.width, ticked.height] = learned
+        self._observed += 1
 
     def pace(self, width: int, height: int) -> float:
         """Return how many times slower than measured this size is; an unobserved one is like the model's own."""

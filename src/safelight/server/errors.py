@@ -12,9 +12,11 @@ Errors of `core` get their status from the table in `problem_of`.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 import msgspec
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from safelight.core.errors import (
     AdapterExists,
@@ -31,6 +33,7 @@ from safelight.core.errors import (
     UnknownAdapter,
     UnknownModel,
     WorkFailed,
+    shorten,
 )
 
 DO_NOT_RETRY = {"x-should-retry": "false"}
@@ -43,7 +46,7 @@ class UnsafeBind(CannotServe):
     def __init__(self, host: str) -> None:
         super().__init__(
             f"Refusing to listen on {host!r} without an API key: anyone who reaches it could use this machine. "
-            "Give --api-key, or listen on 127.0.0.1."
+            "Give --api-key or --keys, or listen on 127.0.0.1."
         )
 
 
@@ -74,6 +77,18 @@ class HttpError(SafelightError):
             status=status, message=message, type=kind, code=code, param=param, headers=dict(headers or {})
         )
 
+    @classmethod
+    def of(cls, problem: "Problem") -> Self:
+        """Return the error of a problem."""
+        return cls(
+            problem.message,
+            status=problem.status,
+            kind=problem.type,
+            code=problem.code,
+            param=problem.param,
+            headers=problem.headers,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
@@ -93,8 +108,30 @@ class Problem:
 
     def response(self) -> Response:
         """Return the whole answer."""
-        body = msgspec.json.encode(self.document)
-        return Response(body, self.status, dict(self.headers), media_type="application/json")
+        return ProblemResponse(self)
+
+
+class ProblemResponse(Response):
+    """Also notes the code of the problem in the scope, for the log, the metrics and the traces."""
+
+    def __init__(self, problem: Problem) -> None:
+        body = msgspec.json.encode(problem.document)
+        super().__init__(body, problem.status, dict(problem.headers), media_type="application/json")
+        self._code = problem.code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        scope.setdefault("state", {})[_PROBLEM] = self._code
+        await super().__call__(scope, receive, send)
+
+
+_PROBLEM = "problem_code"
+
+
+def problem_code_of(scope: Scope) -> str | None:
+    """Return the code of the problem that this request was answered with, or None."""
+    code: str | None = scope.get("state", {}).get(_PROBLEM)
+    return code
 
 
 UNEXPECTED = Problem(
@@ -116,9 +153,22 @@ def still_reading(adapter: str, within_s: float) -> HttpError:
     )
 
 
+def busy(why: str, retry_after_s: float) -> HttpError:
+    """There is no room for a request now, for a reason that other requests are."""
+    return HttpError(
+        f"The server is busy: {why}; try again in {retry_after_s:.0f} s.",
+        status=503,
+        kind="server_error",
+        code="busy",
+        headers=retry_after(retry_after_s),
+    )
+
+
 def not_found(what: str, name: str, *, hint: str) -> HttpError:
     """A path names something that does not exist."""
-    return HttpError(f"There is no {what} {name!r} here; {hint}.", status=404, kind="not_found_error", code="not_found")
+    return HttpError(
+        f"There is no {what} {shorten(name)} here; {hint}.", status=404, kind="not_found_error", code="not_found"
+    )
 
 
 def retry_after(seconds: float) -> dict[str, str]:

@@ -5,7 +5,6 @@ a repetition of a request that still runs joins it.
 """
 
 import hashlib
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,8 +12,9 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from safelight.server.callers import caller_of
 from safelight.server.errors import HttpError
-from safelight.server.middleware.auth import caller_of
+from safelight.server.fair_store import FairStore
 from safelight.server.shared_response import SharedResponse
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -25,7 +25,7 @@ _KEY: TypeAdapter[str] = TypeAdapter(Annotated[str, Field(min_length=1, max_leng
 
 @dataclass(frozen=True, kw_only=True)
 class RepeatableRequest:
-    """What identifies a request: who sent it, under which key, and a digest of its path and body."""
+    """What identifies a request: who sent it (its tenant), under which key, and a digest of its path and body."""
 
     caller: str
     key: str
@@ -50,20 +50,23 @@ def repeatable(request: Request, body: BaseModel) -> RepeatableRequest | None:
         raise RequestValidationError(located) from None
     meaning = f"{request.url.path}\n{body.model_dump_json()}"
     fingerprint = hashlib.sha256(meaning.encode()).digest()
-    return RepeatableRequest(caller=caller_of(request.scope), key=key, fingerprint=fingerprint)
+    return RepeatableRequest(caller=caller_of(request.scope).tenant, key=key, fingerprint=fingerprint)
 
 
 class ResponseStore:
-    """Holds responses by caller and key: all running ones, and finished ones up to a number and a sum of bytes."""
+    """Holds responses by tenant and key: all running ones, and finished ones up to a number and a sum of bytes.
+
+    Tenants share what is kept fairly, and none finds the response of another.
+    """
 
     def __init__(self, *, max_responses: int, max_bytes: int) -> None:
-        self._max_responses = max_responses
-        self._max_bytes = max_bytes
-        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        self._running: dict[tuple[str, str], _Entry] = {}
+        self._finished: FairStore[_Entry] = FairStore(max_items=max_responses, max_bytes=max_bytes)
 
     def find(self, request: RepeatableRequest) -> SharedResponse | None:
         """Return the response that `request` repeats, if any; raises HttpError for a key used with another body."""
-        entry = self._entries.get((request.caller, request.key))
+        running = self._running.get((request.caller, request.key))
+        entry = running or self._finished.get(request.caller, request.key)
         if entry is None or entry.response.is_abandoned:
             return None
         if entry.fingerprint != request.fingerprint:
@@ -76,21 +79,17 @@ class ResponseStore:
         return entry.response
 
     def put(self, request: RepeatableRequest, response: SharedResponse) -> None:
-        """Keep `response` for repetitions of `request`."""
-        self._entries[request.caller, request.key] = _Entry(fingerprint=request.fingerprint, response=response)
+        """Keep `response`, which is still made, for repetitions of `request`."""
+        entry = _Entry(fingerprint=request.fingerprint, response=response)
+        self._finished.drop(request.caller, request.key)
+        self._running[request.caller, request.key] = entry
 
     def settle(self, request: RepeatableRequest, response: SharedResponse) -> None:
         """Note that `response` has ended; a failed one is dropped, so that a retry runs again."""
         key = (request.caller, request.key)
-        if not response.is_whole and key in self._entries and self._entries[key].response is response:
-            del self._entries[key]
-        self._trim()
-
-    def _trim(self) -> None:
-        finished = {key: entry.response.bytes_held for key, entry in self._entries.items() if entry.response.is_over}
-        count, held = len(finished), sum(finished.values())
-        for key, size in finished.items():
-            if count <= self._max_responses and (held <= self._max_bytes or count == 1):
-                return
-            del self._entries[key]
-            count, held = count - 1, held - size
+        entry = self._running.get(key)
+        if entry is None or entry.response is not response:
+            return
+        del self._running[key]
+        if response.is_whole:
+            self._finished.put(request.caller, request.key, entry, size_bytes=response.bytes_held)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from safelight.server.picture_encoder import PictureEncoder
+from safelight.server.spans import Spans
 from safelight.service.pending import Delivery, PendingPicture, Preview
 from safelight.service.picture_files import FULL_QUALITY, OutputFormat
 from safelight.service.service import Service
@@ -29,6 +30,7 @@ class Painter:
 
     service: Service
     encoder: PictureEncoder
+    spans: Spans
 
     async def paint(
         self, pictures: Sequence[PendingPicture], output_format: OutputFormat, quality: int = FULL_QUALITY
@@ -58,7 +60,8 @@ class Painter:
 
     async def _paint(self, picture: PendingPicture, output_format: OutputFormat, quality: int) -> Painted:
         delivery = await asyncio.shield(picture.delivery)
-        content = await self.encoder.encode(delivery.finished.picture, output_format, quality)
+        with self.spans.encoding(output_format):
+            content = await self.encoder.encode(delivery.finished.picture, output_format, quality)
         return Painted(delivery=delivery, content=content)
 
 

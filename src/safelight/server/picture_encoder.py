@@ -6,11 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from safelight.core.pixels import Pixels
+from safelight.server.errors import busy
+from safelight.server.settings import MAX_DECODING
 from safelight.service.picture_codecs import load_codecs
 from safelight.service.picture_files import FULL_QUALITY, OutputFormat, encode, encode_enlarged
 from safelight.service.threads import started_threads
 
 ENCODER_THREADS = 2
+DECODER_THREADS = 1
+
+DECODING_RETRY_S = 5.0
+"""When a client may try again whose pictures cannot wait to be decoded."""
 
 INLINE_PIXELS = 64 * 64
 """Pictures up to this size are encoded on the event loop: a PNG takes at most 0.4 ms there, a flat one 0.04 ms."""
@@ -21,11 +27,18 @@ Made = TypeVar("Made")
 
 
 class PictureEncoder:
-    """Encodes and decodes pictures in a few threads of its own; `close` ends them."""
+    """Encodes and decodes pictures in a few threads of its own; `close` ends them.
 
-    def __init__(self) -> None:
+    Pictures of requests are decoded in another thread than answers are encoded in, so they do not delay these.
+    """
+
+    def __init__(self, *, max_decoding: int = MAX_DECODING) -> None:
+        """Decode the pictures of at most `max_decoding` requests, those that wait included."""
         load_codecs()
         self._threads = started_threads(ENCODER_THREADS, name="encode")
+        self._decoder = started_threads(DECODER_THREADS, name="decode")
+        self._max_decoding = max_decoding
+        self._decoding = 0
 
     async def encode(self, pixels: Pixels, output_format: OutputFormat, quality: int = FULL_QUALITY) -> bytes:
         """Return `pixels` as a file; `quality` (0 to 100) is for the lossy formats."""
@@ -46,13 +59,20 @@ class PictureEncoder:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: [encode(pixels, "png") for pixels in pictures])
 
-    async def run(self, work: Callable[[], Made]) -> Made:
-        """Run `work` in a thread, and return its result."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+    async def decode(self, work: Callable[[], Made]) -> Made:
+        """Run `work`, which decodes the pictures of a request, in a thread; raises HttpError if too many wait."""
+        if self._decoding >= self._max_decoding:
+            raise busy("pictures of other requests wait to be decoded", DECODING_RETRY_S)
+        self._decoding += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._decoder, work)
+        finally:
+            self._decoding -= 1
 
     def close(self) -> None:
         """End the threads after the pictures in progress."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._decoder):
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 def png_data_url(png: bytes) -> str:

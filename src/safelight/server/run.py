@@ -5,18 +5,25 @@ import contextlib
 import errno
 import gc
 import logging
+import math
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TextIO, cast
 
 import uvicorn
 from fastapi import FastAPI
 
 from safelight.server.app import make_app
+from safelight.server.connections.ledger import ConnectionLedger
+from safelight.server.connections.limits import ACCEPT_BURST, fit_to_files, raise_file_limit, reserved_files
+from safelight.server.connections.protocol import connection_factory
 from safelight.server.errors import PortTaken
-from safelight.server.logs import ForwardToLog, Log, make_log
+from safelight.server.log_stream import LogStream
+from safelight.server.logs import ForwardToLog, Log, Seldom, make_log
+from safelight.server.memory import give_large_blocks_back
 from safelight.server.middleware.auth import check_bind
 from safelight.server.settings import ServerSettings
 from safelight.server.state import ServerState
@@ -24,6 +31,10 @@ from safelight.server.state import ServerState
 BACKLOG = 2048
 CLOSING_S = 5
 """How long finished responses may take to reach their clients at shutdown."""
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long a thread that parses or encodes may keep the interpreter from the event loop, which asks for it again after
+every read of a connection; Python's own 5 ms add up over connections."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -35,21 +46,41 @@ def serve(settings: ServerSettings, *, log: Log | None = None, on_ready: Callabl
     unsafe or taken, or workers cannot start.
     """
     check_bind(settings)
-    log = log or make_log()
+    give_large_blocks_back()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    settings = _fitting(settings)
     listener = listen(settings.host, settings.port)
-    with listener, _library_logs(log):
-        app = make_app(settings, log)
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            ws="none",
-            timeout_graceful_shutdown=CLOSING_S,
-        )
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+    with listener, LogStream(sys.stderr) as stream:
+        log = log or make_log(cast("TextIO", stream), level=settings.log_level, form=settings.log_form)
+        app = make_app(settings, log, lost_log_lines=lambda: stream.lost)
+        config = uvicorn_config(app)
+        with _library_logs(log), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             run = _Run(settings=settings, app=app, server=uvicorn.Server(config), listener=listener, log=log)
             return runner.run(run.to_the_end(on_ready))
+
+
+def uvicorn_config(app: FastAPI, *, loop: Literal["auto", "asyncio"] = "auto") -> uvicorn.Config:
+    """Return how uvicorn serves an application of `make_app`, behind the limits of its connections."""
+    ledger: ConnectionLedger = app.state.connections
+    return uvicorn.Config(
+        app,
+        http=cast("type[asyncio.Protocol]", connection_factory(ledger)),
+        loop=loop,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        backlog=ACCEPT_BURST,
+        timeout_keep_alive=math.ceil(ledger.limits.idle_timeout_s) + 1,  # in case that the ledger's is not enough
+        timeout_graceful_shutdown=CLOSING_S,
+    )
+
+
+def _fitting(settings: ServerSettings) -> ServerSettings:
+    """Return `settings` with no more connections than open files allow, having raised that limit if possible."""
+    limits, workers = settings.connections, settings.workers
+    files = raise_file_limit(limits.max_connections + reserved_files(workers))
+    return replace(settings, connections=fit_to_files(limits, files=files, workers=workers))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -75,12 +106,20 @@ def _library_logs(log: Log) -> Iterator[None]:
     """Forward warnings of libraries to `log` within the block."""
     handler = ForwardToLog(log)
     handler.setLevel(logging.WARNING)
+    handler.addFilter(_is_news)
+    handler.addFilter(Seldom("opentelemetry."))
     root = logging.getLogger()
     root.addHandler(handler)
     try:
         yield
     finally:
         root.removeHandler(handler)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record of uvicorn says more than that a client sent something unusual, or that the server ends."""
+    is_end = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return record.name != "uvicorn.error" or (record.levelno > logging.WARNING and not is_end)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +139,7 @@ class _Run:
         config.load()
         self.server.lifespan = config.lifespan_class(config)
         await self.server.startup(sockets=[self.listener])
+        self.listener.listen(BACKLOG)  # uvicorn's backlog is what it accepts in one go
         gc.collect()
         gc.freeze()  # what the imports have made stays for ever: no collection has to look at it again
         state: ServerState = self.app.state.server
@@ -107,6 +147,7 @@ class _Run:
         announcing = asyncio.create_task(self._announce(state, on_ready))
         lost = await self._until_signalled(state, signals)
         announcing.cancel()
+        self.app.state.connections.end()
         self.server.should_exit = True
         await serving
         await self.server.shutdown(sockets=[self.listener])
@@ -119,7 +160,8 @@ class _Run:
         await state.service.first_ready.wait()
         host, port = self.listener.getsockname()[:2]
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        self.log.info("server ready", url=url, models=list(state.service.models))
+        connections = self.settings.connections.max_connections
+        self.log.info("server ready", url=url, models=list(state.service.models), max_connections=connections)
         on_ready(url)
 
     async def _until_signalled(self, state: ServerState, signals: "_Signals") -> int:

@@ -1,9 +1,11 @@
 """The OpenAPI document, including the limits of the loaded models."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
@@ -49,9 +51,12 @@ def describe_api(
     aliases: Sequence[str],
     loras: Sequence[str],
     controls: Sequence[str],
+    needs_key: bool = False,
 ) -> Schema:
     """Return the OpenAPI document of `app` as it serves `models` with aliases, LoRAs and ControlNets of these names."""
     document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    if needs_key:
+        _require_key(document)
     schemas: Schema = document["components"]["schemas"]
     for body in _BODIES:
         _add_schema(schemas, body)
@@ -69,6 +74,30 @@ def describe_api(
         "anyOf": [{"$ref": f"#/components/schemas/{kind}ChatRequest"} for kind in ("Flat", "Nested")],
     }
     return document
+
+
+class ApiDocument:
+    """The OpenAPI document of an application as bytes, made anew only when what it describes has changed."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._described: tuple[dict[str, ModelSpec], bool, dict[str, Sequence[str]]] | None = None
+        self._content = b""
+
+    async def content(self, models: Mapping[str, ModelSpec], *, needs_key: bool, **names: Sequence[str]) -> bytes:
+        """Return the document of `describe_api`, which is made in a thread: it takes long."""
+        described = (dict(models), needs_key, names)
+        if described != self._described:
+            document = await asyncio.to_thread(describe_api, self._app, described[0], needs_key=needs_key, **names)
+            self._content, self._described = msgspec.json.encode(document), described
+        return self._content
+
+
+def _require_key(document: Schema) -> None:
+    """Say that every operation but liveness needs a key, as a bearer token or as the password of HTTP Basic."""
+    document["components"]["securitySchemes"] = {name: {"type": "http", "scheme": name} for name in ("bearer", "basic")}
+    document["security"] = [{"bearer": []}, {"basic": []}]
+    document["paths"]["/health/live"]["get"]["security"] = []
 
 
 def painting_operation(bodies: Mapping[str, str]) -> Schema:

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 from safelight.core.outcome import Outcome
 from safelight.core.work import Ticked
+from safelight.service.worker_metrics import WorkerMetrics
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -17,10 +19,11 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self.of_workers = WorkerMetrics(self._registry)
         self._of_model: dict[str, tuple[Histogram, Histogram]] = {}
         self._waiting = Gauge("safelight_queue_depth", "Pictures waiting for a worker.", registry=self._registry)
         self._running = Gauge("safelight_running", "Pictures being painted.", registry=self._registry)
-        self._workers = Gauge("safelight_workers_ready", "Workers that are ready.", registry=self._registry)
+        self._workers = Gauge("safelight_workers_ready", "Workers that are ready and respond.", registry=self._registry)
         self._restarts = Counter(
             "safelight_worker_restarts", "Workers started again after they died.", registry=self._registry
         )
@@ -61,6 +64,23 @@ class Metrics:
             ["model"],
             registry=self._registry,
         )
+        self._body_bytes = Gauge(
+            "safelight_body_bytes_held", "Bytes of request bodies held in memory.", registry=self._registry
+        )
+        self._body_budget = Gauge(
+            "safelight_body_bytes_budget", "Bytes of request bodies that may be held.", registry=self._registry
+        )
+        self._bodies_refused = Counter(
+            "safelight_bodies_refused",
+            "Requests refused for their address, encoding or body, by the code of the error.",
+            ["reason"],
+            registry=self._registry,
+        )
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where other parts register their metrics."""
+        return self._registry
 
         self._late = Counter(
             "safelight_late_pictures", "Pictures delivered after their deadlines.", ["model"], registry=self._registry
@@ -86,6 +106,15 @@ class Metrics:
         self._waiting.set_function(waiting)
         self._running.set_function(running)
         self._workers.set_function(workers)
+
+    def watch_bodies(self, *, held_bytes: Callable[[], int], budget_bytes: int) -> None:
+        """Use this function for the bytes of request bodies at each scrape; at most `budget_bytes` are held."""
+        self._body_bytes.set_function(held_bytes)
+        self._body_budget.set(budget_bytes)
+
+    def body_refused(self, reason: str) -> None:
+        """Count one request that was refused before its route was called."""
+        self._bodies_refused.labels(reason).inc()
 
     def ticked(self, tick: Ticked) -> None:
         """Count one denoiser call."""
@@ -125,6 +154,10 @@ class Metrics:
     def outcome_lines_lost(self, lines: int) -> None:
         """Count lines that the outcome log has lost; safe in any thread."""
         self._outcome_lines_lost.inc(lines)
+
+    def register(self, collector: Collector) -> None:
+        """Add what another part counts."""
+        self._registry.register(collector)
 
     def exposition(self) -> bytes:
         """Return all numbers in Prometheus's text format."""

@@ -36,9 +36,7 @@ class OutcomeLog:
         """
         self._epoch_s = epoch_s
         self._encoder = msgspec.json.Encoder()
-        self._writer = (
-            None if path is None else LineWriter(_opened(path), log=log, max_waiting_bytes=max_waiting_bytes)
-        )
+        self._writer = None if path is None else LineWriter(_opened(path), log=log, max_waiting_bytes=max_waiting_bytes)
 
     def watch(self, *, on_written: Callable[[int], None], on_lost: Callable[[int], None]) -> None:
         """Have these called with numbers of lines, in any thread."""

@@ -1,6 +1,7 @@
 """The caller's side of an accepted request."""
 
 import asyncio
+import contextvars
 from dataclasses import dataclass
 
 from safelight.core.outcome import Outcome
@@ -30,10 +31,12 @@ class PendingPicture:
     """An accepted request that has not ended; `delivery` ends with the picture or with an error.
 
     `latest` is the latest preview; `partials` are up to `partial_images` of them, evenly spread over the steps.
+    `context` is that in which the request was made.
     """
 
     def __init__(self, request: ImageRequest, *, partial_images: int = 0) -> None:
         self.request = request
+        self.context = contextvars.copy_context()
         self.partials: list[Preview] = []
         self._partial_images = partial_images
         self.delivery: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()

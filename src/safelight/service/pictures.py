@@ -10,6 +10,7 @@ from PIL import ExifTags, Image
 from safelight.core.errors import InvalidParameter
 from safelight.core.pixels import Pixels
 from safelight.core.source import KEPT, PAINTED
+from safelight.service.picture_structure import MOST_CHUNKS, MOST_SCANS, is_slow_to_decode
 
 READ_FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_PIXELS = 4_194_304
@@ -84,6 +85,9 @@ def image_of(pixels: Pixels) -> Image.Image:
 
 
 def _open(content: bytes, *, param: str, shown: str, use: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    if is_slow_to_decode(content):
+        rule = f"a JPEG may have {MOST_SCANS} scans, and a PNG {MOST_CHUNKS:,} chunks; save it anew"
+        raise InvalidParameter(param, shown, rule)
     try:
         with Image.open(io.BytesIO(content), formats=READ_FORMATS) as image:
             _check_size(image, param=param)

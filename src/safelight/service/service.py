@@ -7,7 +7,17 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from safelight.control.commands import AnswerOffer, Command, Deliver, Dismissed, GiveUp, Reject, Send
+from safelight.control.commands import (
+    AnswerOffer,
+    Command,
+    Deliver,
+    Dismissed,
+    GiveUp,
+    Kill,
+    Reject,
+    Send,
+    WorkerChanged,
+)
 from safelight.control.events import (
     AdapterOffered,
     AdapterRemoved,
@@ -18,8 +28,10 @@ from safelight.control.events import (
     Reported,
     TimePassed,
     Withdrawn,
+    WorkerHeard,
     WorkerJoined,
     WorkerLeft,
+    WorkerStarting,
 )
 from safelight.control.fleet import FleetController
 from safelight.core.adapter import AdapterSpec
@@ -55,7 +67,10 @@ def call_later(seconds: float, action: Callable[[], None]) -> Callable[[], objec
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceParts:
-    """The parts of a service; `call_later` uses the same clock."""
+    """The parts of a service; `call_later` uses the same clock.
+
+    `on_end` gets the record of each request that has ended, in the context in which the request was made.
+    """
 
     controller: FleetController
     pool: WorkerPool
@@ -64,6 +79,7 @@ class ServiceParts:
     outcomes: OutcomeLog
     log: Log
     call_later: Sleep = call_later
+    on_end: Callable[[Outcome], None] = lambda _: None
 
 
 class Service:
@@ -77,6 +93,7 @@ class Service:
         self._metrics = parts.metrics
         self._outcomes = parts.outcomes
         self._log = parts.log
+        self._on_end = parts.on_end
         self._pending: dict[str, PendingPicture] = {}
         self._offers: dict[str, asyncio.Future[AdapterSpec]] = {}
         self._offer_numbers = count()
@@ -87,11 +104,13 @@ class Service:
         self.first_ready = asyncio.Event()
         self.collapse: asyncio.Future[SafelightError] = asyncio.get_running_loop().create_future()
         self.recent = RecentPictures(now_s=parts.clock.now_s())
+        self._hung: set[str] = set()
         self._metrics.watch(
             waiting=lambda: self.controller.waiting_count,
             running=lambda: self.controller.running_count,
-            workers=lambda: len(self.controller.workers),
+            workers=lambda: len(self.controller.workers) - self.controller.suspected_count,
         )
+        self._metrics.of_workers.watch(suspected=lambda: self.controller.suspected_count)
         self._outcomes.watch(on_written=self._metrics.outcome_lines_written, on_lost=self._metrics.outcome_lines_lost)
 
     @property
@@ -174,6 +193,11 @@ class Service:
         """Wait until every accepted request has ended."""
         await self._idle.wait()
 
+    def owner(self, request_id: str) -> str | None:
+        """Return the tenant of a pending picture, or None if there is none of this id."""
+        pending = self._pending.get(request_id)
+        return None if pending is None or pending.delivery.done() else pending.request.tenant
+
     def preview(self, request_id: str) -> Preview | None:
         """Return the latest preview of a running picture."""
         pending = self._pending.get(request_id)
@@ -201,6 +225,17 @@ class Service:
         self._handle(PartChanged(part, missing))
         self._note_ready()
 
+    def starting(self, worker: str) -> None:
+        """A worker begins to load its models."""
+        self._handle(WorkerStarting(worker))
+
+    def start_failed(self, worker: str, reason: str) -> None:
+        """A worker has ended before it was ready, or could not be started."""
+        self._metrics.of_workers.start_failed()
+        self._metrics.of_workers.lost("hung" if worker in self._hung else "start_failed")
+        self._hung.discard(worker)
+        self._handle(WorkerLeft(worker, reason))
+
     def joined(self, worker: str, ready: Ready) -> None:
         """A worker is ready."""
         self._log.info("worker ready", worker=worker, models=[model.name for model in ready.models])
@@ -210,10 +245,14 @@ class Service:
     def left(self, worker: str, reason: str) -> None:
         """A worker that was ready has ended."""
         self._log.warning("worker lost", worker=worker, reason=reason)
+        self._metrics.of_workers.lost("hung" if worker in self._hung else "died")
+        self._hung.discard(worker)
         self._handle(WorkerLeft(worker, reason))
 
     def reported(self, worker: str, events: Sequence[WorkerEvent]) -> None:
-        """A worker sent events."""
+        """A worker sent events, or a part of one."""
+        if not events:
+            self._handle(WorkerHeard(worker))
         for event in events:
             if isinstance(event, Previewed):
                 if pending := self._pending.get(event.request_id):
@@ -275,13 +314,22 @@ class Service:
         self._wakeup_s = None
         self._handle(TimePassed())
 
-    def _obey(self, command: Command) -> None:
+    def _obey(self, command: Command) -> None:  # noqa: C901 - one branch for each command
         match command:
             case Send(worker=worker, command=message):
                 if isinstance(message, Run) and message.job.attempt > 1:
                     job = message.job
                     self._log.warning("picture runs again", id=job.id, attempt=job.attempt, worker=worker)
                 self.pool.send(worker, message)
+            case WorkerChanged(worker=worker, is_suspected=True, reason=reason):
+                self._log.warning("worker suspected", worker=worker, reason=reason)
+            case WorkerChanged(worker=worker):
+                self._log.info("worker responds again", worker=worker)
+            case Kill(worker=worker, reason=reason):
+                self._log.error("worker hung", worker=worker, reason=reason)
+                self._metrics.of_workers.hung()
+                self._hung.add(worker)
+                self.pool.kill(worker)
             case Deliver(finished=finished, outcome=outcome):
                 self.recent.add(now_s=self._clock.now_s(), total_s=outcome.total_s)
                 pending = self._close(outcome)
@@ -289,6 +337,8 @@ class Service:
             case Reject(request=request, error=error, outcome=None):
                 if isinstance(error, ExtensionError):
                     self._log.error("policy failed", id=request.id, reason=str(error))
+                elif isinstance(error, Rejected):
+                    self._metrics.refused(error.reason)
                 self._forget(request.id).fail(error)
             case Reject(error=error, outcome=Outcome() as outcome) | GiveUp(error=error, outcome=outcome):
                 self._close(outcome).fail(error)
@@ -309,10 +359,13 @@ class Service:
         """Record the end of a request."""
         self._metrics.ended(outcome)
         self._outcomes.add(outcome)
-        self._log.info(
+        # The line of its HTTP request says that it was rejected; a second one would double the log under overload.
+        write = self._log.debug if outcome.status == "rejected" else self._log.info
+        write(
             "picture " + outcome.status,
             id=outcome.request.id,
             model=outcome.level.model,
+            tenant=outcome.request.tenant or None,
             reason=outcome.reason or None,
             worker=outcome.worker,
             queue_s=round(outcome.queue_s, 4),
@@ -321,7 +374,9 @@ class Service:
             retries=outcome.retries,
             **_lateness(outcome),
         )
-        return self._forget(outcome.request.id)
+        pending = self._forget(outcome.request.id)
+        pending.context.run(self._on_end, outcome)
+        return pending
 
     def _forget(self, request_id: str) -> PendingPicture:
         pending = self._pending.pop(request_id)

@@ -12,6 +12,7 @@ from safelight.core.work import Ready, Stop, WorkerCommand
 from safelight.worker.adapters import AdapterLoader
 from safelight.worker.effects import LONG, EffectRunner, Send
 from safelight.worker.engine import Engine
+from safelight.worker.heartbeat import Activity
 
 Inbox = SimpleQueue[WorkerCommand | AdapterRead | AdapterNotRead | None]
 """Commands in order of arrival, and results of reads; None marks the end."""
@@ -45,13 +46,21 @@ class WorkerLoop:
     """Runs one engine until `Stop` or the end of the inbox."""
 
     def __init__(
-        self, engine: Engine, replica: Replica, *, inbox: Inbox, send: Send, flush: Flush = _sent_at_once
+        self,
+        engine: Engine,
+        replica: Replica,
+        *,
+        inbox: Inbox,
+        send: Send,
+        flush: Flush = _sent_at_once,
+        activity: Activity | None = None,
     ) -> None:
         self._engine = engine
         self._replica = replica
         self._inbox = inbox
         self._send = send
         self._flush = flush
+        self._activity = activity or Activity()
         self._loader = AdapterLoader(engine, post=inbox.put)
         self._runner = EffectRunner(engine, self._loader, send=send)
 
@@ -70,6 +79,7 @@ class WorkerLoop:
         """Report all waiting commands; wait for one if there is nothing to run. Returns whether to continue."""
         if self._replica.is_idle:
             self._flush(is_last=True)
+            self._activity.rest()
             if not self._obey(self._inbox.get()):
                 return False
         while True:
@@ -93,6 +103,7 @@ class WorkerLoop:
             effect = effects.popleft()
             if isinstance(effect, LONG):
                 self._flush(is_last=False)
+            self._activity.begin()
             result = self._runner.run(effect)
             if result is not None:
                 effects.extend(self._replica.handle(result, time.monotonic()))

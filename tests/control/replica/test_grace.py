@@ -11,6 +11,7 @@ from safelight.adapters.modes import ADAPTER_MODE_NAMES, adapter_mode_named
 from safelight.control.order_policies import DeadlineOrder
 from safelight.control.replica.config import ReplicaConfig
 from safelight.control.replica.ticks import TickScheduler
+from safelight.control.turns import in_turn
 from safelight.core.adapter import NO_ADAPTERS, composition_of
 from safelight.core.model import AdapterCosts
 
@@ -62,17 +63,18 @@ class Loading:
         self.jobs = {each.id: each for each in jobs}
         self.lacking = {each.id: moment for each, moment in zip(jobs, moments, strict=True) if each.loras}
         self.bare, self.before, self.ran = Counter(), Counter(), Counter()
-        self.places = {each.id: DeadlineOrder().place(each.request, number) for number, each in enumerate(jobs)}
+        self.now = 0.0
         for each in jobs:
             self.scheduler.hold(each, grace_left=each.request.grace_steps if each.loras else None)
 
     def run(self):
         for moment in range(200):
+            self.now = moment * TICK_S
             for name in [name for name, due in self.lacking.items() if due == moment]:
                 del self.lacking[name]
                 if self.ran[name] < self.jobs[name].level.steps:
                     self.scheduler.equip(name)
-            if (tick := self.scheduler.next_tick(moment * TICK_S)) is not None:
+            if (tick := self.scheduler.next_tick(self.now)) is not None:
                 self.note(tick)
                 end(self.scheduler, tick)
         assert self.ran == {name: each.level.steps for name, each in self.jobs.items()}
@@ -115,7 +117,10 @@ def test_the_most_urgent_row_that_may_run_is_in_every_tick(jobs, most, data):
             if loading.ran[name] < each.level.steps
             and (name not in loading.lacking or loading.ran[name] < each.request.grace_steps)
         ]
-        assert tick.request_ids[0] == min(may_run, key=loading.places.__getitem__)
+        held = loading.scheduler
+        rows = [row for row in held._in_order if row.id in may_run]
+        turns = in_turn(rows, now=loading.now, paces=held._paces, max_denoiser_rows=most, order=DeadlineOrder())
+        assert tick.request_ids[0] == turns[0].id
         count(tick)
 
     loading.note = note

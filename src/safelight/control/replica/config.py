@@ -25,6 +25,8 @@ class ReplicaConfig:
         latents_bytes: for captured latents; the oldest are dropped.
         max_losses: how many times a row may lose the same adapter during its steps and wait for it again.
         read_again_s: pause before the first read of an adapter is repeated when the ControlNet service was unreachable.
+        deterministic: no row runs without its LoRAs, whatever `ImageRequest.grace_steps`, since how many steps it would
+            do so depends on how long the read takes.
     """
 
     max_denoiser_rows: int = MAX_DENOISER_ROWS
@@ -35,3 +37,4 @@ class ReplicaConfig:
     latents_bytes: int = LATENTS_BYTES
     max_losses: int = MAX_LOSSES
     read_again_s: float = READ_AGAIN_S
+    deterministic: bool = False

@@ -212,6 +212,8 @@ class ReplicaMachine:
 
     def _may_run_bare(self, held: HeldJob) -> bool:
         """Whether only LoRAs are missing, and the row may run without them."""
+        if self.config.deterministic:
+            return False
         return held.grace_left > 0 and (not held.job.request.controlnets or self._adapters.has_controlnets(held.job.id))
 
     def _begin_tick(self, now: float) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from safelight.control.batch import QueuedJob, place_of
 from safelight.control.folding import Folding
 from safelight.control.replica.config import ReplicaConfig
+from safelight.control.turns import in_turn
 from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, Composition
 from safelight.core.job import Job
 from safelight.core.work import Ticked
@@ -101,6 +102,8 @@ class TickScheduler:
         waiting = [row for row in self._in_order if not row.is_held_back]
         if not waiting:
             return None
+        most = self._config.max_denoiser_rows
+        waiting = in_turn(waiting, now=now, paces=self._paces, max_denoiser_rows=most, order=self._config.order)
         kind = waiting[0].kind
         model, width, height = kind
         folding = self._folding[model]
@@ -108,7 +111,7 @@ class TickScheduler:
             folding.choose([row for row in waiting if row.kind == kind], now=now),
             now=now,
             paces=self._paces,
-            max_denoiser_rows=self._config.max_denoiser_rows,
+            max_denoiser_rows=most,
         )
         denoiser_rows = sum(row.denoiser_rows for row in batch)
         misfit_rows = folding.misfit_rows(batch)

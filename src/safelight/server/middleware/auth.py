@@ -1,28 +1,20 @@
-"""Every route but liveness requires the API key, so that a new route is guarded by default."""
+"""Every route but liveness requires a key, and each one a role, so that a new route is guarded by default."""
 
-import base64
-import binascii
-import hashlib
-import hmac
 import ipaddress
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from safelight.access.caller import Caller
+from safelight.core.errors import shorten
+from safelight.core.log import Log
+from safelight.server.access import Access
+from safelight.server.audit import audit
+from safelight.server.callers import actor_of, peer_of
 from safelight.server.errors import Problem, UnsafeBind
+from safelight.server.middleware.roles import is_allowed
 from safelight.server.settings import ServerSettings
 
 PUBLIC_PATHS = frozenset({"/health/live"})
-
-NO_KEY = Problem(
-    status=401,
-    message="This server wants its API key: send it as `Authorization: Bearer KEY`, or as the password of HTTP Basic.",
-    type="authentication_error",
-    code="invalid_api_key",
-    headers={"WWW-Authenticate": 'Basic realm="safelight", charset="UTF-8", Bearer realm="safelight"'},
-)
-
-_ANONYMOUS = ""
 
 
 def is_loopback(host: str) -> bool:
@@ -37,50 +29,41 @@ def is_loopback(host: str) -> bool:
 
 def check_bind(settings: ServerSettings) -> None:
     """Raise UnsafeBind for a server that listens beyond this machine without a key."""
-    if not settings.api_key and not is_loopback(settings.host):
+    if not settings.api_key and settings.keys is None and not is_loopback(settings.host):
         raise UnsafeBind(settings.host)
 
 
-def caller_of(scope: Scope) -> str:
-    """Return a name for the sender of this request; requests with the same key have the same sender."""
-    caller: str = scope.get("state", {}).get("caller", _ANONYMOUS)
-    return caller
-
-
 class KeyGuard:
-    """Middleware that passes public paths, and requests with the key; all requests if no key is set."""
+    """Middleware that passes public paths, and requests whose key allows them; it notes the caller for the routes."""
 
-    def __init__(self, app: ASGIApp, *, api_key: str | None) -> None:
+    def __init__(self, app: ASGIApp, *, access: Access, log: Log) -> None:
         self._app = app
-        self._key = api_key.encode() if api_key else None
+        self._access = access
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "lifespan" or self._key is None or scope["path"] in PUBLIC_PATHS:
+        if scope["type"] == "lifespan" or scope["path"] in PUBLIC_PATHS:
             await self._app(scope, receive, send)
             return
-        given = _given_key(Headers(scope=scope).get("authorization", ""))
-        if given is None or not hmac.compare_digest(given, self._key):
-            await NO_KEY.response()(scope, receive, send)
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        caller = self._access.identify(given, peer_of(scope))
+        if isinstance(caller, Problem):
+            await caller.response()(scope, receive, send)
             return
-        scope.setdefault("state", {})["caller"] = hashlib.sha256(given).hexdigest()
+        scope.setdefault("state", {})["caller"] = caller
+        if not is_allowed(caller.role, scope):
+            target = f"{scope.get('method', '')} {scope['path']}"
+            audit(self._log, actor_of(scope), "use_route", target=target, result="role_not_allowed")
+            await _forbidden(caller, scope).response()(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
 
-def _given_key(authorization: str) -> bytes | None:
-    scheme, _, credentials = authorization.partition(" ")
-    match scheme.lower():
-        case "bearer":
-            return credentials.strip().encode("latin-1")
-        case "basic":
-            return _password(credentials.strip())
-    return None
-
-
-def _password(credentials: str) -> bytes | None:
-    try:
-        decoded = base64.b64decode(credentials, validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    _, colon, password = decoded.partition(b":")
-    return password if colon else None
+def _forbidden(caller: Caller, scope: Scope) -> Problem:
+    return Problem(
+        status=403,
+        message=f"A key with the role {caller.role!r} cannot {scope.get('method', '')} {shorten(scope['path'])}.",
+        type="permission_error",
+        code="role_not_allowed",
+    )

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from safelight.server.connections.request_head import malformed
 from safelight.server.errors import Problem
 from safelight.server.middleware.auth import is_loopback
 
@@ -59,6 +60,8 @@ class BrowserGuard:
         host = headers.get("host", "")
         if not self._accepts_host(host):
             return _forbidden(f"This server does not answer to the host name {_name(host)!r}.", "host_not_allowed")
+        if not _name(host) and scope.get("http_version") != "1.0":
+            return malformed("The Host header is empty.", "bad_host")
         if scope.get("method") not in _SAFE_METHODS and _is_foreign(headers, host):
             return _forbidden("Pages of other origins may not use this server.", "origin_not_allowed")
         return None

@@ -7,19 +7,20 @@ import { cancelPicture } from "./server.js";
 import { ordinal, plural, seconds, timeLeft } from "./words.js";
 
 const MOST_PIPS = 64;
+const EMPTY = "Nothing is waiting.";
 const rows = new Map();
 
-export function showQueue({ requests }) {
+export function showQueue({ requests, running, waiting }) {
   dropRowsBut(new Set(requests.map((job) => job.id)));
-  let place = 0;
   for (const job of requests) {
-    if (job.state === "waiting") place += 1;
     if (!rows.has(job.id)) rows.set(job.id, makeRow(job));
     const card = cardOf(job);
-    showRow(rows.get(job.id), job, place, card);
-    if (card) showProgress(card, job, place);
+    showRow(rows.get(job.id), job, job.position, card);
+    if (card) showProgress(card, job, job.position);
   }
   arrange(find("queue"), requests.map((job) => rows.get(job.id).node));
+  const others = running + waiting - requests.length;
+  setText(find("queue-empty"), others > 0 ? `Nothing of yours is waiting; ${plural(others, "picture")} of others.` : EMPTY);
   find("queue-empty").hidden = requests.length > 0;
 }
 
@@ -57,7 +58,7 @@ async function cancelRow({ parts }, id) {
 function showRow({ parts, node }, job, place, card) {
   const where = job.state === "running" ? `${job.step}/${job.steps}` : ordinal(place);
   setText(parts.line, `${where} · ${seconds(job.age_s)} old${timeLeft(job)}`);
-  parts.line.title = [job.model, job.worker].filter(Boolean).join(" on ");
+  parts.line.title = [[job.model, job.worker].filter(Boolean).join(" on "), job.tenant && `for ${job.tenant}`].filter(Boolean).join(" ");
   parts.progress.value = job.steps ? job.step / job.steps : 0;
   parts.progress.setAttribute("aria-label", `Step ${job.step} of ${job.steps}`);
   parts.thumb.hidden = !job.preview;

@@ -37,4 +37,5 @@ async def complete_chat(request: Request) -> Response:
         chunks=chat_document,
         outlives_client=options.on_disconnect == "finish",
     )
+    del options  # it may hold pictures, which are not needed while the answer is awaited
     return await paint(call, request)

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from safelight.server.callers import caller_of
 from safelight.server.errors import not_found
 from safelight.server.routes.images import paint_images
 from safelight.server.routes.openapi_responses import errors, json_or_stream
@@ -43,9 +44,9 @@ async def generate_images(request: Request) -> Response:
     operation_id="get_image_content",
     tags=["images"],
 )
-async def get_image_content(picture_id: str, state: TheState) -> Response:
+async def get_image_content(picture_id: str, request: Request, state: TheState) -> Response:
     """Return a picture that was asked for with `response_format: url`, while it is kept."""
     picture = state.pictures.get(picture_id)
-    if picture is None:
+    if picture is None or not caller_of(request.scope).owns(picture.tenant):
         raise not_found("picture", picture_id, hint="pictures are kept in memory for a while only")
     return Response(picture.content, media_type=picture.media_type, headers={"cache-control": "private, max-age=3600"})

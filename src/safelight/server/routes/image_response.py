@@ -98,7 +98,8 @@ class ImageResponse:
         if self.body.response_format != "url":
             return Image(b64_json=base64_text(picture.content))
         picture_id = picture.delivery.request.id
-        stored = StoredPicture(content=picture.content, media_type=f"image/{self._output_format}")
+        tenant = picture.delivery.request.tenant
+        stored = StoredPicture(content=picture.content, media_type=f"image/{self._output_format}", tenant=tenant)
         self.accepted.state.pictures.put(picture_id, stored)
         return Image(url=self.url_of(picture_id))
 

@@ -3,9 +3,11 @@
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Final
 
 from fastapi import APIRouter
 from starlette.responses import Response
+from starlette.routing import Route
 
 MEDIA_TYPES = {
     "html": "text/html; charset=utf-8",
@@ -38,3 +40,6 @@ def _page_router() -> APIRouter:
 
 
 router = _page_router()
+
+PAGE_PATHS: Final = tuple(route.path for route in router.routes if isinstance(route, Route))
+"""Paths of the files of the page."""

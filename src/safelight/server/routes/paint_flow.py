@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import msgspec
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
 
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
+from safelight.server.bodies import HeldBody, body_of
+from safelight.server.callers import caller_of
 from safelight.server.idempotency import RepeatableRequest, repeatable
 from safelight.server.shared_response import SharedResponse
 from safelight.server.state import ServerState, model_of, state_of
@@ -63,20 +66,26 @@ async def paint(call: PaintCall, request: Request) -> Response:
         SafelightError: if the pictures are refused or fail.
     """
     state = state_of(request)
-    identity = repeatable(request, call.body)
+    body = body_of(request)
+    identity = await body.run(partial(repeatable, request, call.body))
     if identity is not None and (known := state.responses.find(identity)) is not None:
+        _drop_inputs(call, body)
         return await _send(known, call, request, is_replay=True)
     state.service.check_open()
     model = model_of(call.model, state)
     make_requests = partial(call.image_requests, model, state.service.now_s)
     if call.has_pictures:
-        image_requests = await state.encoder.run(make_requests)
+        image_requests = await state.encoder.decode(make_requests)
         # The same request may have come meanwhile; from here to the shared response nothing waits.
         if identity is not None and (known := state.responses.find(identity)) is not None:
+            _drop_inputs(call, body)
             return await _send(known, call, request, is_replay=True)
     else:
         image_requests = make_requests()
-    pictures = state.service.submit(image_requests, partial_images=call.partial_images)
+    _drop_inputs(call, body)
+    tenant = caller_of(request.scope).tenant
+    owned = [msgspec.structs.replace(each, tenant=tenant) for each in image_requests] if tenant else image_requests
+    pictures = state.service.submit(owned, partial_images=call.partial_images)
     shared = _share(call, AcceptedPictures(state=state, pictures=pictures), identity)
     return await _send(shared, call, request, is_replay=False)
 
@@ -92,6 +101,12 @@ def _share(call: PaintCall, accepted: AcceptedPictures, identity: RepeatableRequ
     shared = SharedResponse(chunks, headers=headers, outlives_readers=call.outlives_client, on_end=settle)
     store.put(identity, shared)
     return shared
+
+
+def _drop_inputs(call: PaintCall, body: HeldBody) -> None:
+    """Free the memory of a request's body, before its pictures wait."""
+    call.body.drop_inputs()
+    body.release()
 
 
 async def _send(shared: SharedResponse, call: PaintCall, request: Request, *, is_replay: bool) -> Response:

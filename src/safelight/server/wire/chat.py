@@ -1,8 +1,8 @@
 """Wire types of `POST /v1/chat/completions` in the format of vLLM-Omni's and SGLang's benchmark clients."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field
 
 from safelight.server.wire.fields import Name, PictureData, Pictures, Prompt, Side, Strength
 from safelight.server.wire.images import STRENGTH
@@ -132,8 +132,11 @@ _FROM_A_USER = {"contains": {"type": "object", "required": ["role"], "properties
 class ChatRequest(ChatOptions):
     """Body of `POST /v1/chat/completions`; fields of language models are accepted and ignored."""
 
+    INPUTS: ClassVar[tuple[str, ...]] = (*ChatOptions.INPUTS, "messages", "extra_body")
+
     messages: Annotated[
         list[Annotated[UserMessage | OtherMessage, Field(discriminator="role")]],
+        FailFast(),
         Field(
             min_length=1,
             max_length=MAX_MESSAGES,

@@ -1,5 +1,7 @@
 """Field types of the wire types, with the limits that hold for every model."""
 
+import re
+import string
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -23,6 +25,13 @@ SAYS_SOMETHING = r"[^\s\u001c-\u001f\u0085]"
 
 SIZE_PATTERN = r"^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"
 
+PICTURE_PATTERN = r"^data:image/(png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}$"
+
+_PICTURE_HEAD = re.compile(r"data:image/(png|jpeg|webp);base64,")
+_BASE64_ALPHABET = (string.ascii_letters + string.digits + "+/").encode()
+_PADDING = 2
+_PIECE_CHARACTERS = 1 << 18
+
 QualityName = Literal["auto", "standard", "hd", "low", "medium", "high", "xhigh", "max"]
 OnDisconnect = Literal["cancel", "finish"]
 
@@ -36,6 +45,19 @@ def _said(prompt: str) -> str:
     if not prompt.strip():
         raise ValueError("it should say what to paint")
     return prompt
+
+
+def _picture_data(url: str) -> str:
+    """Check `PICTURE_PATTERN` in pieces, between which other threads may run."""
+    head = _PICTURE_HEAD.match(url)
+    end = len(url) - (len(ending := url[-_PADDING:]) - len(ending.rstrip("=")))
+    is_picture = head is not None and head.end() < end
+    for start in range(head.end() if head else end, end, _PIECE_CHARACTERS):
+        piece = url[start : min(start + _PIECE_CHARACTERS, end)]
+        is_picture = is_picture and piece.isascii() and not piece.encode().translate(None, _BASE64_ALPHABET)
+    if not is_picture:
+        raise ValueError(f"it should match pattern {PICTURE_PATTERN!r}")
+    return url
 
 
 _from_float = BeforeValidator(_integral)
@@ -61,9 +83,9 @@ PictureData = Annotated[
     str,
     Field(
         max_length=MAX_PICTURE_CHARACTERS,
-        pattern=r"^data:image/(png|jpeg|webp);base64,[A-Za-z0-9+/]+={0,2}$",
-        json_schema_extra={"format": "picture"},
+        json_schema_extra={"format": "picture", "pattern": PICTURE_PATTERN},
     ),
+    AfterValidator(_picture_data),
 ]
 Strength = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Deadline = Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)]

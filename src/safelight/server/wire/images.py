@@ -1,8 +1,8 @@
 """Wire types of the image routes, in the format of the official `openai` client, with our own fields added."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from safelight.core.request import Quality
 from safelight.server.wire.fields import (
@@ -28,6 +28,8 @@ class GenerationRequest(PaintOptions):
     """Body of `POST /v1/images/generations`."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
+
+    INPUTS: ClassVar[tuple[str, ...]] = (*PaintOptions.INPUTS, "prompt", "user", "safety_identifier")
 
     prompt: Annotated[Prompt, Field(description=f"What to paint, in at most {MAX_PROMPT_CHARACTERS:,} characters.")]
     model: Annotated[Name | None, Field(description=_DEFAULT_MODEL)] = None
@@ -80,14 +82,24 @@ STRENGTH = (
 class EditRequest(GenerationRequest):
     """Body of `POST /v1/images/edits`: as JSON with data URLs, or as a form with files and `image[]`."""
 
+    INPUTS: ClassVar[tuple[str, ...]] = (
+        *GenerationRequest.INPUTS,
+        "image",
+        "mask",
+        "bot_task",
+        "sys_type",
+        "system_prompt",
+    )
+
     image: Annotated[
         list[PictureData],
-        BeforeValidator(_listed),
+        FailFast(),
         Field(
             min_length=1,
             max_length=MAX_PICTURES,
             description="PNG, JPEG or WebP; one or several, each of which is edited and gives n pictures.",
         ),
+        BeforeValidator(_listed),
     ]
     mask: Annotated[
         PictureData | None,

@@ -1,6 +1,6 @@
 """Options that every request for a picture has."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
@@ -54,9 +54,14 @@ class PaintOptions(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
+    INPUTS: ClassVar[tuple[str, ...]] = ("negative_prompt", "controls")
+
     seed: Annotated[
         Seed | None,
-        Field(description="Seed of the first picture; further ones count up from it. Drawn at random when left out."),
+        Field(
+            description="Seed of the first picture; further ones count up from it. Drawn at random when left out. The "
+            "same request gives the same picture, up to rounding; the same bytes if the server is deterministic."
+        ),
     ] = None
     num_inference_steps: Annotated[
         Steps | None, Field(description="Denoising steps; the model's own number when left out.")
@@ -89,6 +94,11 @@ class PaintOptions(BaseModel):
     on_disconnect: Annotated[OnDisconnect, Field(description="What becomes of the work when the client goes away.")] = (
         "cancel"
     )
+
+    def drop_inputs(self) -> None:
+        """Forget what only the requests for pictures are made of, which may be megabytes."""
+        for name in self.INPUTS:
+            setattr(self, name, None)
 
     @property
     def uses(self) -> tuple[LoraUse, ...]:

@@ -9,6 +9,8 @@ from safelight.core.errors import InvalidParameter, shorten
 from safelight.server.wire.options import ControlChoice
 from safelight.service.pictures import Source, read_mask, read_picture
 
+_PIECE_CHARACTERS = 1 << 20
+
 
 def read_controls(choices: Sequence[ControlChoice]) -> tuple[ControlNetUse, ...]:
     """Return ControlNets with their decoded pictures.
@@ -39,8 +41,11 @@ def read_sources(pictures: Sequence[str], mask: str | None, *, param: str) -> tu
 
 
 def _content(data_url: str, *, param: str) -> bytes:
+    """Decode a data URL in pieces, between which other threads may run."""
+    begin = data_url.index(",") + 1
+    pieces = range(begin, len(data_url), _PIECE_CHARACTERS)
     try:
-        return base64.b64decode(data_url.partition(",")[2])
+        return b"".join(base64.b64decode(data_url[start : start + _PIECE_CHARACTERS]) for start in pieces)
     except (binascii.Error, ValueError):
         rule = "it should be a whole PNG, JPEG or WebP picture"
         raise InvalidParameter(param, shorten(data_url), rule) from None

@@ -6,12 +6,18 @@ from pydantic import BaseModel
 
 
 class QueueEntry(BaseModel):
-    """One waiting or running picture; `preview` is a PNG data URL of its latest state."""
+    """One waiting or running picture.
+
+    `position` counts from 1 over the waiting pictures of all tenants, and is null for a running one. `preview` is a PNG
+    data URL of its latest state.
+    """
 
     id: str
+    tenant: str | None
     prompt: str
     model: str
     state: Literal["waiting", "running"]
+    position: int | None
     step: int
     steps: int
     age_s: float
@@ -26,11 +32,14 @@ class WorkerEntry(BaseModel):
     name: str
     models: list[str]
     rows: int
-    state: Literal["starting", "ready"]
+    state: Literal["starting", "ready", "suspected"]
 
 
 class QueueView(BaseModel):
-    """Answer of `GET /v1/queue`; rates and latencies are over the last minute."""
+    """Answer of `GET /v1/queue`: the pictures of the caller's tenant, or all of them for an administrator.
+
+    All other numbers are over the pictures of all tenants; rates and latencies are over the last minute.
+    """
 
     requests: list[QueueEntry]
     workers: list[WorkerEntry]

@@ -3,11 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
+from pydantic import ValidationError
+
 from safelight.core.errors import nearest, shorten
-from safelight.server.errors import Problem
+from safelight.server.errors import HttpError, Problem
 from safelight.server.wire.chat import OtherRole
 
 MAX_SENTENCES = 3
+MAX_RULE_CHARACTERS = 300
+MAX_STEP_CHARACTERS = 60
+"""Of one name in the path to a field."""
 
 _PARTS_OF_A_REQUEST = frozenset({"body", "query", "path", "header", "cookie"})
 _BRANCH_MARKS = ("[", "function-", "literal")
@@ -19,12 +24,18 @@ _TAGS = frozenset(get_args(OtherRole)) | {"user", "text", "image_url"}
 PydanticError = Mapping[str, object]
 
 
-def describe(errors: Sequence[PydanticError], known_fields: Sequence[str]) -> Problem:
-    """Return the problem for `errors`, at least one; `known_fields` are suggested for misspelt names."""
+def describe(errors: Sequence[PydanticError], known_fields: Sequence[str], *, further: int = 0) -> Problem:
+    """Return the problem for `errors`, at least one.
+
+    Args:
+        errors: of pydantic.
+        known_fields: are suggested for misspelt names.
+        further: how many errors there are besides.
+    """
     kept = _one_per_field(errors)
     sentences = [_sentence(error, known_fields) for error in kept[:MAX_SENTENCES]]
-    if len(kept) > MAX_SENTENCES:
-        sentences.append(f"There are {len(kept) - MAX_SENTENCES} more.")
+    if more := max(0, len(kept) - MAX_SENTENCES) + further:
+        sentences.append(f"There are {more} more.")
     first = kept[0]
     return Problem(
         status=400,
@@ -35,12 +46,18 @@ def describe(errors: Sequence[PydanticError], known_fields: Sequence[str]) -> Pr
     )
 
 
+def refusal(error: ValidationError, known_fields: Sequence[str], *, further: int = 0) -> HttpError:
+    """Return the error of a body that is not what its type says; the arguments are those of `describe`."""
+    return HttpError.of(describe(error.errors(include_url=False), known_fields, further=further))
+
+
 def _one_per_field(errors: Sequence[PydanticError]) -> list[PydanticError]:
     """Keep the most precise error of each top-level field: a union has one for each of its branches."""
-    kept: dict[str, PydanticError] = {}
+    kept: dict[object, PydanticError] = {}
     for error in errors:
-        field = _field(error).partition(".")[0].partition("[")[0]
-        if field not in kept or len(_location(error)) > len(_location(kept[field])):
+        location = _location(error)
+        field = next((step for step in location if step not in _PARTS_OF_A_REQUEST), "")
+        if field not in kept or len(location) > len(_location(kept[field])):
             kept[field] = error
     return list(kept.values())
 
@@ -69,7 +86,7 @@ def _sentence(error: PydanticError, known_fields: Sequence[str]) -> str:
             said = f"{field or 'The name of a field'} is not valid Unicode text."
         case _:
             rule = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "it should")
-            said = f"{field or 'The body'} is {shorten(error.get('input'))}; {rule}."
+            said = f"{field or 'The body'} is {shorten(error.get('input'))}; {rule[:MAX_RULE_CHARACTERS]}."
     return said
 
 
@@ -87,7 +104,8 @@ def _field(error: PydanticError) -> str:
         if isinstance(step, int):
             name += f"[{step}]"
         elif not (step in _PARTS_OF_A_REQUEST and not name) and not _is_branch(str(step), before):
-            name += f".{step}" if name else str(step)
+            shown = str(step)[:MAX_STEP_CHARACTERS]
+            name += f".{shown}" if name else shown
         before = step
     return "" if error["type"] == "json_invalid" else name
 

@@ -1,0 +1,1 @@
+"""Who may do what: keys, the tenants and roles that they stand for, and the file that names them."""
