@@ -19,24 +19,26 @@ NULL_WORKER = Path(__file__).with_name("null_worker.py")
 NOTED = {"import", "open", "os.mkdir", "os.listdir", "os.scandir", "subprocess.Popen"}
 
 notes = []
-is_ready = False
+is_ready = threading.Event()
 
 
 def note(event, arguments):
-    if is_ready and event in NOTED:
+    if is_ready.is_set() and event in NOTED:
         notes.append(f"{event} {arguments[0]}")
 
 
 def note_thread(*_):
     name = f"thread {threading.current_thread().name}"
-    if is_ready and name not in notes:
+    if name.endswith("(_do_shutdown)"):  # asyncio's own, at the end
+        return
+    if is_ready.is_set() and name not in notes:
         notes.append(name)
 
 
 def allow_open_files(further):
     """Let this process open so many more files than it has open now."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    places = max(map(int, os.listdir("/proc/self/fd"))) + 1
+    places = max(int(handle.name) for handle in Path("/proc/self/fd").iterdir()) + 1
     resource.setrlimit(resource.RLIMIT_NOFILE, (places, most))
     with contextlib.suppress(OSError):
         while True:
@@ -45,20 +47,18 @@ def allow_open_files(further):
 
 
 def ready(url):
-    global is_ready
     if len(sys.argv) > 1:
         allow_open_files(int(sys.argv[1]))
     print(url, flush=True)
     threading.settrace(note_thread)
-    is_ready = True
+    is_ready.set()
 
 
 def main():
-    global is_ready
     sys.addaudithook(note)
     worker = (sys.executable, str(NULL_WORKER), "--step-s", "0.001")
     status = serve(ServerSettings(port=0, worker_argv=worker), on_ready=ready)
-    is_ready = False
+    is_ready.clear()
     print(json.dumps(notes))
     return status
 

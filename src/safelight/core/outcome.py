@@ -90,7 +90,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def late_s(self) -> float:
         """Seconds from its deadline to its end; 0 if it ended in time or has no deadline."""
-        return max(0.0, self.request.arrived_s + self.total_s - self.request.due_s)
+        late_s = self.request.arrived_s + self.total_s - self.request.due_s
+        return late_s if late_s > CLOCK_ERROR_S else 0.0
 
     @property
     def met_deadline(self) -> bool:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.types import Message
 
+from safelight.access.caller import ANONYMOUS
 from safelight.core.errors import SafelightError
 
 PATHS: Final = (
@@ -29,7 +30,7 @@ async def rehearse(app: FastAPI) -> None:
         pass  # anyio loads its parts for asyncio, which streams need
     routes = AsyncExitStackMiddleware(app.router)
     for path in PATHS:
-        scope = {
+        scope: dict[str, object] = {
             "type": "http",
             "method": "GET",
             "path": path,
@@ -38,6 +39,7 @@ async def rehearse(app: FastAPI) -> None:
             "root_path": "",
             "headers": [],
             "app": app,
+            "state": {"caller": ANONYMOUS},
         }
         with contextlib.suppress(SafelightError):
             await routes(scope, _receive, _send)

@@ -78,7 +78,7 @@ class ServerState:
         register_process_metrics(metrics.registry, self.service.pool)
         metrics.registry.register(FleetCollector(self.service.controller, clock.now_s))
         self.bodies = Bodies(budget=BodyBudget(settings.body_budget_bytes), json_limits=settings.json_limits)
-        self.metrics.watch_bodies(
+        self.metrics.of_bodies.watch(
             held_bytes=lambda: self.bodies.budget.held_bytes, budget_bytes=settings.body_budget_bytes
         )
         self.encoder = PictureEncoder(max_decoding=settings.max_decoding)

@@ -7,9 +7,10 @@ from prometheus_client.registry import Collector
 
 from safelight.core.outcome import Outcome
 from safelight.core.work import Ticked
+from safelight.service.body_metrics import BodyMetrics
+from safelight.service.outcome_metrics import SECONDS, OutcomeMetrics
 from safelight.service.worker_metrics import WorkerMetrics
 
-_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 _STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 
@@ -37,14 +38,14 @@ class Metrics:
             "safelight_queue_wait_seconds",
             "From arrival to the first step, of finished pictures.",
             ["model"],
-            buckets=_SECONDS,
+            buckets=SECONDS,
             registry=self._registry,
         )
         self._total = Histogram(
             "safelight_picture_seconds",
             "From arrival to the picture.",
             ["model"],
-            buckets=_SECONDS,
+            buckets=SECONDS,
             registry=self._registry,
         )
         self._step = Histogram(
@@ -64,57 +65,19 @@ class Metrics:
             ["model"],
             registry=self._registry,
         )
-        self._body_bytes = Gauge(
-            "safelight_body_bytes_held", "Bytes of request bodies held in memory.", registry=self._registry
-        )
-        self._body_budget = Gauge(
-            "safelight_body_bytes_budget", "Bytes of request bodies that may be held.", registry=self._registry
-        )
-        self._bodies_refused = Counter(
-            "safelight_bodies_refused",
-            "Requests refused for their address, encoding or body, by the code of the error.",
-            ["reason"],
-            registry=self._registry,
-        )
+        self.of_bodies = BodyMetrics(self._registry)
+        self.of_outcomes = OutcomeMetrics(self._registry)
 
     @property
     def registry(self) -> CollectorRegistry:
         """Where other parts register their metrics."""
         return self._registry
 
-        self._late = Counter(
-            "safelight_late_pictures", "Pictures delivered after their deadlines.", ["model"], registry=self._registry
-        )
-        self._late_s = Histogram(
-            "safelight_late_seconds",
-            "From the deadline to the picture, of late pictures.",
-            ["model"],
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        self._outcome_lines = Counter(
-            "safelight_outcome_lines", "Lines written to the outcome log.", registry=self._registry
-        )
-        self._outcome_lines_lost = Counter(
-            "safelight_outcome_lines_lost",
-            "Lines of the outcome log that could not be written.",
-            registry=self._registry,
-        )
-
     def watch(self, *, waiting: Callable[[], int], running: Callable[[], int], workers: Callable[[], int]) -> None:
         """Use these functions for the current values at each scrape."""
         self._waiting.set_function(waiting)
         self._running.set_function(running)
         self._workers.set_function(workers)
-
-    def watch_bodies(self, *, held_bytes: Callable[[], int], budget_bytes: int) -> None:
-        """Use this function for the bytes of request bodies at each scrape; at most `budget_bytes` are held."""
-        self._body_bytes.set_function(held_bytes)
-        self._body_budget.set(budget_bytes)
-
-    def body_refused(self, reason: str) -> None:
-        """Count one request that was refused before its route was called."""
-        self._bodies_refused.labels(reason).inc()
 
     def ticked(self, tick: Ticked) -> None:
         """Count one denoiser call."""
@@ -135,9 +98,7 @@ class Metrics:
             self._wait.labels(model).observe(outcome.queue_s)
             self._total.labels(model).observe(outcome.total_s)
             self._bare_steps.labels(model).inc(outcome.steps_without_loras)
-            if outcome.late_s > 0:
-                self._late.labels(model).inc()
-                self._late_s.labels(model).observe(outcome.late_s)
+            self.of_outcomes.delivered(outcome)
 
     def refused(self, reason: str) -> None:
         """Count one request that was refused."""
@@ -146,14 +107,6 @@ class Metrics:
     def worker_restarted(self) -> None:
         """Count one worker started again."""
         self._restarts.inc()
-
-    def outcome_lines_written(self, lines: int) -> None:
-        """Count lines of the outcome log; safe in any thread."""
-        self._outcome_lines.inc(lines)
-
-    def outcome_lines_lost(self, lines: int) -> None:
-        """Count lines that the outcome log has lost; safe in any thread."""
-        self._outcome_lines_lost.inc(lines)
 
     def register(self, collector: Collector) -> None:
         """Add what another part counts."""

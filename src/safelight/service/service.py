@@ -111,7 +111,8 @@ class Service:
             workers=lambda: len(self.controller.workers) - self.controller.suspected_count,
         )
         self._metrics.of_workers.watch(suspected=lambda: self.controller.suspected_count)
-        self._outcomes.watch(on_written=self._metrics.outcome_lines_written, on_lost=self._metrics.outcome_lines_lost)
+        lines = self._metrics.of_outcomes
+        self._outcomes.watch(on_written=lines.lines_written, on_lost=lines.lines_lost)
 
     @property
     def models(self) -> Mapping[str, ModelSpec]:

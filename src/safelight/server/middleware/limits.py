@@ -57,7 +57,7 @@ class RequestLimits:
                 is_whole = not has_body or await _receive(scope, receive, body, state)
             except (HttpError, RequestError) as error:
                 problem = problem_of(error)
-                state.metrics.body_refused(problem.code)
+                state.metrics.of_bodies.refused(problem.code)
                 body.release()
                 await problem.response()(scope, receive, send)
                 return
