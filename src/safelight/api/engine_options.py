@@ -8,6 +8,7 @@ from safelight.api.options import GenerationOptions, ImageInput, check_names, fi
 from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.errors import InvalidParameter, nearest, shorten
 from safelight.core.level import MAX_STEPS
+from safelight.core.request import OnDeadline
 from safelight.service.paint_request import MAX_PICTURES, MAX_PROMPT_CHARACTERS, MAX_SEED, QUALITIES, PaintRequest
 from safelight.service.picture_files import OutputFormat
 from safelight.service.pictures import Source, read_mask, read_picture
@@ -46,6 +47,7 @@ def check_options(options: GenerationOptions) -> None:
                 span = f"from {least} to {most}" if most < INFINITY else f"of at least {least}"
                 raise InvalidParameter(name, value, f"it is {noun} {span}")
     _check_choice("quality", options.get("quality"), tuple(filter(None, QUALITIES)))
+    _check_choice("on_deadline", options.get("on_deadline"), get_args(OnDeadline))
     _check_choice("output_format", options.get("output_format"), get_args(OutputFormat))
 
 
@@ -93,6 +95,7 @@ def paint_request(
         loras=_loras(options.get("loras") or ()),
         grace_steps=options.get("lora_grace_steps") or 0,
         deadline_s=options.get("deadline_s"),
+        on_deadline=options.get("on_deadline") or "finish",
         controlnets=tuple(_controlnet(name, use) for name, use in (options.get("controlnets") or {}).items()),
         sources=tuple(
             Source(picture=read_picture(file_content(image), param="image", shown=shorten(image)), mask=painted)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from safelight.api.picture import Picture
 from safelight.core.errors import InvalidParameter, shorten
+from safelight.core.request import OnDeadline
 
 ImageInput = bytes | str | PathLike[str] | Image.Image | Picture
 """A PNG, JPEG or WebP file, its path, a Pillow image, or a picture that a server made."""
@@ -38,6 +39,7 @@ class GenerationOptions(TypedDict, total=False):
         lora_grace_steps: how many steps may run while LoRAs are still being loaded.
         controlnets: control pictures by the ControlNet's name, or pairs of picture and scale.
         deadline_s: seconds from now by which the pictures are needed.
+        on_deadline: whether a picture that is not ready by then is finished late or given up.
         output_format: of the files.
         output_compression: quality of jpeg and webp, from 0 to 100.
         on_disconnect: whether the work ends when the client goes away.
@@ -56,6 +58,7 @@ class GenerationOptions(TypedDict, total=False):
     lora_grace_steps: int | None
     controlnets: Mapping[str, ImageInput | tuple[ImageInput, float]] | None
     deadline_s: float | None
+    on_deadline: OnDeadline | None
     output_format: Literal["png", "jpeg", "webp"] | None
     output_compression: int | None
     on_disconnect: Literal["cancel", "finish"] | None

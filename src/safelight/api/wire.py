@@ -170,7 +170,7 @@ def failure_of(status: int, headers: Mapping[str, str], content: bytes) -> Serve
         problem = msgspec.json.decode(content, type=_Failure).error
     except (msgspec.DecodeError, UnicodeDecodeError):
         problem = Problem(message=f"The server answered with status {status} and does not say why.")
-    if problem.code and status in {HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.GONE}:
+    if problem.code and status in {HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.GONE, HTTPStatus.GATEWAY_TIMEOUT}:
         return WorkFailed(problem.message, reason=problem.code)
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
         return ServerBusy(

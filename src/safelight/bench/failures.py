@@ -22,6 +22,7 @@ KINDS = {
     "not_http": "what answers does not speak HTTP",
     "redirected": "the server sends clients elsewhere",
     "rejected": "the server is full (429)",
+    "expired": "the server gave the picture up at its deadline (504, deadline_expired)",
     "unavailable": "the server, or one before it, is not available (502, 503, 504)",
     "refused_request": "the server takes the request to be wrong (other 4xx)",
     "server_error": "the server failed (other 5xx)",

@@ -6,7 +6,7 @@ Every request that arrives ends in exactly one of `Reject`, `Deliver`, `GiveUp` 
 from dataclasses import dataclass
 
 from safelight.core.adapter import AdapterSpec
-from safelight.core.errors import DeadlineExpired, ExtensionError, Rejected, RequestError, SafelightError, WorkFailed
+from safelight.core.errors import ExtensionError, Rejected, RequestError, SafelightError, WorkFailed
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
 from safelight.core.work import Finished, WorkerCommand
@@ -60,7 +60,7 @@ class GiveUp:
     """The request was accepted but there will be no picture."""
 
     request: ImageRequest
-    error: WorkFailed | DeadlineExpired
+    error: WorkFailed
     outcome: Outcome
 
 

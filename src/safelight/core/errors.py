@@ -17,7 +17,7 @@ SafelightError
 │   ├── NotReady
 │   └── Draining
 ├── WorkFailed                accepted, but ended without a picture
-├── DeadlineExpired           accepted, but given up after its deadline, as the client has asked
+│   └── DeadlineExpired       given up after its deadline, as the client has asked
 ├── Cancelled                 accepted, but cancelled before it was ready
 │   └── ShutDown              the server shuts down
 ├── CannotServe               nothing can be served; an operator is needed
@@ -220,15 +220,14 @@ class WorkFailed(SafelightError):
         self.reason = reason
 
 
-class DeadlineExpired(SafelightError):
+class DeadlineExpired(WorkFailed):
     """An accepted picture that was given up when its deadline had passed, as the client has asked."""
-
-    reason = "deadline_expired"
 
     def __init__(self, *, deadline_s: float) -> None:
         super().__init__(
             f"The picture was not ready within {deadline_s:.3g} s, and on_deadline was 'expire'; "
-            "allow more time, or send on_deadline 'finish' to get late pictures."
+            "allow more time, or send on_deadline 'finish' to get late pictures.",
+            reason="deadline_expired",
         )
 
 

@@ -38,7 +38,10 @@ class StageProvenance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True):
-    """How one picture was made; `steps_without_loras` steps ran before its LoRAs were loaded."""
+    """How one picture was made; `steps_without_loras` steps ran before its LoRAs were loaded.
+
+    `met_deadline` is None without a deadline; `late_s` is None for a picture that was in time.
+    """
 
     id: str
     seed: int
@@ -48,6 +51,9 @@ class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True):
     total_s: float
     retries: int = 0
     steps_without_loras: int = 0
+    deadline_s: float | None = None
+    met_deadline: bool | None = None
+    late_s: float | None = None
     stages: tuple[StageProvenance, ...] = ()
 
 
@@ -59,6 +65,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
         seed: of the first picture.
         queue_s: the longest wait of a picture.
         compute_s: sum over pictures.
+        met_deadline: whether all pictures were in time; None without a deadline.
     """
 
     model: str
@@ -72,6 +79,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     queue_s: float
     compute_s: float
     retries: int = 0
+    met_deadline: bool | None = None
     images: tuple[PictureProvenance, ...]
 
 
@@ -90,6 +98,7 @@ def provenance_of(outcomes: Sequence[Outcome]) -> Provenance:
         queue_s=max(outcome.queue_s for outcome in outcomes),
         compute_s=sum(outcome.compute_s for outcome in outcomes),
         retries=sum(outcome.retries for outcome in outcomes),
+        met_deadline=None if first.request.deadline_s is None else all(outcome.met_deadline for outcome in outcomes),
         images=tuple(_of_picture(outcome) for outcome in outcomes),
     )
 
@@ -108,6 +117,9 @@ def _of_picture(outcome: Outcome) -> PictureProvenance:
         total_s=outcome.total_s,
         retries=outcome.retries,
         steps_without_loras=outcome.steps_without_loras,
+        deadline_s=outcome.request.deadline_s,
+        met_deadline=None if outcome.request.deadline_s is None else outcome.met_deadline,
+        late_s=outcome.late_s or None,
         stages=tuple(_of_stage(stage) for stage in outcome.stages),
     )
 

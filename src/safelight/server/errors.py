@@ -202,8 +202,8 @@ _TABLE: tuple[tuple[type[SafelightError], int, str], ...] = (
     (Draining, 503, "server_error"),
     (NotReady, 503, "server_error"),
     (Rejected, 429, "rate_limit_error"),
-    (WorkFailed, 500, "server_error"),
     (DeadlineExpired, 504, "server_error"),
+    (WorkFailed, 500, "server_error"),
     (ShutDown, 503, "server_error"),
     (Cancelled, 410, "cancelled_error"),
 )
@@ -219,4 +219,4 @@ def _headers(error: SafelightError) -> Mapping[str, str]:
         return retry_after(error.retry_after_s)
     if isinstance(error, ShutDown):
         return retry_after(1)
-    return DO_NOT_RETRY if isinstance(error, WorkFailed | DeadlineExpired | Cancelled) else {}
+    return DO_NOT_RETRY if isinstance(error, WorkFailed | Cancelled) else {}

@@ -5,7 +5,7 @@ from typing import TypedDict
 from safelight.core.adapter import LoraUse
 from safelight.core.errors import RequestError
 from safelight.core.model import ModelSpec
-from safelight.core.request import ImageRequest
+from safelight.core.request import ImageRequest, OnDeadline
 from safelight.server.wire.chat import ChatOptions, ChatRequest
 from safelight.server.wire.images import EditRequest, GenerationRequest
 from safelight.server.wire.options import PaintOptions
@@ -66,6 +66,7 @@ class _Options(TypedDict):
     loras: tuple[LoraUse, ...]
     grace_steps: int
     deadline_s: float | None
+    on_deadline: OnDeadline
 
 
 def _options(options: PaintOptions) -> _Options:
@@ -79,6 +80,7 @@ def _options(options: PaintOptions) -> _Options:
         loras=options.uses,
         grace_steps=options.lora_grace_steps or 0,
         deadline_s=options.deadline_s,
+        on_deadline=options.on_deadline or "finish",
     )
 
 

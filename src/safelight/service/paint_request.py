@@ -12,7 +12,7 @@ from safelight.control.levels.constraints import check_size, is_paintable
 from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.errors import InvalidParameter
 from safelight.core.model import ModelSpec
-from safelight.core.request import ImageRequest, Quality
+from safelight.core.request import ImageRequest, OnDeadline, Quality
 from safelight.core.source import PictureSource
 from safelight.service.pictures import Source, fit
 
@@ -63,6 +63,7 @@ class PaintRequest:
     loras: tuple[LoraUse, ...] = ()
     grace_steps: int = 0
     deadline_s: float | None = None
+    on_deadline: OnDeadline = "finish"
     controlnets: tuple[ControlNetUse, ...] = ()
     sources: tuple[Source, ...] = ()
     strength: float | None = None
@@ -94,6 +95,7 @@ def image_requests(paint: PaintRequest, model: ModelSpec, *, arrived_s: float) -
         loras=paint.loras,
         grace_steps=paint.grace_steps,
         deadline_s=paint.deadline_s,
+        on_deadline=paint.on_deadline,
         previews=paint.previews,
     )
     fitted = [_from_source(plain, source, paint, model) for source in paint.sources or (None,)]

@@ -87,6 +87,15 @@ def error_message_in(content: bytes) -> str:
     )
 
 
+def error_code_in(content: bytes) -> str:
+    """Return the code of the error in an answer; "" if it has none."""
+    try:
+        error = parse_json(content, _ErrorBody).error
+    except InvalidJson:
+        return ""
+    return str(error.get("code", ""))[:MOST_MESSAGE_CHARACTERS] if isinstance(error, dict) else ""
+
+
 def error_text(error: object) -> str:
     """Return an error that was decoded from JSON as text, shortened; "" if there is none."""
     if isinstance(error, dict):
@@ -108,7 +117,8 @@ def failure_of_status(status: int, headers: Mapping[str, str], content: bytes) -
         case 429:
             return Failure("rejected", message, retry_after_s=retry_after_s(headers))
         case 502 | 503 | 504:
-            return Failure("unavailable", message, retry_after_s=retry_after_s(headers))
+            is_expired = error_code_in(content) == "deadline_expired"
+            return Failure("expired" if is_expired else "unavailable", message, retry_after_s=retry_after_s(headers))
         case _ if 400 <= status < 500:
             return Failure("refused_request", message)
         case _ if 500 <= status < 600:

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from safelight.core.adapter import LoraUse
+from safelight.core.request import OnDeadline
 from safelight.server.wire.fields import (
     MAX_CONTROLS,
     MAX_LORAS,
@@ -90,6 +91,13 @@ class PaintOptions(BaseModel):
     deadline_s: Annotated[
         Deadline | None,
         Field(description="Seconds from now by which the picture is needed; refused at once when it cannot be met."),
+    ] = None
+    on_deadline: Annotated[
+        OnDeadline | None,
+        Field(
+            description="What becomes of an accepted picture that is not ready at its deadline: `finish` (default) "
+            "delivers it late, and the answer says so; `expire` ends it with a 504."
+        ),
     ] = None
     on_disconnect: Annotated[OnDisconnect, Field(description="What becomes of the work when the client goes away.")] = (
         "cancel"

@@ -49,7 +49,10 @@ class StageProvenance(BaseModel):
 
 
 class PictureProvenance(BaseModel):
-    """How one picture was made; `steps_without_loras` ran before its LoRAs were loaded."""
+    """How one picture was made; `steps_without_loras` ran before its LoRAs were loaded.
+
+    `met_deadline` is there if there was a deadline, and `late_s` if it was missed.
+    """
 
     id: str
     seed: int
@@ -59,6 +62,9 @@ class PictureProvenance(BaseModel):
     total_s: float
     retries: int
     steps_without_loras: int
+    deadline_s: float | None = None
+    met_deadline: bool | None = None
+    late_s: float | None = None
     stages: list[StageProvenance]
 
 
@@ -66,7 +72,8 @@ class Provenance(BaseModel):
     """How the pictures were made: enough to paint them again, unless some steps ran without LoRAs.
 
     `seed` is the first picture's; of its `steps`, `steps_run` were run; fewer if it started from another picture.
-    Of several pictures, `queue_s` is the longest wait; `compute_s` and `retries` are sums.
+    Of several pictures, `queue_s` is the longest wait; `compute_s` and `retries` are sums; `met_deadline` says whether
+    all were in time, if there was a deadline.
     """
 
     model: str
@@ -80,4 +87,5 @@ class Provenance(BaseModel):
     queue_s: float
     compute_s: float
     retries: int
+    met_deadline: bool | None = None
     images: list[PictureProvenance]
