@@ -35,6 +35,7 @@ from safelight.core.errors import (
     WorkFailed,
     shorten,
 )
+from safelight.server.public_text import public_text
 
 DO_NOT_RETRY = {"x-should-retry": "false"}
 """A header that keeps the official clients from retrying on their own."""
@@ -184,7 +185,7 @@ def problem_of(error: Exception) -> Problem:
         if isinstance(error, error_type):
             return Problem(
                 status=status,
-                message=str(error),
+                message=str(error) if isinstance(error, RequestError) else public_text(str(error)),
                 type=kind,
                 code=_code(error),
                 param=error.param if isinstance(error, RequestError) else None,

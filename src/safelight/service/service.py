@@ -342,7 +342,7 @@ class Service:
                     self._metrics.refused(error.reason)
                 self._forget(request.id).fail(error)
             case Reject(error=error, outcome=Outcome() as outcome) | GiveUp(error=error, outcome=outcome):
-                self._close(outcome).fail(error)
+                self._close(outcome, detail=str(error)).fail(error)
             case Dismissed(outcome=outcome):
                 self._close(outcome).fail(Cancelled())
             case AnswerOffer(offer=offer, result=result):
@@ -356,8 +356,8 @@ class Service:
         else:
             verdict.set_result(result)
 
-    def _close(self, outcome: Outcome) -> PendingPicture:
-        """Record the end of a request."""
+    def _close(self, outcome: Outcome, *, detail: str | None = None) -> PendingPicture:
+        """Record the end of a request; `detail` is the whole text of its error, which clients may get in part."""
         self._metrics.ended(outcome)
         self._outcomes.add(outcome)
         # The line of its HTTP request says that it was rejected; a second one would double the log under overload.
@@ -368,6 +368,7 @@ class Service:
             model=outcome.level.model,
             tenant=outcome.request.tenant or None,
             reason=outcome.reason or None,
+            detail=detail,
             worker=outcome.worker,
             queue_s=round(outcome.queue_s, 4),
             compute_s=round(outcome.compute_s, 4),

@@ -136,14 +136,14 @@ def test_a_stream_tells_when_its_first_preview_came():
 def test_estimated_deadlines_are_multiples_of_what_warm_ups_took(estimator):
     requests = make_requests(2, shape=Shape(64, 64, None, 20))
     done = ran(
-        null_server(fixed_s=0.05, step_s=0.005),
+        null_server(fixed_s=0.2, step_s=0.02),
         requests,
         estimator=estimator,
         slo_scale=2.0,
         warm_up_rounds=1,
     )
-    own_s = 0.15
-    expected_s = {"fit": 2 * own_s, "omni": 2 * 20 * (0.05 + 2 * 0.005) / 2}[estimator]
+    own_s = 0.6
+    expected_s = {"fit": 2 * own_s, "omni": 2 * 20 * (0.2 + 2 * 0.02) / 2}[estimator]
     assert done.records[0].request.deadline_s == pytest.approx(expected_s, rel=0.3)
 
 
