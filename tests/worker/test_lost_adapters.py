@@ -102,11 +102,19 @@ def test_other_rows_go_on_meanwhile():
     engine = FragileEngine(1)
     others = [run("plain", steps=30), steered("other", "control-sound", steps=30)]
     known = once(AdapterAdded, lambda: [steered("row", steps=3), *others], handle=handle("control-sound"))
-    opening = once(Finished, lambda: engine.gate.set() or (), request_id="plain")
+    awaited = {"plain", "other"}
+
+    def open_after_both(event):
+        if isinstance(event, Finished):
+            awaited.discard(event.request_id)
+        if not awaited:
+            engine.gate.set()
+        return ()
+
     events = play(
         engine,
         [add("control-fragile"), add("control-sound")],
-        lambda event: (*known(event), *opening(event)),
+        lambda event: (*known(event), *open_after_both(event)),
     )
     assert ends(events) == {"plain": "Finished", "other": "Finished", "row": "Finished"}
     assert engine.steps == {"row": 3, "plain": 30, "other": 30}

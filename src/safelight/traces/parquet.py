@@ -32,9 +32,13 @@ def write_parquet(frame: pl.LazyFrame, path: Path, *, source: str) -> None:
         CannotWrite: if the disk is full, or the place does not allow it.
     """
     note = json.dumps({"version": VERSION, "source": source})
-    write_atomically(
-        path, lambda to: conform(frame).sink_parquet(to, row_group_size=ROWS_AT_ONCE, metadata={_KEY: note})
-    )
+
+    def write(to: Path) -> None:
+        # By its handle: given a path, a thread of polars may make the file again after polars has failed.
+        with to.open("wb") as file:
+            conform(frame).sink_parquet(file, row_group_size=ROWS_AT_ONCE, metadata={_KEY: note})
+
+    write_atomically(path, write)
 
 
 def scan_parquet(path: Path) -> tuple[pl.LazyFrame, str]:
