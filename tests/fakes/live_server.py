@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import sys
 import threading
 import time
@@ -68,6 +69,12 @@ class LiveServer:
     @property
     def waiting_and_running(self):
         return self.state.service.controller.waiting_count + self.state.service.controller.running_count
+
+    def outcomes(self, least):
+        """Return the rows of the outcome log, as soon as there are `least`: a thread writes them."""
+        path = self.settings.outcomes
+        eventually(lambda: path.exists() and path.read_bytes().count(b"\n") >= least)
+        return [json.loads(line) for line in path.read_text().splitlines()]
 
     def __enter__(self) -> Self:
         self._url = self.url

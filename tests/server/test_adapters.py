@@ -308,8 +308,7 @@ def test_the_queue_names_no_handles(server):
 def test_the_outcome_log_has_adapters_by_name(server, outcomes):
     asked = [{"name": "outline", "scale": 0.5}, {"name": "mask", "scale": 0.125}]
     paint(server, *asked)
-    last = outcomes.read_text().splitlines()[-1]
-    assert json.loads(last)["loras"] == asked
+    eventually(lambda: server.outcomes(1)[-1]["loras"] == asked)
     assert "@" not in outcomes.read_text()
 
 

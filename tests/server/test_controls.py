@@ -2,12 +2,11 @@
 
 import base64
 import io
-import json
 
 import pytest
 from PIL import Image
 
-from fakes.live_server import LiveServer, web
+from fakes.live_server import LiveServer, eventually, web
 from safelight.core.errors import InvalidParameter
 from safelight.server.wire.options import ControlChoice
 from safelight.server.wire.pictures import read_controls
@@ -78,7 +77,7 @@ def test_paths_and_addresses_are_no_pictures(server, image):
 
 def test_the_outcome_log_keeps_no_pictures(server, outcomes):
     paint(server, {"name": "control-edges", "image": DRAWING}, seed=77)
-    (kept,) = [line for line in map(json.loads, outcomes.read_text().splitlines()) if line["seed"] == 77]
+    (kept,) = eventually(lambda: [line for line in server.outcomes(1) if line["seed"] == 77])
     assert kept["controlnets"] == [{"name": "control-edges", "scale": 1.0}]
 
 

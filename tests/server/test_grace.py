@@ -1,6 +1,5 @@
 """`lora_grace_steps`: a picture may begin while its LoRAs load, and its answer says for how many steps it did."""
 
-import json
 import threading
 from contextlib import contextmanager
 
@@ -105,11 +104,10 @@ def test_chat_takes_and_tells_it_too(server, outline):
     assert answers[0].json()["safelight"]["images"][0]["steps_without_loras"] == GRACE
 
 
-def test_the_outcome_log_and_the_metrics_have_it(server, outline, tmp_path):
+def test_the_outcome_log_and_the_metrics_have_it(server, outline):
     with asking(post(server, lora_grace_steps=GRACE, n=2), locked=outline):
         eventually(lambda: steps(server) == [GRACE, GRACE])
-    outcomes = [json.loads(line) for line in (tmp_path / "outcomes.jsonl").read_text().splitlines()]
-    assert [each["steps_without_loras"] for each in outcomes] == [GRACE] * 2
+    assert [each["steps_without_loras"] for each in server.outcomes(2)] == [GRACE] * 2
     metrics = web.get(f"{server.url}/metrics").text
     assert f'safelight_steps_without_loras_total{{model="null-large"}} {2.0 * GRACE}' in metrics
 

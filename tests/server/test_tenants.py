@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 from contextlib import ExitStack
 
 import pytest
@@ -257,7 +256,7 @@ def test_the_tenant_comes_from_the_key_and_not_from_the_body(site):
 
 def test_outcomes_and_logs_name_the_tenant(site):
     site.paint("bob", seed=77)
-    rows = [json.loads(line) for line in site.server.settings.outcomes.read_text().splitlines()]
+    rows = eventually(lambda: [row for row in site.server.outcomes(1) if row["seed"] == 77])
     assert rows[-1]["tenant"] == "bob"
     assert site.logged("picture finished")[-1]["tenant"] == "bob"
     request_id = "of-bob"
