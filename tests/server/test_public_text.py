@@ -19,6 +19,8 @@ from safelight.server.public_text import public_text
         ("see file:///srv/x/y.bin", "see y.bin"),
         (r"'C:\Users\ann\glow.safetensors' is damaged", "'glow.safetensors' is damaged"),
         ("<Denoiser object at 0x7f3a2c01d990> failed", "<Denoiser object> failed"),
+        ('"/home/o\'hara/x.safetensors" is damaged', '"x.safetensors" is damaged'),
+        ("cannot read /srv/a,b/c:d/x.bin, it is gone", "cannot read x.bin, it is gone"),
         ("a step of 3/4 at 1.5 images/s", "a step of 3/4 at 1.5 images/s"),
         ("GET /openapi.json lists what there is", "GET /openapi.json lists what there is"),
         ("see https://example.org/a/b", "see https://example.org/a/b"),

@@ -249,6 +249,16 @@ async def test_an_adapter_that_cannot_be_used_is_refused():
 
 
 @on_a_loop
+async def test_an_adapter_whose_folder_no_message_can_name_is_refused_and_serving_goes_on():
+    scene = Scene()
+    refused = scene.service.offer_adapter("glow", Path("/adapters\udcff/glow"))
+    assert isinstance(refused.exception(), AdapterFileError)
+    (picture,) = scene.submit("a")
+    scene.run()
+    assert picture.delivery.result()
+
+
+@on_a_loop
 async def test_nothing_is_ready_before_the_initial_adapters_have_been_judged():
     scene = Scene(is_started=False)
     scene.service.start({"outline": Path("/adapters/outline"), "broken": Path("/adapters/broken")})

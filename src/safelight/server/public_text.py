@@ -3,9 +3,11 @@
 import re
 from typing import Final
 
-_QUOTED: Final = re.compile(r"""(?P<quote>['"`])(?:file://)?(?:[A-Za-z]:)?[/\\](?P<path>[^'"`\n]*)(?P=quote)""")
+_QUOTED: Final = re.compile(
+    r"""(?P<quote>['"`])(?:file://)?(?:[A-Za-z]:)?[/\\](?P<path>(?:(?!(?P=quote))[^\n])*)(?P=quote)"""
+)
 _BARE: Final = re.compile(
-    r"""(?<![\w.:/\\])(?:file://)?(?:[A-Za-z]:[/\\]|[/\\])(?P<path>[^\s'"`,;:()<>]*[/\\][^\s'"`,;:()<>]*)"""
+    r"""(?<![\w.:/\\])(?:file://)?(?:[A-Za-z]:[/\\]|[/\\])(?P<path>[^\s"`;()<>]*[/\\][^\s"`;()<>]*?)(?=[,:.']*(?:[\s"`;()<>]|$))"""
 )
 _ADDRESS: Final = re.compile(r"\s+at 0x[0-9A-Fa-f]+|\b0x[0-9A-Fa-f]{6,}\b")
 

@@ -37,6 +37,7 @@ from safelight.control.fleet import FleetController
 from safelight.core.adapter import AdapterSpec
 from safelight.core.clock import Clock
 from safelight.core.errors import (
+    AdapterFileError,
     Cancelled,
     CannotServe,
     ExtensionError,
@@ -208,7 +209,11 @@ class Service:
         """Make the workers read an adapter; the future gets its spec, or why requests cannot name it."""
         offer, verdict = self._new_offer()
         verdict.add_done_callback(partial(self._log_adapter, name))
-        self._handle(AdapterOffered(offer, name, str(path), is_initial=is_initial))
+        if _is_unicode(str(path)):
+            self._handle(AdapterOffered(offer, name, str(path), is_initial=is_initial))
+        else:
+            reason = f"its path, {str(path)!r}, is not valid Unicode; rename its folder"
+            self._answer(self._offers.pop(offer), AdapterFileError(f"The adapter {name!r} cannot be read: {reason}."))
         return verdict
 
     def remove_adapter(self, name: str) -> AdapterSpec:
@@ -385,6 +390,15 @@ class Service:
         if not self._pending:
             self._idle.set()
         return pending
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a message to a worker can hold `text`: the names of files may be any bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _lateness(outcome: Outcome) -> dict[str, float]:
