@@ -8,9 +8,11 @@ from safelight.control.commands import Command, Reject, Send
 from safelight.control.fleet_state import FleetState
 from safelight.control.levels.constraints import misfit
 from safelight.control.policies import ENTRY_POINTS
+from safelight.control.preemption.protocol import Preemption
 from safelight.control.request_state import RequestState
 from safelight.control.tenant_share import exceeds_share
 from safelight.core.errors import (
+    DeadlineUnmeetable,
     Draining,
     ExtensionError,
     NotReady,
@@ -64,7 +66,10 @@ def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> l
             bound.append(_bind(fleet, request))  # noqa: PERF401 - those before a refusal are undone
         _check_group(fleet, bound, now)
         for state in bound:
-            _check_admission(fleet, state, now)
+            preemption = _check_admission(fleet, state, now, may_preempt=len(bound) == 1)
+            if preemption is not None:
+                commands += fleet.preempt(state, preemption)
+                continue
             fleet.enqueue(state, now)
             queued.append(state)
             commands += fleet.dispatch(now)
@@ -130,8 +135,13 @@ def _mistake(fleet: FleetState, family: str, error: Exception) -> ExtensionError
     )
 
 
-def _check_admission(fleet: FleetState, state: RequestState, now: float) -> None:
-    """Raise Rejected if the request, which is not queued yet, is refused; or ExtensionError."""
+def _check_admission(
+    fleet: FleetState, state: RequestState, now: float, *, may_preempt: bool = False
+) -> Preemption | None:
+    """Raise Rejected if the request, which is not queued yet, is refused; or ExtensionError.
+
+    Returns who makes way for it if it is accepted only because of that.
+    """
     if _is_full_for(fleet, state.request) and not fleet.workers.with_space(state.model):
         raise _queue_full(fleet, state.model)
     if exceeds_share(state.request, fleet.waiting, fleet.config) and not fleet.workers.with_space(state.model):
@@ -141,8 +151,19 @@ def _check_admission(fleet: FleetState, state: RequestState, now: float) -> None
         refused = fleet.policies.admission.refusal(state, fleet.prediction, now)
     except Exception as error:
         raise _mistake(fleet, "admission", error) from error
-    if refused is not None:
+    if refused is None:
+        return None
+    preemption = _preemption(fleet, state, now) if may_preempt and isinstance(refused, DeadlineUnmeetable) else None
+    if preemption is None:
         raise refused
+    return preemption
+
+
+def _preemption(fleet: FleetState, state: RequestState, now: float) -> Preemption | None:
+    try:
+        return fleet.preemption_for(state, now)
+    except Exception as error:
+        raise _mistake(fleet, "preemption", error) from error
 
 
 def _check_overfull(fleet: FleetState, state: RequestState) -> None:
