@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from safelight.cascade.cascade import Cascade
 from safelight.control.liveness import LivenessLimits
 from safelight.control.policies import Policies
 
@@ -26,6 +27,7 @@ class ControlConfig:
         max_attempts: attempts of a request, one per lost worker; the last attempt runs alone on its worker.
         lookahead_rows: denoiser rows that a worker gets beyond one call, so that freed rows are filled at once.
         orphan_wait_s: how long a request waits while no live worker serves its model.
+        cascades: that requests may name in place of a model.
         liveness: when workers are suspected, and when they hang.
         policies: one of each family; each has its own constants.
     """
@@ -37,5 +39,6 @@ class ControlConfig:
     max_attempts: int = MAX_ATTEMPTS
     lookahead_rows: int = LOOKAHEAD_ROWS
     orphan_wait_s: float = ORPHAN_WAIT_S
+    cascades: tuple[Cascade, ...] = ()
     liveness: LivenessLimits = field(default_factory=LivenessLimits)
     policies: Policies = field(default_factory=Policies)
