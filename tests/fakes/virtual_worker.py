@@ -152,10 +152,8 @@ class VirtualWorker:
 
     def _compute(self, effect):
         match effect:
-            case BeginRows(jobs=jobs):
-                return self._begin(jobs)
-            case ResumeRow(job=job):
-                return self._begin((job,))
+            case BeginRows() | ResumeRow():
+                return self._begin(effect.jobs if isinstance(effect, BeginRows) else (effect.job,))
             case EquipRows(jobs=jobs):
                 self._jobs |= {job.id: job for job in jobs}
                 return 0.0, Prepared(request_ids=tuple(job.id for job in jobs), seconds=0.0)

@@ -63,7 +63,8 @@ def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> l
     commands: list[Command] = []
     try:
         for request in requests:
-            bound.append(_bind(fleet, request))  # noqa: PERF401 - those before a refusal are undone
+            fleet.note_demand(request, now)
+            bound.append(_bind(fleet, request, now))
         _check_group(fleet, bound, now)
         for state in bound:
             preemption = _check_admission(fleet, state, now, may_preempt=len(bound) == 1)
@@ -100,10 +101,10 @@ def _check_group(fleet: FleetState, bound: Sequence[RequestState], now: float) -
         fleet.prediction.reserved_s = 0.0
 
 
-def _bind(fleet: FleetState, request: ImageRequest) -> RequestState:
+def _bind(fleet: FleetState, request: ImageRequest, now: float) -> RequestState:
     """Choose a request's route and bind its adapters; raises RequestError, ExtensionError."""
     assert request.id not in fleet.requests, f"{request.id} has arrived before"
-    route = _route(fleet, request)
+    route = _route(fleet, request, now)
     sequence = fleet.next_sequence()
     try:
         place = fleet.policies.order.place(request, sequence)
@@ -115,10 +116,10 @@ def _bind(fleet: FleetState, request: ImageRequest) -> RequestState:
     return state
 
 
-def _route(fleet: FleetState, request: ImageRequest) -> Route:
+def _route(fleet: FleetState, request: ImageRequest, now: float) -> Route:
     """Return the levels of a request; raises RequestError, or ExtensionError for levels that no worker can serve."""
     try:
-        route = fleet.policies.level.route(request, fleet.models)
+        route = fleet.policies.level.route(request, fleet.models, fleet.load(now))
     except RequestError:
         raise
     except Exception as error:
@@ -222,7 +223,7 @@ def _rejected(
     if not isinstance(error, Rejected) or not fleet.models:
         return None
     try:
-        route = _route(fleet, request)
+        route = _route(fleet, request, now)
     except (RequestError, ExtensionError):
         return None
     total_s = now - request.arrived_s

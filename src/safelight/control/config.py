@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from safelight.cascade.cascade import Cascade
 from safelight.control.liveness import LivenessLimits
 from safelight.control.policies import Policies
 
@@ -28,6 +29,7 @@ class ControlConfig:
         lookahead_rows: denoiser rows that a worker gets beyond one call, so that freed rows are filled at once.
         max_paused_bytes: bytes of the latents of all paused rows; no row pauses beyond it.
         orphan_wait_s: how long a request waits while no live worker serves its model.
+        cascades: that requests may name in place of a model.
         liveness: when workers are suspected, and when they hang.
         policies: one of each family; each has its own constants.
     """
@@ -40,5 +42,6 @@ class ControlConfig:
     lookahead_rows: int = LOOKAHEAD_ROWS
     max_paused_bytes: int = MAX_PAUSED_BYTES
     orphan_wait_s: float = ORPHAN_WAIT_S
+    cascades: tuple[Cascade, ...] = ()
     liveness: LivenessLimits = field(default_factory=LivenessLimits)
     policies: Policies = field(default_factory=Policies)

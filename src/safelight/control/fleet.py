@@ -343,13 +343,23 @@ class FleetController:
             score=finished.score,
             steps_without_loras=finished.steps_without_loras,
         )
-        if state.route.ends_at(state.job.stage, finished.score):
+        if state.route.ends_at(state.job.stage, finished.score) or self._ends_for_deadline(state, now):
             outcome = state.outcome("finished", now, ended)
             return [Deliver(state.request, finished, outcome), *self._fleet.forget(state)]
         state.begin_next_stage(ended, now)
         self._fleet.paused_rows.note(state)
         self._fleet.enqueue(state, now)
         return []
+
+    def _ends_for_deadline(self, state: RequestState, now: float) -> bool:
+        """Whether a picture that its gate does not accept is the answer, since the next stage would be late."""
+        if not state.keeps_deadline or not state.is_punctual:
+            return False
+        following = state.following_stage(now)
+        self._fleet.prediction.weigh(following, now)
+        finish_s = self._fleet.prediction.promise_s(following, now)
+        is_late = finish_s is None or finish_s > following.request.due_s
+        return is_late or self._fleet.prediction.lacks_room(following)
 
 
 def _no_worker(model: str) -> str:

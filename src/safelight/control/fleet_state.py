@@ -7,6 +7,8 @@ from safelight.control.adapter_directory import AdapterDirectory
 from safelight.control.commands import Command, Dismissed, GiveUp, Send
 from safelight.control.config import ControlConfig
 from safelight.control.dispatch import dispatch
+from safelight.control.levels.demand import DemandEstimate
+from safelight.control.levels.load import FleetLoad
 from safelight.control.liveness import Liveness
 from safelight.control.moments import Moments
 from safelight.control.order_policies import late_place
@@ -22,6 +24,7 @@ from safelight.control.workers import Workers
 from safelight.core.errors import DeadlineExpired, WorkFailed
 from safelight.core.job import PausedRow
 from safelight.core.model import ModelSpec
+from safelight.core.request import ImageRequest
 from safelight.core.work import Cancel, Pause, Prefetch, Ready, Run, WorkerCommand
 
 
@@ -47,6 +50,8 @@ class FleetState:
         self.liveness = Liveness(config.liveness)
         self.models: dict[str, ModelSpec] = {}
         self.adapters = AdapterDirectory()
+        self.cascades = {cascade.name: cascade for cascade in config.cascades}
+        self.demand = {name: DemandEstimate() for name in self.cascades}
         self.orphans = Orphans(wait_s=config.orphan_wait_s)
         self.expiries = Moments(self._may_expire)
         self.letting_go = 0
@@ -66,6 +71,18 @@ class FleetState:
         """Return a new sequence number."""
         self._sequence += 1
         return self._sequence
+
+    def load(self, now: float) -> FleetLoad:
+        """Return what level policies know."""
+        return FleetLoad(
+            now=now, workers=self.workers, waiting=self.waiting, cascades=self.cascades, demand=self.demand
+        )
+
+    def note_demand(self, request: ImageRequest, now: float) -> None:
+        """Count an arrival for the cascade that the request names, or for the first one if it names no model."""
+        name = next(iter(self.cascades), None) if request.model is None else request.model
+        if name in self.demand:
+            self.demand[name].arrived(now)
 
     def add_worker(self, name: str, ready: Ready) -> None:
         lookahead = self.config.lookahead_rows

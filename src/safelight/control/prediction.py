@@ -184,8 +184,8 @@ class Prediction:
         return pool.held_s + pool.least_workers * self._now / self._margins[pool.name]
 
     def later_s(self, request: RequestState, now: float) -> float:
-        """Return the seconds of the stages that may follow, in full calls."""
-        if len(request.stages_left) == 1:
+        """Return the seconds of the stages that have to follow in time, in full calls."""
+        if len(request.stages_left) == 1 or request.keeps_deadline:
             return 0.0
         _, width, height = request.job.kind
         seconds = 0.0
@@ -197,16 +197,16 @@ class Prediction:
     def _set_work(self, request: RequestState, now: float) -> None:
         _, width, height = request.job.kind
         request.work_s = request.step_work_s = request.service_s = 0.0
-        for number, level in enumerate(request.stages_left):
+        for number, (level, share) in enumerate(request.expected_stages):
             rate = self._rates.rate((level.model, width, height), now)
             if rate is None:
                 continue
             if not number:
                 request.step_work_s = rate.step_s(request.request, level)
-            request.work_s += rate.work_s(request.request, level)
-            request.service_s += rate.service_s(request.request, level)
-            if not number:
                 request.service_s -= request.step * request.step_work_s * rate.stretch(level)
+            request.work_s += share * rate.work_s(request.request, level)
+            if not number or not request.keeps_deadline:
+                request.service_s += rate.service_s(request.request, level)
 
     def limit(self, request: RequestState) -> None:
         """Set how much work may be ahead of a running request that is about to wait again."""

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from operator import mul
 
 import msgspec
 
@@ -36,9 +38,9 @@ class RequestState:
         is_withdrawn: whether it was withdrawn or has expired, and its worker has not released it yet.
         has_ended: whether its client has got its end, though its worker has not released it yet.
         is_suspect: whether so many of its workers have died that it has to run alone on a worker.
-        work_s: seconds of a full worker's time that a fresh attempt of this stage takes, with all later stages of the
-            route; `step_work_s` for each step of this stage.
-        service_s: seconds from its start to its end while all calls are full, with all later stages.
+        work_s: expected seconds of a full worker's time that a fresh attempt of this stage takes, with all later stages
+            of the route, each as likely as its gate lets it be; `step_work_s` for each step of this stage.
+        service_s: seconds from its start to its end while all calls are full, with the stages that have to follow.
         work_limit: how much work may be ahead of it while it waits, on the scale of `Prediction`; inf if it cannot be
             late, or is.
         is_late: whether it is known to miss its deadline.
@@ -123,6 +125,18 @@ class RequestState:
         """The levels of its present stage and of those that may follow."""
         return self.route.levels[self.job.stage :]
 
+    @property
+    def expected_stages(self) -> tuple[tuple[Level, float], ...]:
+        """The levels of `stages_left`, each with the probability that it is run."""
+        gates = self.route.gates[self.job.stage :]
+        return tuple(zip(self.stages_left, accumulate((gate.share for gate in gates), mul, initial=1.0), strict=True))
+
+    @property
+    def keeps_deadline(self) -> bool:
+        """Whether the picture of the present stage is the answer if the next stage would be late."""
+        stage = self.job.stage
+        return stage < len(self.route.gates) and self.route.gates[stage].keeps_deadline
+
     def queued_job(self) -> QueuedJob:
         """Return it with its remaining steps; a request that is being decoded counts as if one step remained."""
         steps_run = min(self.step, self.job.level.steps_to_run - 1)
@@ -160,6 +174,12 @@ class RequestState:
         self.queued_s = now
         self.worker = None
         self.is_suspect = False
+
+    def following_stage(self, now: float) -> "RequestState":
+        """Return a copy that waits for the next stage."""
+        following = replace(self, stages=list(self.stages))
+        following.begin_next_stage(self.stage_outcome(now), now)
+        return following
 
     def stage_outcome(
         self, now: float, *, compute_s: float = 0.0, score: float | None = None, steps_without_loras: int = 0

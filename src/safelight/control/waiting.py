@@ -105,6 +105,10 @@ class WaitingQueue:
         """Yield the requests that wait for `model`, in order."""
         return iter(self._by_model.get(model, ()))
 
+    def count(self, model: str) -> int:
+        """Return how many requests wait for `model`."""
+        return len(self._by_model.get(model, ()))
+
     def first(self, count: int) -> Iterator[RequestState]:
         """Yield the first `count`, in order."""
         return islice(self._in_order, count)
