@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from safelight.cli.console import notes
 from safelight.cli.errors import INTERRUPTED, Misuse
@@ -14,6 +13,7 @@ from safelight.cli.options import AsJson
 from safelight.cli.output_files import check_output_files
 
 if TYPE_CHECKING:
+    from safelight.simulator.results.documents import RunResult, SimulationDocument
     from safelight.simulator.running.plan import SimulationPlan
 
 simulating = typer.Typer()
@@ -78,14 +78,48 @@ def simulate(
     from safelight.simulator.running.runs import run_all
     from safelight.simulator.scenario.scenario import read_scenario
 
-    _check_outputs(scenario, html, outcomes)
     plan = plan_of(read_scenario(scenario), path=scenario, policies=policy, seeds=seed, loads=load)
-    folder, file = _outcome_paths(outcomes, runs=len(plan.keys))
+    paths = _outcome_paths(outcomes, plan)
+    check_output_files([path for path in (html, *paths) if path is not None], inputs=[scenario])
     with interruption() as stop:
-        with shown_progress(len(plan.keys), is_off=False) as on_progress:
-            results = run_all(plan, jobs=jobs, folder=folder, file=file, stop=stop, on_progress=on_progress)
+        with shown_progress(len(plan.keys)) as on_progress:
+            results = run_all(plan, jobs=jobs, outcomes=paths, stop=stop, on_progress=on_progress)
         document = plan.document(results)
-        _write(plan, results, as_json=as_json, html=html)
-    if not document.is_complete:
-        notes.print("[yellow]interrupted:[/yellow] these are the results so far", soft_wrap=True)
-    return 0 if document.is_complete else INTERRUPTED
+        _show(document, results, scenario, as_json=as_json, html=html)
+    if document.is_complete:
+        return 0
+    notes.print(f"[yellow]interrupted[/yellow] after {len(results)} of {len(plan.keys)} runs", soft_wrap=True)
+    return INTERRUPTED
+
+
+def _outcome_paths(outcomes: Path | None, plan: "SimulationPlan") -> list[Path]:
+    """Return the file of each run's outcome log; makes the folder for several."""
+    if outcomes is None:
+        return []
+    if len(plan.keys) == 1 and not outcomes.is_dir():
+        return [outcomes]
+    if outcomes.exists() and not outcomes.is_dir():
+        raise Misuse(
+            f"--outcomes names the file {str(outcomes)!r}, and there are {len(plan.keys)} runs; name a folder, or "
+            "choose one run with --policy, --load and --seed."
+        )
+    outcomes.mkdir(exist_ok=True)
+    return [outcomes / f"{key.file_stem}.jsonl" for key in plan.keys]
+
+
+def _show(
+    document: "SimulationDocument", results: "Sequence[RunResult]", scenario: Path, *, as_json: bool, html: Path | None
+) -> None:
+    """Write the page and print the document or its tables."""
+    import msgspec
+
+    from safelight.cli.simulate.display import print_tables
+
+    if html is not None:
+        from safelight.simulator.results.page import write_page
+
+        write_page(html, document, results, command=f"safelight simulate {shlex.quote(str(scenario))} --json")
+    if as_json:
+        print(msgspec.json.encode(document).decode())
+    else:
+        print_tables(document)

@@ -12,11 +12,11 @@ from rich.table import Table
 from safelight.cli.console import notes
 from safelight.simulator.results.documents import SimulationDocument
 from safelight.simulator.results.text import TextTable, tables_of
-from safelight.simulator.running.runs import OnProgress, RunProgress
+from safelight.simulator.running.progress import OnProgress, RunProgress
 
 
 @contextmanager
-def shown_progress(runs: int, *, is_off: bool) -> Iterator[OnProgress]:
+def shown_progress(runs: int) -> Iterator[OnProgress]:
     """Show the progress of all runs if standard error is a terminal; yields the callback."""
     with Progress(
         TextColumn("{task.description}"),
@@ -26,7 +26,7 @@ def shown_progress(runs: int, *, is_off: bool) -> Iterator[OnProgress]:
         TextColumn("{task.fields[summary]}"),
         console=notes,
         transient=True,
-        disable=is_off or not notes.is_terminal,
+        disable=not notes.is_terminal,
     ) as bar:
         task = bar.add_task("simulating", total=float(runs), summary="")
         shares: dict[int, float] = {}

@@ -1,5 +1,14 @@
 """How a simulation is asked to end early."""
 
+from typing import Protocol
+
+
+class Stop(Protocol):
+    """Says whether the end was asked for."""
+
+    @property
+    def is_set(self) -> bool: ...
+
 
 class StopRequest:
     """A flag that a signal handler may set."""
