@@ -104,7 +104,7 @@ class RequestMaker:
         return [self._with_row(asked[place], row) for place, row in enumerate(rows)]
 
     def _model_of(self, row: Mapping[str, Any]) -> str | None:
-        theirs = row["base_model"]
+        theirs: str | None = row["base_model"]
         if theirs is None or "model" in self._replaced:
             return None
         ours = self._scenario.workload.models.get(theirs, theirs)
