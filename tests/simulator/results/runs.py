@@ -14,7 +14,9 @@ def result_of(policy="ours", *, load=1.0, seed=0, is_complete=True, slowness=1.0
         total_s = slowness * (1 + (number + seed) % 5)
         tally.add(outcome_of(float(number), total_s, deadline_s=4.0, model=model, queue_s=0.5))
     some = [
-        Span(worker=f"gpu-{1 + number % 2}", what="large" if number % 4 else "small", start_s=number, end_s=number + 0.8)
+        Span(
+            worker=f"gpu-{1 + number % 2}", what="large" if number % 4 else "small", start_s=number, end_s=number + 0.8
+        )
         for number in range(20)
     ]
     return RunResult(

@@ -15,7 +15,13 @@ def test_every_block_of_figures_says_that_it_is_simulated():
 
 
 def test_a_summary_is_over_the_complete_runs_of_one_policy_and_load():
-    results = [result_of(seed=0), result_of(seed=1), result_of(seed=2, is_complete=False), result_of("b"), result_of(load=2)]
+    results = [
+        result_of(seed=0),
+        result_of(seed=1),
+        result_of(seed=2, is_complete=False),
+        result_of("b"),
+        result_of(load=2),
+    ]
     found = {(each.policy, each.load): each.n for each in document(results).summaries}
     assert found == {("ours", 1.0): 2, ("b", 1.0): 1, ("ours", 2.0): 1}
 

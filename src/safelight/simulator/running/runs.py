@@ -49,7 +49,7 @@ def run_all(
             if stop.is_set:
                 break
             results.append(run_one(plan, number, outcomes=paths.get(number), stop=stop, on_progress=report))
-        return [result for result in results if result is not None]
+        return results
     return _in_processes(plan, min(jobs, len(numbers)), paths, stop, report)
 
 
@@ -66,11 +66,11 @@ def _in_processes(
             ended.set()
             pool.shutdown(wait=False, cancel_futures=True)
         answers = [future.result() for future in futures if not future.cancelled()]
-    return [decoded(answer, RunResult) for answer in answers if answer is not None]
+    return [decoded(answer, RunResult) for answer in answers]
 
 
 def _watch(
-    futures: Sequence[Future[bytes | None]],
+    futures: Sequence[Future[bytes]],
     stop: StopRequest,
     end: Callable[[], None],
     queue: "SimpleQueue[bytes]",
@@ -113,11 +113,11 @@ class _EventStop:
         return self._ended.is_set()
 
 
-def _run(plan: bytes, number: int, outcomes: Path | None) -> bytes | None:
+def _run(plan: bytes, number: int, outcomes: Path | None) -> bytes:
     result = run_one(
         decoded(plan, SimulationPlan), number, outcomes=outcomes, stop=_Shared.stop, on_progress=_put_progress
     )
-    return None if result is None else encoded(result)
+    return encoded(result)
 
 
 def _put_progress(progress: RunProgress) -> None:
