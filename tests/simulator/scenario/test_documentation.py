@@ -1,11 +1,11 @@
 """docs/simulator.md has a table for each section of a scenario file, with the keys and defaults of the code."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import msgspec
 import pytest
-import tomllib
 
 from safelight.simulator.results.documents import SimulationDocument
 from safelight.simulator.results.figures import NUMBERS
