@@ -10,8 +10,8 @@ from safelight.simulator.running.outcome_files import Sink, with_outcome_file
 from safelight.simulator.running.plan import SimulationPlan
 from safelight.simulator.running.preparing import PreparedRun, prepare
 from safelight.simulator.running.progress import OnProgress, RunProgress
+from safelight.simulator.running.stand_in import SimulatedRun, simulate
 from safelight.simulator.running.stopping import Stop, Stopped
-from safelight.simulator.simulation import SimulatedRun, simulate
 
 MOST_SPANS = 2000
 """Of a run; later ones are not drawn."""

@@ -14,6 +14,7 @@ from safelight.core.level import Level
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.results.figures import RunKey
 from safelight.simulator.results.tally import QualityOf
+from safelight.simulator.running.stand_in import Fault, LoadCost, PlacedAdapter, Simulation, WorkerModel, WorkerSpec
 from safelight.simulator.scenario.adapters import AdapterGroup
 from safelight.simulator.scenario.arrivals import Arrivals, arrivals_of
 from safelight.simulator.scenario.fleet import WorkerGroup
@@ -21,7 +22,6 @@ from safelight.simulator.scenario.request_kinds import Size
 from safelight.simulator.scenario.requests import RequestMaker, TraceAdapters, adapter_names_of
 from safelight.simulator.scenario.scenario import Scenario
 from safelight.simulator.scenario.served_models import ServedModel, served_models, solo_s
-from safelight.simulator.simulation import Fault, LoadCost, PlacedAdapter, Simulation, WorkerModel, WorkerSpec
 
 UNET = ("unet",)
 

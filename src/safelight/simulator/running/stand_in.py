@@ -35,6 +35,7 @@ from safelight.control.replica.events import (
     Drained,
     Folded,
     Prepared,
+    ReplicaEvent,
     RowPaused,
     Stepped,
 )
@@ -130,7 +131,12 @@ def simulate(
 
 
 class _Kernel:
-    def __init__(self, simulation: Simulation, on_outcome: Any, on_span: Any) -> None:
+    def __init__(
+        self,
+        simulation: Simulation,
+        on_outcome: Callable[[Outcome], None],
+        on_span: Callable[[str, str, float, float], None] | None,
+    ) -> None:
         self.run = SimulatedRun()
         self.on_outcome, self.on_span = on_outcome, on_span
         self.controller = FleetController(simulation.control)
@@ -195,7 +201,7 @@ class _Kernel:
     def _execute(self, command: Command) -> None:
         match command:
             case Send(worker, sent):
-                self.workers[worker].post(sent)
+                self.workers[worker].post(sent)  # type: ignore[arg-type] # no Stop is sent
             case Deliver(_, _, outcome) | GiveUp(_, _, outcome) | Dismissed(_, outcome):
                 self.on_outcome(outcome)
             case Reject(_, _, outcome) if outcome is not None:
@@ -217,7 +223,7 @@ class _Worker:
         self.free_s = 0.0
         kernel.run.busy_s[spec.name] = 0.0
 
-    def post(self, command: Any) -> None:
+    def post(self, command: ReplicaEvent) -> None:
         self.inbox.append(command)
         self.wake()
 
@@ -240,7 +246,7 @@ class _Worker:
                 yield from self._report(self.inbox.popleft())
             yield from self._report(Drained())
 
-    def _report(self, event: Any) -> Generator[float, None, None]:
+    def _report(self, event: ReplicaEvent) -> Generator[float, None, None]:
         effects: deque[Effect] = deque(self.machine.handle(event, self.kernel.run.end_s))
         while effects:
             effect = effects.popleft()
@@ -280,6 +286,12 @@ class _Worker:
                 cost = self.spec.tiers.get("host", LoadCost())
                 size = self.kernel.specs[f"/{handle.name}"].spec.weights_bytes
                 return "load", cost.constant_s + cost.s_per_byte * size, AdapterCopied(handle=handle)
+            case _:
+                return self._compute(effect)
+        return "", 0.0, None
+
+    def _compute(self, effect: Effect) -> tuple[str, float, Any]:  # noqa: PLR0911 - one for each effect
+        match effect:
             case BeginRows(jobs=jobs) | EquipRows(jobs=jobs):
                 self.jobs |= {job.id: job for job in jobs}
                 seconds = 0.0
