@@ -25,5 +25,5 @@ class StopRequest:
         self._is_set = True
 
 
-class Stopped(Exception):  # noqa: N818 - what happened
+class Stopped(Exception):
     """A run was ended early."""
