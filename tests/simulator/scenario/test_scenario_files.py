@@ -75,7 +75,7 @@ def test_a_file_that_is_no_text_or_not_there_is_an_error(tmp_path, content):
     path = tmp_path / "bad.toml"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(BadScenario, match="bad.toml"):
+    with pytest.raises(BadScenario, match=r"bad\.toml"):
         read_scenario(path)
 
 

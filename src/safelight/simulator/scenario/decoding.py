@@ -3,7 +3,7 @@
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -16,9 +16,15 @@ from safelight.simulator.errors import BadScenario
 Decoded = TypeVar("Decoded", bound=msgspec.Struct)
 
 _WHERE = re.compile(r"\(at (line \d+, column \d+|end of document)\)")
-_NUMBERS: Final = (inspect.IntType, inspect.FloatType)
 _ARRAYS: Final = (inspect.ListType, inspect.VarTupleType)
 _TABLES: Final = (inspect.StructType, inspect.DictType)
+_WORDS: Final[tuple[tuple[type[Any] | tuple[type[Any], ...], str], ...]] = (
+    (inspect.BoolType, "true or false"),
+    (inspect.IntType, "a whole number"),
+    (inspect.FloatType, "a number"),
+    (inspect.StrType, "a text"),
+    (_TABLES, "a table"),
+)
 _BOUNDS: Final = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
 
 
@@ -72,18 +78,20 @@ def _check_fitting(value: Any, kind: inspect.Type, place: str) -> None:  # noqa:
             for key, item in value.items():
                 _check(item, kind.value_type, _inside(place, key))
         case inspect.ListType() | inspect.VarTupleType():
-            if len(value) < (kind.min_length or 0):
-                raise BadScenario("is empty; it must have at least one element.", place=place)
+            _check_length(value, kind.min_length, place)
             for number, item in enumerate(value):
                 _check(item, kind.item_type, f"{place}[{number}]")
-        case inspect.LiteralType():
-            if value not in kind.values:
-                raise BadScenario(f"is {shorten(value)}; {nearest(str(value), _names(kind))}", place=place)
+        case inspect.LiteralType() if value not in kind.values:
+            raise BadScenario(f"is {shorten(value)}; {nearest(str(value), _names(kind))}", place=place)
         case inspect.IntType() | inspect.FloatType():
             _check_number(value, kind, place)
         case inspect.StrType():
-            if kind.min_length and not value:
-                raise BadScenario("is empty; it must be a text.", place=place)
+            _check_length(value, kind.min_length, place)
+
+
+def _check_length(value: Sized, least: int | None, place: str) -> None:
+    if len(value) < (least or 0):
+        raise BadScenario("is empty; it needs at least one.", place=place)
 
 
 def _check_keys(table: Mapping[str, object], kind: inspect.StructType, place: str) -> None:
@@ -133,20 +141,9 @@ def _is_of(value: object, kind: inspect.Type) -> bool:
 
 
 def _words(kind: inspect.Type) -> str:
-    match kind:
-        case inspect.BoolType():
-            return "true or false"
-        case inspect.IntType():
-            return "a whole number"
-        case inspect.FloatType():
-            return "a number"
-        case inspect.StrType():
-            return "a text"
-        case inspect.LiteralType():
-            return "one of " + ", ".join(map(repr, _names(kind)))
-        case inspect.StructType() | inspect.DictType():
-            return "a table"
-    return "a list"
+    if isinstance(kind, inspect.LiteralType):
+        return "one of " + ", ".join(map(repr, _names(kind)))
+    return next((words for types, words in _WORDS if isinstance(kind, types)), "a list")
 
 
 def _names(kind: inspect.LiteralType) -> tuple[str, ...]:

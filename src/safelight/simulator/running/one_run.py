@@ -1,0 +1,109 @@
+"""Does one run of a plan."""
+
+from pathlib import Path
+
+from safelight.core.outcome import Outcome
+from safelight.simulator.results.documents import RunResult, Span
+from safelight.simulator.results.figures import Counters
+from safelight.simulator.results.tally import Tally
+from safelight.simulator.running.outcome_files import Sink, with_outcome_file
+from safelight.simulator.running.plan import SimulationPlan
+from safelight.simulator.running.preparing import PreparedRun, prepare
+from safelight.simulator.running.progress import OnProgress, RunProgress
+from safelight.simulator.running.stand_in import SimulatedRun, simulate
+from safelight.simulator.running.stopping import Stop, Stopped
+
+MOST_SPANS = 2000
+"""Of a run; later ones are not drawn."""
+
+
+def run_one(
+    plan: SimulationPlan, number: int, *, outcomes: Path | None, stop: Stop, on_progress: OnProgress
+) -> RunResult:
+    """Return the result of a run, also if it is ended early.
+
+    Args:
+        plan: with all runs.
+        number: of the run in the plan.
+        outcomes: a file for its outcome log; None writes none.
+        stop: ends it early.
+        on_progress: is called now and then.
+
+    Raises:
+        BadScenario: if it cannot be simulated.
+        CannotWrite: if the file cannot be written.
+    """
+    key = plan.keys[number]
+    prepared = prepare(plan.scenario, key, policies=plan.policies[key.policy], folder=Path(plan.folder))
+    run = _Run(prepared, number, warmup_s=plan.scenario.warmup_s, stop=stop, on_progress=on_progress)
+    if outcomes is None:
+        run.simulate(lambda outcome: None)
+    else:
+        with_outcome_file(outcomes, run.simulate)
+    return RunResult(
+        key=key,
+        rate_per_s=prepared.rate_per_s,
+        is_complete=run.is_complete,
+        figures=run.tally.figures(run.counters),
+        timeline=run.tally.timeline.rows(),
+        spans=tuple(run.spans),
+    )
+
+
+class _Run:
+    """One run, and what is known of it so far."""
+
+    def __init__(
+        self, prepared: PreparedRun, number: int, *, warmup_s: float, stop: Stop, on_progress: OnProgress
+    ) -> None:
+        self.tally = Tally(quality_of=prepared.quality_of, warmup_s=warmup_s)
+        self.spans: list[Span] = []
+        self.counters = Counters()
+        self.is_complete = False
+        self._prepared, self._number, self._stop, self._report = prepared, number, stop, on_progress
+
+    def simulate(self, sink: Sink) -> None:
+        """Give each outcome to `sink`."""
+
+        def on_outcome(outcome: Outcome) -> None:
+            self.tally.add(outcome)
+            sink(outcome)
+
+        try:
+            run = simulate(
+                self._prepared.simulation, on_outcome=on_outcome, on_progress=self._on_progress, on_span=self._keep
+            )
+        except Stopped:
+            return
+        self._count(run)
+        self.is_complete = True
+        self._say(1.0)
+
+    def _on_progress(self, run: SimulatedRun) -> None:
+        self._count(run)
+        last_s = self._prepared.last_s
+        self._say(min(1.0, run.end_s / last_s) if last_s > 0 else 0.0)
+        if self._stop.is_set:
+            raise Stopped
+
+    def _say(self, share: float) -> None:
+        self._report(RunProgress(number=self._number, share=share, now_s=self.counters.end_s, ended=self.tally.ended))
+
+    def _count(self, run: SimulatedRun) -> None:
+        workers = len(self._prepared.simulation.workers)
+        self.counters = Counters(
+            worker_s=run.end_s * workers,
+            busy_s=sum(run.busy_s.values()),
+            adapter_loads=run.adapter_loads,
+            merges=run.merges,
+            pauses=run.pauses,
+            moves=run.moves,
+            events=run.events,
+            ticks=run.ticks,
+            end_s=run.end_s,
+        )
+
+    def _keep(self, worker: str, what: str, start_s: float, end_s: float) -> None:
+        """Keep a span; one that continues the last one of its worker makes that longer."""
+        if len(self.spans) < MOST_SPANS:
+            self.spans.append(Span(worker=worker, what=what, start_s=start_s, end_s=end_s))
