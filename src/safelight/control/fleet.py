@@ -308,9 +308,9 @@ class FleetController:
             case AdapterAdded() | AdapterRefused():
                 return self._answer_offer(report)
             case AdapterLoaded(handle=handle):
-                worker.adapter_loaded(report, self._fleet.adapters.weights_bytes(handle))
+                self._fleet.workers.adapter_loaded(worker, report, self._fleet.adapters.weights_bytes(handle))
             case AdapterEvicted(handle=handle):
-                worker.adapter_evicted(handle)
+                self._fleet.workers.adapter_evicted(worker, handle)
         return []
 
     def _answer_offer(self, report: AdapterAdded | AdapterRefused) -> list[Command]:

@@ -1,6 +1,8 @@
 """A live worker as the controller sees it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from safelight.adapters.mode import ModePolicy
@@ -70,6 +72,11 @@ class WorkerState:
     def is_open(self) -> bool:
         """Whether it may take any request at all."""
         return self.used_rows < self.capacity_rows and not self._suspects and not self.is_suspected
+
+    @property
+    def resident(self) -> AbstractSet[AdapterHandle]:
+        """The adapters on its device."""
+        return self._resident
 
     def serves(self, model: str) -> bool:
         return model in self.paces
@@ -142,6 +149,14 @@ class WorkerState:
         costs = (pace.profile.adapter_costs for pace in self.paces.values())
         fold_s = max((cost.switch_s for cost in costs if cost is not None), default=0.0)
         return max(max(ticks_s, default=0.0), sum(loads_s), outside_s, fold_s)
+
+    @property
+    def rows_by_composition(self) -> Collection[int]:
+        """Denoiser rows of its requests, summed for each composition of LoRAs."""
+        rows = Counter[Composition]()
+        for request in self.requests.values():
+            rows[request.job.composition] += request.denoiser_rows
+        return rows.values()
 
     def adapter_loaded(self, event: AdapterLoaded, weights_bytes: int) -> None:
         self._resident.add(event.handle)

@@ -16,6 +16,9 @@ LEARNED_TICKS: Final = 20
 SURPRISE_LIMIT: Final = 4.0
 """An observed tick counts as at most this many times faster or slower than expected."""
 
+ROUNDING: Final = 1e-9
+"""A pace that differs by a smaller share is the same."""
+
 LEAST_PACE: Final = 1e-3
 """Lower limit of a pace."""
 
@@ -70,6 +73,9 @@ class PaceEstimate:
             return
         pace = self.pace(ticked.width, ticked.height)
         shown = ticked.plain_s / (ticked.steps * measured_s)
+        if math.isclose(shown, pace, rel_tol=ROUNDING):
+            self._observed += ticked.steps
+            return
         if ticked.steps > 1 and pace / SURPRISE_LIMIT <= shown <= pace * SURPRISE_LIMIT:
             pace += (1 - (1 - LEARNING_RATE) ** ticked.steps) * (shown - pace)
         else:

@@ -1,7 +1,7 @@
 """The protocol of routing policies, and their view of a fleet."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -13,10 +13,12 @@ class RoutedRequest:
     Attributes:
         sequence: how many requests were accepted before it.
         key: equal for requests of one adapter, otherwise pseudo-random; see `routing_key`.
+        has_adapter: whether it needs any adapter.
     """
 
     sequence: int
     key: int
+    has_adapter: bool = True
 
 
 class RoutableWorker(Protocol):
@@ -35,6 +37,21 @@ class RoutableWorker(Protocol):
     @property
     def finish_s(self) -> float:
         """When the request would be finished there; the computation may be expensive."""
+        ...
+
+    @property
+    def work_left_s(self) -> float:
+        """Seconds of work that are left for all its requests."""
+        ...
+
+    @property
+    def batch_rows(self) -> int:
+        """How many denoiser rows one of its calls takes."""
+        ...
+
+    @property
+    def rows_by_composition(self) -> Collection[int]:
+        """Denoiser rows of its unfinished requests, summed for each composition of LoRAs."""
         ...
 
 
@@ -56,6 +73,11 @@ class RoutableFleet(Protocol[AnyWorker_co]):
 
         A large fleet may leave out workers with high loads, so that a decision costs the same whatever its size.
         """
+        ...
+
+    @property
+    def hosting(self) -> Sequence[AnyWorker_co]:
+        """Those that have room and all adapters of the request on the device; a large fleet may leave out some."""
         ...
 
     @property

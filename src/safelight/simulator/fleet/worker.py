@@ -76,6 +76,12 @@ class _Running:
         self.reported = 0
         self.token = 0
 
+    @property
+    def seconds(self) -> float:
+        """How long it took; exactly the duration of its calls if nothing has stretched them."""
+        calls_s = self.call_s * self.steps
+        return calls_s if self.end_s <= self.start_s + calls_s else self.end_s - self.start_s
+
 
 class WorkerProcess:
     """One process of a worker, from when it is ready to its end.
@@ -176,7 +182,8 @@ class WorkerProcess:
         """Execute an effect; returns whether it takes time."""
         match effect:
             case Step():
-                return self._begin(effect, self.durations.step_s(effect), None, steps=effect.most_steps)
+                steps = 1 if self._inbox else effect.most_steps
+                return self._begin(effect, self.durations.step_s(effect), None, steps=steps)
             case BeginRows(jobs=jobs):
                 return self._begin(effect, self.durations.encoding_s(jobs), self._begun(jobs))
             case FinishRows(request_ids=request_ids):
@@ -238,7 +245,7 @@ class WorkerProcess:
         self._counts.ticks += running.steps
         for request_id in running.effect.request_ids:
             self._steps_run[request_id] += running.steps
-        return Stepped(seconds=self._timeline.now_s - running.start_s, steps=running.steps)
+        return Stepped(seconds=running.seconds, steps=running.steps)
 
     def _leave_out(self, running: _Running) -> None:
         """Let the report of all calls be one of those that are not reported yet."""
