@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+from safelight.core.errors import RequestError
 from safelight.core.outcome import Outcome
+from safelight.simulator.errors import BadScenario
 from safelight.simulator.results.documents import RunResult, Span
 from safelight.simulator.results.figures import Counters
+from safelight.simulator.results.plots import MOST_WORKERS
 from safelight.simulator.results.tally import Tally
 from safelight.simulator.running.outcome_files import Sink, with_outcome_file
 from safelight.simulator.running.plan import SimulationPlan
@@ -16,7 +19,7 @@ from safelight.simulator.simulation import SimulatedRun
 from safelight.simulator.simulation import Span as DeviceSpan
 
 MOST_SPANS = 2000
-"""Of a run; later ones are not drawn."""
+"""Of the first workers of a run; later ones are not drawn."""
 
 
 def run_one(
@@ -63,6 +66,7 @@ class _Run:
         self.counters = Counters()
         self.is_complete = False
         self._prepared, self._number, self._stop, self._report = prepared, number, stop, on_progress
+        self._drawn = frozenset(worker.name for worker in prepared.simulation.workers[:MOST_WORKERS])
 
     def simulate(self, sink: Sink) -> None:
         """Give each outcome to `sink`."""
@@ -71,9 +75,12 @@ class _Run:
             self.tally.add(outcome)
             sink(outcome)
 
-        run = simulate(
-            self._prepared.simulation, on_outcome=on_outcome, on_progress=self._on_progress, on_span=self._keep
-        )
+        try:
+            run = simulate(
+                self._prepared.simulation, on_outcome=on_outcome, on_progress=self._on_progress, on_span=self._keep
+            )
+        except RequestError as error:
+            raise BadScenario(f"The workload has a request that no worker can serve: {error}") from error
         self._count(run)
         self.is_complete = run.is_complete
         if run.is_complete:
@@ -92,6 +99,6 @@ class _Run:
         self.counters = Counters(**{name: getattr(run, name) for name in Counters.__struct_fields__})
 
     def _keep(self, span: DeviceSpan) -> None:
-        if len(self.spans) < MOST_SPANS:
+        if len(self.spans) < MOST_SPANS and span.worker in self._drawn:
             what = f"{span.kind} {span.model}".strip()
             self.spans.append(Span(worker=span.worker, what=what, start_s=span.start_s, end_s=span.end_s))

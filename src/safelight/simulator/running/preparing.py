@@ -170,9 +170,6 @@ def _check_capacity(group: WorkerGroup, adapters: Sequence[SimulatedAdapter]) ->
 def _sizes(scenario: Scenario, served: Mapping[str, Mapping[str, ServedModel]]) -> dict[str, Size]:
     """Return the own size of each model of the scenario."""
     own = {name: (model.spec.width, model.spec.height) for group in served.values() for name, model in group.items()}
-    unserved = [name for name in scenario.models if name not in own]
-    if unserved:
-        raise BadScenario("is served by no group of [[fleet]].", place=f"models.{unserved[0]}")
     return {name: own[name] for name in scenario.models}
 
 
