@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from safelight.reports.formatting import format_duration, format_share
 from safelight.reports.result import Result
-from safelight.reports.style import SERIES, WIDE_IN, in_percent, label_ends, panel
+from safelight.reports.style import QUIET, SERIES, WIDE_IN, in_percent, label_ends, panel
 from safelight.simulator.results.documents import RunResult, SimulationDocument, Span
 
 MOST_WORKERS = 40
@@ -30,6 +30,8 @@ def timeline_of(result: RunResult) -> Result:
             "start_s": each.start_s,
             "arrived_per_s": each.arrived_per_s,
             "finished_per_s": each.finished_per_s,
+            "capacity_per_s": each.capacity_per_s,
+            "busy_workers": each.busy_workers,
             "attainment": each.attainment,
             "quality": each.quality,
             **{f"finished_per_s_{name}": each.levels.get(name, 0.0) for name in _levels(result)},
@@ -105,6 +107,9 @@ def _draw_timeline(figure: Figure, table: pl.DataFrame, levels: Sequence[str]) -
     rates.step(table["start_s"], table["arrived_per_s"], where="post")
     rates.step(table["start_s"], table["finished_per_s"], where="post")
     names = ["arrived", "finished"]
+    if table["capacity_per_s"].null_count() < len(table):
+        rates.step(table["start_s"], table["capacity_per_s"], where="post", color=QUIET, linestyle="--")
+        names.append("capacity")
     if len(levels) > 1:
         for name in levels:
             rates.step(table["start_s"], table[f"finished_per_s_{name}"], where="post", linewidth=1)

@@ -18,14 +18,15 @@ QualityOf = Callable[[Level], float | None]
 class Tally:
     """The figures of a run, as far as it is; each finished request takes 16 bytes."""
 
-    def __init__(self, *, quality_of: QualityOf, warmup_s: float = 0.0) -> None:
+    def __init__(self, *, quality_of: QualityOf, warmup_s: float = 0.0, workers: int = 1) -> None:
         """Begin with nothing.
 
         Args:
             quality_of: where it is not known, it gives None.
             warmup_s: requests that arrive before do not count.
+            workers: of the fleet.
         """
-        self.timeline = Timeline()
+        self.timeline = Timeline(workers=workers)
         self._quality_of, self._warmup_s = quality_of, warmup_s
         self._latencies_s, self._queues_s = array("d"), array("d")
         self._statuses = Counter[str]()

@@ -19,6 +19,9 @@ class PeriodFigures(msgspec.Struct, frozen=True, kw_only=True):
         attainment: of the requests that ended in it, the share that was finished in time; None if none ended.
         quality: mean over those whose level has a known quality.
         levels: finished requests per second, by model.
+        capacity_per_s: requests per second that the workers that were ready could finish if they computed all the time,
+            at what a request of this run took on average; None if none was finished.
+        busy_workers: how many computed, on average.
     """
 
     start_s: float
@@ -27,6 +30,8 @@ class PeriodFigures(msgspec.Struct, frozen=True, kw_only=True):
     attainment: float | None
     quality: float | None
     levels: dict[str, float]
+    capacity_per_s: float | None
+    busy_workers: float
 
 
 @dataclass(slots=True)
@@ -41,6 +46,8 @@ class Period:
         quality: sum of the qualities of the finished ones that have one.
         rated: how many these are.
         levels: finished ones by level.
+        busy_s: seconds of computing of all workers.
+        down_s: seconds in which workers were not ready.
     """
 
     arrived: int = 0
@@ -50,6 +57,8 @@ class Period:
     quality: float = 0.0
     rated: int = 0
     levels: Counter[str] = field(default_factory=Counter)
+    busy_s: float = 0.0
+    down_s: float = 0.0
 
     def merged(self, other: "Period") -> "Period":
         """Return the requests of both."""
@@ -61,13 +70,17 @@ class Period:
             quality=self.quality + other.quality,
             rated=self.rated + other.rated,
             levels=self.levels + other.levels,
+            busy_s=self.busy_s + other.busy_s,
+            down_s=self.down_s + other.down_s,
         )
 
 
 class Timeline:
     """At most `MOST_PERIODS` periods; they become twice as long when there would be more."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, workers: int = 1) -> None:
+        """Begin with nothing, for a fleet of so many workers."""
+        self._workers = workers
         self.period_s = FIRST_PERIOD_S
         self.ended = 0
         self._periods: dict[int, Period] = {}
@@ -87,14 +100,28 @@ class Timeline:
                 end.rated += 1
         self._at(arrived_s).arrived += 1
 
+    def add_span(self, start_s: float, end_s: float, *, is_down: bool) -> None:
+        """Count what a worker did, or that it was not there, from one moment to another one."""
+        while start_s < end_s:
+            period = self._at(start_s)
+            until_s = min(end_s, (int(start_s / self.period_s) + 1) * self.period_s)
+            if is_down:
+                period.down_s += until_s - start_s
+            else:
+                period.busy_s += until_s - start_s
+            start_s = until_s
+
     def rows(self) -> tuple[PeriodFigures, ...]:
         """Return one entry for each period from the first one on, also for those in which nothing happened."""
+        finished = sum(each.finished for each in self._periods.values())
+        request_s = sum(each.busy_s for each in self._periods.values()) / finished if finished else 0.0
         return tuple(
-            self._row(number, self._periods.get(number, Period()))
+            self._row(number, self._periods.get(number, Period()), request_s)
             for number in range(max(self._periods, default=-1) + 1)
         )
 
-    def _row(self, number: int, each: Period) -> PeriodFigures:
+    def _row(self, number: int, each: Period, request_s: float) -> PeriodFigures:
+        ready_workers = self._workers - each.down_s / self.period_s
         return PeriodFigures(
             start_s=number * self.period_s,
             arrived_per_s=each.arrived / self.period_s,
@@ -102,6 +129,8 @@ class Timeline:
             attainment=each.in_time / each.ended if each.ended else None,
             quality=each.quality / each.rated if each.rated else None,
             levels={name: count / self.period_s for name, count in sorted(each.levels.items())},
+            capacity_per_s=ready_workers / request_s if request_s > 0 else None,
+            busy_workers=each.busy_s / self.period_s,
         )
 
     def _at(self, time_s: float) -> Period:
