@@ -32,7 +32,7 @@ class BadScenario(SimulatorError):
     """
 
     def __init__(self, problem: str, *, place: str = "") -> None:
-        super().__init__(f"{place} {problem}" if place else problem)
+        super().__init__(f"{place}{'' if problem.startswith(':') else ' '}{problem}" if place else problem)
         self.place = place
 
 

@@ -1,12 +1,14 @@
 from collections import Counter
 
 import numpy as np
+import polars as pl
 import pytest
 
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.scenario.arrivals import arrivals_of
 from safelight.simulator.scenario.requests import RequestMaker
 from safelight.simulator.scenario.scenario import parse_scenario
+from safelight.traces.schema import conform
 from simulator.scenario.scenarios import SMALL, changed
 
 ADAPTERS = '[[adapters]]\nname = "style"\nmodel = "m"\ncount = 5\nshare = 0.5\n'
@@ -147,4 +149,12 @@ def test_a_trace_that_cannot_be_replayed_is_an_error(trace, lines, said):
 
 def test_a_trace_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(BadScenario, match=r"t\.jsonl"):
+        made(TRACE, folder=tmp_path)
+
+
+def test_a_trace_of_a_later_version_is_an_error(tmp_path):
+    conform(pl.LazyFrame({"arrival_s": [1.0]})).collect().write_parquet(
+        tmp_path / "t.jsonl", metadata={"safelight.trace": '{"version": 99, "source": "later"}'}
+    )
+    with pytest.raises(BadScenario, match=r"workload\.trace: .* is a trace of version 99"):
         made(TRACE, folder=tmp_path)

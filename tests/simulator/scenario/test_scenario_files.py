@@ -55,6 +55,7 @@ def test_a_scenario_needs_a_fleet_models_and_a_workload():
         ("[[fleet]]", '[[adapters]]\nname = "a"\nmodel = "q"\n[[fleet]]', ("adapters[0].model", "there is 'm'")),
         ('model = "m"\n', 'model = "m"\nsizes = ["64"]\n', ("sizes[0] is '64'", "WIDTHxHEIGHT")),
         ('model = "m"\n', 'model = "m"\nsteps = { least = 5, most = 4 }\n', ("from 5 to 4",)),
+        ("[models.m]", "[models.n]\nprofile = 'x'\n[models.m]", ("models.n is served by no group",)),
         ("count = 2", "count = = 2", ("not TOML", "line 4, column 9")),
     ],
 )

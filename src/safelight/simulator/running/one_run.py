@@ -2,19 +2,24 @@
 
 from pathlib import Path
 
+from safelight.core.errors import RequestError
 from safelight.core.outcome import Outcome
+from safelight.simulator.errors import BadScenario
 from safelight.simulator.results.documents import RunResult, Span
 from safelight.simulator.results.figures import Counters
+from safelight.simulator.results.plots import MOST_WORKERS
 from safelight.simulator.results.tally import Tally
 from safelight.simulator.running.outcome_files import Sink, with_outcome_file
 from safelight.simulator.running.plan import SimulationPlan
 from safelight.simulator.running.preparing import PreparedRun, prepare
 from safelight.simulator.running.progress import OnProgress, RunProgress
-from safelight.simulator.running.stand_in import SimulatedRun, simulate
-from safelight.simulator.running.stopping import Stop, Stopped
+from safelight.simulator.running.stopping import Stop
+from safelight.simulator.simulate import simulate
+from safelight.simulator.simulation import SimulatedRun
+from safelight.simulator.simulation import Span as DeviceSpan
 
 MOST_SPANS = 2000
-"""Of a run; later ones are not drawn."""
+"""Of the first workers of a run; later ones are not drawn."""
 
 
 def run_one(
@@ -61,6 +66,7 @@ class _Run:
         self.counters = Counters()
         self.is_complete = False
         self._prepared, self._number, self._stop, self._report = prepared, number, stop, on_progress
+        self._drawn = frozenset(worker.name for worker in prepared.simulation.workers[:MOST_WORKERS])
 
     def simulate(self, sink: Sink) -> None:
         """Give each outcome to `sink`."""
@@ -73,37 +79,26 @@ class _Run:
             run = simulate(
                 self._prepared.simulation, on_outcome=on_outcome, on_progress=self._on_progress, on_span=self._keep
             )
-        except Stopped:
-            return
+        except RequestError as error:
+            raise BadScenario(f"The workload has a request that no worker can serve: {error}") from error
         self._count(run)
-        self.is_complete = True
-        self._say(1.0)
+        self.is_complete = run.is_complete
+        if run.is_complete:
+            self._say(1.0)
 
-    def _on_progress(self, run: SimulatedRun) -> None:
+    def _on_progress(self, run: SimulatedRun) -> bool:
         self._count(run)
         last_s = self._prepared.last_s
         self._say(min(1.0, run.end_s / last_s) if last_s > 0 else 0.0)
-        if self._stop.is_set:
-            raise Stopped
+        return not self._stop.is_set
 
     def _say(self, share: float) -> None:
         self._report(RunProgress(number=self._number, share=share, now_s=self.counters.end_s, ended=self.tally.ended))
 
     def _count(self, run: SimulatedRun) -> None:
-        workers = len(self._prepared.simulation.workers)
-        self.counters = Counters(
-            worker_s=run.end_s * workers,
-            busy_s=sum(run.busy_s.values()),
-            adapter_loads=run.adapter_loads,
-            merges=run.merges,
-            pauses=run.pauses,
-            moves=run.moves,
-            events=run.events,
-            ticks=run.ticks,
-            end_s=run.end_s,
-        )
+        self.counters = Counters(**{name: getattr(run, name) for name in Counters.__struct_fields__})
 
-    def _keep(self, worker: str, what: str, start_s: float, end_s: float) -> None:
-        """Keep a span; one that continues the last one of its worker makes that longer."""
-        if len(self.spans) < MOST_SPANS:
-            self.spans.append(Span(worker=worker, what=what, start_s=start_s, end_s=end_s))
+    def _keep(self, span: DeviceSpan) -> None:
+        if len(self.spans) < MOST_SPANS and span.worker in self._drawn:
+            what = f"{span.kind} {span.model}".strip()
+            self.spans.append(Span(worker=span.worker, what=what, start_s=span.start_s, end_s=span.end_s))

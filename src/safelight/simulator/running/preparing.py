@@ -7,23 +7,31 @@ from pathlib import Path
 from safelight.adapters.capacity import AdapterCapacity
 from safelight.control.config import ControlConfig
 from safelight.control.policies import Policies, policies_from
-from safelight.control.replica.config import ReplicaConfig
 from safelight.core.adapter import AdapterSpec
 from safelight.core.errors import RequestError
 from safelight.core.level import Level
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.results.figures import RunKey
 from safelight.simulator.results.tally import QualityOf
-from safelight.simulator.running.stand_in import Fault, LoadCost, PlacedAdapter, Simulation, WorkerModel, WorkerSpec
 from safelight.simulator.scenario.adapters import AdapterGroup
 from safelight.simulator.scenario.arrivals import Arrivals, arrivals_of
-from safelight.simulator.scenario.fleet import WorkerGroup
+from safelight.simulator.scenario.fleet import TierCost, WorkerGroup
 from safelight.simulator.scenario.request_kinds import Size
 from safelight.simulator.scenario.requests import RequestMaker, TraceAdapters, adapter_names_of
 from safelight.simulator.scenario.scenario import Scenario
 from safelight.simulator.scenario.served_models import ServedModel, served_models, solo_s
+from safelight.simulator.simulation import (
+    Fault,
+    LoadCost,
+    LoadTiers,
+    SimulatedAdapter,
+    SimulatedModel,
+    SimulatedWorker,
+    Simulation,
+)
 
 UNET = ("unet",)
+TIERS = ("remote", "disk", "host")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +79,6 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
             adapters=adapters,
             requests=requests.requests(arrivals),
             control=_control(scenario, chosen),
-            replica=ReplicaConfig(order=chosen.order, batching=chosen.batching, adapter_mode=chosen.adapter_mode),
             faults=tuple(
                 Fault(kind=each.kind, worker=each.worker, at_s=each.at_s, for_s=each.for_s, factor=each.factor)
                 for each in scenario.faults
@@ -96,25 +103,25 @@ def _control(scenario: Scenario, policies: Policies) -> ControlConfig:
     )
 
 
-def _workers(group: WorkerGroup, served: Mapping[str, ServedModel]) -> list[WorkerSpec]:
-    tiers = group.load_tiers
-    costs = {
-        name: LoadCost(constant_s=cost.constant_s, s_per_byte=cost.s_per_byte)
-        for name, cost in (("remote", tiers.remote), ("disk", tiers.disk), ("host", tiers.host))
-    }
-    models = tuple(WorkerModel(spec=each.spec, profile=each.profile) for each in served.values())
+def _workers(group: WorkerGroup, served: Mapping[str, ServedModel]) -> list[SimulatedWorker]:
+    models = tuple(SimulatedModel(spec=each.spec, profile=each.profile) for each in served.values())
     return [
-        WorkerSpec(
+        SimulatedWorker(
             name=name,
             models=models,
             max_denoiser_rows=group.max_denoiser_rows,
             adapter_capacity=_capacity(group),
             startup_s=group.startup_s,
             speed=group.speed,
-            tiers=costs,
+            load_tiers=LoadTiers(**{tier: _cost(getattr(group.load_tiers, tier)) for tier in TIERS}),
+            transfer_s_per_byte=group.transfer_s_per_byte,
         )
         for name in group.worker_names
     ]
+
+
+def _cost(cost: TierCost) -> LoadCost:
+    return LoadCost(constant_s=cost.constant_s, s_per_byte=cost.s_per_byte)
 
 
 def _capacity(group: WorkerGroup) -> AdapterCapacity:
@@ -125,7 +132,7 @@ def _capacity(group: WorkerGroup) -> AdapterCapacity:
     )
 
 
-def _adapters(scenario: Scenario, arrivals: Arrivals) -> tuple[PlacedAdapter, ...]:
+def _adapters(scenario: Scenario, arrivals: Arrivals) -> tuple[SimulatedAdapter, ...]:
     """Return all adapters: those that are counted, and those that the trace names."""
     names = TraceAdapters.of(scenario.adapters)
     placed = []
@@ -134,7 +141,7 @@ def _adapters(scenario: Scenario, arrivals: Arrivals) -> tuple[PlacedAdapter, ..
             names.name_of(name, model=group.model, kind=group.kind)
             for name in adapter_names_of(arrivals.table, group.kind)
         )
-        placed += [PlacedAdapter(spec=_spec(name, group), tier=group.starts_in) for name in own]
+        placed += [SimulatedAdapter(spec=_spec(name, group), tier=group.starts_in) for name in own]
     return tuple(placed)
 
 
@@ -149,7 +156,7 @@ def _spec(name: str, group: AdapterGroup) -> AdapterSpec:
     )
 
 
-def _check_capacity(group: WorkerGroup, adapters: Sequence[PlacedAdapter]) -> None:
+def _check_capacity(group: WorkerGroup, adapters: Sequence[SimulatedAdapter]) -> None:
     """Raise BadScenario for adapters of the group's models of which not even one fits its workers."""
     capacity = _capacity(group)
     for each in {(a.spec.model, a.spec.kind, a.spec.weights_bytes, a.spec.ranks): a for a in adapters}.values():
@@ -163,9 +170,6 @@ def _check_capacity(group: WorkerGroup, adapters: Sequence[PlacedAdapter]) -> No
 def _sizes(scenario: Scenario, served: Mapping[str, Mapping[str, ServedModel]]) -> dict[str, Size]:
     """Return the own size of each model of the scenario."""
     own = {name: (model.spec.width, model.spec.height) for group in served.values() for name, model in group.items()}
-    unserved = [name for name in scenario.models if name not in own]
-    if unserved:
-        raise BadScenario("is served by no group of [[fleet]].", place=f"models.{unserved[0]}")
     return {name: own[name] for name in scenario.models}
 
 

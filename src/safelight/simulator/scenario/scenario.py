@@ -107,6 +107,12 @@ def _check(scenario: Scenario) -> None:
     for number, group in enumerate(scenario.fleet):
         _check_known(group.models, models, f"fleet[{number}].models")
         _check_known(tuple(group.profiles), group.models, f"fleet[{number}].profiles")
+    served = {name for group in scenario.fleet for name in group.models}
+    for name in models:
+        if name not in served:
+            raise BadScenario(
+                "is served by no group of [[fleet]]; add it to the `models` of one.", place=f"models.{name}"
+            )
     check_workload(scenario.workload, models)
     _check_unique([group.name for group in scenario.adapters], "adapters")
     for number, adapters in enumerate(scenario.adapters):
