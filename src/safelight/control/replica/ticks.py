@@ -3,6 +3,7 @@
 from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from safelight.control.batch import QueuedJob, place_of
 from safelight.control.folding import Folding
@@ -12,6 +13,9 @@ from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, Composition
 from safelight.core.job import Job
 from safelight.core.work import Ticked
 from safelight.profiles.pace import PaceEstimate
+
+SAFE_STRETCH: Final = 1.5
+"""Calls may take so many times as long as predicted before a deadline changes what runs in them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,12 +132,14 @@ class TickScheduler:
             slowdown=folding.slowdown(misfit_rows, denoiser_rows),
             folded=folding.folded,
             bare=tuple(row.id for row in batch if row.is_bare),
-            most_steps=self._most_steps(batch, folding),
+            most_steps=self._most_steps(batch, folding, denoiser_rows, now),
         )
 
-    def _most_steps(self, batch: Sequence[QueuedJob], folding: Folding) -> int:
+    def _most_steps(self, batch: Sequence[QueuedJob], folding: Folding, denoiser_rows: int, now: float) -> int:
         """Return for how many ticks every choice is the same if no command comes: until a row of the batch ends."""
         if not self._config.coalesces_steps or len(batch) < len(self._in_order):
+            return 1
+        if len(batch) > 1 and not self._are_in_time(batch, denoiser_rows, now):
             return 1
         composition = batch[0].composition
         if not folding.is_steady and not (composition.is_empty and folding.folded.is_empty):
@@ -142,6 +148,14 @@ class TickScheduler:
             if row.is_bare or row.job.request.previews or row.job.level.captures or row.composition != composition:
                 return 1
         return min(row.steps_left for row in batch)
+
+    def _are_in_time(self, batch: Sequence[QueuedJob], denoiser_rows: int, now: float) -> bool:
+        """Whether all rows meet their deadlines by far in calls like the next one, so that none is left out later."""
+        model, width, height = batch[0].kind
+        pace = self._paces[model]
+        tick_s = pace.tick_s(denoiser_rows, width=width, height=height) * SAFE_STRETCH
+        outside_s = len(batch) * pace.profile.decoding_s(width=width, height=height)
+        return all(now + row.steps_left * tick_s + outside_s < row.job.request.due_s for row in batch)
 
     def must_fold(self, tick: Tick) -> bool:
         """Return whether the weights do not hold yet what `tick` wants, as far as is known."""
