@@ -50,7 +50,7 @@ def run_one(
         rate_per_s=prepared.rate_per_s,
         is_complete=run.is_complete,
         figures=run.tally.figures(run.counters),
-        timeline=run.tally.timeline.rows(),
+        timeline=run.tally.periods,
         spans=tuple(run.spans),
     )
 
@@ -61,7 +61,12 @@ class _Run:
     def __init__(
         self, prepared: PreparedRun, number: int, *, warmup_s: float, stop: Stop, on_progress: OnProgress
     ) -> None:
-        self.tally = Tally(quality_of=prepared.quality_of, warmup_s=warmup_s, workers=len(prepared.simulation.workers))
+        self.tally = Tally(
+            quality_of=prepared.quality_of,
+            fid_of=prepared.fid_of,
+            warmup_s=warmup_s,
+            workers=len(prepared.simulation.workers),
+        )
         self.spans: list[Span] = []
         self.counters = Counters()
         self.is_complete = False
