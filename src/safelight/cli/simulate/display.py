@@ -11,7 +11,8 @@ from rich.table import Table
 
 from safelight.cli.console import notes
 from safelight.simulator.results.documents import SimulationDocument
-from safelight.simulator.results.text import TextTable, tables_of
+from safelight.simulator.results.fidelity import FidelityDocument
+from safelight.simulator.results.text import TextTable, fidelity_table_of, tables_of
 from safelight.simulator.running.progress import OnProgress, RunProgress
 
 
@@ -48,6 +49,14 @@ def print_tables(document: SimulationDocument) -> None:
         console.print()
         console.print(f"[bold]{escape(table.title)}[/bold]")
         _print(table, console)
+
+
+def print_fidelity(document: FidelityDocument) -> None:
+    """Print what was measured beside what is predicted."""
+    console = Console(highlight=False, soft_wrap=True)
+    table = fidelity_table_of(document)
+    console.print(f"[bold]{escape(table.title)}[/bold]")
+    _print(table, console)
 
 
 def _print(table: TextTable, console: Console) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from safelight.reports.formatting import format_duration, format_number, format_share
 from safelight.simulator.results.documents import RunDocument, SimulationDocument, SummaryDocument
+from safelight.simulator.results.fidelity import FidelityDocument, Prediction
 from safelight.simulator.results.intervals import Estimate
 
 
@@ -62,6 +63,29 @@ def tables_of(document: SimulationDocument) -> Sequence[TextTable]:
     tables = [_of_load(load, [each for each in document.summaries if each.load == load]) for load in loads]
     incomplete = [run for run in document.runs if not run.is_complete]
     return [*tables, *map(_of_run, incomplete)]
+
+
+def fidelity_table_of(document: FidelityDocument) -> TextTable:
+    """Return measured figures beside predicted ones, with the errors of the predictions."""
+    measured, predictions = document.measured, document.predictions
+    rows = []
+    for row in ROWS:
+        known = getattr(measured, row.name, None)
+        if known is not None and not (row.name in QUIET and known == 0):
+            cells = [_predicted(row, prediction) for prediction in predictions]
+            rows.append((row.label, row.write(known), *(cell for pair in cells for cell in pair)))
+    kind = "simulated before" if measured.simulated else "measured"
+    headings = [(f"simulated, {prediction.policy}", "error") for prediction in predictions]
+    return TextTable(
+        title=f"Simulated against {kind}: {measured.requests:,} requests of {document.log}",
+        headings=("", kind, *(heading for pair in headings for heading in pair)),
+        rows=tuple(rows),
+    )
+
+
+def _predicted(row: Row, prediction: Prediction) -> tuple[str, str]:
+    error = prediction.errors.get(row.name)
+    return _cell(row, prediction.figures.get(row.name)), "" if error is None else f"{100 * error:+.1f} %"
 
 
 def _of_load(load: float, summaries: Sequence[SummaryDocument]) -> TextTable:
