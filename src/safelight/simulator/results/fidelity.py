@@ -128,7 +128,7 @@ def fidelity_of(document: SimulationDocument, measured: Measured, *, log: str) -
 
 def errors_of(predicted: dict[str, Estimate], measured: Measured) -> dict[str, float]:
     """Return the errors of all figures that both have."""
-    errors = {}
+    errors: dict[str, float] = {}
     for name in (*RELATIVE, *ABSOLUTE):
         known = getattr(measured, name)
         if known is not None and name in predicted and (known > 0 or name in ABSOLUTE):
