@@ -17,7 +17,7 @@ class Cascade:
 
     name: ClassVar[str] = "cascade"
 
-    def route(self, request, models):
+    def route(self, request, models, load=None):
         if request.model is not None or not {LARGE, SMALL} <= models.keys():
             return AsAsked().route(request, models)
         levels = tuple(level_on(models[name], request) for name in (SMALL, LARGE))

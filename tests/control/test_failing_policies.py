@@ -21,7 +21,7 @@ class Faulty:
     name = "faulty"
     patience_s = 0.0
 
-    def route(self, asked, models):
+    def route(self, asked, models, load):
         return AsAsked().route(asked, models) if asked.id == "good" else {}[asked.id]
 
     def place(self, asked, sequence):
@@ -38,7 +38,7 @@ class Fixed:
     level: Level
     name = "fixed"
 
-    def route(self, asked, models):
+    def route(self, asked, models, load):
         return Route(levels=(self.level,))
 
 

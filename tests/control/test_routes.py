@@ -1,8 +1,12 @@
 """Requests that pass through several levels."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from control.cascade import THRESHOLD, Cascade
 from control.driven_fleet import DrivenFleet, assigned, ends
@@ -199,3 +203,39 @@ def test_the_sums_of_a_record_are_those_of_its_stages(scores, times):
     assert outcome.queue_s <= outcome.total_s + 1e-9
     assert len(outcome.stages) == (1 if scores[0] in {ENOUGH, 1.0} else 2)
     assert assigned(commands) == []
+
+
+def keeping(deadline_s, *, share=1.0):
+    """A cascade whose light picture is the answer if the heavy one would be late, with a request in its first stage."""
+    fleet = DrivenFleet(policies=Policies(level=Keeping(share=share)))
+    fleet.join("small", spec(SMALL))
+    fleet.join("large", spec(LARGE))
+    fleet.arrive(model=None, deadline_s=deadline_s)
+    return fleet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeping:
+    share: float
+    name: ClassVar[str] = "keeping"
+
+    def route(self, request, models, load):
+        route = Cascade().route(request, models)
+        gates = tuple(replace(gate, share=self.share, keeps_deadline=True) for gate in route.gates)
+        return replace(route, gates=gates)
+
+
+@pytest.mark.parametrize(("at", "ends"), [(0.5, False), (59.9, True)])
+def test_a_picture_that_is_not_good_enough_is_the_answer_if_a_better_one_would_be_late(at, ends):
+    fleet = keeping(60.0)
+    commands = fleet.report(finished("one", score=BELOW), worker="small", now=at)
+    assert isinstance(commands[0], Deliver) == ends
+
+
+def test_a_later_stage_counts_with_the_probability_that_it_is_run():
+    work = {}
+    for share in (0.0, 0.5, 1.0):
+        (state,) = keeping(60.0, share=share).controller._fleet.requests.values()
+        work[share] = state.work_s
+    assert work[0.5] == pytest.approx((work[0.0] + work[1.0]) / 2)
+    assert work[0.0] < work[1.0]

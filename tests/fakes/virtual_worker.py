@@ -38,6 +38,7 @@ from safelight.core.work import Finished, LatentsFetched, Previewed, Ready
 from safelight.profiles.loads import FIRST_BYTES_PER_S
 from safelight.profiles.profile import Profile
 
+LATENTS_BYTES = 1000
 DOT = Pixels(width=1, height=1, rgb=bytes(3))
 
 
@@ -85,6 +86,8 @@ class VirtualWorker:
         self._reader_free_s = 0.0
         self._inbox = deque()
         self._jobs = {}
+        self._steps_run = {}
+        self.steps_run = 0
         self._folded = {}
         self._is_waiting = True
         self._life = self._live()
@@ -142,26 +145,26 @@ class VirtualWorker:
             case KeepLatents(handle=handle, file=file):
                 return 0.0, LatentsKept(handle=handle, latents_bytes=len(file))
             case PauseRow(request_id=request_id):
-                return 0.0, RowPaused(request_id=request_id, row=PausedRow(steps_run=0, file=b""))
+                return 0.0, RowPaused(request_id=request_id, row=self._paused(request_id))
             case _:
                 return self._compute(effect)
         return 0.0, None
 
     def _compute(self, effect):
         match effect:
-            case BeginRows(jobs=jobs):
+            case BeginRows() | ResumeRow():
+                return self._begin(effect.jobs if isinstance(effect, BeginRows) else (effect.job,))
+            case EquipRows(jobs=jobs):
                 self._jobs |= {job.id: job for job in jobs}
-                seconds = sum(self._encoding_s(job) for job in jobs)
-                return seconds, Prepared(request_ids=tuple(job.id for job in jobs), seconds=seconds)
-            case EquipRows(jobs=jobs) | ResumeRow(job=jobs):
-                equipped = jobs if isinstance(effect, EquipRows) else (jobs,)
-                self._jobs |= {job.id: job for job in equipped}
-                return 0.0, Prepared(request_ids=tuple(job.id for job in equipped), seconds=0.0)
+                return 0.0, Prepared(request_ids=tuple(job.id for job in jobs), seconds=0.0)
             case Fold(model=model, composition=composition):
                 self._folded[model] = composition
                 return self._profiles[model].adapter_costs.switch_s, Folded(model=model)
             case Step():
                 seconds = self._step_s(effect)
+                for request_id in effect.request_ids:
+                    self._steps_run[request_id] += 1
+                self.steps_run += len(effect.request_ids)
                 return seconds, Stepped(seconds=seconds)
             case FinishRows(request_ids=request_ids):
                 return self._finish(request_ids)
@@ -175,6 +178,17 @@ class VirtualWorker:
         unreadable = AdapterNotRead(handle=effect.handle, reason=f"{effect.path!r} is broken.")
         result = unreadable if spec is None else AdapterRead(handle=effect.handle, spec=spec)
         self._time.call_later(self._reader_free_s - self._time.now_s(), lambda: self.post(result))
+
+    def _begin(self, jobs):
+        """Begin rows, or go on with one that was paused."""
+        self._jobs |= {job.id: job for job in jobs}
+        self._steps_run |= {job.id: job.steps_run for job in jobs}
+        seconds = sum(self._encoding_s(job) for job in jobs)
+        return seconds, Prepared(request_ids=tuple(job.id for job in jobs), seconds=seconds)
+
+    def _paused(self, request_id):
+        del self._jobs[request_id]
+        return PausedRow(steps_run=self._steps_run.pop(request_id), file=bytes(LATENTS_BYTES))
 
     def _step_s(self, step):
         profile = self._profiles[step.model]

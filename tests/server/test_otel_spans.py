@@ -29,7 +29,7 @@ class TwoStages:
 
     name: ClassVar[str] = "two-stages"
 
-    def route(self, request, models):
+    def route(self, request, models, load):
         return Route(levels=tuple(level_on(models[name], request) for name in STAGES), gates=(Gate(threshold=0.5),))
 
 

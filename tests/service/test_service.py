@@ -387,7 +387,7 @@ class Crooked:
         self.choices += 1
         return fleet.least_loaded if self.choices == 1 else 1 / 0
 
-    def route(self, asked, models):
+    def route(self, asked, models, load):
         return 1 / 0
 
 

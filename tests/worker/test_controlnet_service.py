@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -261,16 +262,32 @@ def test_what_the_service_cannot_load_is_refused_as_a_worker_would_that_loads_it
 def test_a_controlnet_whose_load_ends_the_service_each_time_is_named(models, address):
     def end():
         for _ in range(LOAD_TRIES):
-            connection, _ = listener.accept()
-            with connection, connection.makefile("rb") as requests:
-                read_body(requests)
+            end_while_loading(address)
 
+    ending = threading.Thread(target=end)
+    ending.start()
+    with pytest.raises(ControlNetServiceEnded, match="The ControlNet service ended 2 times while it loaded 'a'"):
+        load(address, models("sd"))
+    ending.join()
+
+
+def test_a_service_that_still_takes_connections_while_it_ends_is_counted_once(models, address):
+    model = models("sd")
+    with listen(address) as lingering:
+        loading = ThreadPoolExecutor(1).submit(load, address, model)
+        connection, _ = lingering.accept()
+        with connection, connection.makefile("rb") as requests:
+            read_body(requests)
+        with service_in_thread(address):
+            assert loading.result().weights_bytes > 0
+
+
+def end_while_loading(address):
+    """Be a service that ends when it is to load a ControlNet."""
     with listen(address) as listener:
-        ending = threading.Thread(target=end)
-        ending.start()
-        with pytest.raises(ControlNetServiceEnded, match="The ControlNet service ended 2 times while it loaded 'a'"):
-            load(address, models("sd"))
-        ending.join()
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as requests:
+            read_body(requests)
 
 
 @pytest.mark.usefixtures("service")

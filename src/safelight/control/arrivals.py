@@ -8,9 +8,11 @@ from safelight.control.commands import Command, Reject, Send
 from safelight.control.fleet_state import FleetState
 from safelight.control.levels.constraints import misfit
 from safelight.control.policies import ENTRY_POINTS
+from safelight.control.preemption.protocol import Preemption
 from safelight.control.request_state import RequestState
 from safelight.control.tenant_share import exceeds_share
 from safelight.core.errors import (
+    DeadlineUnmeetable,
     Draining,
     ExtensionError,
     NotReady,
@@ -61,10 +63,14 @@ def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> l
     commands: list[Command] = []
     try:
         for request in requests:
-            bound.append(_bind(fleet, request))  # noqa: PERF401 - those before a refusal are undone
+            fleet.note_demand(request, now)
+            bound.append(_bind(fleet, request, now))
         _check_group(fleet, bound, now)
         for state in bound:
-            _check_admission(fleet, state, now)
+            preemption = _check_admission(fleet, state, now, may_preempt=len(bound) == 1)
+            if preemption is not None:
+                commands += fleet.preempt(state, preemption)
+                continue
             fleet.enqueue(state, now)
             queued.append(state)
             commands += fleet.dispatch(now)
@@ -95,10 +101,10 @@ def _check_group(fleet: FleetState, bound: Sequence[RequestState], now: float) -
         fleet.prediction.reserved_s = 0.0
 
 
-def _bind(fleet: FleetState, request: ImageRequest) -> RequestState:
+def _bind(fleet: FleetState, request: ImageRequest, now: float) -> RequestState:
     """Choose a request's route and bind its adapters; raises RequestError, ExtensionError."""
     assert request.id not in fleet.requests, f"{request.id} has arrived before"
-    route = _route(fleet, request)
+    route = _route(fleet, request, now)
     sequence = fleet.next_sequence()
     try:
         place = fleet.policies.order.place(request, sequence)
@@ -110,10 +116,10 @@ def _bind(fleet: FleetState, request: ImageRequest) -> RequestState:
     return state
 
 
-def _route(fleet: FleetState, request: ImageRequest) -> Route:
+def _route(fleet: FleetState, request: ImageRequest, now: float) -> Route:
     """Return the levels of a request; raises RequestError, or ExtensionError for levels that no worker can serve."""
     try:
-        route = fleet.policies.level.route(request, fleet.models)
+        route = fleet.policies.level.route(request, fleet.models, fleet.load(now))
     except RequestError:
         raise
     except Exception as error:
@@ -130,8 +136,13 @@ def _mistake(fleet: FleetState, family: str, error: Exception) -> ExtensionError
     )
 
 
-def _check_admission(fleet: FleetState, state: RequestState, now: float) -> None:
-    """Raise Rejected if the request, which is not queued yet, is refused; or ExtensionError."""
+def _check_admission(
+    fleet: FleetState, state: RequestState, now: float, *, may_preempt: bool = False
+) -> Preemption | None:
+    """Raise Rejected if the request, which is not queued yet, is refused; or ExtensionError.
+
+    Returns who makes way for it if it is accepted only because of that.
+    """
     if _is_full_for(fleet, state.request) and not fleet.workers.with_space(state.model):
         raise _queue_full(fleet, state.model)
     if exceeds_share(state.request, fleet.waiting, fleet.config) and not fleet.workers.with_space(state.model):
@@ -141,8 +152,19 @@ def _check_admission(fleet: FleetState, state: RequestState, now: float) -> None
         refused = fleet.policies.admission.refusal(state, fleet.prediction, now)
     except Exception as error:
         raise _mistake(fleet, "admission", error) from error
-    if refused is not None:
+    if refused is None:
+        return None
+    preemption = _preemption(fleet, state, now) if may_preempt and isinstance(refused, DeadlineUnmeetable) else None
+    if preemption is None:
         raise refused
+    return preemption
+
+
+def _preemption(fleet: FleetState, state: RequestState, now: float) -> Preemption | None:
+    try:
+        return fleet.preemption_for(state, now)
+    except Exception as error:
+        raise _mistake(fleet, "preemption", error) from error
 
 
 def _check_overfull(fleet: FleetState, state: RequestState) -> None:
@@ -201,7 +223,7 @@ def _rejected(
     if not isinstance(error, Rejected) or not fleet.models:
         return None
     try:
-        route = _route(fleet, request)
+        route = _route(fleet, request, now)
     except (RequestError, ExtensionError):
         return None
     total_s = now - request.arrived_s

@@ -138,7 +138,9 @@ class FleetController:
     @property
     def running(self) -> tuple[Accepted, ...]:
         """Those of `running_count`, by worker and then by order of assignment."""
-        held = (state for worker in self._fleet.workers for state in worker.requests.values())
+        held = (
+            state for worker in self._fleet.workers for state in (*worker.requests.values(), *worker.leaving.values())
+        )
         return tuple(Accepted.of(state) for state in held if not state.has_ended)
 
     @property
@@ -231,6 +233,7 @@ class FleetController:
             message = f"{attempt} workers in a row were lost while they had this picture; the last: {reason}"
             return self._fleet.give_up(state, "worker_lost", message, now)
         state.begin_again(as_suspect=attempt + 1 == most)
+        self._fleet.paused_rows.note(state)
         self._fleet.enqueue(state, now)
         return []
 
@@ -285,8 +288,8 @@ class FleetController:
             case Ticked():
                 worker.tick(report)
             case Started(request_id=request_id):
-                if (state := worker.requests.get(request_id)) is not None:
-                    state.started_s = now
+                if (state := worker.held(request_id)) is not None:
+                    state.begin_row(now)
             case Finished() | Failed() | Dropped() | Paused():
                 return self._end_attempt(worker, report, now)
             case AdapterAdded() | AdapterRefused():
@@ -310,7 +313,7 @@ class FleetController:
     def _end_attempt(
         self, worker: WorkerState, report: Finished | Failed | Dropped | Paused, now: float
     ) -> list[Command]:
-        state = worker.requests.get(report.request_id)
+        state = worker.held(report.request_id)
         if state is None:
             return []
         self._fleet.release(state)
@@ -328,6 +331,8 @@ class FleetController:
                 return self._accept_or_escalate(state, report, now)
             case Failed(message=message):
                 return self._fleet.give_up(state, "worker_failed", message, now)
+            case Paused(row=row) if state.is_pausing:
+                return self._fleet.paused(state, row, now)
             case Dropped() | Paused():
                 return self._fleet.give_up(state, "worker_failed", "The worker let go of the picture unasked.", now)
 
@@ -338,12 +343,23 @@ class FleetController:
             score=finished.score,
             steps_without_loras=finished.steps_without_loras,
         )
-        if state.route.ends_at(state.job.stage, finished.score):
+        if state.route.ends_at(state.job.stage, finished.score) or self._ends_for_deadline(state, now):
             outcome = state.outcome("finished", now, ended)
             return [Deliver(state.request, finished, outcome), *self._fleet.forget(state)]
         state.begin_next_stage(ended, now)
+        self._fleet.paused_rows.note(state)
         self._fleet.enqueue(state, now)
         return []
+
+    def _ends_for_deadline(self, state: RequestState, now: float) -> bool:
+        """Whether a picture that its gate does not accept is the answer, since the next stage would be late."""
+        if not state.keeps_deadline or not state.is_punctual:
+            return False
+        following = state.following_stage(now)
+        self._fleet.prediction.weigh(following, now)
+        finish_s = self._fleet.prediction.promise_s(following, now)
+        is_late = finish_s is None or finish_s > following.request.due_s
+        return is_late or self._fleet.prediction.lacks_room(following)
 
 
 def _no_worker(model: str) -> str:

@@ -7,18 +7,25 @@ from safelight.control.adapter_directory import AdapterDirectory
 from safelight.control.commands import Command, Dismissed, GiveUp, Send
 from safelight.control.config import ControlConfig
 from safelight.control.dispatch import dispatch
+from safelight.control.levels.demand import DemandEstimate
+from safelight.control.levels.load import FleetLoad
 from safelight.control.liveness import Liveness
 from safelight.control.moments import Moments
 from safelight.control.order_policies import late_place
 from safelight.control.orphans import Orphans
 from safelight.control.prediction import Prediction
+from safelight.control.preemption.paused_rows import PausedRows
+from safelight.control.preemption.protocol import Preemption
+from safelight.control.preemption.what_if import WhatIf
 from safelight.control.request_state import RequestState
 from safelight.control.waiting import WaitingQueue
 from safelight.control.worker_state import WorkerPolicies, WorkerState
 from safelight.control.workers import Workers
 from safelight.core.errors import DeadlineExpired, WorkFailed
+from safelight.core.job import PausedRow
 from safelight.core.model import ModelSpec
-from safelight.core.work import Cancel, Prefetch, Ready, Run, WorkerCommand
+from safelight.core.request import ImageRequest
+from safelight.core.work import Cancel, Pause, Prefetch, Ready, Run, WorkerCommand
 
 
 class FleetState:
@@ -29,6 +36,7 @@ class FleetState:
         models: every model that some worker has served, by name.
         missing_parts: what other parts of the service lack, by part.
         expiries: when requests expire whose clients want no late picture.
+        paused_rows: the latents that are held of paused requests.
         letting_go: how many requests have ended for their clients while their workers still hold them.
     """
 
@@ -42,9 +50,12 @@ class FleetState:
         self.liveness = Liveness(config.liveness)
         self.models: dict[str, ModelSpec] = {}
         self.adapters = AdapterDirectory()
+        self.cascades = {cascade.name: cascade for cascade in config.cascades}
+        self.demand = {name: DemandEstimate() for name in self.cascades}
         self.orphans = Orphans(wait_s=config.orphan_wait_s)
         self.expiries = Moments(self._may_expire)
         self.letting_go = 0
+        self.paused_rows = PausedRows(config.max_paused_bytes)
         self._late_moments = Moments(self._may_become_late)
         self.missing_parts: dict[str, str] = {}
         self.is_draining = False
@@ -61,6 +72,18 @@ class FleetState:
         self._sequence += 1
         return self._sequence
 
+    def load(self, now: float) -> FleetLoad:
+        """Return what level policies know."""
+        return FleetLoad(
+            now=now, workers=self.workers, waiting=self.waiting, cascades=self.cascades, demand=self.demand
+        )
+
+    def note_demand(self, request: ImageRequest, now: float) -> None:
+        """Count an arrival for the cascade that the request names, or for the first one if it names no model."""
+        name = next(iter(self.cascades), None) if request.model is None else request.model
+        if name in self.demand:
+            self.demand[name].arrived(now)
+
     def add_worker(self, name: str, ready: Ready) -> None:
         lookahead = self.config.lookahead_rows
         self.workers.add(WorkerState(name, ready, lookahead_rows=lookahead, policies=self._worker_policies))
@@ -76,9 +99,12 @@ class FleetState:
         self._prefetching.discard(name)
         if not worker.is_suspected:
             self._lacks(worker, now)
-        for state in worker.requests.values():
+        held = [*worker.requests.values(), *worker.leaving.values()]
+        for state in worker.leaving.values():
+            self.waiting.expect_no_more(state)
+        for state in held:
             state.is_running = False
-        return sorted(worker.requests.values(), key=lambda state: state.place)
+        return sorted(held, key=lambda state: state.place)
 
     def suspect_worker(self, worker: WorkerState, now: float) -> None:
         """Give a worker no new work, and count on it in no forecast."""
@@ -126,18 +152,63 @@ class FleetState:
             commands.append(Send(state.worker, Run(job=state.job)))
         return commands
 
+    def preemption_for(self, state: RequestState, now: float) -> Preemption | None:
+        """Return who makes way for a weighed request that is not queued; raises what a policy raises."""
+        if state.request.deadline_s is None or state.is_suspect:
+            return None
+        view = WhatIf(state, self.workers, self.prediction, self.paused_rows, now=now)
+        return self.policies.preemption.choose(state, view)
+
+    def preempt(self, state: RequestState, preemption: Preemption) -> list[Command]:
+        """Give a request that is not queued the places of others, from the next step boundary on."""
+        commands = [command for held in preemption.paused for command in self.pause(held)]
+        self.workers.take(preemption.worker, state)
+        return [*commands, Send(preemption.worker.name, Run(job=state.job))]
+
+    def pause(self, state: RequestState, *, next_worker: str | None = None) -> list[Command]:
+        """Have the worker of a request stop it at the next step boundary; then it waits with the steps it has run.
+
+        It takes no room in the worker from now on. When the worker's `Paused` comes, the request is queued at its old
+        place. With `next_worker` that one gets it at once if it has room then: so a request moves.
+        """
+        worker = self.workers.get(state.worker) if state.is_running else None
+        if worker is None or state.id not in worker.requests or state.is_withdrawn:
+            return []
+        self.workers.begin_pause(worker, state)
+        self.prediction.limit(state)
+        self.waiting.expect(state)
+        self.paused_rows.expect(state)
+        state.next_worker = next_worker
+        return [Send(worker.name, Pause(request_id=state.id))]
+
+    def paused(self, state: RequestState, row: PausedRow | None, now: float) -> list[Command]:
+        """Queue a request again that its worker has stopped, or give it to the worker that it is to move to."""
+        wanted = self.workers.get(state.next_worker)
+        state.next_worker = None
+        state.pause(row)
+        self.paused_rows.note(state)
+        if wanted is not None and wanted.serves(state.model) and wanted.has_room(state):
+            self.prediction.weigh(state, now)
+            self.workers.take(wanted, state)
+            return [Send(wanted.name, Run(job=state.job))]
+        self.enqueue(state, now)
+        return []
+
     def release(self, state: RequestState) -> WorkerState | None:
         """Remove a request from the queue or from its worker; returns the worker."""
         worker = self.workers.get(state.worker) if state.is_running else None
         if worker is None:
             self.waiting.remove(state)
-        else:
-            self.workers.release(worker, state)
+            return None
+        if state.is_pausing:
+            self.waiting.expect_no_more(state)
+        self.workers.release(worker, state)
         return worker
 
     def forget(self, state: RequestState) -> list[Command]:
         """Forget a released request that has ended; returns the commands for its adapters."""
         del self.requests[state.id]
+        self.paused_rows.forget(state)
         self.letting_go -= state.has_ended
         return list(self.broadcast(self.adapters.release(state.id)))
 

@@ -12,7 +12,7 @@ from safelight.control.batch import QueuedJob, place_of
 from safelight.control.batching_policies import BatchingPolicy
 from safelight.control.folding import Folding
 from safelight.control.order_policies import DeadlineOrder, OrderPolicy
-from safelight.control.turns import in_turn
+from safelight.control.turns import in_turn, next_turn_s
 from safelight.core.adapter import AdapterHandle
 from safelight.profiles.loads import LoadEstimate
 from safelight.profiles.pace import PaceEstimate
@@ -72,11 +72,15 @@ class ForecastWorker:
             if row.kind[0] not in self.paces:
                 taken += 1
             elif row.denoiser_rows <= free_rows or not self.rows:
-                insort(self.rows, waiting.pop(taken), key=place_of)
-                self.plan_load(row, now)
+                self.add(waiting.pop(taken), now)
                 free_rows -= row.denoiser_rows
             else:
                 return
+
+    def add(self, row: QueuedJob, now: float) -> None:
+        """Add a job that comes at `now`."""
+        insort(self.rows, row, key=place_of)
+        self.plan_load(row, now)
 
     def plan_load(self, row: QueuedJob, now: float) -> None:
         """Note when a job that has come at `now`, or was here, will have its adapters on the device."""
@@ -112,7 +116,10 @@ class ForecastWorker:
         runnable = in_turn(runnable, now=now, paces=self.paces, max_denoiser_rows=most, order=self.order)
         batch, tick_s, switch_s = self._choose(runnable, now)
         first_s = now + switch_s + self._begin(batch, now, starts)
-        ticks = self._ticks(batch, tick_s, now, first_s)
+        turn_s = next_turn_s(
+            runnable, now=now, running=batch, paces=self.paces, max_denoiser_rows=most, order=self.order
+        )
+        ticks = self._ticks(batch, tick_s, now, first_s, turn_s)
         for row in batch:
             row.steps_left -= ticks
             if row.grace_left is not None:
@@ -153,12 +160,14 @@ class ForecastWorker:
         switch_s = 0.0 if costs is None or folding.folded == before else costs.switch_s
         return batch, pace.tick_s(denoiser_rows, width=width, height=height) * slowdown, switch_s
 
-    def _ticks(self, batch: Sequence[QueuedJob], tick_s: float, now: float, first_s: float) -> int:
+    def _ticks(self, batch: Sequence[QueuedJob], tick_s: float, now: float, first_s: float, turn_s: float) -> int:
         """Return how many ticks from `first_s` on these rows share before another may run, or one ends or stops."""
         ticks = min(row.steps_left for row in batch)
         ticks = min((ticks, *(row.grace_left for row in batch if row.grace_left is not None)))
         if self.waits and tick_s > 0:
             ticks = min(ticks, max(1, math.ceil((self._next_arrival_s(now) - first_s) / tick_s)))
+        if turn_s < math.inf and tick_s > 0:
+            ticks = min(ticks, max(1, math.floor((turn_s - first_s) / tick_s) + 1))
         return ticks
 
     def _begin(self, batch: Sequence[QueuedJob], now: float, starts: dict[str, float]) -> float:

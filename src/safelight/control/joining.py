@@ -25,7 +25,7 @@ def joined_finish_s(worker: WorkerState, request: RequestState, now: float, *, c
     decode_s = pace.profile.decoding_s(width=width, height=height)
     own_outside_s = pace.outside_steps_s(request.job)
     others_s = sum(_rest_s(worker, each) for each in held if each.job.kind != kind)
-    outside_s = sum(decode_s if each.started_s is not None else pace.outside_steps_s(each.job) for each in mates)
+    outside_s = sum(decode_s if each.has_row else pace.outside_steps_s(each.job) for each in mates)
     shared_s = now + alone_tick_s + caution * others_s + outside_s + own_outside_s + worker.loading_s(request)
     for each in mates:
         if each.is_punctual:

@@ -15,6 +15,9 @@ from safelight.control.levels.policies import LEVEL_POLICIES
 from safelight.control.levels.protocol import LevelPolicy
 from safelight.control.order_policies import ORDER_POLICIES, DeadlineOrder, OrderPolicy
 from safelight.control.placement_policies import PLACEMENT_POLICIES, PlacementPolicy, PrefetchWaiting
+from safelight.control.preemption.forecast_gain import ForecastGain
+from safelight.control.preemption.policies import PREEMPTION_POLICIES
+from safelight.control.preemption.protocol import PreemptionPolicy
 from safelight.control.routing.policies import ROUTING_POLICIES
 from safelight.control.routing.protocol import RoutingPolicy
 from safelight.control.routing.soonest_finish import SoonestFinish
@@ -32,6 +35,7 @@ MEMBERS: Final[Mapping[str, Sequence[Any]]] = MappingProxyType(
         "adapter-mode": ADAPTER_MODES,
         "level": LEVEL_POLICIES,
         "placement": PLACEMENT_POLICIES,
+        "preemption": PREEMPTION_POLICIES,
     }
 )
 """Our own policies, by family; each family is a field of `Policies`."""
@@ -54,6 +58,7 @@ class Policies:
     adapter_mode: AdapterMode = ADAPTER_MODES[0]
     level: LevelPolicy = field(default_factory=AsAsked)
     placement: PlacementPolicy = field(default_factory=PrefetchWaiting)
+    preemption: PreemptionPolicy = field(default_factory=ForecastGain)
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -81,7 +86,13 @@ PRESETS: Final = (
     Preset(
         name="throughput",
         purpose="First come, first served in full batches; deadlines neither order nor refuse.",
-        choices={"order": "arrival", "admission": "open", "batching": "full", "routing": "least-loaded"},
+        choices={
+            "order": "arrival",
+            "admission": "open",
+            "batching": "full",
+            "routing": "least-loaded",
+            "preemption": "never",
+        },
     ),
     Preset(
         name="affinity",

@@ -86,7 +86,7 @@ class Prediction:
         if own is None or not own.open or not own.open[0].is_empty:
             return True
         learned_s = min(worker.service_s(request) for worker in list(own.idle)[:COMPARED_WORKERS])
-        if now + learned_s + self._later_s(request, now) <= request.request.due_s:
+        if now + learned_s + self.later_s(request, now) <= request.request.due_s:
             return True
         last_s = self._probed_s.get(request.model)
         if last_s is not None and now - last_s < PROBE_S:
@@ -97,10 +97,26 @@ class Prediction:
     def lacks_room(self, request: RequestState) -> bool:
         """Return whether `request`, which is weighed, would make a waiting one late that goes behind it."""
         pool = self._pools.get(request.model)
-        if pool is None or not len(self._waiting):
+        if pool is None or not self._waiting.has_work:
             return False
         room = self._waiting.room_behind(request.place, pool.name)
         return room - self._ahead_now_s(pool) < request.work_s + self.reserved_s
+
+    def leaves_room(self, request: RequestState, more_s: float) -> bool:
+        """Return whether `request`, which is weighed, and `more_s` seconds may go before all that wait."""
+        pool = self._pools.get(request.model)
+        if pool is None:
+            return False
+        if not self._waiting.has_work:
+            return True
+        room = self._waiting.room_behind((), pool.name)
+        return room - self._ahead_now_s(pool) >= request.work_s + more_s + self.reserved_s
+
+    def bound_behind_s(self, held: RequestState, newcomer: RequestState, *, service_s: float, now: float) -> float:
+        """Return when `held` would be ready if its worker stopped it for `newcomer`, and it waited at its place."""
+        pool = self._pools[held.model]
+        ahead_s = self._waiting.work_ahead_s(held.place, pool.name) + pool.held_s - held.left_s + newcomer.work_s
+        return now + (ahead_s / pool.least_workers + service_s) * self._margin(held, pool)
 
     def finish_behind_all_s(self, request: RequestState, now: float) -> float:
         """Return when `request` would be ready behind all that waits."""
@@ -135,10 +151,10 @@ class Prediction:
         if own.open:
             idle = list(own.idle)[:COMPARED_WORKERS] if own.open[0].is_empty and not self.reserved_s else []
             if idle:
-                return now + min(worker.best_service_s(request) for worker in idle) + self._later_s(request, now)
+                return now + min(worker.best_service_s(request) for worker in idle) + self.later_s(request, now)
         finish_s = now + caution * self._bound_s(request, own.all)
         if own.open and finish_s > until_s and not self.reserved_s and self._is_first(request):
-            later_s = self._later_s(request, now)
+            later_s = self.later_s(request, now)
             for worker in own.open[:NEAR_WORKERS]:
                 if worker.has_room(request):
                     finish_s = min(finish_s, joined_finish_s(worker, request, now, caution=caution) + later_s)
@@ -167,9 +183,9 @@ class Prediction:
         """Return what the workers hold, and what they could have done by `now`, on the scale of limits."""
         return pool.held_s + pool.least_workers * self._now / self._margins[pool.name]
 
-    def _later_s(self, request: RequestState, now: float) -> float:
-        """Return the seconds of the stages that may follow, in full calls."""
-        if len(request.stages_left) == 1:
+    def later_s(self, request: RequestState, now: float) -> float:
+        """Return the seconds of the stages that have to follow in time, in full calls."""
+        if len(request.stages_left) == 1 or request.keeps_deadline:
             return 0.0
         _, width, height = request.job.kind
         seconds = 0.0
@@ -181,14 +197,21 @@ class Prediction:
     def _set_work(self, request: RequestState, now: float) -> None:
         _, width, height = request.job.kind
         request.work_s = request.step_work_s = request.service_s = 0.0
-        for number, level in enumerate(request.stages_left):
+        for number, (level, share) in enumerate(request.expected_stages):
             rate = self._rates.rate((level.model, width, height), now)
             if rate is None:
                 continue
             if not number:
                 request.step_work_s = rate.step_s(request.request, level)
-            request.work_s += rate.work_s(request.request, level)
-            request.service_s += rate.service_s(request.request, level)
+                request.service_s -= request.step * request.step_work_s * rate.stretch(level)
+            request.work_s += share * rate.work_s(request.request, level)
+            if not number or not request.keeps_deadline:
+                request.service_s += rate.service_s(request.request, level)
+
+    def limit(self, request: RequestState) -> None:
+        """Set how much work may be ahead of a running request that is about to wait again."""
+        self._set_work(request, self._now)
+        self._set_limit(request)
 
     def _set_limit(self, request: RequestState) -> None:
         pool = self._pools.get(request.model)

@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from operator import mul
+
+import msgspec
 
 from safelight.control.batch import QueuedJob
 from safelight.control.order_policies import Place
 from safelight.core.adapter import AdapterHandle
-from safelight.core.job import Job
+from safelight.core.job import Job, PausedRow
 from safelight.core.level import Level, Route
 from safelight.core.outcome import Outcome, StageOutcome, Status
 from safelight.core.request import ImageRequest
@@ -23,15 +27,20 @@ class RequestState:
         job: its present stage and attempt.
         worker: the one that has it, or had its present stage last.
         is_running: whether that worker has it now.
-        step: steps run in this attempt.
+        step: steps of this stage that its next row will not repeat.
+        begun_step: `step` when its present row was begun.
+        has_row: whether its worker has begun a row for it.
+        is_pausing: whether its worker was asked to stop its row, and has not done it yet.
+        next_worker: the worker that is to go on with it when it is paused; None for any.
+        pauses: of this stage, of its rows; `stops` counts those before it had one too.
         queued_s: since when its present stage could have begun.
         started_s: time of the first tick of this attempt.
         is_withdrawn: whether it was withdrawn or has expired, and its worker has not released it yet.
         has_ended: whether its client has got its end, though its worker has not released it yet.
         is_suspect: whether so many of its workers have died that it has to run alone on a worker.
-        work_s: seconds of a full worker's time that a fresh attempt of this stage takes, with all later stages of the
-            route; `step_work_s` for each step of this stage.
-        service_s: seconds from its start to its end while all calls are full, with all later stages.
+        work_s: expected seconds of a full worker's time that a fresh attempt of this stage takes, with all later stages
+            of the route, each as likely as its gate lets it be; `step_work_s` for each step of this stage.
+        service_s: seconds from its start to its end while all calls are full, with the stages that have to follow.
         work_limit: how much work may be ahead of it while it waits, on the scale of `Prediction`; inf if it cannot be
             late, or is.
         is_late: whether it is known to miss its deadline.
@@ -54,6 +63,12 @@ class RequestState:
     worker: str | None = None
     is_running: bool = False
     step: int = 0
+    begun_step: int = 0
+    has_row: bool = False
+    is_pausing: bool = False
+    next_worker: str | None = None
+    pauses: int = 0
+    stops: int = 0
     queued_s: float = 0.0
     started_s: float | None = None
     is_withdrawn: bool = False
@@ -110,34 +125,61 @@ class RequestState:
         """The levels of its present stage and of those that may follow."""
         return self.route.levels[self.job.stage :]
 
+    @property
+    def expected_stages(self) -> tuple[tuple[Level, float], ...]:
+        """The levels of `stages_left`, each with the probability that it is run."""
+        gates = self.route.gates[self.job.stage :]
+        return tuple(zip(self.stages_left, accumulate((gate.share for gate in gates), mul, initial=1.0), strict=True))
+
+    @property
+    def keeps_deadline(self) -> bool:
+        """Whether the picture of the present stage is the answer if the next stage would be late."""
+        stage = self.job.stage
+        return stage < len(self.route.gates) and self.route.gates[stage].keeps_deadline
+
     def queued_job(self) -> QueuedJob:
         """Return it with its remaining steps; a request that is being decoded counts as if one step remained."""
         steps_run = min(self.step, self.job.level.steps_to_run - 1)
-        return QueuedJob.of(self.job, place=self.place, steps_run=steps_run, has_begun=self.started_s is not None)
+        return QueuedJob.of(self.job, place=self.place, steps_run=steps_run, has_begun=self.has_row)
 
     def begin_again(self, *, as_suspect: bool) -> None:
-        """Start a new attempt of the present stage."""
-        self._start_over(
-            Job(
-                request=self.request,
-                level=self.job.level,
-                adapters=self.job.adapters,
-                stage=self.job.stage,
-                attempt=self.job.attempt + 1,
-            )
-        )
+        """Start a new attempt of the present stage: where it was paused last, but from its first step as a suspect."""
+        paused = None if as_suspect else self.job.paused
+        self._start_over(msgspec.structs.replace(self.job, attempt=self.job.attempt + 1, paused=paused))
         self.is_suspect = as_suspect
+
+    def begin_row(self, now: float) -> None:
+        """Note that its worker is about to run its first tick there."""
+        self.has_row, self.begun_step = True, self.step
+        if self.started_s is None:
+            self.started_s = now
+
+    def pause(self, row: PausedRow | None) -> None:
+        """Note that its worker has stopped it; `row` is None if there was nothing to keep."""
+        self.pauses += self.has_row
+        self.stops += 1
+        self.has_row = self.is_pausing = False
+        if row is not None:
+            self.job = msgspec.structs.replace(self.job, paused=row)
+            self.step, self.compute_s = row.steps_run, row.compute_s
 
     def begin_next_stage(self, ended: StageOutcome, now: float) -> None:
         """Start the next stage of the route."""
         stage = self.job.stage + 1
         self.stages.append(ended)
+        self.pauses = self.stops = 0
         self._start_over(
             Job(request=self.request, level=self.route.levels[stage], adapters=self.job.adapters, stage=stage)
         )
         self.queued_s = now
         self.worker = None
         self.is_suspect = False
+
+    def following_stage(self, now: float) -> "RequestState":
+        """Return a copy that waits for the next stage."""
+        following = replace(self, stages=list(self.stages))
+        following.begin_next_stage(self.stage_outcome(now), now)
+        return following
 
     def stage_outcome(
         self, now: float, *, compute_s: float = 0.0, score: float | None = None, steps_without_loras: int = 0
@@ -151,6 +193,7 @@ class RequestState:
             compute_s=compute_s,
             score=score,
             retries=self.job.attempt - 1,
+            pauses=self.pauses,
             steps_without_loras=steps_without_loras,
         )
 
@@ -167,6 +210,8 @@ class RequestState:
 
     def _start_over(self, job: Job) -> None:
         self.job = job
-        self.step = 0
-        self.compute_s = 0.0
+        self.step = self.begun_step = job.steps_run
+        self.has_row = self.is_pausing = False
+        self.next_worker = None
+        self.compute_s = 0.0 if job.paused is None else job.paused.compute_s
         self.started_s = None

@@ -27,6 +27,7 @@ class WaitingQueue:
     def __init__(self) -> None:
         self._by_model: dict[str, SortedKeyList[RequestState, Place]] = {}
         self._in_order: SortedKeyList[RequestState, Place] = SortedKeyList(key=_place)
+        self._coming: dict[str, RequestState] = {}
         self._pools: Mapping[str, str] = {}
         self._work: dict[str, WorkIndex] = {}
         self.held_bytes = 0
@@ -54,10 +55,25 @@ class WaitingQueue:
         """Seconds of a full worker's time for all of them."""
         return sum(index.total_s for index in self._work.values())
 
+    @property
+    def has_work(self) -> bool:
+        """Whether anything waits, or is about to."""
+        return bool(self._in_order or self._coming)
+
+    def expect(self, request: RequestState) -> None:
+        """Count the work and the limit of a request that a worker is about to give back, as if it waited."""
+        self._coming[request.id] = request
+        self._index(request.model).add(request.place, request.left_s, request.work_limit)
+
+    def expect_no_more(self, request: RequestState) -> None:
+        """Note that an expected request has come, or will not."""
+        del self._coming[request.id]
+        self._index(request.model).remove(request.place)
+
     def add(self, request: RequestState) -> None:
         self._in_order.add(request)
         self._by_model.setdefault(request.model, SortedKeyList(key=_place)).add(request)
-        self._index(request.model).add(request.place, request.work_s, request.work_limit)
+        self._index(request.model).add(request.place, request.left_s, request.work_limit)
         self.held_bytes += request.request.held_bytes
         self.of_tenant[request.request.tenant] += 1
         self.held_bytes_of_tenant[request.request.tenant] += request.request.held_bytes
@@ -88,6 +104,10 @@ class WaitingQueue:
     def of(self, model: str) -> Iterator[RequestState]:
         """Yield the requests that wait for `model`, in order."""
         return iter(self._by_model.get(model, ()))
+
+    def count(self, model: str) -> int:
+        """Return how many requests wait for `model`."""
+        return len(self._by_model.get(model, ()))
 
     def first(self, count: int) -> Iterator[RequestState]:
         """Yield the first `count`, in order."""
@@ -122,9 +142,8 @@ class WaitingQueue:
         """Sum the work of each pool on its own; `pools` has the pool of each model. Work and limits may be new."""
         self._pools = pools
         self._work = {}
-        for model, requests in self._by_model.items():
-            for request in requests:
-                self._index(model).add(request.place, request.work_s, request.work_limit)
+        for request in chain(self._in_order, self._coming.values()):
+            self._index(request.model).add(request.place, request.left_s, request.work_limit)
 
     def _index(self, model: str) -> "WorkIndex":
         return self._work.setdefault(self._pools.get(model, ONE_POOL), WorkIndex())

@@ -45,7 +45,11 @@ class WorkRate:
 
     def service_s(self, request: ImageRequest, level: Level) -> float:
         """Return the seconds from the start of a stage to its end, while other rows fill the calls."""
-        return self.work_s(request, level) * max(1.0, self.max_rows / level.denoiser_rows)
+        return self.work_s(request, level) * self.stretch(level)
+
+    def stretch(self, level: Level) -> float:
+        """Return how many times longer a stage takes while other rows fill the calls."""
+        return max(1.0, self.max_rows / level.denoiser_rows)
 
 
 class WorkRates:

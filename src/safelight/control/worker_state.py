@@ -35,6 +35,7 @@ class WorkerState:
         number: of the worker, in order of joining.
         change: of its load, in order of all changes of loads.
         left_s: seconds of its time, in full calls, that remain for all its requests.
+        leaving: requests that it was asked to stop, and that take no room any more.
         prefetched: the adapters of the last `Prefetch` that it was sent.
         is_suspected: whether it may hang, so that it gets no new work and no forecast counts it.
     """
@@ -47,6 +48,7 @@ class WorkerState:
         self.max_denoiser_rows = ready.max_denoiser_rows
         self.capacity_rows = ready.max_denoiser_rows + lookahead_rows
         self.requests: dict[str, RequestState] = {}
+        self.leaving: dict[str, RequestState] = {}
         self.used_rows = 0
         self.left_s = 0.0
         self.prefetched: tuple[AdapterHandle, ...] = ()
@@ -85,6 +87,15 @@ class WorkerState:
             return self.is_empty and not self.is_suspected
         return self.is_open and self.used_rows + self._rows_of(request) <= self.capacity_rows
 
+    @property
+    def may_preempt(self) -> bool:
+        """Whether its requests may make way for another one."""
+        return not self._suspects and not self.is_suspected
+
+    def lacking_rows(self, request: RequestState) -> int:
+        """Return how many denoiser rows it lacks for `request`."""
+        return max(0, self.used_rows + self._rows_of(request) - self.capacity_rows)
+
     def take(self, request: RequestState) -> None:
         self.requests[request.id] = request
         self.used_rows += self._rows_of(request)
@@ -93,11 +104,25 @@ class WorkerState:
         request.worker, request.is_running = self.name, True
 
     def release(self, request: RequestState) -> None:
+        request.is_running = False
+        if self.leaving.pop(request.id, None) is None:
+            self._remove(request)
+
+    def begin_pause(self, request: RequestState) -> None:
+        """Make room of a request that this worker will stop before it obeys any later command."""
+        self._remove(request)
+        self.leaving[request.id] = request
+        request.is_pausing = True
+
+    def _remove(self, request: RequestState) -> None:
         del self.requests[request.id]
         self.used_rows -= self._rows_of(request)
         self.left_s = self.left_s - request.left_s if self.requests else 0.0
         self._suspects -= request.is_suspect
-        request.is_running = False
+
+    def held(self, request_id: str) -> RequestState | None:
+        """Return a request that it has, even if it was asked to stop it."""
+        return self.requests.get(request_id) or self.leaving.get(request_id)
 
     def tick(self, ticked: Ticked) -> None:
         """Learn from a tick, and note the progress of its requests."""
@@ -158,6 +183,25 @@ class WorkerState:
         """Return the seconds of loading the adapters of `request` that are not on its device."""
         sizes = request.weights_bytes
         return sum(self._loads.seconds(sizes[handle]) for handle in sizes if handle not in self._resident)
+
+    def encoding_s(self, request: RequestState) -> float:
+        """Return the seconds of encoding the prompt and the start picture of `request`."""
+        model, width, height = request.job.kind
+        has_source = request.request.source is not None
+        return self.paces[model].profile.encoding_s(width=width, height=height, has_source=has_source)
+
+    @property
+    def longest_tick_s(self) -> float:
+        """Seconds of the longest call that may run now; 0 while it is empty."""
+        return max((self._full_call_s(held) for held in self.requests.values()), default=0.0)
+
+    def is_hopeless(self, request: RequestState, now: float) -> bool:
+        """Whether one of its requests misses its deadline even if it has the worker for itself from now on."""
+        model, width, height = request.job.kind
+        pace = self.paces[model]
+        steps = max(0, request.job.level.steps_to_run - request.step - 1)
+        tick_s = pace.tick_s(request.denoiser_rows, width=width, height=height)
+        return now + steps * tick_s + pace.profile.decoding_s(width=width, height=height) > request.request.due_s
 
     def slowdown(self, request: RequestState, others: Iterable[RequestState]) -> float:
         """Return how many times longer calls over `request` and `others` take at most because of LoRAs."""

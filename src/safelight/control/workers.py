@@ -166,8 +166,18 @@ class Workers:
 
     def release(self, worker: WorkerState, request: RequestState) -> None:
         """`worker` no longer has `request`."""
+        if request.is_pausing:
+            worker.release(request)
+            return
         self._unlist(worker)
         worker.release(request)
+        self._forget_kind(request)
+        self._list(worker, -1)
+
+    def begin_pause(self, worker: WorkerState, request: RequestState) -> None:
+        """`worker` is asked to stop `request`, and has room for others from now on."""
+        self._unlist(worker)
+        worker.begin_pause(request)
         self._forget_kind(request)
         self._list(worker, -1)
 

@@ -74,6 +74,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return 0 if self.paused is None else self.paused.steps_run
 
     @property
+    def steps_left(self) -> int:
+        """How many of its steps remain to be run."""
+        return self.level.steps_to_run - self.steps_run
+
+    @property
     def as_paused(self) -> "Job":
         """The job as it was when it was paused, perhaps without its LoRAs."""
         is_bare = self.paused is not None and self.paused.lacks_loras

@@ -50,9 +50,16 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """Accepts the picture of a stage if its score is at least `threshold`.
 
     A picture without a score is not accepted.
+
+    Attributes:
+        share: of the pictures that it is expected not to accept.
+        keeps_deadline: whether a picture that it does not accept is the answer all the same if the next stage would
+            miss the deadline.
     """
 
     threshold: float
+    share: float = 1.0
+    keeps_deadline: bool = False
 
     def accepts(self, score: float | None) -> bool:
         return score is not None and score >= self.threshold

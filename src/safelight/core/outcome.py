@@ -26,6 +26,7 @@ class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
         compute_s: seconds of encoding, ticks and decoding that it took part in.
         score: of its picture, by the scorer of a gate.
         retries: attempts lost to workers that died.
+        pauses: how many times its row was stopped between two steps, and went on later or in another worker.
         steps_without_loras: steps that ran before the LoRAs were there.
     """
 
@@ -36,6 +37,7 @@ class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
     compute_s: float = 0.0
     score: float | None = None
     retries: int = 0
+    pauses: int = 0
     steps_without_loras: int = 0
 
     @property
@@ -82,6 +84,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def retries(self) -> int:
         return sum(stage.retries for stage in self.stages)
+
+    @property
+    def pauses(self) -> int:
+        return sum(stage.pauses for stage in self.stages)
 
     @property
     def steps_without_loras(self) -> int:

@@ -34,6 +34,7 @@ class StageProvenance(msgspec.Struct, frozen=True, kw_only=True):
     compute_s: float
     score: float | None = None
     retries: int = 0
+    pauses: int = 0
     steps_without_loras: int = 0
 
 
@@ -50,6 +51,7 @@ class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True):
     compute_s: float
     total_s: float
     retries: int = 0
+    pauses: int = 0
     steps_without_loras: int = 0
     deadline_s: float | None = None
     met_deadline: bool | None = None
@@ -79,6 +81,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     queue_s: float
     compute_s: float
     retries: int = 0
+    pauses: int = 0
     met_deadline: bool | None = None
     images: tuple[PictureProvenance, ...]
 
@@ -98,6 +101,7 @@ def provenance_of(outcomes: Sequence[Outcome]) -> Provenance:
         queue_s=max(outcome.queue_s for outcome in outcomes),
         compute_s=sum(outcome.compute_s for outcome in outcomes),
         retries=sum(outcome.retries for outcome in outcomes),
+        pauses=sum(outcome.pauses for outcome in outcomes),
         met_deadline=None if first.request.deadline_s is None else all(outcome.met_deadline for outcome in outcomes),
         images=tuple(_of_picture(outcome) for outcome in outcomes),
     )
@@ -116,6 +120,7 @@ def _of_picture(outcome: Outcome) -> PictureProvenance:
         compute_s=outcome.compute_s,
         total_s=outcome.total_s,
         retries=outcome.retries,
+        pauses=outcome.pauses,
         steps_without_loras=outcome.steps_without_loras,
         deadline_s=outcome.request.deadline_s,
         met_deadline=None if outcome.request.deadline_s is None else outcome.met_deadline,
@@ -139,5 +144,6 @@ def _of_stage(stage: StageOutcome) -> StageProvenance:
         compute_s=stage.compute_s,
         score=stage.score,
         retries=stage.retries,
+        pauses=stage.pauses,
         steps_without_loras=stage.steps_without_loras,
     )

@@ -46,7 +46,7 @@ class PaceEstimate:
         """Return the seconds from encoding to decoding of `job` when `beside_rows` other rows share each tick."""
         _, width, height = job.kind
         tick_s = self.tick_s(job.level.denoiser_rows + beside_rows, width=width, height=height)
-        return self.outside_steps_s(job) + job.level.steps_to_run * tick_s
+        return self.outside_steps_s(job) + job.steps_left * tick_s
 
     def best_service_s(self, job: Job) -> float:
         """Return the seconds of `job` alone, at the measured or the learned pace, whichever is faster.
@@ -55,7 +55,7 @@ class PaceEstimate:
         """
         _, width, height = job.kind
         tick_s = self.profile.tick_s(job.level.denoiser_rows, width=width, height=height)
-        return self.outside_steps_s(job) + job.level.steps_to_run * tick_s * min(1.0, self.pace(width, height))
+        return self.outside_steps_s(job) + job.steps_left * tick_s * min(1.0, self.pace(width, height))
 
     def outside_steps_s(self, job: Job) -> float:
         """Return the seconds of `job` outside its steps: encoding and decoding."""

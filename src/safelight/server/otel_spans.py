@@ -177,6 +177,7 @@ def _picture_attributes(outcome: Outcome) -> Mapping[str, AttributeValue]:
         "safelight.deadline_s": request.deadline_s,
         "safelight.met_deadline": None if request.deadline_s is None else outcome.met_deadline,
         "safelight.retries": outcome.retries,
+        "safelight.pauses": outcome.pauses,
     }
     return {name: value for name, value in known.items() if value is not None}
 
@@ -196,6 +197,7 @@ def _stage_attributes(outcome: Outcome, number: int) -> Mapping[str, AttributeVa
         "safelight.worker": stage.worker,
         "safelight.score": stage.score,
         "safelight.retries": stage.retries,
+        "safelight.pauses": stage.pauses,
     }
     return {name: value for name, value in known.items() if value is not None}
 

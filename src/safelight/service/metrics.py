@@ -92,6 +92,7 @@ class Metrics:
         """Count one request that has ended."""
         model = outcome.level.model
         self._pictures.labels(model, outcome.status).inc()
+        self.of_outcomes.ended(outcome)
         if outcome.status == "rejected":
             self.refused(outcome.reason)
         if outcome.status == "finished":

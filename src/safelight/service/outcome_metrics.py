@@ -1,4 +1,4 @@
-"""Prometheus metrics of late pictures and of the outcome log."""
+"""Prometheus metrics of late and of paused pictures, and of the outcome log."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 
 
 class OutcomeMetrics:
-    """Counts pictures that are late, and lines of the outcome log."""
+    """Counts pictures that are late or were paused, and lines of the outcome log."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._late = Counter(
@@ -24,10 +24,22 @@ class OutcomeMetrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self._pauses = Counter(
+            "safelight_pauses",
+            "Pictures stopped between two steps, to go on later or in another worker.",
+            ["model"],
+            registry=registry,
+        )
         self._lines = Counter("safelight_outcome_lines", "Lines written to the outcome log.", registry=registry)
         self._lines_lost = Counter(
             "safelight_outcome_lines_lost", "Lines of the outcome log that could not be written.", registry=registry
         )
+
+    def ended(self, outcome: Outcome) -> None:
+        """Count the pauses of a request that has ended."""
+        for stage in outcome.stages:
+            if stage.pauses:
+                self._pauses.labels(stage.level.model).inc(stage.pauses)
 
     def delivered(self, outcome: Outcome) -> None:
         """Count a picture that may be late."""

@@ -379,6 +379,7 @@ class Service:
             compute_s=round(outcome.compute_s, 4),
             total_s=round(outcome.total_s, 4),
             retries=outcome.retries,
+            pauses=outcome.pauses,
             **_lateness(outcome),
         )
         pending = self._forget(outcome.request.id)

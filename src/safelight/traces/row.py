@@ -53,6 +53,7 @@ class TraceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     queue_s: float | None = None
     compute_s: float | None = None
     retries: Int32 | None = None
+    pauses: Int32 | None = None
     steps_without_loras: Int32 | None = None
 
 
@@ -93,6 +94,7 @@ def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s:
         queue_s=outcome.queue_s,
         compute_s=outcome.compute_s,
         retries=outcome.retries,
+        pauses=outcome.pauses,
         steps_without_loras=outcome.steps_without_loras,
     )
 

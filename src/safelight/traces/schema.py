@@ -31,6 +31,7 @@ stand as their source has them.
 | `queue_s` | seconds from arrival to the start of work |
 | `compute_s` | seconds of work |
 | `retries` | attempts lost before |
+| `pauses` | how many times it was stopped between two steps, and went on later or elsewhere |
 | `steps_without_loras` | steps that ran while its LoRAs were still being loaded |
 
 A list of adapters that is null is unknown or absent, one that is empty says that there are none. Within a list, an
@@ -90,13 +91,14 @@ SCHEMA = pl.Schema(
         "queue_s": pl.Float64(),
         "compute_s": pl.Float64(),
         "retries": pl.Int32(),
+        "pauses": pl.Int32(),
         "steps_without_loras": pl.Int32(),
     }
 )
 
 NOT_NEGATIVE = (
     *("arrival_s", "width", "height", "steps", "frames", "fps", "images"),
-    *("deadline_s", "duration_s", "queue_s", "compute_s", "retries", "steps_without_loras"),
+    *("deadline_s", "duration_s", "queue_s", "compute_s", "retries", "pauses", "steps_without_loras"),
 )
 """Numbers that must be finite and at least 0 where they are known."""
 

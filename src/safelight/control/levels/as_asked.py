@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from safelight.control.levels.constraints import find_model, level_on
+from safelight.control.levels.load import NO_LOAD, FleetLoad
 from safelight.core.level import Route
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
@@ -16,5 +17,5 @@ class AsAsked:
 
     name: ClassVar[str] = "as-asked"
 
-    def route(self, request: ImageRequest, models: Mapping[str, ModelSpec]) -> Route:
+    def route(self, request: ImageRequest, models: Mapping[str, ModelSpec], load: FleetLoad = NO_LOAD) -> Route:
         return Route(levels=(level_on(find_model(request.model, models), request),))

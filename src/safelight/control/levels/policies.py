@@ -3,7 +3,21 @@
 from typing import Final
 
 from safelight.control.levels.as_asked import AsAsked
+from safelight.control.levels.cascade import LoadCascade
+from safelight.control.levels.cascade_static import StaticCascade
+from safelight.control.levels.diffserve import DiffServe
+from safelight.control.levels.heaviest import Heaviest
+from safelight.control.levels.lightest import Lightest
 from safelight.control.levels.protocol import LevelPolicy
+from safelight.control.levels.random_split import RandomSplit
 
-LEVEL_POLICIES: Final[tuple[LevelPolicy, ...]] = (AsAsked(),)
+LEVEL_POLICIES: Final[tuple[LevelPolicy, ...]] = (
+    AsAsked(),
+    LoadCascade(),
+    StaticCascade(),
+    DiffServe(),
+    RandomSplit(),
+    Lightest(),
+    Heaviest(),
+)
 """The first is what a server uses unless it is told otherwise."""

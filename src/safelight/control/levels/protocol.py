@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from safelight.control.levels.load import NO_LOAD, FleetLoad
 from safelight.core.level import Route
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
@@ -14,7 +15,7 @@ class LevelPolicy(Protocol):
     @property
     def name(self) -> str: ...
 
-    def route(self, request: ImageRequest, models: Mapping[str, ModelSpec]) -> Route:
+    def route(self, request: ImageRequest, models: Mapping[str, ModelSpec], load: FleetLoad = NO_LOAD) -> Route:
         """Return the levels of `request`, which keep what its client has set; `models` are the served ones, by name.
 
         Raises:

@@ -11,6 +11,7 @@ export function factsOf(order, made) {
     compute: seconds(made.compute_s),
     steps: made.steps_run < made.steps ? `${made.steps_run} of ${made.steps}` : made.steps,
     retries: made.retries || null,
+    pauses: made.pauses || null,
     late: made.met_deadline === false ? `by ${seconds(Math.max(...made.images.map((image) => image.late_s ?? 0)))}` : null,
     strength: order.image ? amount(order.strength) + (order.mask ? " in a mask" : "") : null,
     controls: listed(made.controls),

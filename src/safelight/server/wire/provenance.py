@@ -45,6 +45,7 @@ class StageProvenance(BaseModel):
     compute_s: float
     score: float | None = None
     retries: int
+    pauses: int
     steps_without_loras: int
 
 
@@ -61,6 +62,7 @@ class PictureProvenance(BaseModel):
     compute_s: float
     total_s: float
     retries: int
+    pauses: int
     steps_without_loras: int
     deadline_s: float | None = None
     met_deadline: bool | None = None
@@ -72,7 +74,7 @@ class Provenance(BaseModel):
     """How the pictures were made: enough to paint them again, unless some steps ran without LoRAs.
 
     `seed` is the first picture's; of its `steps`, `steps_run` were run; fewer if it started from another picture.
-    Of several pictures, `queue_s` is the longest wait; `compute_s` and `retries` are sums; `met_deadline` says whether
+    Of several pictures, `queue_s` is the longest wait; `compute_s`, `retries` and `pauses` are sums; `met_deadline` says whether
     all were in time, if there was a deadline.
     """
 
@@ -87,5 +89,6 @@ class Provenance(BaseModel):
     queue_s: float
     compute_s: float
     retries: int
+    pauses: int
     met_deadline: bool | None = None
     images: list[PictureProvenance]

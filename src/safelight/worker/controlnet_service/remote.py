@@ -33,6 +33,9 @@ from safelight.worker.controlnet_service.messages import (
 )
 
 RETRY_S = 0.05
+SocketFile = tuple[int, int]
+"""Inode and time of change of a socket's file; each process of the service makes another one."""
+
 LOAD_TRIES = 2
 """How often one ControlNet is requested if the service ends while loading it."""
 
@@ -77,9 +80,11 @@ class RemoteControlNet:
             ControlNetServiceLost: if the service does not start or answer in time.
             ControlNetServiceEnded: if the service ends each time.
         """
+        ended: SocketFile | None = None
         with _losses_raised():
             for _ in range(LOAD_TRIES):
-                net = cls(_connect(address, within_s=patience.start_s), answer_s=patience.answer_s)
+                connection, ended = _connect(address, within_s=patience.start_s, ended=ended)
+                net = cls(connection, answer_s=patience.answer_s)
                 with suppress(ConnectionError):
                     net._load(Load(folder=str(folder), base=base), within_s=patience.load_s)
                     return net
@@ -134,13 +139,19 @@ class RemoteControlNet:
         return answer
 
 
-def _connect(address: Path, *, within_s: float) -> socket.socket:
-    """Return a connection to the service once it listens."""
+def _connect(address: Path, *, within_s: float, ended: SocketFile | None) -> tuple[socket.socket, SocketFile]:
+    """Return a connection to the service once it listens, and its socket's file.
+
+    The service whose socket's file is `ended` has ended. Its socket may take connections until its process is gone.
+    """
     give_up_s = time.monotonic() + within_s
     while True:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(within_s)
         try:
+            file = _socket_file(address)
+            if file == ended:
+                raise ConnectionRefusedError
             connection.connect(str(address))
         except OSError:
             connection.close()
@@ -148,7 +159,12 @@ def _connect(address: Path, *, within_s: float) -> socket.socket:
                 raise TimeoutError from None
             time.sleep(RETRY_S)
         else:
-            return connection
+            return connection, file
+
+
+def _socket_file(address: Path) -> SocketFile:
+    state = address.stat()
+    return state.st_ino, state.st_ctime_ns
 
 
 def _close(connection: socket.socket, answers: BinaryIO) -> None:

@@ -1,0 +1,1 @@
+"""Which running pictures pause for an urgent one."""

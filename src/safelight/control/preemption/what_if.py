@@ -1,0 +1,95 @@
+"""What would follow if a request took the places of others: bounds for those that wait, simulation for the rest."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Final
+
+from safelight.control.batch import QueuedJob
+from safelight.control.forecast import Expectation, forecast
+from safelight.control.prediction import Prediction
+from safelight.control.preemption.paused_rows import PausedRows
+from safelight.control.preemption.protocol import Preemption
+from safelight.control.request_state import RequestState
+from safelight.control.worker_state import WorkerState
+from safelight.control.workers import Workers
+
+SEEN_WORKERS: Final = 8
+"""At most so many workers are looked at for one request."""
+
+
+class WhatIf:
+    """The fleet as a preemption policy sees it, for one request at one moment."""
+
+    def __init__(
+        self, request: RequestState, workers: Workers, prediction: Prediction, rows: PausedRows, *, now: float
+    ) -> None:
+        self._request = request
+        self._workers = workers
+        self._prediction = prediction
+        self._rows = rows
+        self.now = now
+
+    @cached_property
+    def workers(self) -> Sequence[WorkerState]:
+        """Some that serve the request and have no suspect; which ones changes from request to request."""
+        serving = self._workers.serving(self._request.model)
+        first = self._request.sequence % max(1, len(serving))
+        some = [serving[(first + number) % len(serving)] for number in range(min(SEEN_WORKERS, len(serving)))]
+        return [worker for worker in some if worker.may_preempt]
+
+    @property
+    def free_paused_bytes(self) -> int:
+        return self._rows.free_bytes
+
+    @property
+    def row_bytes(self) -> int:
+        return self._rows.row_bytes
+
+    def leaves_room(self, request: RequestState, more_s: float) -> bool:
+        return self._prediction.leaves_room(request, more_s)
+
+    def keeps_promises(self, request: RequestState, preemption: Preemption, *, switch_s: float) -> bool:
+        worker = preemption.worker
+        encode_s = sum(worker.encoding_s(held) for held in preemption.paused if held.has_row)
+        if not self._prediction.leaves_room(request, encode_s):
+            return False
+        expected = self._expected(request, preemption, switch_s)
+        guard_s = worker.longest_tick_s
+        if not self._is_in_time(request, expected, guard_s):
+            return False
+        return all(
+            self._is_in_time(held, expected, guard_s)
+            or self._is_kept(held, preemption)
+            or worker.is_hopeless(held, self.now)
+            for held in worker.requests.values()
+            if held.is_punctual and not held.is_withdrawn and held.id in expected
+        )
+
+    def _expected(self, request: RequestState, preemption: Preemption, switch_s: float) -> dict[str, Expectation]:
+        """Simulate the worker from its next step boundary on; those that pause wait for it."""
+        worker = preemption.worker
+        stopped = {held.id for held in preemption.paused}
+        start_s = self.now + worker.longest_tick_s + switch_s * len(stopped)
+        copy = worker.forecast_worker(start_s, request.weights_bytes)
+        copy.rows = [row for row in copy.rows if row.id not in stopped]
+        copy.add(request.queued_job(), start_s)
+        waiting = [_as_paused(held) for held in preemption.paused]
+        return forecast([copy], waiting, now=start_s)
+
+    def _is_in_time(self, request: RequestState, expected: Mapping[str, Expectation], guard_s: float) -> bool:
+        finish_s = expected[request.id].finish_s + self._prediction.later_s(request, self.now)
+        return finish_s + guard_s <= request.request.due_s
+
+    def _is_kept(self, held: RequestState, preemption: Preemption) -> bool:
+        """Whether one that would pause is in time wherever it goes on, behind all that waits before it."""
+        if held not in preemption.paused:
+            return False
+        stretch = max(1.0, preemption.worker.max_denoiser_rows / held.denoiser_rows)
+        finish_s = self._prediction.bound_behind_s(held, self._request, service_s=held.left_s * stretch, now=self.now)
+        return finish_s <= held.request.due_s
+
+
+def _as_paused(held: RequestState) -> QueuedJob:
+    row = held.queued_job()
+    row.has_begun = False
+    return row
