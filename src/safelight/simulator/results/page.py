@@ -58,8 +58,10 @@ def _overview(document: SimulationDocument, command: str) -> Chapter:
     return Chapter(
         anchor="side-by-side",
         title="Simulated policies side by side",
-        tiles=[Tile(label=f"simulated attainment, {each.policy}, load {each.load:g}", value=_attainment(each))
-               for each in document.summaries[:6]],
+        tiles=[
+            Tile(label=f"simulated attainment, {each.policy}, load {each.load:g}", value=_attainment(each))
+            for each in document.summaries[:6]
+        ],
         answers=[_answer(comparison_of(document), command, "side-by-side")],
     )
 
