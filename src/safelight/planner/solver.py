@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
-
-import highspy
-import numpy as np
+from typing import TYPE_CHECKING, Final
 
 from safelight.planner.program import Program
+
+if TYPE_CHECKING:
+    import highspy
 
 MOST_NODES: Final = 1000
 FEASIBILITY: Final = 1e-7
@@ -39,6 +39,8 @@ def solve(
     The work is limited by nodes of the search tree, not by time, and done by one thread, so that equal programs have
     equal solutions.
     """
+    import highspy  # noqa: PLC0415 - it loads numpy, which a controller that plans nothing does not need
+
     highs = highspy.Highs()  # type: ignore[no-untyped-call]  # its constructor has no annotations
     for option, value in (
         ("output_flag", False),
@@ -68,7 +70,10 @@ def solve(
     )
 
 
-def _model(program: Program) -> highspy.HighsLp:
+def _model(program: Program) -> "highspy.HighsLp":
+    import highspy  # noqa: PLC0415 - as above
+    import numpy as np  # noqa: PLC0415
+
     variables, constraints = program.variables, program.constraints
     model = highspy.HighsLp()
     model.num_col_, model.num_row_ = len(variables), len(constraints)
