@@ -129,6 +129,20 @@ def test_a_popular_adapter_is_placed_on_more_workers():
     assert replicas[0] > replicas[1] >= 1
 
 
+def test_workers_beyond_those_that_are_planned_for_hold_the_same_in_turn():
+    view = view_of([able(f"w{n}") for n in range(5)], [ranked(name, 4) for name in NAMES], [["a0"]] * 9)
+    holds = held_names(BurstTolerance(workers=2).plan(view))
+    assert holds["w0"] == holds["w2"] == holds["w4"]
+    assert holds["w1"] == holds["w3"]
+
+
+def test_a_worker_that_joins_gets_a_placement_though_the_others_keep_theirs():
+    fleet = [able("old"), able("new")]
+    view = view_of(fleet, [ranked("a0", 4)], [["a0"]])
+    fleet[0].placed = BurstTolerance().plan(view).holds["old"]
+    assert held_names(BurstTolerance().plan(view)) == {"new": ["a0"]}
+
+
 def test_an_adapter_is_placed_only_where_its_model_is_served():
     fleet = [able("large"), able("small", models=("shapes-small",))]
     view = view_of(fleet, [ranked("a0", 4), ranked("a1", 4, model="shapes-small")], [["a0"], ["a1"]])

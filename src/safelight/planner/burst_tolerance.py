@@ -151,18 +151,23 @@ class _Placing:
     def replicate(self) -> None:
         """Add replicas while the burst tolerance does not drop."""
         open_adapters = {adapter for adapter, count in enumerate(self.replicas) if count}
+        least = self._least()
         while open_adapters:
             adapter = min(open_adapters, key=lambda each: (self.replicas[each] / self.problem.shares[each], each))
-            worker = self._place_for(adapter)
+            worker = self._place_for(adapter, least)
             if worker is None:
                 open_adapters.discard(adapter)
             else:
                 self.put(adapter, worker)
+                least = self._least()
 
-    def _place_for(self, adapter: int) -> int | None:
-        """Return a worker where one more replica does not lower the burst tolerance, or None."""
-        placed = [each for each, count in enumerate(self.replicas) if count]
-        least = min(self.sums[each] / self.problem.shares[each] for each in placed)
+    def _least(self) -> float:
+        """Return the burst tolerance of the adapters that are placed."""
+        placed = (each for each, count in enumerate(self.replicas) if count)
+        return min((self.sums[each] / self.problem.shares[each] for each in placed), default=0.0)
+
+    def _place_for(self, adapter: int, least: float) -> int | None:
+        """Return a worker where one more replica does not lower the burst tolerance from `least`, or None."""
         fitting = [worker for worker in range(len(self.free)) if self.fits(adapter, worker)]
         for worker in sorted(fitting, key=lambda worker: (len(self.held[worker]), worker))[:COMPARED_WORKERS]:
             size = self.problem.sizes[adapter]

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import ClassVar, Final
 
 from safelight.adapters.capacity import slots_of
 from safelight.control.placement.capacity import FREE_SHARE, capacity_of, fitting
 from safelight.control.placement.prefetch_waiting import PrefetchWaiting
-from safelight.control.placement.protocol import NO_CHANGE, PlacementPlan, PlacementView, Reads
+from safelight.control.placement.protocol import PlacementPlan, PlacementView, Reads
 from safelight.control.worker_state import WorkerState
 from safelight.core.adapter import AdapterHandle, AdapterKind, AdapterSpec
 from safelight.planner.burst_tolerance import (
@@ -19,7 +20,7 @@ from safelight.planner.burst_tolerance import (
 
 PERIOD_S: Final = 10.0
 MOST_ADAPTERS: Final = 128
-MOST_WORKERS: Final = 64
+MOST_WORKERS: Final = 32
 KEPT_SHARE: Final = 0.8
 KINDS: Final[tuple[AdapterKind, ...]] = ("lora", "controlnet")
 
@@ -29,12 +30,12 @@ class BurstTolerance:
     """Adapters are placed so that the least burst tolerance of any is high, as in dLoRA; more workers for popular ones.
 
     The expected share of an adapter is 1 and its recent requests (Wu et al., OSDI 2024). Memory is that of the device
-    for adapters. A placement stays while its burst tolerance is at least `kept_share` of that of a new one.
+    for adapters. Workers keep what they hold while its burst tolerance is at least `kept_share` of that of a new plan.
 
     Attributes:
         period_s: between two plans.
         adapters: how many adapters are placed at most: the most popular ones.
-        workers: how many workers hold adapters at most: those that joined first.
+        workers: how many workers are planned for: those that joined first. Later ones hold what these do, in turn.
         free_share: of a device's memory for adapters that nothing is placed in.
         kept_share: see above.
         ahead: what is read ahead.
@@ -54,7 +55,7 @@ class BurstTolerance:
 
     def plan(self, view: PlacementView) -> PlacementPlan:
         """Return the placement, where it changes enough."""
-        workers = view.workers.responsive[: self.workers]
+        workers = view.workers.responsive
         shares = self._shares(view)
         held: dict[WorkerState, list[AdapterHandle]] = {worker: [] for worker in workers}
         is_better = False
@@ -62,21 +63,23 @@ class BurstTolerance:
             handles = [handle for handle in shares if shares[handle][0].kind == kind]
             if not handles:
                 continue
-            problem = self._problem(handles, shares, workers, kind)
+            first = workers[: self.workers]
+            problem = self._problem(handles, shares, first, kind)
             placement = burst_tolerant_placement(problem)
-            before = [frozenset(n for n, handle in enumerate(handles) if handle in worker.placed) for worker in workers]
+            before = [frozenset(n for n, handle in enumerate(handles) if handle in worker.placed) for worker in first]
             is_better = is_better or not self._is_good(problem, before, placement)
-            for worker, numbers in zip(workers, placement, strict=True):
-                held[worker] += [handles[number] for number in sorted(numbers)]
-        if not is_better and all(not set(worker.placed) - shares.keys() for worker in workers):
-            return NO_CHANGE
+            for worker, numbers in zip(workers, cycle(placement), strict=False):
+                wanted = [handles[number] for number in sorted(numbers)]
+                held[worker] += [handle for handle in wanted if worker.serves(shares[handle][0].model)]
         specs = {handle: spec for handle, (spec, _) in shares.items()}
         holds = {
-            worker.name: fitting(handles, specs, capacity_of(worker, free_share=self.free_share))
+            worker: fitting(handles, specs, capacity_of(worker, free_share=self.free_share))
             for worker, handles in held.items()
+            if is_better or not worker.placed or not specs.keys() >= set(worker.placed)
         }
-        changed = {worker.name: holds[worker.name] for worker in workers if holds[worker.name] != worker.placed}
-        return PlacementPlan(holds=changed)
+        return PlacementPlan(
+            holds={worker.name: handles for worker, handles in holds.items() if handles != worker.placed}
+        )
 
     def _shares(self, view: PlacementView) -> Mapping[AdapterHandle, tuple[AdapterSpec, float]]:
         """Return the most popular adapters with their expected shares, the most popular first."""
