@@ -21,6 +21,11 @@ class BoundedWait:
         self._max_wait_s = max_wait_s
         self._since: dict[str, float] = {}
 
+    @property
+    def is_steady(self) -> bool:
+        """Whether the choice for rows of one composition stays while only their steps pass."""
+        return getattr(self._policy, "is_steady", False)
+
     def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
         front = queue.front
         self._since = {row.id: self._since.get(row.id, now) for row in front}

@@ -30,6 +30,7 @@ class Payback:
     """
 
     name: Final = "payback"
+    is_steady: Final = True
 
     def __init__(self, *, margin: float = MARGIN) -> None:
         self._margin = margin

@@ -1,7 +1,7 @@
 """The fleet controller: events in, commands out."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from safelight.adapters.registry import Registered
 from safelight.control.arrivals import NOT_READY_RETRY_S, arrive, refusal
@@ -27,7 +27,7 @@ from safelight.control.fleet_view import Accepted, WorkerLoad
 from safelight.control.forecast import Expectation
 from safelight.control.request_state import RequestState
 from safelight.control.worker_state import WorkerState
-from safelight.core.adapter import AdapterHandle
+from safelight.core.adapter import AdapterHandle, AdapterSpec
 from safelight.core.errors import AdapterFileError, NotReady, Rejected, RequestError
 from safelight.core.model import ModelSpec
 from safelight.core.work import (
@@ -52,6 +52,14 @@ class FleetController:
 
     def __init__(self, config: ControlConfig | None = None) -> None:
         self._fleet = FleetState(config or ControlConfig())
+
+    def know(self, adapters: Iterable[AdapterSpec]) -> tuple[Registered, ...]:
+        """Register adapters that every worker knows from its start.
+
+        Raises:
+            InvalidParameter, AdapterExists: if a name is not allowed, or taken.
+        """
+        return self._fleet.adapters.know(adapters)
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Return the commands that follow from `event` at `now`, on the clock of `ImageRequest.arrived_s`."""
@@ -147,6 +155,11 @@ class FleetController:
     def workers(self) -> tuple[WorkerLoad, ...]:
         """The live workers, in order of joining."""
         return tuple(WorkerLoad.of(worker) for worker in self._fleet.workers)
+
+    def busy_workers(self, most: int) -> list[str]:
+        """Return workers that hold requests and have room for more: of each model the `most` with the least load."""
+        near = (worker for own in self._fleet.workers.by_model.values() for worker in own.open[:most])
+        return list(dict.fromkeys(worker.name for worker in near if not worker.is_empty))
 
     @property
     def suspected_count(self) -> int:

@@ -20,8 +20,14 @@ class Folding:
         self.folded: Composition = NO_ADAPTERS
         self._pace = pace
         self._measured = pace.profile.adapter_costs
+        self._make_policy = make_policy
         self._policies = defaultdict[tuple[int, int], ModePolicy](make_policy)
         self._max_denoiser_rows = max_denoiser_rows
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the choice for rows of one composition stays while only their steps pass."""
+        return self._measured is None or getattr(self._make_policy(), "is_steady", False)
 
     def choose(self, rows: Sequence[QueuedJob], *, now: float) -> list[QueuedJob]:
         """Choose what the weights hold in the next tick, and return those of `rows`, of one size, that may run."""

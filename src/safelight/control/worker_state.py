@@ -135,7 +135,7 @@ class WorkerState:
         for request_id in ticked.request_ids:
             if (request := self.requests.get(request_id)) is not None:
                 before_s = request.left_s
-                request.step += 1
+                request.step += ticked.steps
                 request.compute_s += ticked.seconds
                 self.left_s += request.left_s - before_s
         self._folded[ticked.model] = ticked.folded

@@ -130,13 +130,14 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """One denoiser call is over: each of `request_ids` has run one more step.
+    """Some equal denoiser calls are over: each of `request_ids` has run one step in each of them.
 
     Attributes:
+        steps: how many calls; more than one only in a simulation.
         width, height: of its pictures, in pixels.
         denoiser_rows: of the call; `misfit_rows` of them had other LoRAs than `folded`.
         folded: the composition that the weights held.
-        seconds: duration of the call.
+        seconds: duration of the calls.
         plain_s: estimated duration without misfits.
     """
 
@@ -149,6 +150,7 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     seconds: float
     plain_s: float
     request_ids: tuple[str, ...]
+    steps: int = 1
 
 
 class Previewed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

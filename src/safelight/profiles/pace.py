@@ -16,6 +16,9 @@ LEARNED_TICKS: Final = 20
 SURPRISE_LIMIT: Final = 4.0
 """An observed tick counts as at most this many times faster or slower than expected."""
 
+ROUNDING: Final = 1e-9
+"""A pace that differs by a smaller share is the same."""
+
 LEAST_PACE: Final = 1e-3
 """Lower limit of a pace."""
 
@@ -64,15 +67,23 @@ class PaceEstimate:
         return encoding_s + self.profile.decoding_s(width=width, height=height)
 
     def observe(self, ticked: Ticked) -> None:
-        """Learn from one denoiser call, by its estimated duration without misfits."""
+        """Learn from denoiser calls, by their estimated duration without misfits."""
         measured_s = self.profile.tick_s(ticked.denoiser_rows, width=ticked.width, height=ticked.height)
         if measured_s <= 0 or math.isnan(ticked.plain_s):
             return
         pace = self.pace(ticked.width, ticked.height)
-        shown = min(max(ticked.plain_s / measured_s, pace / SURPRISE_LIMIT), pace * SURPRISE_LIMIT)
-        learned = max(LEAST_PACE, pace + LEARNING_RATE * (shown - pace))
-        self._paces[ticked.width, ticked.height] = learned
-        self._observed += 1
+        shown = ticked.plain_s / (ticked.steps * measured_s)
+        if math.isclose(shown, pace, rel_tol=ROUNDING):
+            self._observed += ticked.steps
+            return
+        if ticked.steps > 1 and pace / SURPRISE_LIMIT <= shown <= pace * SURPRISE_LIMIT:
+            pace += (1 - (1 - LEARNING_RATE) ** ticked.steps) * (shown - pace)
+        else:
+            for _ in range(ticked.steps):
+                limited = min(max(shown, pace / SURPRISE_LIMIT), pace * SURPRISE_LIMIT)
+                pace = max(LEAST_PACE, pace + LEARNING_RATE * (limited - pace))
+        self._paces[ticked.width, ticked.height] = max(LEAST_PACE, pace)
+        self._observed += ticked.steps
 
     def pace(self, width: int, height: int) -> float:
         """Return how many times slower than measured this size is; an unobserved one is like the model's own."""

@@ -78,5 +78,3 @@ def test_a_timeline_loses_no_request_and_stays_short(outcomes):
     assert sum(row.arrived_per_s for row in rows) * timeline.period_s == pytest.approx(len(outcomes))
     finished = sum(outcome.status == "finished" for outcome in outcomes)
     assert sum(sum(row.levels.values()) for row in rows) * timeline.period_s == pytest.approx(finished)
-
-

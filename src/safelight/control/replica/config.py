@@ -29,6 +29,8 @@ class ReplicaConfig:
         read_again_s: pause before the first read of an adapter is repeated when the ControlNet service was unreachable.
         deterministic: no row runs without its LoRAs, whatever `ImageRequest.grace_steps`, since how many steps it would
             do so depends on how long the read takes.
+        coalesces_steps: whether the machine says how many ticks may follow each other before any choice can change, so
+            that a simulation does them as one.
     """
 
     max_denoiser_rows: int = MAX_DENOISER_ROWS
@@ -40,6 +42,7 @@ class ReplicaConfig:
     max_losses: int = MAX_LOSSES
     read_again_s: float = READ_AGAIN_S
     deterministic: bool = False
+    coalesces_steps: bool = False
 
 
 def ready(models: tuple[ModelSpec, ...], config: ReplicaConfig) -> Ready:

@@ -90,9 +90,10 @@ class NotFolded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Stepped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The result of `Step`, which took `seconds`; the latents of `broken_ids` are not finite."""
+    """The result of `Step`, whose `steps` calls took `seconds`; the latents of `broken_ids` are not finite."""
 
     seconds: float
+    steps: int = 1
     broken_ids: tuple[str, ...] = ()
 
 

@@ -1,12 +1,13 @@
 """The results of a scenario as one document."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
 from safelight.core.version import __version__
-from safelight.simulator.results.figures import NUMBERS, Figures, RunKey
+from safelight.simulator.results.figures import NUMBERS, SHARES, Figures, RunKey
 from safelight.simulator.results.intervals import CONFIDENCE, Estimate, estimate
 from safelight.simulator.results.timeline import PeriodFigures
 
@@ -141,5 +142,8 @@ def summaries_of(results: Iterable[RunResult]) -> tuple[SummaryDocument, ...]:
 
 
 def _estimates(runs: Sequence[RunResult]) -> dict[str, Estimate]:
-    found = {name: estimate([getattr(run.figures, name) for run in runs]) for name in NUMBERS}
+    found = {
+        name: estimate([getattr(run.figures, name) for run in runs], most=1.0 if name in SHARES else math.inf)
+        for name in NUMBERS
+    }
     return {name: value for name, value in found.items() if value is not None}

@@ -89,6 +89,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 NUMBERS = tuple(field for field in Figures.__struct_fields__ if field != "simulated")
 """The names of all figures."""
 
+SHARES = frozenset({"attainment", "violations", "quality", "escalated", "utilization"})
+"""Figures that cannot exceed 1."""
+
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
     """What the simulator counts in one run.

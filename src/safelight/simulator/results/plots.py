@@ -137,7 +137,8 @@ def _draw_gantt(figure: Figure, spans: Sequence[Span]) -> None:
         axes.plot([], [], "s", color=colour, label=what)
     axes.set_yticks(range(len(workers)), workers)
     axes.invert_yaxis()
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=min(4, len(kinds)), frameon=False)
+    if kinds:
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=min(4, len(kinds)), frameon=False)
 
 
 def _draw_comparison(figure: Figure, document: SimulationDocument) -> None:
@@ -150,8 +151,10 @@ def _draw_comparison(figure: Figure, document: SimulationDocument) -> None:
             figure,
             position=((len(shown) + 1) // 2, 2, number),
             x="requests/s" if len(loads) > 1 else "",
-            y=f"simulated {label}",
+            y=f"simulated {label}" if len(loads) > 1 else "",
         )
+        if len(loads) == 1:
+            axes.set_xlabel(f"simulated {label}")
         (_draw_curves if len(loads) > 1 else _draw_bars)(axes, document, name, policies)
 
 

@@ -8,7 +8,7 @@ import msgspec
 from safelight.core.outcome import Outcome
 
 FIRST_PERIOD_S = 1.0
-MOST_PERIODS = 240
+MOST_PERIODS = 120
 
 
 class PeriodFigures(msgspec.Struct, frozen=True, kw_only=True):

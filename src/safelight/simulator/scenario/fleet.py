@@ -49,6 +49,7 @@ class WorkerGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         startup_s: seconds until a worker is ready, at the start and after it was lost.
         speed: how many times as fast as the profile it computes.
         load_tiers: what loads of adapters cost.
+        transfer_s_per_byte: seconds for each byte of the latents of a picture that another worker has paused.
     """
 
     name: Name
@@ -64,6 +65,7 @@ class WorkerGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     startup_s: NotNegative = 0.0
     speed: Factor = 1.0
     load_tiers: LoadTiers = LoadTiers()
+    transfer_s_per_byte: NotNegative = 0.0
 
     @property
     def worker_names(self) -> tuple[str, ...]:

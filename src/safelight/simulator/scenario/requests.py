@@ -41,6 +41,11 @@ class TraceAdapters:
 
     groups: Mapping[tuple[str, str], AdapterGroup]
 
+    @classmethod
+    def of(cls, groups: Sequence[AdapterGroup]) -> "TraceAdapters":
+        """Return those of some groups."""
+        return cls(groups={(group.model, group.kind): group for group in groups if group.count is None})
+
     def name_of(self, name: str, *, model: str, kind: str) -> str:
         """Return the name here of an adapter of the trace that a request for `model` uses."""
         group = self.groups.get((model, kind))
@@ -71,9 +76,7 @@ class RequestMaker:
         self._sampler = KindSampler(workload.mix, scenario.models, sizes, scenario.adapters)
         source = workload.trace or workload.like
         self._replaced: Sequence[Column] = source.replace if source is not None else ()
-        self._adapters = TraceAdapters(
-            groups={(group.model, group.kind): group for group in scenario.adapters if group.count is None}
-        )
+        self._adapters = TraceAdapters.of(scenario.adapters)
 
     def requests(self, arrivals: Arrivals) -> Iterator[ImageRequest]:
         """Give all requests in order of arrival.
@@ -104,7 +107,7 @@ class RequestMaker:
         return [self._with_row(asked[place], row) for place, row in enumerate(rows)]
 
     def _model_of(self, row: Mapping[str, Any]) -> str | None:
-        theirs = row["base_model"]
+        theirs: str | None = row["base_model"]
         if theirs is None or "model" in self._replaced:
             return None
         ours = self._scenario.workload.models.get(theirs, theirs)

@@ -70,15 +70,20 @@ def read_scenario(path: Path) -> Scenario:
         BadScenario: if it cannot be read or simulated; the message names the file and the key.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise BadScenario(f"It has more than {MOST_BYTES >> 20} MiB, so it is no scenario.")
-        return parse_scenario(path.read_text(encoding="utf-8"))
+        return parse_scenario(_read(path))
     except BadScenario as error:
         raise BadScenario(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise BadScenario(f"It has more than {MOST_BYTES >> 20} MiB, so it is no scenario.")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise BadScenario(f"{path}: It is not a text in UTF-8.") from error
+        raise BadScenario("It is not a text in UTF-8.") from error
     except OSError as error:
-        raise BadScenario(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise BadScenario(f"It cannot be read: {error.strerror or error}.") from error
 
 
 def parse_scenario(text: str) -> Scenario:
@@ -102,11 +107,17 @@ def _check(scenario: Scenario) -> None:
     for number, group in enumerate(scenario.fleet):
         _check_known(group.models, models, f"fleet[{number}].models")
         _check_known(tuple(group.profiles), group.models, f"fleet[{number}].profiles")
+    served = {name for group in scenario.fleet for name in group.models}
+    for name in models:
+        if name not in served:
+            raise BadScenario(
+                "is served by no group of [[fleet]]; add it to the `models` of one.", place=f"models.{name}"
+            )
     check_workload(scenario.workload, models)
     _check_unique([group.name for group in scenario.adapters], "adapters")
-    for number, group in enumerate(scenario.adapters):
-        _check_known((group.model,), models, f"adapters[{number}].model")
-        check_adapters(group, f"adapters[{number}]")
+    for number, adapters in enumerate(scenario.adapters):
+        _check_known((adapters.model,), models, f"adapters[{number}].model")
+        check_adapters(adapters, f"adapters[{number}]")
     check_deadlines(scenario.deadlines)
     check_policies(scenario.policies)
     check_faults(scenario.faults, scenario.worker_names)

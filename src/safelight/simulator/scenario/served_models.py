@@ -12,10 +12,11 @@ from safelight.core.level import Level
 from safelight.core.model import ModelSpec
 from safelight.profiles.profile import Profile
 from safelight.simulator.errors import BadScenario
+from safelight.simulator.scenario.decoding import decode, parse_toml
 from safelight.simulator.scenario.fleet import WorkerGroup
 from safelight.simulator.scenario.models import ModelEntry
 
-ENDING = ".toml"
+GB = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,26 +45,57 @@ def served_models(models: Mapping[str, ModelEntry], group: WorkerGroup, *, folde
     """
     served = {}
     for name in group.models:
-        entry = models[name]
-        given = group.profiles.get(name, entry.profile)
-        place = f"models.{name}.profile" if name not in group.profiles else f"fleet {group.name!r}: profiles.{name}"
+        entry, place = models[name], f"models.{name}.profile"
+        given = entry.profile
+        if name in group.profiles:
+            given, place = group.profiles[name], f"fleet {group.name!r}: profiles.{name}"
         profile = read_profile(given, folder=folder, place=place)
         served[name] = ServedModel(profile=profile, spec=_spec(name, entry, profile))
+    _check_memory(models, group)
     return served
 
 
 def read_profile(given: str | dict[str, Any], *, folder: Path, place: str) -> Profile:
-    """Return a profile: of a file, a built-in one, or one that is written in the scenario; raises BadScenario."""
+    """Return a profile: of a file, or one that is written in the scenario.
+
+    Raises:
+        BadScenario: if there is none, or it cannot be used.
+    """
     try:
         if isinstance(given, dict):
-            return Profile.from_toml(msgspec.toml.encode(given).decode())
-        return Profile.from_toml((folder / given).read_text(encoding="utf-8"))
+            return _checked(given, place)
+        return _checked(parse_toml((folder / given).read_text(encoding="utf-8")), "")
     except FileNotFoundError as error:
         raise BadScenario(f"is {given!r}; there is no such file beside the scenario.", place=place) from error
     except OSError as error:
         raise BadScenario(f"is {given!r}, which cannot be read: {error.strerror or error}.", place=place) from error
-    except (ProfileError, UnicodeDecodeError) as error:
-        raise BadScenario(f": {error}", place=place) from error
+    except UnicodeDecodeError as error:
+        raise BadScenario(f"is {given!r}, which is not a text in UTF-8.", place=place) from error
+    except BadScenario as error:
+        if isinstance(given, dict):
+            raise
+        raise BadScenario(f"is {given!r}: {error}", place=place) from error
+
+
+def _checked(raw: dict[str, Any], place: str) -> Profile:
+    """Return the profile of some tables; raises BadScenario."""
+    decode(raw, Profile, place=place)
+    try:
+        return Profile.from_toml(msgspec.toml.encode(raw).decode())
+    except ProfileError as error:
+        raise BadScenario(f": {error}" if place else str(error), place=place) from error
+
+
+def _check_memory(models: Mapping[str, ModelEntry], group: WorkerGroup) -> None:
+    """Raise BadScenario if the weights of the group's models do not fit its devices."""
+    weights = {name: models[name].weights_bytes for name in group.models}
+    needed = sum(size for size in weights.values() if size is not None)
+    if group.memory_bytes is not None and needed > group.memory_bytes:
+        parts = " + ".join(f"{size / GB:.3g} GB of {name}" for name, size in weights.items() if size is not None)
+        raise BadScenario(
+            f"is {group.memory_bytes / GB:.3g} GB, and the weights of its models need {needed / GB:.3g} GB: {parts}.",
+            place=f"fleet {group.name!r}: memory_bytes",
+        )
 
 
 def solo_s(served: ServedModel, level: Level, *, width: int, height: int) -> float:
