@@ -73,7 +73,8 @@ class FleetController:
         """
         expiry_s = self._fleet.expiries.next_s
         after_s = None if expiry_s is None else math.nextafter(expiry_s, math.inf)
-        due_s = (self._fleet.orphans.next_due_s, self._fleet.liveness.next_check_s, after_s)
+        chance_s = self._fleet.last_chances.next_s
+        due_s = (self._fleet.orphans.next_due_s, self._fleet.liveness.next_check_s, after_s, chance_s)
         return min((each for each in due_s if each is not None), default=None)
 
     @property
@@ -183,7 +184,7 @@ class FleetController:
             case AdapterOffered() | AdapterRemoved():
                 return self._change_adapters(event)
             case TimePassed():
-                return self._give_up_orphans(now) + self._check_workers(now)
+                return self._give_up_orphans(now) + self._check_workers(now) + self._fleet.rescue(now)
             case PartChanged(part, missing):
                 self._note_part(part, missing)
             case DrainBegan():
