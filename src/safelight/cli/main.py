@@ -15,6 +15,7 @@ from safelight.cli.errors import INTERRUPTED, message_of, status_of
 from safelight.cli.generate import generating
 from safelight.cli.keys import keys
 from safelight.cli.serve import serving
+from safelight.cli.simulate.command import simulating
 from safelight.cli.trace.commands import trace
 from safelight.cli.training import score, train
 from safelight.core.errors import SafelightError
@@ -46,6 +47,7 @@ app.add_typer(
     "safelight trace describe requests.parquet",
 )
 app.add_typer(bench, name="bench")
+app.add_typer(simulating)
 app.add_typer(train, name="train", epilog="Example:\n\nsafelight train shapes --folder runs/shapes")
 app.add_typer(score, name="score", epilog="Example:\n\nsafelight score shapes --json")
 

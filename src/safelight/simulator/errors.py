@@ -2,7 +2,8 @@
 
 SafelightError
 └── SimulatorError
-    └── RequestNotRouted    a request that a routing policy sends nowhere, although every worker has room
+    ├── RequestNotRouted    a request that a routing policy sends nowhere, although every worker has room
+    └── BadScenario         a scenario that cannot be simulated as it is
 """
 
 from safelight.core.errors import SafelightError
@@ -20,3 +21,15 @@ class RequestNotRouted(SimulatorError):
             f"The routing policy {policy!r} sends request {sequence} nowhere, although every worker has room; "
             "its `choose` must return a worker then."
         )
+
+
+class BadScenario(SimulatorError):
+    """A scenario that cannot be simulated as it is.
+
+    Attributes:
+        place: the key that is wrong, such as `fleet[0].count`; empty if it is the file as a whole.
+    """
+
+    def __init__(self, problem: str, *, place: str = "") -> None:
+        super().__init__(f"{place} {problem}" if place else problem)
+        self.place = place

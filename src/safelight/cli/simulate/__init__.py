@@ -1,0 +1,1 @@
+"""`safelight simulate`: what policies would do to a workload on a fleet."""

@@ -1,0 +1,145 @@
+"""The results of a scenario as one document."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from safelight.core.version import __version__
+from safelight.simulator.results.figures import NUMBERS, Figures, RunKey
+from safelight.simulator.results.intervals import CONFIDENCE, Estimate, estimate
+from safelight.simulator.results.timeline import PeriodFigures
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker did from `start_s` to `end_s` of virtual time.
+
+    Attributes:
+        what: a model's name for ticks, or another word for other work.
+    """
+
+    worker: str
+    what: str
+    start_s: float
+    end_s: float
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One run.
+
+    Attributes:
+        rate_per_s: mean arrivals per second.
+        is_complete: False if it was interrupted; then figures are those of what had happened.
+        timeline: by periods of one length.
+        spans: of the workers, at the start of the run.
+    """
+
+    key: RunKey
+    rate_per_s: float
+    is_complete: bool
+    figures: Figures
+    timeline: tuple[PeriodFigures, ...] = ()
+    spans: tuple[Span, ...] = ()
+
+
+class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one run."""
+
+    simulated: Literal[True] = True
+    policy: str
+    load: float
+    rate_per_s: float
+    seed: int
+    is_complete: bool
+    figures: Figures
+
+
+class SummaryDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of all complete runs of one policy at one load.
+
+    Attributes:
+        n: how many runs these are.
+        figures: means with intervals, by name; figures that no run has are left out.
+    """
+
+    simulated: Literal[True] = True
+    policy: str
+    load: float
+    rate_per_s: float
+    n: int
+    figures: dict[str, Estimate]
+
+
+class SimulationDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """The results of a scenario.
+
+    Attributes:
+        scenario: the name of the file.
+        is_complete: whether all runs are there and complete.
+        confidence: of the intervals.
+        policies: the choices by name.
+        summaries: by policy and load.
+        runs: by policy, load and seed.
+    """
+
+    simulated: Literal[True] = True
+    scenario: str
+    title: str
+    safelight: str = __version__
+    is_complete: bool
+    confidence: float = CONFIDENCE
+    policies: dict[str, tuple[str, ...]]
+    summaries: tuple[SummaryDocument, ...]
+    runs: tuple[RunDocument, ...]
+
+
+def document_of(
+    results: Sequence[RunResult],
+    *,
+    scenario: str,
+    title: str,
+    policies: dict[str, tuple[str, ...]],
+    is_complete: bool,
+) -> SimulationDocument:
+    """Return the document of the runs that there are."""
+    return SimulationDocument(
+        scenario=scenario,
+        title=title,
+        is_complete=is_complete,
+        policies=policies,
+        summaries=summaries_of(results),
+        runs=tuple(
+            RunDocument(
+                policy=result.key.policy,
+                load=result.key.load,
+                rate_per_s=result.rate_per_s,
+                seed=result.key.seed,
+                is_complete=result.is_complete,
+                figures=result.figures,
+            )
+            for result in results
+        ),
+    )
+
+
+def summaries_of(results: Iterable[RunResult]) -> tuple[SummaryDocument, ...]:
+    """Return means and intervals over the complete runs of each policy and load, in order of appearance."""
+    groups: dict[tuple[str, float], list[RunResult]] = {}
+    for result in results:
+        if result.is_complete:
+            groups.setdefault((result.key.policy, result.key.load), []).append(result)
+    return tuple(
+        SummaryDocument(
+            policy=policy,
+            load=load,
+            rate_per_s=sum(run.rate_per_s for run in runs) / len(runs),
+            n=len(runs),
+            figures=_estimates(runs),
+        )
+        for (policy, load), runs in groups.items()
+    )
+
+
+def _estimates(runs: Sequence[RunResult]) -> dict[str, Estimate]:
+    found = {name: estimate([getattr(run.figures, name) for run in runs]) for name in NUMBERS}
+    return {name: value for name, value in found.items() if value is not None}

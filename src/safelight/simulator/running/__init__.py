@@ -1,0 +1,1 @@
+"""Runs scenarios: one run for each policy, load and seed, perhaps in several processes."""

@@ -1,0 +1,115 @@
+"""Which runs a scenario has."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from safelight.core.errors import InvalidParameter, nearest
+from safelight.simulator.errors import BadScenario
+from safelight.simulator.results.documents import RunResult, SimulationDocument, document_of
+from safelight.simulator.results.figures import RunKey
+from safelight.simulator.scenario.arrivals import arrivals_of
+from safelight.simulator.scenario.policies import check_policies, choices_of
+from safelight.simulator.scenario.scenario import Scenario
+
+
+class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs of a scenario.
+
+    Attributes:
+        scenario: what is simulated.
+        folder: that paths in the scenario are relative to.
+        name: of the scenario's file.
+        policies: choices by name, in order.
+        keys: the runs, in the order in which they are reported.
+    """
+
+    scenario: Scenario
+    folder: str
+    name: str
+    policies: dict[str, tuple[str, ...]]
+    keys: tuple[RunKey, ...]
+
+    def document(self, results: Sequence[RunResult]) -> SimulationDocument:
+        """Return the document of the runs that there are."""
+        return document_of(
+            results,
+            scenario=self.name,
+            title=self.scenario.title or Path(self.name).stem,
+            policies=self.policies,
+            is_complete=len(results) == len(self.keys) and all(result.is_complete for result in results),
+        )
+
+
+def plan_of(
+    scenario: Scenario,
+    *,
+    path: Path,
+    policies: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    loads: Sequence[float] | None = None,
+) -> SimulationPlan:
+    """Return the runs of a scenario.
+
+    Args:
+        scenario: that has been checked.
+        path: of its file.
+        policies: names of its choices, or choices of `serve --policy` with commas between them; None takes all.
+        seeds: instead of the scenario's.
+        loads: instead of the scenario's.
+
+    Raises:
+        InvalidParameter: for a policy that does not exist, or a load that is not positive.
+        BadScenario: if the workload cannot be read.
+    """
+    chosen = {name: choices_of(choice) for name, choice in scenario.policies.items()}
+    if policies:
+        chosen = dict(_chosen(text, chosen) for text in policies)
+    for load in loads or ():
+        if not 0 < load < float("inf"):
+            raise InvalidParameter("load", load, "it must be a positive number")
+    return SimulationPlan(
+        scenario=scenario,
+        folder=str(path.parent),
+        name=path.name,
+        policies=chosen,
+        keys=tuple(
+            RunKey(policy=name, load=load, seed=seed)
+            for load in dict.fromkeys(loads or _loads(scenario, path.parent))
+            for name in chosen
+            for seed in dict.fromkeys(seeds or scenario.seeds)
+        ),
+    )
+
+
+def _chosen(text: str, known: dict[str, tuple[str, ...]]) -> tuple[str, tuple[str, ...]]:
+    if text in known:
+        return text, known[text]
+    choices = tuple(text.split(","))
+    try:
+        check_policies({text: choices})
+    except BadScenario as error:
+        hint = nearest(text, tuple(known)).rstrip(".")
+        raise InvalidParameter(
+            "policy", text, f"write a name of the scenario, or choices of `serve --policy`; {hint}"
+        ) from error
+    return text, choices
+
+
+def _loads(scenario: Scenario, folder: Path) -> tuple[float, ...]:
+    if not scenario.rates_per_s:
+        return scenario.loads
+    base = arrivals_of(scenario.workload, folder=folder, load=1.0, seed=scenario.seeds[0]).rate_per_s
+    return tuple(rate / base for rate in scenario.rates_per_s)
+
+
+def encoded(value: msgspec.Struct) -> bytes:
+    """Return a struct as bytes for another process."""
+    return msgspec.msgpack.encode(value)
+
+
+def decoded(data: bytes, kind: type[Any]) -> Any:  # noqa: ANN401 - `kind`
+    """Return what `encoded` has made bytes of."""
+    return msgspec.msgpack.decode(data, type=kind)

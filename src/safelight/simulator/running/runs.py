@@ -1,0 +1,125 @@
+"""Does all runs of a plan, here or in several processes; the results are the same."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+from safelight.simulator.results.documents import RunResult
+from safelight.simulator.running.one_run import run_one
+from safelight.simulator.running.plan import SimulationPlan, decoded, encoded
+from safelight.simulator.running.progress import OnProgress, RunProgress
+from safelight.simulator.running.stopping import Stop, StopRequest
+
+POLL_S = 0.1
+"""Seconds between two looks at processes."""
+
+_NEVER = StopRequest()
+
+
+def run_all(
+    plan: SimulationPlan,
+    *,
+    jobs: int = 1,
+    outcomes: Sequence[Path] | None = None,
+    stop: StopRequest = _NEVER,
+    on_progress: OnProgress | None = None,
+) -> list[RunResult]:
+    """Return the results of all runs, in the order of the plan.
+
+    Args:
+        plan: with at least one run.
+        jobs: processes at most.
+        outcomes: a file for the outcome log of each run; None writes none.
+        stop: ends the present runs early, and begins no more.
+        on_progress: is called now and then.
+
+    Raises:
+        SafelightError: if a run cannot be done; the others are ended.
+    """
+    numbers = range(len(plan.keys))
+    report = on_progress or (lambda progress: None)
+    paths = dict(zip(numbers, outcomes or (), strict=False))
+    if min(jobs, len(numbers)) == 1:
+        results = []
+        for number in numbers:
+            if stop.is_set:
+                break
+            results.append(run_one(plan, number, outcomes=paths.get(number), stop=stop, on_progress=report))
+        return [result for result in results if result is not None]
+    return _in_processes(plan, min(jobs, len(numbers)), paths, stop, report)
+
+
+def _in_processes(
+    plan: SimulationPlan, jobs: int, paths: dict[int, Path], stop: StopRequest, report: OnProgress
+) -> list[RunResult]:
+    context = multiprocessing.get_context("spawn")
+    ended, queue = context.Event(), context.SimpleQueue()
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(ended, queue)) as pool:
+        futures = [pool.submit(_run, encoded(plan), number, paths.get(number)) for number in range(len(plan.keys))]
+        try:
+            _watch(futures, stop, ended.set, queue, report)
+        finally:
+            ended.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+        answers = [future.result() for future in futures if not future.cancelled()]
+    return [decoded(answer, RunResult) for answer in answers if answer is not None]
+
+
+def _watch(
+    futures: Sequence[Future[bytes | None]],
+    stop: StopRequest,
+    end: Callable[[], None],
+    queue: "SimpleQueue[bytes]",
+    report: OnProgress,
+) -> None:
+    waiting = set(futures)
+    while waiting:
+        done, waiting = wait(waiting, timeout=POLL_S, return_when=FIRST_COMPLETED)
+        while not queue.empty():
+            report(decoded(queue.get(), RunProgress))
+        if any(future.exception() is not None for future in done if not future.cancelled()):
+            return
+        if stop.is_set:
+            end()
+            for future in waiting:
+                future.cancel()
+
+
+class _Shared:
+    """What a process of the pool shares with the one that started it."""
+
+    stop: Stop = _NEVER
+    queue: "SimpleQueue[bytes] | None" = None
+
+
+def _begin(ended: Event, queue: "SimpleQueue[bytes]") -> None:
+    """Prepare a process of the pool; a Ctrl-C in the terminal reaches it too, and is for the parent to handle."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _Shared.stop, _Shared.queue = _EventStop(ended), queue
+
+
+class _EventStop:
+    """A stop request of another process."""
+
+    def __init__(self, ended: Event) -> None:
+        self._ended = ended
+
+    @property
+    def is_set(self) -> bool:
+        return self._ended.is_set()
+
+
+def _run(plan: bytes, number: int, outcomes: Path | None) -> bytes | None:
+    result = run_one(
+        decoded(plan, SimulationPlan), number, outcomes=outcomes, stop=_Shared.stop, on_progress=_put_progress
+    )
+    return None if result is None else encoded(result)
+
+
+def _put_progress(progress: RunProgress) -> None:
+    if _Shared.queue is not None:
+        _Shared.queue.put(encoded(progress))

@@ -1,0 +1,70 @@
+"""`[[fleet]]`: groups of equal workers."""
+
+import msgspec
+
+from safelight.control.replica.config import ADAPTER_CAPACITY, MAX_DENOISER_ROWS
+from safelight.simulator.scenario.quantities import Bytes, Count, Factor, Name, NotNegative, SomeNames
+
+
+class TierCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What it takes to load from one tier into the next one.
+
+    Attributes:
+        constant_s: seconds of each load.
+        s_per_byte: further seconds for each byte.
+    """
+
+    constant_s: NotNegative = 0.0
+    s_per_byte: NotNegative = 0.0
+
+
+class LoadTiers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds of loading adapters.
+
+    Attributes:
+        remote: from another machine to the worker's host memory.
+        disk: from the worker's disk to its host memory.
+        host: from host memory to the device.
+    """
+
+    remote: TierCost = TierCost()
+    disk: TierCost = TierCost()
+    host: TierCost = TierCost()
+
+
+class WorkerGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Equal workers, named `<name>-1`, `<name>-2` and so on.
+
+    Attributes:
+        name: of the group, unique in the file.
+        count: of workers.
+        models: that each of them serves: names of `[models]`.
+        profiles: by model, instead of the model's own profile: a path beside the scenario, or a built-in name.
+        device: its name in reports.
+        memory_bytes: of the device; None does not check that the weights fit.
+        max_denoiser_rows: of one denoiser call.
+        adapter_host_bytes: of host memory for adapters.
+        adapter_device_ranks: for LoRAs on the device: the sum of their ranks.
+        adapter_device_controlnets: ControlNets on the device.
+        startup_s: seconds until a worker is ready, at the start and after it was lost.
+        speed: how many times as fast as the profile it computes.
+        load_tiers: what loads of adapters cost.
+    """
+
+    name: Name
+    count: Count
+    models: SomeNames
+    profiles: dict[str, str] = {}
+    device: str = ""
+    memory_bytes: Bytes | None = None
+    max_denoiser_rows: Count = MAX_DENOISER_ROWS
+    adapter_host_bytes: Bytes = ADAPTER_CAPACITY.host_bytes
+    adapter_device_ranks: int = ADAPTER_CAPACITY.device_ranks
+    adapter_device_controlnets: int = ADAPTER_CAPACITY.device_controlnets
+    startup_s: NotNegative = 0.0
+    speed: Factor = 1.0
+    load_tiers: LoadTiers = LoadTiers()
+
+    @property
+    def worker_names(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}-{number}" for number in range(1, self.count + 1))

@@ -1,0 +1,197 @@
+"""Makes the requests of a workload, one after the other."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from safelight.core.adapter import ControlNetUse, LoraUse
+from safelight.core.errors import nearest, shorten
+from safelight.core.pixels import Pixels
+from safelight.core.request import ImageRequest
+from safelight.simulator.errors import BadScenario
+from safelight.simulator.scenario.adapters import AdapterGroup
+from safelight.simulator.scenario.arrivals import Arrivals
+from safelight.simulator.scenario.request_kinds import Asked, KindSampler, Size
+from safelight.simulator.scenario.scenario import Scenario
+from safelight.simulator.scenario.workload import Column
+
+BLOCK = 4096
+"""Requests that are drawn together."""
+
+SoloTime = Callable[[str, int, Size, float | None], float]
+"""Seconds of a request alone, by model, steps, size and guidance scale."""
+
+_TRACE_COLUMNS = (
+    *("request_id", "base_model", "controlnets", "loras", "prompt", "prompt_id", "width", "height", "steps"),
+    *("images", "guidance_scale", "seed", "deadline_s", "tenant"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceAdapters:
+    """How adapters of a trace are named here.
+
+    Attributes:
+        groups: those that take adapters of a trace, by model and kind.
+    """
+
+    groups: Mapping[tuple[str, str], AdapterGroup]
+
+    def name_of(self, name: str, *, model: str, kind: str) -> str:
+        """Return the name here of an adapter of the trace that a request for `model` uses."""
+        group = self.groups.get((model, kind))
+        if group is None:
+            raise BadScenario(
+                f"names the {kind} {shorten(name)} for {model!r}, and no [[adapters]] without `count` is of this model "
+                "and kind; add one, or let `replace` have 'adapters'.",
+                place="workload",
+            )
+        several = sum(kind == other for _, other in self.groups) > 1
+        return f"{group.name}-{name}" if several else name
+
+
+class RequestMaker:
+    """Makes the requests of one run; the same seed gives the same requests, whatever the policies."""
+
+    def __init__(self, scenario: Scenario, *, sizes: Mapping[str, Size], solo_s: SoloTime, seed: int) -> None:
+        """Take the scenario.
+
+        Args:
+            scenario: that has been checked.
+            sizes: of each model's own pictures.
+            solo_s: for deadlines in multiples of the solo time.
+            seed: of what is drawn.
+        """
+        self._scenario, self._sizes, self._solo_s, self._seed = scenario, sizes, solo_s, seed
+        workload = scenario.workload
+        self._sampler = KindSampler(workload.mix, scenario.models, sizes, scenario.adapters)
+        source = workload.trace or workload.like
+        self._replaced: Sequence[Column] = source.replace if source is not None else ()
+        self._adapters = TraceAdapters(
+            groups={(group.model, group.kind): group for group in scenario.adapters if group.count is None}
+        )
+
+    def requests(self, arrivals: Arrivals) -> Iterator[ImageRequest]:
+        """Give all requests in order of arrival.
+
+        Raises:
+            BadScenario: if the trace names a model or an adapter that the scenario does not have.
+        """
+        rng = np.random.default_rng([self._seed, 1])
+        for start in range(0, len(arrivals.times_s), BLOCK):
+            times_s = arrivals.times_s[start : start + BLOCK].tolist()
+            seeds = rng.integers(1 << 31, size=len(times_s)).tolist()
+            if arrivals.table is None:
+                drawn = self._sampler.draw(len(times_s), None, rng)
+                rows: Sequence[Mapping[str, Any]] = [{}] * len(times_s)
+            else:
+                rows = arrivals.table[start : start + BLOCK].select(_TRACE_COLUMNS).to_dicts()
+                drawn = self._like_rows(rows, rng)
+            for place, (time_s, asked, row) in enumerate(zip(times_s, drawn, rows, strict=True)):
+                yield from self._made(start + place, time_s, asked, row, seeds[place])
+
+    def _like_rows(self, rows: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> list[Asked]:
+        """Return what rows of a trace ask for, and what the mix adds where they do not tell."""
+        models = [self._model_of(row) for row in rows]
+        asked: dict[int, Asked] = {}
+        for model in dict.fromkeys(models):
+            places = [place for place, its in enumerate(models) if its == model]
+            asked |= zip(places, self._sampler.draw(len(places), model, rng), strict=True)
+        return [self._with_row(asked[place], row) for place, row in enumerate(rows)]
+
+    def _model_of(self, row: Mapping[str, Any]) -> str | None:
+        theirs = row["base_model"]
+        if theirs is None or "model" in self._replaced:
+            return None
+        ours = self._scenario.workload.models.get(theirs, theirs)
+        if ours not in self._scenario.models:
+            raise BadScenario(
+                f"asks for the model {shorten(theirs)}; {nearest(theirs, tuple(self._scenario.models))} "
+                "Name what serves it under [workload.models], or let `replace` have 'model'.",
+                place="workload",
+            )
+        return ours
+
+    def _with_row(self, asked: Asked, row: Mapping[str, Any]) -> Asked:
+        changes: dict[str, Any] = {}
+        if row["steps"] is not None and "steps" not in self._replaced:
+            changes["steps"] = row["steps"]
+        if row["width"] is not None and row["height"] is not None and "size" not in self._replaced:
+            changes["size"] = (row["width"], row["height"])
+        if row["deadline_s"] is not None and "deadline" not in self._replaced:
+            changes["deadline_s"] = row["deadline_s"]
+        if row["guidance_scale"] is not None and "model" not in self._replaced:
+            changes["guidance_scale"] = row["guidance_scale"]
+        if row["tenant"] is not None:
+            changes["tenant"] = row["tenant"]
+        if "adapters" not in self._replaced and asked.model is not None:
+            changes |= self._adapters_of(row, asked.model)
+        return replace(asked, **changes)
+
+    def _adapters_of(self, row: Mapping[str, Any], model: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if row["loras"] is not None:
+            found["loras"] = tuple(
+                LoraUse(name=name, scale=scale) for name, scale in self._uses(row["loras"], model, "lora")
+            )
+        if row["controlnets"] is not None:
+            found["controlnets"] = tuple(self._uses(row["controlnets"], model, "controlnet"))
+        return found
+
+    def _uses(self, uses: Sequence[Mapping[str, Any]], model: str, kind: str) -> list[tuple[str, float]]:
+        named = [use for use in uses if use["name"] is not None]
+        scales = {
+            self._adapters.name_of(use["name"], model=model, kind=kind): 1.0 if use["scale"] is None else use["scale"]
+            for use in named
+        }
+        return list(scales.items())
+
+    def _made(
+        self, number: int, time_s: float, asked: Asked, row: Mapping[str, Any], seed: int
+    ) -> Iterator[ImageRequest]:
+        width, height = asked.size
+        name = row.get("request_id") or str(number)
+        request = ImageRequest(
+            id=name,
+            prompt=row.get("prompt") or row.get("prompt_id") or "",
+            width=width,
+            height=height,
+            seed=row.get("seed") or seed,
+            arrived_s=time_s,
+            model=asked.model,
+            steps=asked.steps,
+            guidance_scale=asked.guidance_scale,
+            loras=asked.loras,
+            controlnets=tuple(
+                ControlNetUse(name=name, scale=scale, image=Pixels(width=width, height=height, rgb=b""))
+                for name, scale in asked.controlnets
+            ),
+            deadline_s=self._deadline_s(asked),
+            on_deadline=self._scenario.deadlines.on_deadline,
+            tenant=asked.tenant,
+        )
+        yield request
+        for further in range(1, row.get("images") or 1):
+            yield msgspec.structs.replace(request, id=f"{name}-{further}", seed=request.seed + further)
+
+    def _deadline_s(self, asked: Asked) -> float | None:
+        deadlines = self._scenario.deadlines
+        if asked.deadline_s is not None:
+            return asked.deadline_s
+        if deadlines.solo_times is None:
+            return deadlines.seconds
+        model = asked.model or next(iter(self._scenario.models))
+        steps = asked.steps or self._scenario.models[model].steps
+        return deadlines.solo_times * self._solo_s(model, steps, asked.size, asked.guidance_scale)
+
+
+def adapter_names_of(table: pl.DataFrame | None, kind: str) -> list[str]:
+    """Return the names of all adapters of one kind in a trace, sorted."""
+    if table is None:
+        return []
+    names = table[f"{kind}s"].explode().drop_nulls().struct.field("name").drop_nulls().unique()
+    return names.sort().to_list()

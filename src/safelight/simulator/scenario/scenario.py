@@ -1,0 +1,126 @@
+"""A whole scenario file."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from safelight.core.errors import nearest, shorten
+from safelight.simulator.errors import BadScenario
+from safelight.simulator.scenario.adapters import AdapterGroup, check_adapters
+from safelight.simulator.scenario.deadlines import Deadlines, check_deadlines
+from safelight.simulator.scenario.decoding import decode, parse_toml
+from safelight.simulator.scenario.faults import FaultEntry, check_faults
+from safelight.simulator.scenario.fleet import WorkerGroup
+from safelight.simulator.scenario.models import ModelEntry, check_model
+from safelight.simulator.scenario.policies import DEFAULT_POLICIES, Choice, Limits, check_policies
+from safelight.simulator.scenario.quantities import Factor, NotNegative, Seed
+from safelight.simulator.scenario.workload import Workload, check_workload
+
+FORMAT: Final = 1
+MOST_BYTES: Final = 16 << 20
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is simulated; see docs/simulator.md.
+
+    Attributes:
+        format: of the file: 1.
+        title: of reports; empty is the file's name.
+        seeds: each gives a run of its own: other arrivals, other requests, other noise.
+        loads: multiples of the workload's rate.
+        rates_per_s: mean requests per second instead.
+        warmup_s: requests that arrive before do not count in figures.
+        fleet: groups of workers.
+        models: by name.
+        workload: what is asked of the fleet.
+        adapters: groups of LoRAs and ControlNets.
+        deadlines: of requests that have none of their own.
+        policies: choices by name.
+        limits: of the controller.
+        faults: of workers.
+    """
+
+    format: int = FORMAT
+    title: str = ""
+    seeds: Annotated[tuple[Seed, ...], msgspec.Meta(min_length=1)] = (0,)
+    loads: Annotated[tuple[Factor, ...], msgspec.Meta(min_length=1)] = (1.0,)
+    rates_per_s: tuple[Factor, ...] = ()
+    warmup_s: NotNegative = 0.0
+    fleet: Annotated[tuple[WorkerGroup, ...], msgspec.Meta(min_length=1)]
+    models: dict[str, ModelEntry]
+    workload: Workload
+    adapters: tuple[AdapterGroup, ...] = ()
+    deadlines: Deadlines = Deadlines()
+    policies: dict[str, Choice] = msgspec.field(default_factory=lambda: dict(DEFAULT_POLICIES))
+    limits: Limits = Limits()
+    faults: tuple[FaultEntry, ...] = ()
+
+    @property
+    def worker_names(self) -> tuple[str, ...]:
+        return tuple(name for group in self.fleet for name in group.worker_names)
+
+
+def read_scenario(path: Path) -> Scenario:
+    """Return the scenario of a file.
+
+    Raises:
+        BadScenario: if it cannot be read or simulated; the message names the file and the key.
+    """
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise BadScenario(f"It has more than {MOST_BYTES >> 20} MiB, so it is no scenario.")
+        return parse_scenario(path.read_text(encoding="utf-8"))
+    except BadScenario as error:
+        raise BadScenario(f"{path}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise BadScenario(f"{path}: It is not a text in UTF-8.") from error
+    except OSError as error:
+        raise BadScenario(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def parse_scenario(text: str) -> Scenario:
+    """Return the scenario of a TOML text; raises BadScenario."""
+    raw = parse_toml(text)
+    if (found := raw.get("format", FORMAT)) != FORMAT:
+        raise BadScenario(f"is {shorten(found)}; this Safelight reads format {FORMAT}.", place="format")
+    scenario = decode(raw, Scenario)
+    _check(scenario)
+    return scenario
+
+
+def _check(scenario: Scenario) -> None:
+    """Raise BadScenario for sections that do not fit each other."""
+    models = tuple(scenario.models)
+    if not models:
+        raise BadScenario("is empty; it must have a table for each model.", place="models")
+    for name, model in scenario.models.items():
+        check_model(model, f"models.{name}")
+    _check_unique([group.name for group in scenario.fleet], "fleet")
+    for number, group in enumerate(scenario.fleet):
+        _check_known(group.models, models, f"fleet[{number}].models")
+        _check_known(tuple(group.profiles), group.models, f"fleet[{number}].profiles")
+    check_workload(scenario.workload, models)
+    _check_unique([group.name for group in scenario.adapters], "adapters")
+    for number, group in enumerate(scenario.adapters):
+        _check_known((group.model,), models, f"adapters[{number}].model")
+        check_adapters(group, f"adapters[{number}]")
+    check_deadlines(scenario.deadlines)
+    check_policies(scenario.policies)
+    check_faults(scenario.faults, scenario.worker_names)
+    if scenario.rates_per_s and scenario.loads != (1.0,):
+        raise BadScenario("cannot be beside `loads`; leave one of them.", place="rates_per_s")
+
+
+def _check_known(names: Sequence[str], known: Sequence[str], place: str) -> None:
+    for name in names:
+        if name not in known:
+            raise BadScenario(f"has {shorten(name)}; {nearest(name, known)}", place=place)
+
+
+def _check_unique(names: Sequence[str], place: str) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise BadScenario(f"has two groups named {shorten(name)}; each needs a name of its own.", place=place)

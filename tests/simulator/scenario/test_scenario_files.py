@@ -1,0 +1,84 @@
+import pytest
+
+from safelight.simulator.errors import BadScenario
+from safelight.simulator.scenario.scenario import parse_scenario, read_scenario
+from simulator.scenario.scenarios import SMALL, changed
+
+
+def message_of(text):
+    with pytest.raises(BadScenario) as caught:
+        parse_scenario(text)
+    return str(caught.value)
+
+
+def test_a_scenario_needs_a_fleet_models_and_a_workload():
+    scenario = parse_scenario(SMALL)
+    assert scenario.worker_names == ("gpu-1", "gpu-2")
+    assert scenario.policies == {"default": ()}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("count = 2", "cuont = 2", ("fleet[0].cuont", "did you mean 'count'")),
+        ("[[fleet]]", "[[fleets]]", ("fleets", "did you mean 'fleet'")),
+        ("rate_per_s = 1.0", "rate = 1.0", ("workload.arrivals.rate", "'rate_per_s'")),
+        ("count = 2\n", "", ("fleet[0].count is missing",)),
+        ("count = 2", "count = 0", ("fleet[0].count is 0", "at least 1")),
+        ("count = 2", "count = 2.5", ("fleet[0].count is 2.5", "a whole number")),
+        ("count = 2", "count = true", ("fleet[0].count is True", "a whole number")),
+        ("rate_per_s = 1.0", "rate_per_s = -1.0", ("workload.arrivals.rate_per_s is -1.0", "greater than 0")),
+        ("rate_per_s = 1.0", "rate_per_s = nan", ("workload.arrivals.rate_per_s is nan", "finite")),
+        ("rate_per_s = 1.0", "rate_per_s = inf", ("workload.arrivals.rate_per_s is inf", "finite")),
+        ("rate_per_s = 1.0", 'rate_per_s = "1"', ("rate_per_s is '1'", "must be a number")),
+        ('models = ["m"]', 'models = ["n"]', ("fleet[0].models has 'n'", "there is 'm'")),
+        ('models = ["m"]', "models = []", ("fleet[0].models is empty",)),
+        ('model = "m"\n', 'model = "mm"\n', ("workload.mix[0].model is 'mm'", "did you mean 'm'")),
+        ("steps = 10", "steps = 1000", ("models.m.steps is 1000", "at most 200")),
+        ("duration_s = 20.0", "duration_s = 20.0\nrequests = 3", ("workload.arrivals", "and not both")),
+        ("duration_s = 20.0", 'process = "poison"\nduration_s = 20.0', ("process is 'poison'", "'poisson'")),
+        ("[workload.arrivals]", '[workload.like]\ntrace = "katz-a"\n[workload.arrivals]', ("like and arrivals",)),
+        ("[[fleet]]", "format = 2\n[[fleet]]", ("format is 2", "reads format 1")),
+        ("[[fleet]]", "seeds = []\n[[fleet]]", ("seeds is empty",)),
+        ("[[fleet]]", "seeds = [-1]\n[[fleet]]", ("seeds[0] is -1", "at least 0")),
+        ("[[fleet]]", "seeds = 3\n[[fleet]]", ("seeds is 3", "a list")),
+        ("[[fleet]]", "loads = [0.0]\n[[fleet]]", ("loads[0] is 0.0", "greater than 0")),
+        ("[[fleet]]", '[policies]\nx = "througput"\n[[fleet]]', ("policies.x", "did you mean 'throughput'")),
+        ("[[fleet]]", '[policies]\nx = ["order=arival"]\n[[fleet]]', ("policies.x", "did you mean 'arrival'")),
+        ("[[fleet]]", "[policies]\nx = 3\n[[fleet]]", ("policies.x is 3", "a text or a list")),
+        (
+            "[[fleet]]",
+            '[[faults]]\nkind = "die"\nworker = "gpu-3"\nat_s = 1.0\n[[fleet]]',
+            ("faults[0].worker is 'gpu-3'", "'gpu-2'"),
+        ),
+        ("[[fleet]]", "[deadlines]\nseconds = 1.0\nsolo_times = 2.0\n[[fleet]]", ("deadlines", "leave one")),
+        ("[[fleet]]", '[[adapters]]\nname = "a"\nmodel = "q"\n[[fleet]]', ("adapters[0].model", "there is 'm'")),
+        ('model = "m"\n', 'model = "m"\nsizes = ["64"]\n', ("sizes[0] is '64'", "WIDTHxHEIGHT")),
+        ('model = "m"\n', 'model = "m"\nsteps = { least = 5, most = 4 }\n', ("from 5 to 4",)),
+        ("count = 2", "count = = 2", ("not TOML", "line 4, column 9")),
+    ],
+)
+def test_an_error_names_the_key_and_what_is_allowed(old, new, said):
+    message = message_of(changed(old, new))
+    assert [part for part in said if part not in message] == []
+
+
+def test_an_error_names_the_file(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text(changed("count = 2", "count = 0"), encoding="utf-8")
+    with pytest.raises(BadScenario, match=r"bad\.toml: fleet\[0\]\.count"):
+        read_scenario(path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", None])
+def test_a_file_that_is_no_text_or_not_there_is_an_error(tmp_path, content):
+    path = tmp_path / "bad.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BadScenario, match="bad.toml"):
+        read_scenario(path)
+
+
+def test_two_groups_may_not_have_one_name():
+    group = SMALL[: SMALL.index("[models.m]")]
+    assert "two groups named 'gpu'" in message_of(group + SMALL)
