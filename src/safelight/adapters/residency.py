@@ -32,8 +32,9 @@ class Residency:
     not fit beside those before it blocks the later ones, so that no two rows wait for each other and none waits
     forever. Meanwhile the adapters of waiting rows are read into host memory, as far as it has room. A granted row
     keeps its adapters until it is released. Afterwards they stay in place until their memory is needed. Eviction takes
-    the least recently used ones first, then expected ones, then those of the rows that will wait longest. Expected
-    adapters are read into host memory while no other load is under way. Every method returns the moves to execute.
+    the least recently used ones first, then expected ones, then placed ones, then those of the rows that will wait
+    longest. Expected and placed adapters are read into host memory while no other load is under way. Placed ones go on
+    to the device where they fit beside those of all granted rows. Every method returns the moves to execute.
     """
 
     def __init__(self, capacity: AdapterCapacity) -> None:
@@ -41,6 +42,7 @@ class Residency:
         self._rows: dict[str, _Row] = {}
         self._weights: dict[AdapterHandle, Weights] = {}
         self._expected: list[Weights] = []
+        self._placed: list[Weights] = []
 
     @property
     def host_bytes(self) -> int:
@@ -80,6 +82,16 @@ class Residency:
         self._expected = self._weights_of(adapters, now)
         return self._serve()
 
+    def place(self, adapters: Iterable[Registered], now: float) -> list[Move]:
+        """Replace the placed adapters by these, the most important ones first; others that no row holds are unloaded.
+
+        An unloaded adapter stays in host memory.
+        """
+        before, self._placed = self._placed, self._weights_of(adapters, now)
+        kept = {weights for row in self._rows.values() for weights in row.weights}.union(self._placed)
+        moves = [move for weights in before if weights not in kept for move in weights.leave_device()]
+        return [*moves, *self._serve()]
+
     def release(self, row_id: str, now: float) -> list[Move]:
         """Release a held row."""
         for weights in self._rows.pop(row_id).weights:
@@ -102,6 +114,7 @@ class Residency:
         moves: list[Move] = [EvictFromHost(handle=weights.handle)] if weights.stage is Stage.TO_DEVICE else []
         weights.stage = Stage.ABSENT
         self._expected = [each for each in self._expected if each is not weights]
+        self._placed = [each for each in self._placed if each is not weights]
         for row_id in self.holders(handle):
             row = self._rows[row_id]
             row.is_lost, row.is_granted = True, False
@@ -119,6 +132,7 @@ class Residency:
         if handle in self._weights:
             self._weights[handle].is_leaving = True
             self._expected = [weights for weights in self._expected if not weights.is_leaving]
+            self._placed = [weights for weights in self._placed if not weights.is_leaving]
         return self._serve()
 
     def _weights_of(self, adapters: Iterable[Registered], now: float) -> list[Weights]:
@@ -135,19 +149,35 @@ class Residency:
         waiting = (row for row in self._rows.values() if not row.is_granted and not row.is_lost)
         awaited = dict.fromkeys(weights for row in waiting for weights in row.weights if weights not in needed)
         held = needed | awaited
-        expected = dict.fromkeys(weights for weights in self._expected if weights not in held)
-        others = (weights for weights in self._weights.values() if weights not in held and weights not in expected)
-        unused = sorted(others, key=lambda weights: weights.used_s)
-        spare = [*unused, *reversed(expected)]
+        placed = dict.fromkeys(weights for weights in self._placed if weights not in held)
+        expected = dict.fromkeys(weights for weights in self._expected if weights not in held and weights not in placed)
+        wanted = held | placed | expected
+        unused = sorted((each for each in self._weights.values() if each not in wanted), key=lambda each: each.used_s)
+        spare = [*unused, *reversed(expected), *reversed(placed)]
         for weights in needed:
             moves += self._bring(weights, [*spare, *reversed(awaited)])
         promised_bytes = _absent_bytes(needed)
         for weights in awaited:
             if weights.is_absent:
                 moves += self._load_to_host(weights, spare, promised_bytes)
+        fitting = self._fitting(placed, needed)
+        idle = [*unused, *reversed(expected), *(weights for weights in reversed(placed) if weights not in fitting)]
+        for weights in fitting:
+            if weights.stage is Stage.ON_HOST:
+                moves += self._load_to_device(weights, idle)
         if all(weights.stage is not Stage.TO_HOST for weights in self._weights.values()):
-            moves += self._read_ahead(expected, unused, _absent_bytes(held))
+            moves += self._read_ahead([*expected, *fitting], unused, _absent_bytes(held))
         return moves
+
+    def _fitting(self, placed: Iterable[Weights], needed: Iterable[Weights]) -> dict[Weights, None]:
+        """Return the first placed weights that fit on the device beside those of all granted rows."""
+        fitting: dict[Weights, None] = {}
+        specs = [weights.spec for weights in needed]
+        for weights in placed:
+            if self._capacity.holds([*specs, weights.spec]):
+                specs.append(weights.spec)
+                fitting[weights] = None
+        return fitting
 
     def _read_ahead(self, expected: Iterable[Weights], evictable: Sequence[Weights], promised_bytes: int) -> list[Move]:
         """Read the first expected adapter that fits, and only that one, so that a row's load waits for at most one."""

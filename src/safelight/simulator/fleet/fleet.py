@@ -9,13 +9,13 @@ from safelight.adapters.registry import Registered
 from safelight.control.commands import Command, Deliver, Dismissed, GiveUp, Kill, Reject, Send
 from safelight.control.events import Arrived, Event, Reported, TimePassed, WorkerJoined, WorkerLeft
 from safelight.control.fleet import FleetController
-from safelight.control.replica.config import ReplicaConfig
+from safelight.control.replica.config import ReplicaConfig, ready
 from safelight.control.replica.events import ReplicaCommand
 from safelight.control.replica.machine import ReplicaMachine
 from safelight.core.adapter import AdapterHandle
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
-from safelight.core.work import Paused, Ready, Run, Stop, WorkerEvent
+from safelight.core.work import Paused, Run, Stop, WorkerEvent
 from safelight.simulator.fleet.durations import Durations
 from safelight.simulator.fleet.loads import AdapterReads
 from safelight.simulator.fleet.timeline import Timeline
@@ -183,7 +183,7 @@ class SimulatedFleet:
         self._report_start(slot)
         self._processes[name] = slot
         specs = tuple(model.spec for model in slot.worker.models)
-        self._handle(WorkerJoined(name, Ready(models=specs, max_denoiser_rows=slot.worker.max_denoiser_rows)))
+        self._handle(WorkerJoined(name, ready(specs, self._config(slot.worker))))
         self._settle()
 
     def _report_start(self, slot: _Slot) -> None:
