@@ -39,6 +39,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_s: float
     is_complete: bool
     figures: Figures
+    quality_metric: str = ""
     timeline: tuple[PeriodFigures, ...] = ()
     spans: tuple[Span, ...] = ()
 
@@ -79,6 +80,7 @@ class SimulationDocument(msgspec.Struct, frozen=True, kw_only=True):
         is_complete: whether all runs are there and complete.
         confidence: of the intervals.
         policies: the choices by name.
+        quality_metric: what `quality` means, where a profile says it.
         summaries: by policy and load.
         runs: by policy, load and seed.
     """
@@ -90,6 +92,7 @@ class SimulationDocument(msgspec.Struct, frozen=True, kw_only=True):
     is_complete: bool
     confidence: float = CONFIDENCE
     policies: dict[str, tuple[str, ...]]
+    quality_metric: str = ""
     summaries: tuple[SummaryDocument, ...]
     runs: tuple[RunDocument, ...]
 
@@ -101,6 +104,7 @@ def document_of(
     title: str,
     policies: dict[str, tuple[str, ...]],
     is_complete: bool,
+    quality_metric: str = "",
 ) -> SimulationDocument:
     """Return the document of the runs that there are."""
     return SimulationDocument(
@@ -108,6 +112,7 @@ def document_of(
         title=title,
         is_complete=is_complete,
         policies=policies,
+        quality_metric=quality_metric,
         summaries=summaries_of(results),
         runs=tuple(
             RunDocument(

@@ -42,8 +42,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         latency_mean_s, latency_p50_s, latency_p95_s, latency_p99_s: from arrival to the picture, of finished requests.
         queue_mean_s: from arrival to the first step, of finished requests.
         throughput_per_s: finished requests per second of virtual time.
-        quality: mean over finished requests whose level has a known quality.
-        fid: Fréchet inception distance of the mix of pictures, where a cascade has a curve of it; smaller is better.
+        quality: mean over finished requests whose level has a known quality; of a cascade that has a curve of it, that
+            of the mix of pictures.
         escalated: share of finished requests that passed more than one stage.
         retries: attempts lost.
         adapter_loads_per_request: adapters copied to devices, per finished request.
@@ -74,7 +74,6 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     queue_mean_s: float | None
     throughput_per_s: float | None
     quality: float | None
-    fid: float | None
     escalated: float | None
     retries: int
     adapter_loads_per_request: float | None
@@ -91,7 +90,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 NUMBERS = tuple(field for field in Figures.__struct_fields__ if field != "simulated")
 """The names of all figures."""
 
-SHARES = frozenset({"attainment", "violations", "quality", "escalated", "utilization"})
+SHARES = frozenset({"attainment", "violations", "escalated", "utilization"})
 """Figures that cannot exceed 1."""
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from safelight.core.errors import RequestError
+from safelight.core.errors import ProfileError, RequestError
 from safelight.core.outcome import Outcome
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.results.documents import RunResult, Span
@@ -50,6 +50,7 @@ def run_one(
         rate_per_s=prepared.rate_per_s,
         is_complete=run.is_complete,
         figures=run.tally.figures(run.counters),
+        quality_metric=prepared.quality_metric,
         timeline=run.tally.periods,
         spans=tuple(run.spans),
     )
@@ -63,7 +64,7 @@ class _Run:
     ) -> None:
         self.tally = Tally(
             quality_of=prepared.quality_of,
-            fid_of=prepared.fid_of,
+            quality_of_mix=prepared.quality_of_mix,
             warmup_s=warmup_s,
             workers=len(prepared.simulation.workers),
         )
@@ -84,7 +85,7 @@ class _Run:
             run = simulate(
                 self._prepared.simulation, on_outcome=on_outcome, on_progress=self._on_progress, on_span=self._keep
             )
-        except RequestError as error:
+        except (RequestError, ProfileError) as error:
             raise BadScenario(f"The workload has a request that no worker can serve: {error}") from error
         self._count(run)
         self.is_complete = run.is_complete

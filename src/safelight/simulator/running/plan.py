@@ -39,6 +39,7 @@ class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
             scenario=self.name,
             title=self.scenario.title or Path(self.name).stem,
             policies=self.policies,
+            quality_metric=next((result.quality_metric for result in results), ""),
             is_complete=len(results) == len(self.keys) and all(result.is_complete for result in results),
         )
 

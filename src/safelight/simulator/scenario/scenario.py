@@ -66,6 +66,12 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """What requests may name: models and cascades."""
         return (*self.models, *(cascade.name for cascade in self.cascades))
 
+    def models_of(self, name: str | None) -> tuple[str, ...]:
+        """Return the models that may serve requests for a name: both of a cascade, and all for None."""
+        if name is None:
+            return tuple(self.models)
+        return next(((each.light, each.heavy) for each in self.cascades if each.name == name), (name,))
+
     def largest_model_of(self, name: str | None) -> str:
         """Return the model of a name: the heavy one of a cascade, and the first one for None."""
         if name is None:
