@@ -45,6 +45,8 @@ def print_tables(document: SimulationDocument) -> None:
     """Print one table for each load."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{escape(document.title)}[/bold]: all figures are simulated")
+    if document.quality_metric:
+        console.print(f"quality: {escape(document.quality_metric)}")
     for table in tables_of(document):
         console.print()
         console.print(f"[bold]{escape(table.title)}[/bold]")
