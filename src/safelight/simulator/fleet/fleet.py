@@ -140,7 +140,7 @@ class SimulatedFleet:
         slot = self._slots[worker]
         slot.slowness = factor
         if slot.process is not None:
-            slot.process.durations.slowness = factor
+            slot.process.slow_down(factor)
 
     def cut_off(self, worker: str) -> None:
         """Hold back all messages from and to a worker."""
