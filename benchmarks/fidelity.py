@@ -1,14 +1,14 @@
 """How far the simulator's predictions are from what the live server does, at several loads.
 
-One command does it all: it calibrates `shapes-large` on this machine, finds by simulation how many requests a second two
-workers could serve, and for each load serves a trace of that share of it, with two worker processes and the default
-policies. Then it simulates the requests of the outcome log with the calibrated profile.
+One command does it all: it calibrates `shapes-large` on this machine, finds by simulation how many requests a second
+two workers could serve, and for each load serves a trace of that share of it, with two worker processes and the
+default policies. Then it simulates the requests of the outcome log with the calibrated profile.
 
 The trace has Poisson arrivals, 8 to 50 steps, one of eight LoRAs in a third of the requests, and deadlines of 6 times
 the time alone. The highest load is served twice, to show how much two live runs of the same trace differ.
 
-- `error_30`, `error_60`, `error_90`: the largest error at this load: of the mean, p50 and p95 latency as a share of what
-  was measured, and of attainment as a difference.
+- `error_30`, `error_60`, `error_90`: the largest error at this load: of the mean, p50 and p95 latency as a share of
+  what was measured, and of attainment as a difference.
 - `spread_90`: the same between the two live runs at the highest load.
 - `errors`: all of them, with signs.
 
