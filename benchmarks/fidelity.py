@@ -119,7 +119,11 @@ def calibrate(given: Path | None, path: Path) -> None:
         path.write_bytes(given.read_bytes())
         return
     note(f"calibrating {MODEL}")
-    subprocess.run([*SAFELIGHT, "calibrate", "--model", MODEL, "-o", str(path)], check=True, stdout=sys.stderr)
+    subprocess.run(
+        [*SAFELIGHT, "calibrate", "--model", MODEL, "--workers", str(WORKERS), "-o", str(path)],
+        check=True,
+        stdout=sys.stderr,
+    )
 
 
 def write_scenario(folder: Path) -> None:
