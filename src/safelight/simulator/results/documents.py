@@ -48,6 +48,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one run."""
 
     simulated: Literal[True] = True
+    variant: str = ""
     policy: str
     load: float
     rate_per_s: float
@@ -57,7 +58,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SummaryDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of all complete runs of one policy at one load.
+    """The figures of all complete runs of one variant and policy at one load.
 
     Attributes:
         n: how many runs these are.
@@ -65,6 +66,7 @@ class SummaryDocument(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     simulated: Literal[True] = True
+    variant: str = ""
     policy: str
     load: float
     rate_per_s: float
@@ -81,8 +83,8 @@ class SimulationDocument(msgspec.Struct, frozen=True, kw_only=True):
         confidence: of the intervals.
         policies: the choices by name.
         quality_metric: what `quality` means, where a profile says it.
-        summaries: by policy and load.
-        runs: by policy, load and seed.
+        summaries: by variant, policy and load.
+        runs: by variant, policy, load and seed.
     """
 
     simulated: Literal[True] = True
@@ -116,6 +118,7 @@ def document_of(
         summaries=summaries_of(results),
         runs=tuple(
             RunDocument(
+                variant=result.key.variant,
                 policy=result.key.policy,
                 load=result.key.load,
                 rate_per_s=result.rate_per_s,
@@ -129,20 +132,21 @@ def document_of(
 
 
 def summaries_of(results: Iterable[RunResult]) -> tuple[SummaryDocument, ...]:
-    """Return means and intervals over the complete runs of each policy and load, in order of appearance."""
-    groups: dict[tuple[str, float], list[RunResult]] = {}
+    """Return means and intervals over the complete runs of each variant, policy and load, in order of appearance."""
+    groups: dict[tuple[str, str, float], list[RunResult]] = {}
     for result in results:
         if result.is_complete:
-            groups.setdefault((result.key.policy, result.key.load), []).append(result)
+            groups.setdefault((result.key.variant, result.key.policy, result.key.load), []).append(result)
     return tuple(
         SummaryDocument(
+            variant=variant,
             policy=policy,
             load=load,
             rate_per_s=sum(run.rate_per_s for run in runs) / len(runs),
             n=len(runs),
             figures=_estimates(runs),
         )
-        for (policy, load), runs in groups.items()
+        for (variant, policy, load), runs in groups.items()
     )
 
 

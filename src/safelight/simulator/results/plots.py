@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import cycle
 
+import msgspec
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -69,8 +70,10 @@ def gantt_of(result: RunResult) -> Result:
     )
 
 
-def comparison_of(document: SimulationDocument) -> Result:
-    """Plot the main figures of all policies by load, side by side."""
+def comparison_of(document: SimulationDocument, variant: str = "") -> Result:
+    """Plot the main figures of all policies of one variant by load, side by side."""
+    own = tuple(summary for summary in document.summaries if summary.variant == variant)
+    document = msgspec.structs.replace(document, summaries=own)
     rows = [
         {
             "policy": summary.policy,
@@ -88,7 +91,7 @@ def comparison_of(document: SimulationDocument) -> Result:
     table = pl.DataFrame(rows, infer_schema_length=None)
     return Result(
         name="policies",
-        title="Simulated policies side by side",
+        title=f"Simulated policies side by side{f': {variant}' if variant else ''}",
         table=table,
         findings=tuple(_compared(document)),
         draw=lambda figure: _draw_comparison(figure, document),

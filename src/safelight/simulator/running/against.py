@@ -54,6 +54,7 @@ def replay_of(scenario: Scenario, log: Path) -> Replay:
             loads=(1.0,),
             rates_per_s=(),
             warmup_s=0.0,
+            variants=(),
             workload=msgspec.structs.replace(
                 scenario.workload,
                 arrivals=None,

@@ -39,8 +39,9 @@ def run_one(
         CannotWrite: if the file cannot be written.
     """
     key = plan.keys[number]
-    prepared = prepare(plan.scenario, key, policies=plan.policies[key.policy], folder=Path(plan.folder))
-    run = _Run(prepared, number, warmup_s=plan.scenario.warmup_s, stop=stop, on_progress=on_progress)
+    scenario = plan.variants[key.variant]
+    prepared = prepare(scenario, key, policies=plan.policies[key.policy], folder=Path(plan.folder))
+    run = _Run(prepared, number, warmup_s=scenario.warmup_s, stop=stop, on_progress=on_progress)
     if outcomes is None:
         run.simulate(lambda outcome: None)
     else:
