@@ -154,6 +154,8 @@ def _check_admission(
     except Exception as error:
         raise _mistake(fleet, "admission", error) from error
     if refused is None:
+        finish_s = fleet.prediction.judged_s(state, now)
+        state.predicted_s = None if finish_s is None else finish_s - state.request.arrived_s
         return None
     preemption = _preemption(fleet, state, now) if may_preempt and isinstance(refused, DeadlineUnmeetable) else None
     if preemption is None:
@@ -228,4 +230,11 @@ def _rejected(
     except (RequestError, ExtensionError):
         return None
     total_s = now - request.arrived_s
-    return Outcome(request=request, route=route, status="rejected", reason=error.reason, total_s=total_s)
+    return Outcome(
+        request=request,
+        route=route,
+        status="rejected",
+        reason=error.reason,
+        total_s=total_s,
+        predicted_s=total_s + error.expected_s if isinstance(error, DeadlineUnmeetable) else None,
+    )
