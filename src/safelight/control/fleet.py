@@ -81,7 +81,14 @@ class FleetController:
         """
         expiry_s = self._fleet.expiries.next_s
         after_s = None if expiry_s is None else math.nextafter(expiry_s, math.inf)
-        due_s = (self._fleet.orphans.next_due_s, self._fleet.liveness.next_check_s, self._fleet.plans.next_s, after_s)
+        fleet = self._fleet
+        due_s = (
+            fleet.orphans.next_due_s,
+            fleet.liveness.next_check_s,
+            fleet.plans.next_s,
+            fleet.last_chances.next_s,
+            after_s,
+        )
         return min((each for each in due_s if each is not None), default=None)
 
     @property
@@ -196,7 +203,8 @@ class FleetController:
             case AdapterOffered() | AdapterRemoved():
                 return self._change_adapters(event, now)
             case TimePassed():
-                return self._give_up_orphans(now) + self._check_workers(now) + self._fleet.place(now)
+                checked = self._give_up_orphans(now) + self._check_workers(now)
+                return checked + self._fleet.rescue(now) + self._fleet.place(now)
             case PartChanged(part, missing):
                 self._note_part(part, missing)
             case DrainBegan():

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from safelight.control.adapter_directory import AdapterDirectory
 from safelight.control.commands import Command, Dismissed, GiveUp, Send
@@ -17,6 +18,8 @@ from safelight.control.placement.demand import AdapterDemand
 from safelight.control.placement.protocol import PlacementView
 from safelight.control.placement.schedule import PlanSchedule
 from safelight.control.prediction import Prediction
+from safelight.control.preemption.budget import ForecastBudget
+from safelight.control.preemption.never import Never
 from safelight.control.preemption.paused_rows import PausedRows
 from safelight.control.preemption.protocol import Preemption
 from safelight.control.preemption.what_if import WhatIf
@@ -32,6 +35,9 @@ from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 from safelight.core.work import Cancel, Pause, Place, Prefetch, Ready, Run, WorkerCommand
 
+LAST_CHANCE_SHARE: Final = 0.5
+"""A waiting request asks for the places of others when it has so much of its service time to spare."""
+
 
 class FleetState:
     """Owns the state; each method leaves it consistent.
@@ -43,6 +49,7 @@ class FleetState:
         expiries: when requests expire whose clients want no late picture.
         paused_rows: the latents that are held of paused requests.
         plans: when the placement policy is asked for a plan.
+        last_chances: when waiting requests that would be late have to get the places of others.
         letting_go: how many requests have ended for their clients while their workers still hold them.
     """
 
@@ -62,6 +69,8 @@ class FleetState:
         self.expiries = Moments(self._may_expire)
         self.letting_go = 0
         self.paused_rows = PausedRows(config.max_paused_bytes)
+        self.last_chances = Moments(self._may_become_late)
+        self._forecast_budget = ForecastBudget()
         self._late_moments = Moments(self._may_become_late)
         self.missing_parts: dict[str, str] = {}
         self.is_draining = False
@@ -136,7 +145,10 @@ class FleetState:
         self.prediction.weigh(state, now)
         self.waiting.add(state)
         if state.is_punctual:
-            self._late_moments.add(self.prediction.late_from_s(state), state)
+            late_from_s = self.prediction.late_from_s(state)
+            self._late_moments.add(late_from_s, state)
+            if not isinstance(self.policies.preemption, Never):
+                self.last_chances.add(late_from_s - LAST_CHANCE_SHARE * (state.request.due_s - late_from_s), state)
         if not self.workers.serving(state.model):
             self.orphans.arrived(state)
 
@@ -164,16 +176,34 @@ class FleetState:
 
     def preemption_for(self, state: RequestState, now: float) -> Preemption | None:
         """Return who makes way for a weighed request that is not queued; raises what a policy raises."""
-        if state.request.deadline_s is None or state.is_suspect:
+        is_possible = state.request.deadline_s is not None and not state.is_suspect
+        if not is_possible or not self._forecast_budget.is_left(now):
             return None
         view = WhatIf(state, self.workers, self.prediction, self.paused_rows, now=now)
-        return self.policies.preemption.choose(state, view)
+        chosen = self.policies.preemption.choose(state, view)
+        if chosen is None and view.forecasts:
+            self._forecast_budget.failed()
+        return chosen
 
     def preempt(self, state: RequestState, preemption: Preemption) -> list[Command]:
         """Give a request that is not queued the places of others, from the next step boundary on."""
         commands = [command for held in preemption.paused for command in self.pause(held)]
         self.workers.take(preemption.worker, state)
         return [*commands, Send(preemption.worker.name, Run(job=state.job))]
+
+    def rescue(self, now: float) -> list[Command]:
+        """Give the places of others to waiting requests that would be late otherwise, as far as a forecast gains."""
+        commands: list[Command] = []
+        for state in self.last_chances.take(now, with_now=True):
+            if self.prediction.is_in_time(state, now):
+                continue
+            self.waiting.remove(state)
+            preemption = self.preemption_for(state, now)
+            if preemption is None:
+                self.waiting.add(state)
+            else:
+                commands += self.preempt(state, preemption)
+        return commands
 
     def pause(self, state: RequestState, *, next_worker: str | None = None) -> list[Command]:
         """Have the worker of a request stop it at the next step boundary; then it waits with the steps it has run.
