@@ -18,7 +18,7 @@ from safelight.planner.burst_tolerance import (
     burst_tolerant_placement,
 )
 
-PERIOD_S: Final = 10.0
+PERIOD_S: Final = 60.0
 MOST_ADAPTERS: Final = 128
 MOST_WORKERS: Final = 32
 KEPT_SHARE: Final = 0.8
