@@ -78,7 +78,7 @@ class BurstTolerance:
             if is_better or not worker.placed or not specs.keys() >= set(worker.placed)
         }
         return PlacementPlan(
-            holds={worker.name: handles for worker, handles in holds.items() if handles != worker.placed}
+            holds={worker.name: handles for worker, handles in holds.items() if set(handles) != set(worker.placed)}
         )
 
     def _shares(self, view: PlacementView) -> Mapping[AdapterHandle, tuple[AdapterSpec, float]]:
