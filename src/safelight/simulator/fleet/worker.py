@@ -130,8 +130,7 @@ class WorkerProcess:
     def post(self, command: ReplicaCommand | AdapterRead | AdapterNotRead) -> None:
         """Take a command, or the result of a read; `resume` follows."""
         self._inbox.append(command)
-        if self._running is not None and self._running.is_step and self._running.steps > 1:
-            self._cut_short(self._running)
+        self._cut_short()
 
     def resume(self) -> None:
         """Go on until an effect takes time, or there is nothing to do."""
@@ -160,14 +159,26 @@ class WorkerProcess:
         running = self._running
         if running is None or not running.is_step or running.steps == 1 or self.is_dead:
             return
-        done = min(running.steps - 1, int((self._timeline.now_s - running.start_s) / running.call_s))
+        done = self._calls_over(running)
         if done > running.reported:
             assert isinstance(running.effect, Step)
             self._send(self._ticked(running, done - running.reported))
             running.reported = done
 
+    def slow_down(self, factor: float) -> None:
+        """Let its work take `factor` times as long as its profiles say, from the next effect or call on."""
+        self._cut_short()
+        self.durations.slowness = factor
+
+    def _calls_over(self, running: _Running) -> int:
+        """Return how many of equal calls in a row are over, without the last one."""
+        if running.steps == 1:
+            return 0
+        return min(running.steps - 1, int((self._timeline.now_s - running.start_s) / running.call_s))
+
     def hang(self, until_s: float) -> None:
-        """Let the present effect, or the next one, last until `until_s` at least."""
+        """Let the present effect or call, or the next one, last until `until_s` at least."""
+        self._cut_short()
         self._hangs_until_s = until_s
         if self._running is not None:
             self._running.end_s = max(self._running.end_s, until_s)
@@ -176,7 +187,10 @@ class WorkerProcess:
     def beat(self) -> Beat:
         """Return the sign of life that it would send now."""
         running = self._running
-        return Beat(busy_s=0.0 if running is None else self._timeline.now_s - running.start_s)
+        if running is None:
+            return Beat(busy_s=0.0)
+        self.report_progress()
+        return Beat(busy_s=self._timeline.now_s - running.start_s - self._calls_over(running) * running.call_s)
 
     def _execute(self, effect: Effect) -> bool:  # noqa: PLR0911 - one branch for each effect that takes time
         """Execute an effect; returns whether it takes time."""
@@ -251,6 +265,9 @@ class WorkerProcess:
         """Let the report of all calls be one of those that are not reported yet."""
         for place, effect in enumerate(self._effects):
             if isinstance(effect, Emit) and isinstance(effect.event, Ticked):
+                if running.reported >= running.steps:
+                    del self._effects[place]
+                    return
                 ticked, share = effect.event, 1 - running.reported / running.steps
                 rest = msgspec.structs.replace(
                     ticked,
@@ -264,8 +281,11 @@ class WorkerProcess:
     def _ticked(self, running: _Running, steps: int) -> Ticked:
         return self.machine.ticked(running.call_s * steps, steps=steps)
 
-    def _cut_short(self, running: _Running) -> None:
+    def _cut_short(self) -> None:
         """End equal calls in a row at the next step."""
+        running = self._running
+        if running is None or running.steps == 1:
+            return
         passed_s = self._timeline.now_s - running.start_s
         steps = max(1, math.ceil(passed_s / running.call_s - 1e-9))
         if steps >= running.steps:
