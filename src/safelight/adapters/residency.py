@@ -1,13 +1,18 @@
 """Where the weights of adapters are: on disk, in host memory, on the device."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from safelight.adapters.capacity import KINDS, AdapterCapacity, slots_of
 from safelight.adapters.moves import EvictFromHost, LoadToDevice, LoadToHost, Move
 from safelight.adapters.registry import Registered
 from safelight.adapters.weights import AT_REST, IN_BANK, MOVING, Stage, Weights, enough
 from safelight.core.adapter import AdapterHandle, AdapterKind
+
+
+Evictable = Callable[[], Sequence[Weights]]
+"""Returns weights that may be evicted, in order; it is called only if memory lacks."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -41,6 +46,7 @@ class Residency:
         self._rows: dict[str, _Row] = {}
         self._weights: dict[AdapterHandle, Weights] = {}
         self._expected: list[Weights] = []
+        self._has_leaving = False
 
     @property
     def host_bytes(self) -> int:
@@ -117,7 +123,7 @@ class Residency:
         """Forget an adapter that no row holds or will hold: at once, or when the load under way is over."""
         assert not self.holders(handle), f"{handle} is held"
         if handle in self._weights:
-            self._weights[handle].is_leaving = True
+            self._weights[handle].is_leaving = self._has_leaving = True
             self._expected = [weights for weights in self._expected if not weights.is_leaving]
         return self._serve()
 
@@ -134,27 +140,29 @@ class Residency:
         needed = self._grant()
         waiting = (row for row in self._rows.values() if not row.is_granted and not row.is_lost)
         awaited = dict.fromkeys(weights for row in waiting for weights in row.weights if weights not in needed)
-        held = needed | awaited
-        expected = dict.fromkeys(weights for weights in self._expected if weights not in held)
-        others = (weights for weights in self._weights.values() if weights not in held and weights not in expected)
-        unused = sorted(others, key=lambda weights: weights.used_s)
-        spare = [*unused, *reversed(expected)]
+        order = _EvictionOrder(self._weights.values(), needed, awaited, self._expected)
         for weights in needed:
-            moves += self._bring(weights, [*spare, *reversed(awaited)])
-        promised_bytes = _absent_bytes(needed)
-        for weights in awaited:
-            if weights.is_absent:
-                moves += self._load_to_host(weights, spare, promised_bytes)
-        if all(weights.stage is not Stage.TO_HOST for weights in self._weights.values()):
-            moves += self._read_ahead(expected, unused, _absent_bytes(held))
+            if weights.stage is not Stage.ON_DEVICE:
+                moves += self._bring(weights, order.for_needed)
+        if awaited:
+            promised_bytes = _absent_bytes(needed)
+            for weights in awaited:
+                if weights.is_absent:
+                    moves += self._load_to_host(weights, order.for_awaited, promised_bytes)
+        if self._expected and all(weights.stage is not Stage.TO_HOST for weights in self._weights.values()):
+            promised_bytes = _absent_bytes(needed) + _absent_bytes(awaited)
+            moves += self._read_ahead(order.expected, order.for_expected, promised_bytes)
         return moves
 
-    def _read_ahead(self, expected: Iterable[Weights], evictable: Sequence[Weights], promised_bytes: int) -> list[Move]:
+    def _read_ahead(self, expected: Iterable[Weights], evictable: Evictable, promised_bytes: int) -> list[Move]:
         """Read the first expected adapter that fits, and only that one, so that a row's load waits for at most one."""
         reads = (self._load_to_host(each, evictable, promised_bytes) for each in expected if each.is_absent)
         return next(filter(None, reads), [])
 
     def _dismiss(self) -> list[Move]:
+        if not self._has_leaving:
+            return []
+        self._has_leaving = any(weights.is_leaving and weights.stage in MOVING for weights in self._weights.values())
         leaving = [weights for weights in self._weights.values() if weights.is_leaving and weights.stage not in MOVING]
         for weights in leaving:
             del self._weights[weights.handle]
@@ -173,7 +181,7 @@ class Residency:
             needed |= dict.fromkeys(fresh)
         return needed
 
-    def _bring(self, weights: Weights, evictable: Sequence[Weights]) -> list[Move]:
+    def _bring(self, weights: Weights, evictable: Evictable) -> list[Move]:
         """Make the next move towards the device, unless loads under way use its memory."""
         if weights.is_absent:
             return self._load_to_host(weights, evictable)
@@ -181,25 +189,66 @@ class Residency:
             return self._load_to_device(weights, evictable)
         return []
 
-    def _load_to_host(self, weights: Weights, evictable: Sequence[Weights], promised_bytes: int = 0) -> list[Move]:
+    def _load_to_host(self, weights: Weights, evictable: Evictable, promised_bytes: int = 0) -> list[Move]:
         lacking = self.host_bytes + promised_bytes + weights.spec.weights_bytes - self._capacity.host_bytes
-        at_rest = (each for each in evictable if each.stage in AT_REST)
+        at_rest = (each for each in evictable() if each.stage in AT_REST) if lacking > 0 else ()
         victims = enough(at_rest, lacking, lambda spec: spec.weights_bytes)
         if victims is None:
             return []
         weights.stage = Stage.TO_HOST
         return [*(move for each in victims for move in each.leave_host()), LoadToHost(handle=weights.handle)]
 
-    def _load_to_device(self, weights: Weights, evictable: Sequence[Weights]) -> list[Move]:
+    def _load_to_device(self, weights: Weights, evictable: Evictable) -> list[Move]:
         kind = weights.spec.kind
         in_bank = (each for each in self._weights.values() if each.stage in IN_BANK and each.spec.kind == kind)
         lacking = sum(slots_of(each.spec) for each in in_bank) + slots_of(weights.spec) - self._capacity.slots(kind)
-        at_rest = (each for each in evictable if each.stage is Stage.ON_DEVICE and each.spec.kind == kind)
+        at_rest = (
+            (each for each in evictable() if each.stage is Stage.ON_DEVICE and each.spec.kind == kind)
+            if lacking > 0
+            else ()
+        )
         victims = enough(at_rest, lacking, slots_of)
         if victims is None:
             return []
         weights.stage = Stage.TO_DEVICE
         return [*(move for each in victims for move in each.leave_device()), LoadToDevice(handle=weights.handle)]
+
+
+class _EvictionOrder:
+    """Which weights may make room for which others, first those that are missed the least."""
+
+    def __init__(
+        self,
+        weights: Collection[Weights],
+        needed: dict[Weights, None],
+        awaited: dict[Weights, None],
+        expected: Sequence[Weights],
+    ) -> None:
+        self._weights = weights
+        self._needed = needed
+        self._awaited = awaited
+        self._all_expected = expected
+
+    @cached_property
+    def expected(self) -> dict[Weights, None]:
+        """The expected ones that no row holds."""
+        needed, awaited = self._needed, self._awaited
+        return dict.fromkeys(each for each in self._all_expected if each not in needed and each not in awaited)
+
+    @cached_property
+    def _unused(self) -> Sequence[Weights]:
+        held = (self._needed, self._awaited, self.expected)
+        others = [each for each in self._weights if not any(each in group for group in held)]
+        return sorted(others, key=lambda weights: weights.used_s)
+
+    def for_needed(self) -> Sequence[Weights]:
+        return [*self._unused, *reversed(self.expected), *reversed(self._awaited)]
+
+    def for_awaited(self) -> Sequence[Weights]:
+        return [*self._unused, *reversed(self.expected)]
+
+    def for_expected(self) -> Sequence[Weights]:
+        return self._unused
 
 
 def _absent_bytes(some: Iterable[Weights]) -> int:
