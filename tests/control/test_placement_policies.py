@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 from control.driven_fleet import DrivenFleet, prefetched
 from control.makers import LARGE, SMALL, request, spec, state, use, worker, workers
 from safelight.control.events import Withdrawn
-from safelight.control.placement_policies import FIRST_REQUESTS, PLACEMENT_POLICIES, NoPrefetch, PrefetchWaiting
+from safelight.control.placement.no_prefetch import NoPrefetch
+from safelight.control.placement.policies import PLACEMENT_POLICIES
+from safelight.control.placement.prefetch_waiting import FIRST_REQUESTS, PrefetchWaiting
+from safelight.control.placement.protocol import PlacementView
 from safelight.control.policies import Policies
 from safelight.control.waiting import WaitingQueue
 
@@ -40,7 +43,7 @@ def test_no_two_policies_have_one_name():
 @given(fields=st.lists(FIELDS, max_size=8), fleet=FLEETS)
 def test_each_worker_is_named_at_most_once_with_each_adapter_at_most_once(policy, fields, fleet):
     queue, live = setting(fields, fleet)
-    wanted = policy.prefetches(queue, live)
+    wanted = policy.reads(PlacementView(waiting=queue, workers=live))
     assert len({each.name for each, _ in wanted}) == len(wanted)
     assert all(each.name in live for each, _ in wanted)
     assert all(len(set(handles)) == len(handles) for _, handles in wanted)
@@ -50,7 +53,7 @@ def test_each_worker_is_named_at_most_once_with_each_adapter_at_most_once(policy
 @given(fields=st.lists(FIELDS, max_size=8), fleet=FLEETS)
 def test_a_worker_reads_only_what_requests_for_its_models_need(policy, fields, fleet):
     queue, live = setting(fields, fleet)
-    for each, handles in policy.prefetches(queue, live):
+    for each, handles in policy.reads(PlacementView(waiting=queue, workers=live)):
         needed = {handle for asked in queue if asked.model in each.paces for handle in asked.job.handles}
         assert set(handles) <= needed
 
@@ -58,14 +61,15 @@ def test_a_worker_reads_only_what_requests_for_its_models_need(policy, fields, f
 @every_policy
 @given(fields=st.lists(FIELDS, max_size=8), fleet=FLEETS)
 def test_equal_states_give_equal_choices(policy, fields, fleet):
-    first, second = (policy.prefetches(*setting(fields, fleet)) for _ in range(2))
+    views = (PlacementView(waiting=queue, workers=live) for queue, live in (setting(fields, fleet) for _ in range(2)))
+    first, second = (policy.reads(view) for view in views)
     assert [(each.name, handles) for each, handles in first] == [(each.name, handles) for each, handles in second]
 
 
 @given(fields=st.lists(FIELDS, max_size=8), fleet=FLEETS)
 def test_what_waiting_requests_need_is_read_soonest_needed_first(fields, fleet):
     queue, live = setting(fields, fleet)
-    for each, handles in PrefetchWaiting().prefetches(queue, live):
+    for each, handles in PrefetchWaiting().reads(PlacementView(waiting=queue, workers=live)):
         needed = [handle for asked in queue if asked.model in each.paces for handle in asked.job.handles]
         assert handles == tuple(dict.fromkeys(needed))
 
@@ -74,7 +78,7 @@ def test_in_a_large_fleet_only_the_workers_with_the_least_work_left_read_ahead()
     queue, live = setting([{"model": LARGE, "loras": (LORAS[0],)}], [(LARGE,)] * 4)
     for number, each in enumerate(live):
         each.left_s = 10.0 - number
-    wanted = PrefetchWaiting(workers=2).prefetches(queue, live)
+    wanted = PrefetchWaiting(workers=2).reads(PlacementView(waiting=queue, workers=live))
     assert [each.name for each, _ in wanted] == ["w3", "w2"]
 
 

@@ -22,7 +22,9 @@ FIELDS = {
     **dict.fromkeys(("prompt", "negative_prompt"), st.text(st.characters(codec="utf-8"), max_size=20)),
     **dict.fromkeys(("prompt_id", "sampler", "reason"), NAMES),
     "inputs": st.lists(NAMES, max_size=3),
-    **dict.fromkeys(("width", "height", "steps", "frames", "fps", "images", "retries", "pauses", "steps_without_loras"), COUNTS),
+    **dict.fromkeys(
+        ("width", "height", "steps", "frames", "fps", "images", "retries", "pauses", "steps_without_loras"), COUNTS
+    ),
     **dict.fromkeys(("deadline_s", "duration_s", "queue_s", "compute_s", "guidance_scale"), SECONDS),
     "strength": st.floats(0, 1, allow_subnormal=False),
     "seed": st.integers(0, 2**53),

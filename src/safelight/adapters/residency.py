@@ -1,8 +1,7 @@
 """Where the weights of adapters are: on disk, in host memory, on the device."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from safelight.adapters.capacity import KINDS, AdapterCapacity, slots_of
 from safelight.adapters.moves import EvictFromHost, LoadToDevice, LoadToHost, Move
@@ -37,8 +36,9 @@ class Residency:
     not fit beside those before it blocks the later ones, so that no two rows wait for each other and none waits
     forever. Meanwhile the adapters of waiting rows are read into host memory, as far as it has room. A granted row
     keeps its adapters until it is released. Afterwards they stay in place until their memory is needed. Eviction takes
-    the least recently used ones first, then expected ones, then those of the rows that will wait longest. Expected
-    adapters are read into host memory while no other load is under way. Every method returns the moves to execute.
+    the least recently used ones first, then expected ones, then placed ones, then those of the rows that will wait
+    longest. Expected and placed adapters are read into host memory while no other load is under way. Placed ones go on
+    to the device where they fit beside those of all granted rows. Every method returns the moves to execute.
     """
 
     def __init__(self, capacity: AdapterCapacity) -> None:
@@ -46,6 +46,7 @@ class Residency:
         self._rows: dict[str, _Row] = {}
         self._weights: dict[AdapterHandle, Weights] = {}
         self._expected: list[Weights] = []
+        self._placed: list[Weights] = []
         self._has_leaving = False
 
     @property
@@ -86,6 +87,16 @@ class Residency:
         self._expected = self._weights_of(adapters, now)
         return self._serve()
 
+    def place(self, adapters: Iterable[Registered], now: float) -> list[Move]:
+        """Replace the placed adapters by these, the most important ones first; others that no row holds are unloaded.
+
+        An unloaded adapter stays in host memory.
+        """
+        before, self._placed = self._placed, self._weights_of(adapters, now)
+        kept = {weights for row in self._rows.values() for weights in row.weights}.union(self._placed)
+        moves = [move for weights in before if weights not in kept for move in weights.leave_device()]
+        return [*moves, *self._serve()]
+
     def release(self, row_id: str, now: float) -> list[Move]:
         """Release a held row."""
         for weights in self._rows.pop(row_id).weights:
@@ -108,6 +119,7 @@ class Residency:
         moves: list[Move] = [EvictFromHost(handle=weights.handle)] if weights.stage is Stage.TO_DEVICE else []
         weights.stage = Stage.ABSENT
         self._expected = [each for each in self._expected if each is not weights]
+        self._placed = [each for each in self._placed if each is not weights]
         for row_id in self.holders(handle):
             row = self._rows[row_id]
             row.is_lost, row.is_granted = True, False
@@ -125,6 +137,7 @@ class Residency:
         if handle in self._weights:
             self._weights[handle].is_leaving = self._has_leaving = True
             self._expected = [weights for weights in self._expected if not weights.is_leaving]
+            self._placed = [weights for weights in self._placed if not weights.is_leaving]
         return self._serve()
 
     def _weights_of(self, adapters: Iterable[Registered], now: float) -> list[Weights]:
@@ -140,7 +153,7 @@ class Residency:
         needed = self._grant()
         waiting = (row for row in self._rows.values() if not row.is_granted and not row.is_lost)
         awaited = dict.fromkeys(weights for row in waiting for weights in row.weights if weights not in needed)
-        order = _EvictionOrder(self._weights.values(), needed, awaited, self._expected)
+        order = _EvictionOrder(self._weights.values(), needed, awaited, self._placed, self._expected)
         for weights in needed:
             if weights.stage is not Stage.ON_DEVICE:
                 moves += self._bring(weights, order.for_needed)
@@ -149,10 +162,30 @@ class Residency:
             for weights in awaited:
                 if weights.is_absent:
                     moves += self._load_to_host(weights, order.for_awaited, promised_bytes)
-        if self._expected and all(weights.stage is not Stage.TO_HOST for weights in self._weights.values()):
-            promised_bytes = _absent_bytes(needed) + _absent_bytes(awaited)
-            moves += self._read_ahead(order.expected, order.for_expected, promised_bytes)
+        if self._placed or self._expected:
+            moves += self._serve_others(order, needed, _absent_bytes(needed) + _absent_bytes(awaited))
         return moves
+
+    def _serve_others(self, order: "_EvictionOrder", needed: Iterable[Weights], promised_bytes: int) -> list[Move]:
+        """Bring placed weights to the device, and read placed and expected ones ahead, as far as no row lacks room."""
+        moves: list[Move] = []
+        fitting = self._fitting(order.placed, needed)
+        for weights in fitting:
+            if weights.stage is Stage.ON_HOST:
+                moves += self._load_to_device(weights, lambda: order.besides(fitting))
+        if all(weights.stage is not Stage.TO_HOST for weights in self._weights.values()):
+            moves += self._read_ahead([*order.expected, *fitting], order.unused, promised_bytes)
+        return moves
+
+    def _fitting(self, placed: Iterable[Weights], needed: Iterable[Weights]) -> dict[Weights, None]:
+        """Return the first placed weights that fit on the device beside those of all granted rows."""
+        fitting: dict[Weights, None] = {}
+        specs = [weights.spec for weights in needed]
+        for weights in placed:
+            if self._capacity.holds([*specs, weights.spec]):
+                specs.append(weights.spec)
+                fitting[weights] = None
+        return fitting
 
     def _read_ahead(self, expected: Iterable[Weights], evictable: Evictable, promised_bytes: int) -> list[Move]:
         """Read the first expected adapter that fits, and only that one, so that a row's load waits for at most one."""
@@ -222,33 +255,37 @@ class _EvictionOrder:
         weights: Collection[Weights],
         needed: dict[Weights, None],
         awaited: dict[Weights, None],
+        placed: Sequence[Weights],
         expected: Sequence[Weights],
     ) -> None:
         self._weights = weights
         self._needed = needed
         self._awaited = awaited
-        self._all_expected = expected
+        self.placed = _without(placed, needed, awaited)
+        self.expected = _without(expected, needed, awaited, self.placed)
 
-    @cached_property
-    def expected(self) -> dict[Weights, None]:
-        """The expected ones that no row holds."""
-        needed, awaited = self._needed, self._awaited
-        return dict.fromkeys(each for each in self._all_expected if each not in needed and each not in awaited)
-
-    @cached_property
-    def _unused(self) -> Sequence[Weights]:
-        held = (self._needed, self._awaited, self.expected)
-        others = [each for each in self._weights if not any(each in group for group in held)]
+    def unused(self) -> list[Weights]:
+        others = _without(self._weights, self._needed, self._awaited, self.placed, self.expected)
         return sorted(others, key=lambda weights: weights.used_s)
 
-    def for_needed(self) -> Sequence[Weights]:
-        return [*self._unused, *reversed(self.expected), *reversed(self._awaited)]
+    def for_needed(self) -> list[Weights]:
+        return [*self.for_awaited(), *reversed(self._awaited)]
 
-    def for_awaited(self) -> Sequence[Weights]:
-        return [*self._unused, *reversed(self.expected)]
+    def for_awaited(self) -> list[Weights]:
+        return [*self.unused(), *reversed(self.expected), *reversed(self.placed)]
 
-    def for_expected(self) -> Sequence[Weights]:
-        return self._unused
+    def besides(self, fitting: Container[Weights]) -> list[Weights]:
+        """Return those that may make room for placed ones that fit."""
+        return [
+            *self.unused(),
+            *reversed(self.expected),
+            *(weights for weights in reversed(self.placed) if weights not in fitting),
+        ]
+
+
+def _without(some: Iterable[Weights], *groups: Container[Weights]) -> dict[Weights, None]:
+    """Return each of some weights once that is in none of the groups."""
+    return dict.fromkeys(weights for weights in some if not any(weights in group for group in groups))
 
 
 def _absent_bytes(some: Iterable[Weights]) -> int:

@@ -83,6 +83,7 @@ def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> l
         kept = [command for command in commands if not _runs_one_of(command, ids)]
         return [*kept, *ended, *_reject(fleet, requests, error, now)]
     for state in bound:
+        fleet.note_adapters(state, now)
         if state.request.on_deadline == "expire" and state.request.deadline_s is not None:
             fleet.expiries.add(state.request.due_s, state)
     return commands

@@ -67,11 +67,11 @@ class FleetController:
         if isinstance(event, Reported):
             self._fleet.liveness.heard(event.worker, event.event, now)
             commands = ended + self._note_report(event.worker, event.event, now)
-            return commands + self._fleet.prefetch() if commands else commands
+            return commands + self._fleet.prefetch(now) if commands else commands
         commands = ended + self._take_in(event, now)
         if commands and isinstance(event, Arrived) and all(isinstance(command, Reject) for command in commands):
             return commands
-        return commands + self._fleet.prefetch()
+        return commands + self._fleet.prefetch(now)
 
     @property
     def next_wakeup_s(self) -> float | None:
@@ -81,7 +81,14 @@ class FleetController:
         """
         expiry_s = self._fleet.expiries.next_s
         after_s = None if expiry_s is None else math.nextafter(expiry_s, math.inf)
-        due_s = (self._fleet.orphans.next_due_s, self._fleet.liveness.next_check_s, after_s)
+        fleet = self._fleet
+        due_s = (
+            fleet.orphans.next_due_s,
+            fleet.liveness.next_check_s,
+            fleet.plans.next_s,
+            fleet.last_chances.next_s,
+            after_s,
+        )
         return min((each for each in due_s if each is not None), default=None)
 
     @property
@@ -194,9 +201,10 @@ class FleetController:
             case WorkerLeft(worker, reason):
                 return self._leave(worker, reason, now)
             case AdapterOffered() | AdapterRemoved():
-                return self._change_adapters(event)
+                return self._change_adapters(event, now)
             case TimePassed():
-                return self._give_up_orphans(now) + self._check_workers(now)
+                checked = self._give_up_orphans(now) + self._check_workers(now)
+                return checked + self._fleet.rescue(now) + self._fleet.place(now)
             case PartChanged(part, missing):
                 self._note_part(part, missing)
             case DrainBegan():
@@ -224,7 +232,7 @@ class FleetController:
 
     def _join(self, worker: str, ready: Ready, now: float) -> list[Command]:
         assert worker not in self._fleet.workers, f"{worker} is here already"
-        self._fleet.add_worker(worker, ready)
+        self._fleet.add_worker(worker, ready, now)
         self._fleet.liveness.joined(worker, now)
         return [*(Send(worker, command) for command in self._fleet.adapters.commands), *self._fleet.dispatch(now)]
 
@@ -250,13 +258,14 @@ class FleetController:
         self._fleet.enqueue(state, now)
         return []
 
-    def _change_adapters(self, event: AdapterOffered | AdapterRemoved) -> list[Command]:
+    def _change_adapters(self, event: AdapterOffered | AdapterRemoved, now: float) -> list[Command]:
         try:
             if isinstance(event, AdapterOffered):
                 return list(self._fleet.broadcast([self._fleet.adapters.offer(event)]))
             spec, commands = self._fleet.adapters.remove(event.name)
         except RequestError as error:
             return [AnswerOffer(event.offer, error)]
+        self._fleet.plans.changed(now)
         return [*self._fleet.broadcast(commands), AnswerOffer(event.offer, spec)]
 
     def _note_part(self, part: str, missing: str | None) -> None:
@@ -306,15 +315,16 @@ class FleetController:
             case Finished() | Failed() | Dropped() | Paused():
                 return self._end_attempt(worker, report, now)
             case AdapterAdded() | AdapterRefused():
-                return self._answer_offer(report)
+                return self._answer_offer(report, now)
             case AdapterLoaded(handle=handle):
                 self._fleet.workers.adapter_loaded(worker, report, self._fleet.adapters.weights_bytes(handle))
             case AdapterEvicted(handle=handle):
                 self._fleet.workers.adapter_evicted(worker, handle)
         return []
 
-    def _answer_offer(self, report: AdapterAdded | AdapterRefused) -> list[Command]:
+    def _answer_offer(self, report: AdapterAdded | AdapterRefused, now: float) -> list[Command]:
         if isinstance(report, AdapterAdded):
+            self._fleet.plans.changed(now)
             offer = self._fleet.adapters.added(report)
             return [] if offer is None else [AnswerOffer(offer, report.spec)]
         refused = self._fleet.adapters.refused(report.handle)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from safelight.control.adapter_directory import AdapterDirectory
 from safelight.control.commands import Command, Dismissed, GiveUp, Send
@@ -13,11 +14,18 @@ from safelight.control.liveness import Liveness
 from safelight.control.moments import Moments
 from safelight.control.order_policies import late_place
 from safelight.control.orphans import Orphans
+from safelight.control.placement.demand import AdapterDemand
+from safelight.control.placement.protocol import PlacementView
+from safelight.control.placement.schedule import PlanSchedule
 from safelight.control.prediction import Prediction
+from safelight.control.preemption.budget import ForecastBudget
+from safelight.control.preemption.never import Never
 from safelight.control.preemption.paused_rows import PausedRows
 from safelight.control.preemption.protocol import Preemption
 from safelight.control.preemption.what_if import WhatIf
 from safelight.control.request_state import RequestState
+from safelight.control.routing.protocol import HomedRouting
+from safelight.control.routing_view import routed
 from safelight.control.waiting import WaitingQueue
 from safelight.control.worker_state import WorkerPolicies, WorkerState
 from safelight.control.workers import Workers
@@ -25,7 +33,10 @@ from safelight.core.errors import DeadlineExpired, WorkFailed
 from safelight.core.job import PausedRow
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
-from safelight.core.work import Cancel, Pause, Prefetch, Ready, Run, WorkerCommand
+from safelight.core.work import Cancel, Pause, Place, Prefetch, Ready, Run, WorkerCommand
+
+LAST_CHANCE_SHARE: Final = 0.5
+"""A waiting request asks for the places of others when it has so much of its service time to spare."""
 
 
 class FleetState:
@@ -37,6 +48,8 @@ class FleetState:
         missing_parts: what other parts of the service lack, by part.
         expiries: when requests expire whose clients want no late picture.
         paused_rows: the latents that are held of paused requests.
+        plans: when the placement policy is asked for a plan.
+        last_chances: when waiting requests that would be late have to get the places of others.
         letting_go: how many requests have ended for their clients while their workers still hold them.
     """
 
@@ -56,11 +69,15 @@ class FleetState:
         self.expiries = Moments(self._may_expire)
         self.letting_go = 0
         self.paused_rows = PausedRows(config.max_paused_bytes)
+        self.last_chances = Moments(self._may_become_late)
+        self._forecast_budget = ForecastBudget()
         self._late_moments = Moments(self._may_become_late)
         self.missing_parts: dict[str, str] = {}
         self.is_draining = False
         self._sequence = 0
         self._prefetching: set[str] = set()
+        self.plans = PlanSchedule(config.policies.placement.period_s)
+        self._adapter_demand = AdapterDemand()
         self._worker_policies = WorkerPolicies(
             order=config.policies.order,
             batching=config.policies.batching,
@@ -84,10 +101,11 @@ class FleetState:
         if name in self.demand:
             self.demand[name].arrived(now)
 
-    def add_worker(self, name: str, ready: Ready) -> None:
+    def add_worker(self, name: str, ready: Ready, now: float) -> None:
         lookahead = self.config.lookahead_rows
         self.workers.add(WorkerState(name, ready, lookahead_rows=lookahead, policies=self._worker_policies))
         self.models |= {spec.name: spec for spec in ready.models}
+        self.plans.changed(now)
         self.orphans.served([spec.name for spec in ready.models])
         self.prediction.workers_changed()
 
@@ -97,6 +115,7 @@ class FleetState:
         if worker is None:
             return []
         self._prefetching.discard(name)
+        self.plans.changed(now)
         if not worker.is_suspected:
             self._lacks(worker, now)
         held = [*worker.requests.values(), *worker.leaving.values()]
@@ -126,7 +145,10 @@ class FleetState:
         self.prediction.weigh(state, now)
         self.waiting.add(state)
         if state.is_punctual:
-            self._late_moments.add(self.prediction.late_from_s(state), state)
+            late_from_s = self.prediction.late_from_s(state)
+            self._late_moments.add(late_from_s, state)
+            if not isinstance(self.policies.preemption, Never):
+                self.last_chances.add(late_from_s - LAST_CHANCE_SHARE * (state.request.due_s - late_from_s), state)
         if not self.workers.serving(state.model):
             self.orphans.arrived(state)
 
@@ -154,16 +176,34 @@ class FleetState:
 
     def preemption_for(self, state: RequestState, now: float) -> Preemption | None:
         """Return who makes way for a weighed request that is not queued; raises what a policy raises."""
-        if state.request.deadline_s is None or state.is_suspect:
+        is_possible = state.request.deadline_s is not None and not state.is_suspect
+        if not is_possible or not self._forecast_budget.is_left(now):
             return None
         view = WhatIf(state, self.workers, self.prediction, self.paused_rows, now=now)
-        return self.policies.preemption.choose(state, view)
+        chosen = self.policies.preemption.choose(state, view)
+        if chosen is None and view.forecasts:
+            self._forecast_budget.failed()
+        return chosen
 
     def preempt(self, state: RequestState, preemption: Preemption) -> list[Command]:
         """Give a request that is not queued the places of others, from the next step boundary on."""
         commands = [command for held in preemption.paused for command in self.pause(held)]
         self.workers.take(preemption.worker, state)
         return [*commands, Send(preemption.worker.name, Run(job=state.job))]
+
+    def rescue(self, now: float) -> list[Command]:
+        """Give the places of others to waiting requests that would be late otherwise, as far as a forecast gains."""
+        commands: list[Command] = []
+        for state in self.last_chances.take(now, with_now=True):
+            if self.prediction.is_in_time(state, now):
+                continue
+            self.waiting.remove(state)
+            preemption = self.preemption_for(state, now)
+            if preemption is None:
+                self.waiting.add(state)
+            else:
+                commands += self.preempt(state, preemption)
+        return commands
 
     def pause(self, state: RequestState, *, next_worker: str | None = None) -> list[Command]:
         """Have the worker of a request stop it at the next step boundary; then it waits with the steps it has run.
@@ -248,11 +288,46 @@ class FleetState:
         """Yield each command for every worker."""
         return (Send(worker.name, command) for command in commands for worker in self.workers)
 
-    def prefetch(self) -> list[Command]:
+    def note_adapters(self, state: RequestState, now: float) -> None:
+        """Count an accepted request by its adapters, for plans of where these are held."""
+        if self.plans.is_on:
+            self._adapter_demand.requested(state.job.handles, now)
+            self.plans.requested(now)
+
+    def place(self, now: float) -> list[Command]:
+        """Have adapters held where the placement policy wants them, and requests moved, if a plan is due."""
+        if not self.plans.take(now):
+            return []
+        plan = self.policies.placement.plan(self._placement_view(now))
+        commands: list[Command] = []
+        for name, handles in plan.holds.items():
+            worker = self.workers.get(name)
+            if worker is not None and worker.placed != handles:
+                worker.placed = handles
+                commands.append(Send(name, Place(handles=handles)))
+        for move in plan.moves:
+            commands += self.pause(move.request, next_worker=move.worker.name)
+        return commands
+
+    def _placement_view(self, now: float) -> PlacementView:
+        return PlacementView(
+            waiting=self.waiting,
+            workers=self.workers,
+            adapters=self.adapters,
+            demand=self._adapter_demand,
+            home_of=self._home_of,
+            now=now,
+        )
+
+    def _home_of(self, state: RequestState) -> WorkerState | None:
+        routing, workers = self.policies.routing, self.workers.serving(state.model)
+        return routing.home(routed(state), workers) if workers and isinstance(routing, HomedRouting) else None
+
+    def prefetch(self, now: float) -> list[Command]:
         """Send workers the adapters to read ahead, where these have changed."""
         if not self.waiting.with_adapters and not self._prefetching:
             return []
-        wanted = dict(self.policies.placement.prefetches(self.waiting, self.workers))
+        wanted = dict(self.policies.placement.reads(self._placement_view(now)))
         if not self.waiting.with_adapters:
             wanted = {worker: () for worker in self.workers if worker.prefetched} | wanted
         commands: list[Command] = []

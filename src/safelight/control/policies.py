@@ -14,7 +14,9 @@ from safelight.control.levels.as_asked import AsAsked
 from safelight.control.levels.policies import LEVEL_POLICIES
 from safelight.control.levels.protocol import LevelPolicy
 from safelight.control.order_policies import ORDER_POLICIES, DeadlineOrder, OrderPolicy
-from safelight.control.placement_policies import PLACEMENT_POLICIES, PlacementPolicy, PrefetchWaiting
+from safelight.control.placement.policies import PLACEMENT_POLICIES
+from safelight.control.placement.prefetch_waiting import PrefetchWaiting
+from safelight.control.placement.protocol import PlacementPolicy
 from safelight.control.preemption.forecast_gain import ForecastGain
 from safelight.control.preemption.policies import PREEMPTION_POLICIES
 from safelight.control.preemption.protocol import PreemptionPolicy

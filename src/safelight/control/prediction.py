@@ -1,7 +1,7 @@
 """Predicts when a request would be ready, and whether it would make an accepted one late, by bounds, not simulation."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -119,6 +119,15 @@ class Prediction:
         ahead_s = self._waiting.work_ahead_s(held.place, pool.name) + pool.held_s - held.left_s + newcomer.work_s
         return now + (ahead_s / pool.least_workers + service_s) * self._margin(held, pool)
 
+    def is_in_time(self, request: RequestState, now: float) -> bool:
+        """Return whether `request`, which waits, is in time at its place if its worker finishes what is ahead."""
+        own = self._workers.by_model.get(request.model)
+        return own is not None and now + self._bound_s(request, own.all) <= request.request.due_s
+
+    def first_waiting(self, count: int) -> Iterable[RequestState]:
+        """Yield the first `count` waiting requests, in order."""
+        return self._waiting.first(count)
+
     def finish_behind_all_s(self, request: RequestState, now: float) -> float:
         """Return when `request` would be ready behind all that waits."""
         pool = self._pools[request.model]
@@ -130,9 +139,15 @@ class Prediction:
         return self._waiting.work_s / max(1, len(self._workers.serving(model)))
 
     def late_from_s(self, request: RequestState) -> float:
-        """Return from when on a waiting request is late; it will find calls full when it starts."""
+        """Return from when on a waiting request is late; it will find calls full when it starts.
+
+        One that was stopped was promised by a forecast that knows the calls, so it is late when it is so even alone.
+        """
         workers = self._workers.serving(request.model)[:COMPARED_WORKERS]
-        return request.request.due_s - min((worker.full_service_s(request) for worker in workers), default=0.0)
+        service_s = (
+            worker.best_service_s(request) if request.stops else worker.full_service_s(request) for worker in workers
+        )
+        return request.request.due_s - min(service_s, default=0.0)
 
     def expected(self, now: float) -> dict[str, Expectation]:
         """Return the expectations of running requests and of the first waiting ones, if no other request arrives."""

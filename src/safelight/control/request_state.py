@@ -23,7 +23,7 @@ class RequestState:
 
     Attributes:
         sequence: number of the request, unique, in order of arrival.
-        place: in the queue; smaller goes first.
+        place: in the queue; smaller goes first. Workers know its `first_place`, which it had on arrival.
         job: its present stage and attempt.
         worker: the one that has it, or had its present stage last.
         is_running: whether that worker has it now.
@@ -53,6 +53,7 @@ class RequestState:
     route: Route
     sequence: int
     place: Place
+    first_place: Place
     job: Job
     work_s: float = 0.0
     step_work_s: float = 0.0
@@ -93,6 +94,7 @@ class RequestState:
             route=route,
             sequence=sequence,
             place=place,
+            first_place=place,
             job=Job(request=request, level=route.levels[0], adapters=tuple(weights_bytes)),
             queued_s=request.arrived_s,
             weights_bytes=weights_bytes,
@@ -140,7 +142,8 @@ class RequestState:
     def queued_job(self) -> QueuedJob:
         """Return it with its remaining steps; a request that is being decoded counts as if one step remained."""
         steps_run = min(self.step, self.job.level.steps_to_run - 1)
-        return QueuedJob.of(self.job, place=self.place, steps_run=steps_run, has_begun=self.has_row)
+        place = self.first_place if self.is_running else self.place
+        return QueuedJob.of(self.job, place=place, steps_run=steps_run, has_begun=self.has_row)
 
     def begin_again(self, *, as_suspect: bool) -> None:
         """Start a new attempt of the present stage: where it was paused last, but from its first step as a suspect."""

@@ -121,11 +121,8 @@ class RoutingView:
 
     @property
     def routed(self) -> RoutedRequest:
-        """The request as a policy sees it; its key is that of its first LoRA, else of its first ControlNet."""
-        request = self._request.request
-        names = [use.name for use in request.loras] or [use.name for use in request.controlnets] or [request.id]
-        has_adapter = bool(self._request.job.handles)
-        return RoutedRequest(sequence=self._request.sequence, key=routing_key(names[0]), has_adapter=has_adapter)
+        """The request as a policy sees it."""
+        return routed(self._request)
 
     def can_have(self, chosen: Candidate) -> bool:
         """Whether the worker that a policy chose is a live one that can take the request now."""
@@ -135,6 +132,13 @@ class RoutingView:
 
     def candidate(self, worker: WorkerState) -> Candidate:
         return Candidate(worker, self._request, is_claimed=worker in self._claimed, now=self._now)
+
+
+def routed(state: RequestState) -> RoutedRequest:
+    """Return a request as a routing policy sees it; its key is that of its first LoRA, else of its first ControlNet."""
+    request = state.request
+    names = [use.name for use in request.loras] or [use.name for use in request.controlnets] or [request.id]
+    return RoutedRequest(sequence=state.sequence, key=routing_key(names[0]), has_adapter=bool(state.job.handles))
 
 
 class _Candidates(Sequence[Candidate]):

@@ -57,7 +57,9 @@ class WorkerState:
         change: of its load, in order of all changes of loads.
         left_s: seconds of its time, in full calls, that remain for all its requests; `work` is the sum over its pool.
         leaving: requests that it was asked to stop, and that take no room any more.
+        ready: what it has reported when it had started.
         prefetched: the adapters of the last `Prefetch` that it was sent.
+        placed: the adapters of the last `Place` that it was sent.
         is_suspected: whether it may hang, so that it gets no new work and no forecast counts it.
     """
 
@@ -73,6 +75,8 @@ class WorkerState:
         self.used_rows = 0
         self.work = WorkSum()
         self._left_s = 0.0
+        self.ready = ready
+        self.placed: tuple[AdapterHandle, ...] = ()
         self.prefetched: tuple[AdapterHandle, ...] = ()
         self.is_suspected = False
         self._policies = policies
@@ -209,6 +213,10 @@ class WorkerState:
         """Return the seconds of `request` in full calls."""
         beside_rows = max(0, self.max_denoiser_rows - request.denoiser_rows)
         return self.paces[request.model].service_s(request.job, beside_rows=beside_rows)
+
+    def load_s(self, weights_bytes: int) -> float:
+        """Return the seconds of loading an adapter."""
+        return self._loads.seconds(weights_bytes)
 
     def loading_s(self, request: RequestState) -> float:
         """Return the seconds of loading the adapters of `request` that are not on its device."""

@@ -156,11 +156,11 @@ class SimulatedRun(msgspec.Struct, kw_only=True):
     is_complete: bool = True
 
 
-SpanKind = Literal["encode", "fold", "step", "decode", "copy"]
+SpanKind = Literal["start", "encode", "fold", "step", "decode", "copy"]
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """What a device did from `start_s` to `end_s`; `requests` took part."""
+    """What a device did from `start_s` to `end_s`; `requests` took part; `start` is until it is ready."""
 
     worker: str
     kind: SpanKind

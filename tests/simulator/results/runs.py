@@ -12,6 +12,7 @@ def result_of(policy="ours", *, load=1.0, seed=0, is_complete=True, slowness=1.0
     for number in range(60):
         model = "small" if number % 3 else "large"
         total_s = slowness * (1 + (number + seed) % 5)
+        tally.timeline.add_span(number, number + 0.9, is_down=False)
         tally.add(outcome_of(float(number), total_s, deadline_s=4.0, model=model, queue_s=0.5))
     some = [
         Span(

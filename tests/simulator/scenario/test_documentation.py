@@ -10,6 +10,7 @@ import pytest
 from safelight.simulator.results.documents import SimulationDocument
 from safelight.simulator.results.figures import NUMBERS
 from safelight.simulator.scenario.adapters import AdapterGroup
+from safelight.simulator.scenario.cascades import CascadeEntry
 from safelight.simulator.scenario.deadlines import Deadlines
 from safelight.simulator.scenario.faults import FaultEntry
 from safelight.simulator.scenario.fleet import LoadTiers, WorkerGroup
@@ -25,6 +26,7 @@ SECTIONS = {
     "### `[[fleet]]`": WorkerGroup,
     "### `[fleet.load_tiers]`": LoadTiers,
     "### `[models.NAME]`": ModelEntry,
+    "### `[[cascades]]`": CascadeEntry,
     "### `[workload]`": Workload,
     "### `[workload.trace]`": TraceSource,
     "### `[workload.like]`": LikeSource,

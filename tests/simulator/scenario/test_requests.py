@@ -51,6 +51,20 @@ def test_a_load_multiplies_the_rate():
     assert [each.arrived_s / 2 for each in slow] == pytest.approx([each.arrived_s for each in fast])
 
 
+def test_arrivals_follow_a_rate_curve_and_a_load_multiplies_it():
+    text = changed("duration_s = 20.0", "", changed("rate_per_s = 1.0", "rate_curve = [[0, 10.0], [100, 50.0]]"))
+    times_s = np.array([request.arrived_s for request in made(text, load=2.0)])
+    assert len(times_s) == pytest.approx(6000, rel=0.05)
+    assert (times_s < 50).mean() == pytest.approx(1000 / 3000, abs=0.03)
+
+
+@pytest.mark.parametrize("curve", ["[[0, 1.0]]", "[[0, 1.0], [5, 0.0], [5, 1.0]]", "[[0, 0.0], [9, 0.0]]"])
+def test_a_rate_curve_that_cannot_be_is_an_error(curve):
+    text = changed("duration_s = 20.0", "", changed("rate_per_s = 1.0", f"rate_curve = {curve}"))
+    with pytest.raises(BadScenario, match="rate_curve"):
+        parse_scenario(text)
+
+
 def test_the_mix_is_drawn_by_its_shares():
     text = changed("duration_s = 20.0", "requests = 4000")
     text = (

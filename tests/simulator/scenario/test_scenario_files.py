@@ -82,4 +82,4 @@ def test_a_file_that_is_no_text_or_not_there_is_an_error(tmp_path, content):
 
 def test_two_groups_may_not_have_one_name():
     group = SMALL[: SMALL.index("[models.m]")]
-    assert "two groups named 'gpu'" in message_of(group + SMALL)
+    assert "two entries named 'gpu'" in message_of(group + SMALL)

@@ -11,7 +11,7 @@ from safelight.control.worker_state import WorkerState
 MAX_PAUSES: Final = 2
 LEAST_STEPS: Final = 4
 SWITCH_S: Final = 0.01
-FORECASTS: Final = 3
+FORECASTS: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +60,11 @@ class ForecastGain:
         for held in sorted(worker.requests.values(), key=_readiness):
             if lacking_rows <= 0:
                 break
-            if self._may_pause(held, request) and (not held.has_row or view.row_bytes <= free_bytes):
+            row_bytes = view.row_bytes(held) if held.has_row else 0
+            if self._may_pause(held, request) and row_bytes <= free_bytes:
                 chosen.append(held)
                 lacking_rows -= held.denoiser_rows
-                free_bytes -= view.row_bytes if held.has_row else 0
+                free_bytes -= row_bytes
         return tuple(chosen) if lacking_rows <= 0 else None
 
     def _may_pause(self, held: RequestState, request: RequestState) -> bool:

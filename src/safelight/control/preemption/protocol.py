@@ -37,9 +37,8 @@ class PreemptionView(Protocol):
         """How many more bytes of paused rows may be held."""
         ...
 
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of a paused row, as far as is known: the largest so far."""
+    def row_bytes(self, held: RequestState) -> int:
+        """Return how many bytes the row of a request is expected to have."""
         ...
 
     def leaves_room(self, request: RequestState, more_s: float) -> bool:

@@ -18,7 +18,11 @@ SEEN_WORKERS: Final = 8
 
 
 class WhatIf:
-    """The fleet as a preemption policy sees it, for one request at one moment."""
+    """The fleet as a preemption policy sees it, for one request at one moment.
+
+    Attributes:
+        forecasts: how many simulations were asked for.
+    """
 
     def __init__(
         self, request: RequestState, workers: Workers, prediction: Prediction, rows: PausedRows, *, now: float
@@ -28,6 +32,7 @@ class WhatIf:
         self._prediction = prediction
         self._rows = rows
         self.now = now
+        self.forecasts = 0
 
     @cached_property
     def workers(self) -> Sequence[WorkerState]:
@@ -41,9 +46,8 @@ class WhatIf:
     def free_paused_bytes(self) -> int:
         return self._rows.free_bytes
 
-    @property
-    def row_bytes(self) -> int:
-        return self._rows.row_bytes
+    def row_bytes(self, held: RequestState) -> int:
+        return self._rows.expected_bytes(held)
 
     def leaves_room(self, request: RequestState, more_s: float) -> bool:
         return self._prediction.leaves_room(request, more_s)
@@ -62,11 +66,15 @@ class WhatIf:
             or self._is_kept(held, preemption)
             or worker.is_hopeless(held, self.now)
             for held in worker.requests.values()
-            if held.is_punctual and not held.is_withdrawn and held.id in expected
+            if held.request.deadline_s is not None and not held.is_withdrawn and held.id in expected
         )
 
     def _expected(self, request: RequestState, preemption: Preemption, switch_s: float) -> dict[str, Expectation]:
-        """Simulate the worker from its next step boundary on; those that pause wait for it."""
+        """Simulate the worker from its next step boundary on; those that pause wait for it, and so do the first others.
+
+        The worst is assumed of those others: that this worker gets all of them.
+        """
+        self.forecasts += 1
         worker = preemption.worker
         stopped = {held.id for held in preemption.paused}
         start_s = self.now + worker.longest_tick_s + switch_s * len(stopped)
@@ -74,6 +82,7 @@ class WhatIf:
         copy.rows = [row for row in copy.rows if row.id not in stopped]
         copy.add(request.queued_job(), start_s)
         waiting = [_as_paused(held) for held in preemption.paused]
+        waiting += [each.queued_job() for each in self._prediction.first_waiting(worker.capacity_rows)]
         return forecast([copy], waiting, now=start_s)
 
     def _is_in_time(self, request: RequestState, expected: Mapping[str, Expectation], guard_s: float) -> bool:

@@ -16,6 +16,7 @@ from safelight.core.work import (
     AdapterLoaded,
     AdapterRefused,
     AddAdapter,
+    Place,
     Prefetch,
     RemoveAdapter,
 )
@@ -39,6 +40,7 @@ class AdapterLoads:
         self._catalog: Mapping[AdapterHandle, Registered] = {}
         self._wanted: dict[str, Sequence[AdapterHandle]] = {}
         self._expected: Sequence[AdapterHandle] = ()
+        self._kept: Sequence[AdapterHandle] = ()
         self._placed: set[str] = set()
         self._lost: dict[str, str] = {}
         self._loads = _LoadTimes()
@@ -60,7 +62,7 @@ class AdapterLoads:
         """Whether all ControlNets that the row needs are on the device."""
         return row in self._placed and self._residency.has_controlnets(row)
 
-    def obey(self, command: AddAdapter | RemoveAdapter | Prefetch, now: float) -> list[Effect]:
+    def obey(self, command: AddAdapter | RemoveAdapter | Prefetch | Place, now: float) -> list[Effect]:
         """Return what follows from a command."""
         match command:
             case AddAdapter():
@@ -69,6 +71,8 @@ class AdapterLoads:
                 return self._remove(handle, now)
             case Prefetch(handles=handles):
                 return self._expect(handles, now)
+            case Place(handles=handles):
+                return self._keep(handles, now)
 
     def noted(
         self, result: AdapterRead | AdapterNotRead | AdapterCopied | AdapterNotCopied, now: float
@@ -123,6 +127,11 @@ class AdapterLoads:
         known = [adapter for handle in handles if (adapter := self._adapter(handle)) is not None]
         return self._effects(self._residency.expect(known, now), now)
 
+    def _keep(self, handles: Sequence[AdapterHandle], now: float) -> list[Effect]:
+        self._kept = handles
+        known = [self._known[handle] for handle in handles if handle in self._known]
+        return self._effects(self._residency.place(known, now), now)
+
     def _read(self, event: AdapterRead, now: float) -> list[Effect]:
         handle = event.handle
         if handle in self._inspected:
@@ -170,6 +179,8 @@ class AdapterLoads:
             effects += self._place(row, now)
         if handle in self._expected:
             effects += self._expect(self._expected, now)
+        if handle in self._kept:
+            effects += self._keep(self._kept, now)
         return effects
 
     def _place(self, row: str, now: float) -> list[Effect]:

@@ -7,6 +7,8 @@ from safelight.adapters.capacity import AdapterCapacity
 from safelight.adapters.modes import DEFAULT_ADAPTER_MODE, AdapterMode
 from safelight.control.batching_policies import BatchingPolicy, DeadlineBatching
 from safelight.control.order_policies import DeadlineOrder, OrderPolicy
+from safelight.core.model import ModelSpec
+from safelight.core.work import Ready
 
 MAX_DENOISER_ROWS: Final = 32
 ADAPTER_CAPACITY: Final = AdapterCapacity(host_bytes=2 << 30, device_ranks=256, device_controlnets=8)
@@ -41,3 +43,15 @@ class ReplicaConfig:
     read_again_s: float = READ_AGAIN_S
     deterministic: bool = False
     coalesces_steps: bool = False
+
+
+def ready(models: tuple[ModelSpec, ...], config: ReplicaConfig) -> Ready:
+    """Return what a worker with these models and this configuration reports when it has started."""
+    capacity = config.adapter_capacity
+    return Ready(
+        models=models,
+        max_denoiser_rows=config.max_denoiser_rows,
+        adapter_bytes=capacity.host_bytes,
+        device_ranks=capacity.device_ranks,
+        device_controlnets=capacity.device_controlnets,
+    )

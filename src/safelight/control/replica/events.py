@@ -17,6 +17,7 @@ from safelight.core.work import (
     DropLatents,
     FetchLatents,
     Pause,
+    Place,
     Prefetch,
     PutLatents,
     RemoveAdapter,
@@ -137,7 +138,9 @@ class LatentsNotKept(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     handle: LatentsHandle
 
 
-ReplicaCommand = Run | Cancel | Pause | AddAdapter | RemoveAdapter | Prefetch | FetchLatents | PutLatents | DropLatents
+ReplicaCommand = (
+    Run | Cancel | Pause | AddAdapter | RemoveAdapter | Prefetch | Place | FetchLatents | PutLatents | DropLatents
+)
 
 ReplicaResult = (
     AdapterRead

@@ -58,6 +58,7 @@ from safelight.core.work import (
     FetchLatents,
     Pause,
     Paused,
+    Place,
     Prefetch,
     PutLatents,
     RemoveAdapter,
@@ -114,7 +115,7 @@ class ReplicaMachine:
         match event:
             case Drained():
                 self._begin_tick(now)
-            case AddAdapter() | RemoveAdapter() | Prefetch():
+            case AddAdapter() | RemoveAdapter() | Prefetch() | Place():
                 self._do(self._adapters.obey(event, now))
             case AdapterRead() | AdapterNotRead() | AdapterCopied() | AdapterNotCopied():
                 self._do(self._adapters.noted(event, now))

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,7 @@ class RoutableWorker(Protocol):
 
 
 Worker = TypeVar("Worker", bound=RoutableWorker)
+AnyMember = TypeVar("AnyMember")
 AnyWorker_co = TypeVar("AnyWorker_co", bound=RoutableWorker, covariant=True)
 
 
@@ -104,6 +105,15 @@ class RoutingPolicy(Protocol):
 
     def choose(self, request: RoutedRequest, fleet: RoutableFleet[Worker], now: float) -> Worker | None:
         """Return a worker that has room, or None to let the request wait, even if some worker has room."""
+        ...
+
+
+@runtime_checkable
+class HomedRouting(Protocol):
+    """A routing policy that prefers one worker for a request, whichever have room."""
+
+    def home(self, request: RoutedRequest, workers: Sequence[AnyMember]) -> AnyMember:
+        """Return the preferred one of the workers that serve the request's model, at least one, in order of joining."""
         ...
 
 

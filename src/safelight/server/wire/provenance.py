@@ -74,8 +74,8 @@ class Provenance(BaseModel):
     """How the pictures were made: enough to paint them again, unless some steps ran without LoRAs.
 
     `seed` is the first picture's; of its `steps`, `steps_run` were run; fewer if it started from another picture.
-    Of several pictures, `queue_s` is the longest wait; `compute_s`, `retries` and `pauses` are sums; `met_deadline` says whether
-    all were in time, if there was a deadline.
+    Of several pictures, `queue_s` is the longest wait; `compute_s`, `retries` and `pauses` are sums; `met_deadline`
+    says whether all were in time, if there was a deadline.
     """
 
     model: str

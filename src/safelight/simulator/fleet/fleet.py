@@ -9,13 +9,13 @@ from safelight.adapters.registry import Registered
 from safelight.control.commands import Command, Deliver, Dismissed, GiveUp, Kill, Reject, Send
 from safelight.control.events import Arrived, Event, Reported, TimePassed, WorkerJoined, WorkerLeft
 from safelight.control.fleet import FleetController
-from safelight.control.replica.config import ReplicaConfig
+from safelight.control.replica.config import ReplicaConfig, ready
 from safelight.control.replica.events import ReplicaCommand
 from safelight.control.replica.machine import ReplicaMachine
 from safelight.core.adapter import AdapterHandle
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
-from safelight.core.work import Paused, Ready, Run, Stop, WorkerEvent
+from safelight.core.work import Paused, Run, Stop, WorkerEvent
 from safelight.simulator.fleet.durations import Durations
 from safelight.simulator.fleet.loads import AdapterReads
 from safelight.simulator.fleet.timeline import Timeline
@@ -27,6 +27,7 @@ from safelight.simulator.simulation import (
     SimulatedRun,
     SimulatedWorker,
     Simulation,
+    Span,
 )
 
 RESTART_PAUSE_S = 0.1
@@ -50,6 +51,7 @@ class _Slot:
 
     Attributes:
         process: None while it starts.
+        left_s: since when it has had no process, while it has none.
         held: messages to and from a worker that cannot be reached; None while it can be reached.
     """
 
@@ -57,6 +59,7 @@ class _Slot:
     number: int = 0
     process: WorkerProcess | None = None
     joined_s: float = 0.0
+    left_s: float = 0.0
     slowness: float = 1.0
     held: "_Held | None" = None
 
@@ -125,7 +128,8 @@ class SimulatedFleet:
             return
         process, slot.process, slot.held = slot.process, None, None
         process.is_dead = True
-        self._counts.worker_s += self._timeline.now_s - slot.joined_s
+        slot.left_s = self._timeline.now_s
+        self._counts.worker_s += slot.left_s - slot.joined_s
         del self._processes[process.name]
         self._handle(WorkerLeft(process.name, reason))
         self._timeline.at(self._timeline.now_s + RESTART_PAUSE_S, partial(self._start, slot))
@@ -162,8 +166,11 @@ class SimulatedFleet:
 
     def close(self) -> None:
         """Count the time of the workers that are there at the end."""
-        for slot in self._processes.values():
-            self._counts.worker_s += self._timeline.now_s - slot.joined_s
+        for slot in self._slots.values():
+            if slot.process is None:
+                self._report_start(slot)
+            else:
+                self._counts.worker_s += self._timeline.now_s - slot.joined_s
 
     def _start(self, slot: _Slot) -> None:
         self._timeline.at(self._timeline.now_s + slot.worker.startup_s, partial(self._join, slot))
@@ -173,10 +180,17 @@ class SimulatedFleet:
         slot.number += 1
         slot.process = self._process(name, slot)
         slot.joined_s = self._timeline.now_s
+        self._report_start(slot)
         self._processes[name] = slot
         specs = tuple(model.spec for model in slot.worker.models)
-        self._handle(WorkerJoined(name, Ready(models=specs, max_denoiser_rows=slot.worker.max_denoiser_rows)))
+        self._handle(WorkerJoined(name, ready(specs, self._config(slot.worker))))
         self._settle()
+
+    def _report_start(self, slot: _Slot) -> None:
+        """Report the time in which a worker was not there."""
+        now = self._timeline.now_s
+        if self._on_span is not None and now > slot.left_s:
+            self._on_span(Span(worker=slot.worker.name, kind="start", start_s=slot.left_s, end_s=now))
 
     def _process(self, name: str, slot: _Slot) -> WorkerProcess:
         worker, simulation = slot.worker, self._simulation

@@ -43,6 +43,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         queue_mean_s: from arrival to the first step, of finished requests.
         throughput_per_s: finished requests per second of virtual time.
         quality: mean over finished requests whose level has a known quality.
+        fid: Fréchet inception distance of the mix of pictures, where a cascade has a curve of it; smaller is better.
         escalated: share of finished requests that passed more than one stage.
         retries: attempts lost.
         adapter_loads_per_request: adapters copied to devices, per finished request.
@@ -73,6 +74,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     queue_mean_s: float | None
     throughput_per_s: float | None
     quality: float | None
+    fid: float | None
     escalated: float | None
     retries: int
     adapter_loads_per_request: float | None

@@ -9,16 +9,19 @@ from matplotlib.figure import Figure
 
 from safelight.reports.formatting import format_duration, format_share
 from safelight.reports.result import Result
-from safelight.reports.style import SERIES, WIDE_IN, in_percent, label_ends, panel
+from safelight.reports.style import QUIET, SERIES, WIDE_IN, in_percent, label_ends, panel
 from safelight.simulator.results.documents import RunResult, SimulationDocument, Span
 
 MOST_WORKERS = 40
 BAR = 0.8
 
+LABELS = {"quality": "quality", "fid": "FID"}
+
 _COMPARED = (
     ("attainment", "attainment"),
     ("latency_p95_s", "latency p95 in s"),
     ("quality", "quality"),
+    ("fid", "FID, smaller is better"),
     ("utilization", "utilization"),
 )
 
@@ -30,8 +33,11 @@ def timeline_of(result: RunResult) -> Result:
             "start_s": each.start_s,
             "arrived_per_s": each.arrived_per_s,
             "finished_per_s": each.finished_per_s,
+            "capacity_per_s": each.capacity_per_s,
+            "busy_workers": each.busy_workers,
             "attainment": each.attainment,
             "quality": each.quality,
+            "fid": each.fid,
             **{f"finished_per_s_{name}": each.levels.get(name, 0.0) for name in _levels(result)},
         }
         for each in result.timeline
@@ -98,13 +104,16 @@ def _levels(result: RunResult) -> list[str]:
 
 
 def _draw_timeline(figure: Figure, table: pl.DataFrame, levels: Sequence[str]) -> None:
-    figure.set_size_inches(WIDE_IN[0], 2 * WIDE_IN[1])
-    has_quality = table["quality"].null_count() < len(table)
-    panels = 3 if has_quality else 2
+    shown = [name for name in ("quality", "fid") if table[name].null_count() < len(table)]
+    panels = 2 + len(shown)
+    figure.set_size_inches(WIDE_IN[0], 2 * panels)
     rates = panel(figure, position=(panels, 1, 1), x="", y="simulated requests/s")
     rates.step(table["start_s"], table["arrived_per_s"], where="post")
     rates.step(table["start_s"], table["finished_per_s"], where="post")
     names = ["arrived", "finished"]
+    if table["capacity_per_s"].null_count() < len(table):
+        rates.step(table["start_s"], table["capacity_per_s"], where="post", color=QUIET, linestyle="--")
+        names.append("capacity")
     if len(levels) > 1:
         for name in levels:
             rates.step(table["start_s"], table[f"finished_per_s_{name}"], where="post", linewidth=1)
@@ -112,15 +121,17 @@ def _draw_timeline(figure: Figure, table: pl.DataFrame, levels: Sequence[str]) -
     rates.set_ylim(bottom=0)
     label_ends(rates, names)
     _draw_share(panel(figure, position=(panels, 1, 2), x="", y="simulated attainment"), table, "attainment")
-    if has_quality:
-        _draw_share(panel(figure, position=(panels, 1, 3), x="", y="simulated quality"), table, "quality")
+    for number, name in enumerate(shown, 3):
+        axes = panel(figure, position=(panels, 1, number), x="", y=f"simulated {LABELS[name]}")
+        _draw_share(axes, table, name)
     figure.axes[-1].set_xlabel("virtual seconds")
 
 
 def _draw_share(axes: Axes, table: pl.DataFrame, column: str) -> None:
     known = table.drop_nulls(column)
     axes.plot(known["start_s"], known[column])
-    axes.set_ylim(0, 1.03)
+    if column != "fid":
+        axes.set_ylim(0, 1.03)
     if column == "attainment":
         in_percent(axes.yaxis)
 

@@ -9,7 +9,7 @@ import numpy as np
 from safelight.core.level import Level
 from safelight.core.outcome import Outcome
 from safelight.simulator.results.figures import Counters, Figures
-from safelight.simulator.results.timeline import Timeline
+from safelight.simulator.results.timeline import FidOf, PeriodFigures, Timeline
 
 QualityOf = Callable[[Level], float | None]
 """The quality of the pictures of a level, where it is known."""
@@ -18,17 +18,22 @@ QualityOf = Callable[[Level], float | None]
 class Tally:
     """The figures of a run, as far as it is; each finished request takes 16 bytes."""
 
-    def __init__(self, *, quality_of: QualityOf, warmup_s: float = 0.0) -> None:
+    def __init__(
+        self, *, quality_of: QualityOf, fid_of: FidOf | None = None, warmup_s: float = 0.0, workers: int = 1
+    ) -> None:
         """Begin with nothing.
 
         Args:
             quality_of: where it is not known, it gives None.
+            fid_of: likewise.
             warmup_s: requests that arrive before do not count.
+            workers: of the fleet.
         """
-        self.timeline = Timeline()
+        self.timeline = Timeline(workers=workers)
         self._quality_of, self._warmup_s = quality_of, warmup_s
         self._latencies_s, self._queues_s = array("d"), array("d")
-        self._statuses = Counter[str]()
+        self._statuses, self._models = Counter[str](), Counter[str]()
+        self._fid_of = fid_of
         self._in_time = self._late = self._retries = self._escalated = self._rated = 0
         self._quality = 0.0
 
@@ -36,6 +41,11 @@ class Tally:
     def ended(self) -> int:
         """How many requests have ended, with those of the warm-up."""
         return self.timeline.ended
+
+    @property
+    def periods(self) -> tuple[PeriodFigures, ...]:
+        """What happened when."""
+        return self.timeline.rows(self._fid_of)
 
     def add(self, outcome: Outcome) -> None:
         """Count one request that has ended."""
@@ -50,6 +60,7 @@ class Tally:
         if is_finished:
             self._latencies_s.append(outcome.total_s)
             self._queues_s.append(outcome.queue_s)
+            self._models[outcome.level.model] += 1
             self._late += not is_in_time
             self._escalated += len(outcome.stages) > 1
             if quality is not None:
@@ -80,6 +91,7 @@ class Tally:
             queue_mean_s=float(np.frombuffer(self._queues_s).mean()) if finished else None,
             throughput_per_s=finished / lasted_s if lasted_s > 0 else None,
             quality=self._quality / self._rated if self._rated else None,
+            fid=None if self._fid_of is None else self._fid_of(self._models),
             escalated=self._escalated / finished if finished else None,
             retries=self._retries,
             adapter_loads_per_request=counters.adapter_loads / finished if finished else None,

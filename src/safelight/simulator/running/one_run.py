@@ -50,7 +50,7 @@ def run_one(
         rate_per_s=prepared.rate_per_s,
         is_complete=run.is_complete,
         figures=run.tally.figures(run.counters),
-        timeline=run.tally.timeline.rows(),
+        timeline=run.tally.periods,
         spans=tuple(run.spans),
     )
 
@@ -61,7 +61,12 @@ class _Run:
     def __init__(
         self, prepared: PreparedRun, number: int, *, warmup_s: float, stop: Stop, on_progress: OnProgress
     ) -> None:
-        self.tally = Tally(quality_of=prepared.quality_of, warmup_s=warmup_s)
+        self.tally = Tally(
+            quality_of=prepared.quality_of,
+            fid_of=prepared.fid_of,
+            warmup_s=warmup_s,
+            workers=len(prepared.simulation.workers),
+        )
         self.spans: list[Span] = []
         self.counters = Counters()
         self.is_complete = False
@@ -99,6 +104,11 @@ class _Run:
         self.counters = Counters(**{name: getattr(run, name) for name in Counters.__struct_fields__})
 
     def _keep(self, span: DeviceSpan) -> None:
-        if len(self.spans) < MOST_SPANS and span.worker in self._drawn:
+        self.tally.timeline.add_span(span.start_s, span.end_s, is_down=span.kind == "start")
+        if len(self.spans) < MOST_SPANS and (worker := self._worker_of(span)) in self._drawn:
             what = f"{span.kind} {span.model}".strip()
-            self.spans.append(Span(worker=span.worker, what=what, start_s=span.start_s, end_s=span.end_s))
+            self.spans.append(Span(worker=worker, what=what, start_s=span.start_s, end_s=span.end_s))
+
+    def _worker_of(self, span: DeviceSpan) -> str:
+        """Return the name of the worker's first process."""
+        return span.worker if span.worker in self._drawn else span.worker.rpartition(".")[0]

@@ -13,8 +13,10 @@ from safelight.core.level import Level
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.results.figures import RunKey
 from safelight.simulator.results.tally import QualityOf
+from safelight.simulator.results.timeline import FidOf
 from safelight.simulator.scenario.adapters import AdapterGroup
 from safelight.simulator.scenario.arrivals import Arrivals, arrivals_of
+from safelight.simulator.scenario.cascades import scorer_of
 from safelight.simulator.scenario.fleet import TierCost, WorkerGroup
 from safelight.simulator.scenario.request_kinds import Size
 from safelight.simulator.scenario.requests import RequestMaker, TraceAdapters, adapter_names_of
@@ -43,6 +45,7 @@ class PreparedRun:
         last_s: when the last one arrives.
         rate_per_s: mean arrivals per second.
         quality_of: of a level's pictures.
+        fid_of: of a mix of pictures, by numbers of pictures of each model.
     """
 
     simulation: Simulation
@@ -50,6 +53,7 @@ class PreparedRun:
     last_s: float
     rate_per_s: float
     quality_of: QualityOf
+    fid_of: FidOf | None
 
 
 def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder: Path) -> PreparedRun:
@@ -83,12 +87,14 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
                 Fault(kind=each.kind, worker=each.worker, at_s=each.at_s, for_s=each.for_s, factor=each.factor)
                 for each in scenario.faults
             ),
+            score=scorer_of(scenario.cascades, seed=key.seed),
             seed=key.seed,
         ),
         requests=len(arrivals.times_s),
         last_s=float(arrivals.times_s[-1]) if len(arrivals.times_s) else 0.0,
         rate_per_s=arrivals.rate_per_s * key.load,
         quality_of=_quality(scenario),
+        fid_of=scenario.cascades[0].fid if len(scenario.cascades) == 1 else None,
     )
 
 
@@ -100,6 +106,7 @@ def _control(scenario: Scenario, policies: Policies) -> ControlConfig:
         lookahead_rows=limits.lookahead_rows,
         orphan_wait_s=limits.orphan_wait_s,
         policies=policies,
+        cascades=tuple(entry.cascade() for entry in scenario.cascades),
     )
 
 
@@ -168,9 +175,9 @@ def _check_capacity(group: WorkerGroup, adapters: Sequence[SimulatedAdapter]) ->
 
 
 def _sizes(scenario: Scenario, served: Mapping[str, Mapping[str, ServedModel]]) -> dict[str, Size]:
-    """Return the own size of each model of the scenario."""
+    """Return the own size of each model and cascade."""
     own = {name: (model.spec.width, model.spec.height) for group in served.values() for name, model in group.items()}
-    return {name: own[name] for name in scenario.models}
+    return {name: own[scenario.largest_model_of(name)] for name in scenario.served_names}
 
 
 def _solo_time(scenario: Scenario, served: Mapping[str, Mapping[str, ServedModel]]) -> "_SoloTime":

@@ -10,6 +10,7 @@ import msgspec
 from safelight.core.errors import nearest, shorten
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.scenario.adapters import AdapterGroup, check_adapters
+from safelight.simulator.scenario.cascades import CascadeEntry, check_cascades
 from safelight.simulator.scenario.deadlines import Deadlines, check_deadlines
 from safelight.simulator.scenario.decoding import decode, parse_toml
 from safelight.simulator.scenario.faults import FaultEntry, check_faults
@@ -35,6 +36,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         warmup_s: requests that arrive before do not count in figures.
         fleet: groups of workers.
         models: by name.
+        cascades: of models.
         workload: what is asked of the fleet.
         adapters: groups of LoRAs and ControlNets.
         deadlines: of requests that have none of their own.
@@ -51,12 +53,24 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     warmup_s: NotNegative = 0.0
     fleet: Annotated[tuple[WorkerGroup, ...], msgspec.Meta(min_length=1)]
     models: dict[str, ModelEntry]
+    cascades: tuple[CascadeEntry, ...] = ()
     workload: Workload
     adapters: tuple[AdapterGroup, ...] = ()
     deadlines: Deadlines = Deadlines()
     policies: dict[str, Choice] = msgspec.field(default_factory=lambda: dict(DEFAULT_POLICIES))
     limits: Limits = Limits()
     faults: tuple[FaultEntry, ...] = ()
+
+    @property
+    def served_names(self) -> tuple[str, ...]:
+        """What requests may name: models and cascades."""
+        return (*self.models, *(cascade.name for cascade in self.cascades))
+
+    def largest_model_of(self, name: str | None) -> str:
+        """Return the model of a name: the heavy one of a cascade, and the first one for None."""
+        if name is None:
+            return self.cascades[0].heavy if self.cascades else next(iter(self.models))
+        return next((cascade.heavy for cascade in self.cascades if cascade.name == name), name)
 
     @property
     def worker_names(self) -> tuple[str, ...]:
@@ -113,7 +127,9 @@ def _check(scenario: Scenario) -> None:
             raise BadScenario(
                 "is served by no group of [[fleet]]; add it to the `models` of one.", place=f"models.{name}"
             )
-    check_workload(scenario.workload, models)
+    _check_unique([cascade.name for cascade in scenario.cascades], "cascades")
+    check_cascades(scenario.cascades, models)
+    check_workload(scenario.workload, scenario.served_names)
     _check_unique([group.name for group in scenario.adapters], "adapters")
     for number, adapters in enumerate(scenario.adapters):
         _check_known((adapters.model,), models, f"adapters[{number}].model")
@@ -134,4 +150,4 @@ def _check_known(names: Sequence[str], known: Sequence[str], place: str) -> None
 def _check_unique(names: Sequence[str], place: str) -> None:
     for name, count in Counter(names).items():
         if count > 1:
-            raise BadScenario(f"has two groups named {shorten(name)}; each needs a name of its own.", place=place)
+            raise BadScenario(f"has two entries named {shorten(name)}; each needs a name of its own.", place=place)
