@@ -204,14 +204,18 @@ class Residency:
     def _grant(self) -> dict[Weights, None]:
         """Grant as many rows as fit, in order; returns the moves that they need."""
         needed: dict[Weights, None] = {}
+        host_bytes, slots = 0, dict.fromkeys(KINDS, 0)
         for row in self._rows.values():
             if row.is_lost:
                 continue
-            fresh = [weights for weights in row.weights if weights not in needed]
-            if fresh and not self._capacity.holds([weights.spec for weights in (*needed, *fresh)]):
+            for weights in row.weights:
+                if weights not in needed:
+                    host_bytes += weights.spec.weights_bytes
+                    slots[weights.spec.kind] += weights.slots
+            if not self._capacity.has(host_bytes, slots):
                 break
             row.is_granted = True
-            needed |= dict.fromkeys(fresh)
+            needed |= dict.fromkeys(row.weights)
         return needed
 
     def _bring(self, weights: Weights, evictable: Evictable) -> list[Move]:
@@ -234,7 +238,7 @@ class Residency:
     def _load_to_device(self, weights: Weights, evictable: Evictable) -> list[Move]:
         kind = weights.spec.kind
         in_bank = (each for each in self._weights.values() if each.stage in IN_BANK and each.spec.kind == kind)
-        lacking = sum(slots_of(each.spec) for each in in_bank) + slots_of(weights.spec) - self._capacity.slots(kind)
+        lacking = sum(each.slots for each in in_bank) + weights.slots - self._capacity.slots(kind)
         at_rest = (
             (each for each in evictable() if each.stage is Stage.ON_DEVICE and each.spec.kind == kind)
             if lacking > 0

@@ -220,10 +220,10 @@ class WorkerState:
 
     def loading_s(self, request: RequestState) -> float:
         """Return the seconds of loading the adapters of `request` that are not on its device."""
-        resident, loads, seconds = self._resident, self._loads, 0.0
+        resident, s_per_byte, seconds = self._resident, self._loads.s_per_byte, 0.0
         for handle, weights_bytes in request.weights_bytes.items():
             if handle not in resident:
-                seconds += loads.seconds(weights_bytes)
+                seconds += weights_bytes * s_per_byte
         return seconds
 
     def encoding_s(self, request: RequestState) -> float:
