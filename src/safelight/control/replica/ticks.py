@@ -141,13 +141,10 @@ class TickScheduler:
             return 1
         if len(batch) > 1 and not self._are_in_time(batch, denoiser_rows, now):
             return 1
-        composition = batch[0].composition
-        if not folding.is_steady and not (composition.is_empty and folding.folded.is_empty):
+        if any(row.is_bare or row.job.request.previews or row.job.level.captures for row in batch):
             return 1
-        for row in batch:
-            if row.is_bare or row.job.request.previews or row.job.level.captures or row.composition != composition:
-                return 1
-        return min(row.steps_left for row in batch)
+        ticks = min(row.steps_left for row in batch)
+        return ticks if ticks == 1 or folding.stays(batch, ticks=ticks, now=now) else 1
 
     def _are_in_time(self, batch: Sequence[QueuedJob], denoiser_rows: int, now: float) -> bool:
         """Whether all rows meet their deadlines by far in calls like the next one, so that none is left out later."""
