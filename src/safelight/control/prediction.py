@@ -13,6 +13,8 @@ from safelight.control.waiting import WaitingQueue
 from safelight.control.work_rates import WorkRates
 from safelight.control.worker_state import WorkerState
 from safelight.control.workers import COMPARED_WORKERS, Workers
+from safelight.core.level import Route
+from safelight.core.request import ImageRequest
 
 NEAR_WORKERS: Final = 8
 """At most so many workers with room are compared for a request that would join their calls at once."""
@@ -59,6 +61,12 @@ class Prediction:
         self._refresh(request, now)
         self._set_work(request, now)
         self._set_limit(request)
+
+    def alone_s(self, request: ImageRequest, route: Route, now: float) -> float:
+        """Return the work of a request's first stage, before it is bound; 0 while no worker serves its model."""
+        level = route.levels[0]
+        rate = self._rates.rate((level.model, request.width, request.height), now)
+        return 0.0 if rate is None else rate.work_s(request, level)
 
     def workers_changed(self) -> None:
         """Note that a worker has joined or left, or takes no new work, or takes it again."""

@@ -9,7 +9,7 @@ from operator import mul
 import msgspec
 
 from safelight.control.batch import QueuedJob
-from safelight.control.order_policies import Place
+from safelight.control.order.protocol import Place
 from safelight.core.adapter import AdapterHandle
 from safelight.core.job import Job, PausedRow
 from safelight.core.level import Level, Route

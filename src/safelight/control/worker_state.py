@@ -4,19 +4,24 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import Final
 
 from safelight.adapters.mode import ModePolicy
 from safelight.control.batch import place_of
-from safelight.control.batching_policies import BatchingPolicy
+from safelight.control.batching.protocol import BatchingPolicy
 from safelight.control.folding import Folding
 from safelight.control.forecast import ForecastWorker, forecast
-from safelight.control.order_policies import DeadlineOrder, OrderPolicy
+from safelight.control.order.deadline import DeadlineOrder
+from safelight.control.order.protocol import OrderPolicy
 from safelight.control.request_state import RequestState
 from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, Composition
 from safelight.core.work import AdapterLoaded, Ready, Ticked
 from safelight.profiles.loads import LoadEstimate
 from safelight.profiles.pace import PaceEstimate
 from safelight.profiles.profile import Profile
+
+UNLIMITED_ROWS: Final = 1 << 30
+"""Of a worker whose batching policy chooses among all waiting requests."""
 
 
 class WorkSum:
@@ -70,6 +75,8 @@ class WorkerState:
         self.paces = {spec.name: PaceEstimate(Profile.from_spec(spec)) for spec in ready.models}
         self.max_denoiser_rows = ready.max_denoiser_rows
         self.capacity_rows = ready.max_denoiser_rows + lookahead_rows
+        if policies.batching.sees_queue:
+            self.capacity_rows = UNLIMITED_ROWS
         self.requests: dict[str, RequestState] = {}
         self.leaving: dict[str, RequestState] = {}
         self.used_rows = 0
