@@ -1,13 +1,20 @@
 """Where the weights of adapters are: on disk, in host memory, on the device."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from safelight.adapters.capacity import KINDS, AdapterCapacity, slots_of
 from safelight.adapters.moves import EvictFromHost, LoadToDevice, LoadToHost, Move
 from safelight.adapters.registry import Registered
 from safelight.adapters.weights import AT_REST, IN_BANK, MOVING, Stage, Weights, enough
 from safelight.core.adapter import AdapterHandle, AdapterKind
+
+SPARE_ENTRIES: Final = 64
+
+Evictable = Callable[[], Iterable[Weights]]
+"""Returns the weights that may leave, the first ones first; it is called only if some have to."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -43,6 +50,7 @@ class Residency:
         self._weights: dict[AdapterHandle, Weights] = {}
         self._expected: list[Weights] = []
         self._placed: list[Weights] = []
+        self._most_known = SPARE_ENTRIES
 
     @property
     def host_bytes(self) -> int:
@@ -152,22 +160,34 @@ class Residency:
         placed = dict.fromkeys(weights for weights in self._placed if weights not in held)
         expected = dict.fromkeys(weights for weights in self._expected if weights not in held and weights not in placed)
         wanted = held | placed | expected
-        unused = sorted((each for each in self._weights.values() if each not in wanted), key=lambda each: each.used_s)
-        spare = [*unused, *reversed(expected), *reversed(placed)]
+        self._forget_absent(wanted)
         for weights in needed:
-            moves += self._bring(weights, [*spare, *reversed(awaited)])
+            moves += self._bring(weights, partial(self._spare, wanted, expected, placed, awaited))
         promised_bytes = _absent_bytes(needed)
         for weights in awaited:
             if weights.is_absent:
-                moves += self._load_to_host(weights, spare, promised_bytes)
+                moves += self._load_to_host(weights, partial(self._spare, wanted, expected, placed), promised_bytes)
         fitting = self._fitting(placed, needed)
-        idle = [*unused, *reversed(expected), *(weights for weights in reversed(placed) if weights not in fitting)]
+        beyond = [weights for weights in placed if weights not in fitting]
         for weights in fitting:
             if weights.stage is Stage.ON_HOST:
-                moves += self._load_to_device(weights, idle)
-        if all(weights.stage is not Stage.TO_HOST for weights in self._weights.values()):
-            moves += self._read_ahead([*expected, *fitting], unused, _absent_bytes(held))
+                moves += self._load_to_device(weights, partial(self._spare, wanted, expected, beyond))
+        if (expected or fitting) and all(each.stage is not Stage.TO_HOST for each in self._weights.values()):
+            moves += self._read_ahead([*expected, *fitting], partial(self._spare, wanted), _absent_bytes(held))
         return moves
+
+    def _spare(self, wanted: Collection[Weights], *wishes: Iterable[Weights]) -> Iterator[Weights]:
+        """Yield the weights that nobody wants, least recently used first, and then those of `wishes`, last first."""
+        unused = (weights for weights in self._weights.values() if weights not in wanted)
+        yield from sorted(unused, key=lambda weights: weights.used_s)
+        for wish in wishes:
+            yield from reversed(list(wish))
+
+    def _forget_absent(self, wanted: Collection[Weights]) -> None:
+        """Forget weights that are nowhere and that nobody wants, when there may be many."""
+        if len(self._weights) > self._most_known:
+            known = {handle: each for handle, each in self._weights.items() if not each.is_absent or each in wanted}
+            self._weights, self._most_known = known, 2 * len(known) + SPARE_ENTRIES
 
     def _fitting(self, placed: Iterable[Weights], needed: Iterable[Weights]) -> dict[Weights, None]:
         """Return the first placed weights that fit on the device beside those of all granted rows."""
@@ -179,7 +199,7 @@ class Residency:
                 fitting[weights] = None
         return fitting
 
-    def _read_ahead(self, expected: Iterable[Weights], evictable: Sequence[Weights], promised_bytes: int) -> list[Move]:
+    def _read_ahead(self, expected: Iterable[Weights], evictable: Evictable, promised_bytes: int) -> list[Move]:
         """Read the first expected adapter that fits, and only that one, so that a row's load waits for at most one."""
         reads = (self._load_to_host(each, evictable, promised_bytes) for each in expected if each.is_absent)
         return next(filter(None, reads), [])
@@ -203,7 +223,7 @@ class Residency:
             needed |= dict.fromkeys(fresh)
         return needed
 
-    def _bring(self, weights: Weights, evictable: Sequence[Weights]) -> list[Move]:
+    def _bring(self, weights: Weights, evictable: Evictable) -> list[Move]:
         """Make the next move towards the device, unless loads under way use its memory."""
         if weights.is_absent:
             return self._load_to_host(weights, evictable)
@@ -211,21 +231,25 @@ class Residency:
             return self._load_to_device(weights, evictable)
         return []
 
-    def _load_to_host(self, weights: Weights, evictable: Sequence[Weights], promised_bytes: int = 0) -> list[Move]:
+    def _load_to_host(self, weights: Weights, evictable: Evictable, promised_bytes: int = 0) -> list[Move]:
         lacking = self.host_bytes + promised_bytes + weights.spec.weights_bytes - self._capacity.host_bytes
-        at_rest = (each for each in evictable if each.stage in AT_REST)
-        victims = enough(at_rest, lacking, lambda spec: spec.weights_bytes)
+        victims: Sequence[Weights] | None = ()
+        if lacking > 0:
+            at_rest = (each for each in evictable() if each.stage in AT_REST)
+            victims = enough(at_rest, lacking, lambda spec: spec.weights_bytes)
         if victims is None:
             return []
         weights.stage = Stage.TO_HOST
         return [*(move for each in victims for move in each.leave_host()), LoadToHost(handle=weights.handle)]
 
-    def _load_to_device(self, weights: Weights, evictable: Sequence[Weights]) -> list[Move]:
+    def _load_to_device(self, weights: Weights, evictable: Evictable) -> list[Move]:
         kind = weights.spec.kind
         in_bank = (each for each in self._weights.values() if each.stage in IN_BANK and each.spec.kind == kind)
         lacking = sum(slots_of(each.spec) for each in in_bank) + slots_of(weights.spec) - self._capacity.slots(kind)
-        at_rest = (each for each in evictable if each.stage is Stage.ON_DEVICE and each.spec.kind == kind)
-        victims = enough(at_rest, lacking, slots_of)
+        victims: Sequence[Weights] | None = ()
+        if lacking > 0:
+            at_rest = (each for each in evictable() if each.stage is Stage.ON_DEVICE and each.spec.kind == kind)
+            victims = enough(at_rest, lacking, slots_of)
         if victims is None:
             return []
         weights.stage = Stage.TO_DEVICE
