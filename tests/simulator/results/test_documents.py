@@ -72,3 +72,8 @@ def test_variants_have_summaries_and_tables_of_their_own():
     found = document([result_of(variant="skew 1"), result_of(variant="skew 2"), result_of(variant="skew 2", seed=1)])
     assert [(summary.variant, summary.n) for summary in found.summaries] == [("skew 1", 1), ("skew 2", 2)]
     assert ["skew 1" in table.title for table in tables_of(found)] == [True, False]
+
+
+def test_many_policies_are_divided_among_tables():
+    found = tables_of(document([result_of(f"policy-{number}") for number in range(7)]))
+    assert [len(table.headings) - 1 for table in found] == [5, 2]

@@ -111,7 +111,8 @@ def simulate(
             _show_fidelity(fidelity_of(document, measured, log=against.name), as_json=as_json)
     if document.is_complete:
         return 0
-    notes.print(f"[yellow]interrupted[/yellow] after {len(results)} of {len(plan.keys)} runs", soft_wrap=True)
+    complete = sum(result.is_complete for result in results)
+    notes.print(f"[yellow]interrupted[/yellow]: {complete} of {len(plan.keys)} runs are complete", soft_wrap=True)
     return INTERRUPTED
 
 

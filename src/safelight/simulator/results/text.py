@@ -48,6 +48,10 @@ QUIET = frozenset({"late", "refused", "expired", "failed", "escalated", "merges"
 """Rows that are left out where all values are 0."""
 
 
+MOST_COLUMNS = 5
+"""Policies in one table."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextTable:
     """A table: a title, column headings, and rows whose first cell is a label."""
@@ -58,11 +62,18 @@ class TextTable:
 
 
 def tables_of(document: SimulationDocument) -> Sequence[TextTable]:
-    """Return one table for each variant and load, with a column for each policy, and those of interrupted runs."""
+    """Return one table for each variant and load, with a column for each policy, and those of interrupted runs.
+
+    Many policies are divided among several tables.
+    """
     groups: dict[tuple[str, float], list[SummaryDocument]] = {}
     for summary in document.summaries:
         groups.setdefault((summary.variant, summary.load), []).append(summary)
-    tables = [_of_load(load, summaries, variant) for (variant, load), summaries in groups.items()]
+    tables = [
+        _of_load(load, summaries[start : start + MOST_COLUMNS], variant)
+        for (variant, load), summaries in groups.items()
+        for start in range(0, len(summaries), MOST_COLUMNS)
+    ]
     incomplete = [run for run in document.runs if not run.is_complete]
     return [*tables, *map(_of_run, incomplete)]
 
