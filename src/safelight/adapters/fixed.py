@@ -12,6 +12,10 @@ class AlwaysUnmerged:
     name: Final = "always-unmerged"
     is_steady: Final = True
 
+    def stays(self, queue: Queue, costs: ModeCosts, ticks: int) -> bool:
+        """Return whether all rows run, over the present weights, in each of the next ticks: their steps do not count."""
+        return True
+
     def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
         return Choice(mode=UNMERGED, rows=queue.rows)
 
@@ -32,6 +36,10 @@ class AlwaysCorrected:
 
     name: Final = "always-corrected"
     is_steady: Final = True
+
+    def stays(self, queue: Queue, costs: ModeCosts, ticks: int) -> bool:
+        """Return whether all rows run, over the present weights, in each of the next ticks: their steps do not count."""
+        return True
 
     def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
         carried = Counter(row.composition for row in queue.rows)

@@ -163,10 +163,13 @@ class FleetController:
         """The live workers, in order of joining."""
         return tuple(WorkerLoad.of(worker) for worker in self._fleet.workers)
 
-    def busy_workers(self, most: int) -> list[str]:
-        """Return workers that hold requests and have room for more: of each model the `most` with the least load."""
-        near = (worker for own in self._fleet.workers.by_model.values() for worker in own.open[:most])
-        return list(dict.fromkeys(worker.name for worker in near if not worker.is_empty))
+    def busy_workers(self, model: str | None, most: int) -> list[str]:
+        """Return workers that hold requests and have room for more: of a model, or each, the `most` of least load."""
+        by_model = self._fleet.workers.by_model
+        only = None if model is None else by_model.get(model)
+        opens = [each.open for each in ([only] if only is not None else by_model.values())]
+        some = [own[:most] for own in opens if own and not own[min(most, len(own)) - 1].is_empty]
+        return list(dict.fromkeys(worker.name for near in some for worker in near if not worker.is_empty))
 
     @property
     def suspected_count(self) -> int:

@@ -12,7 +12,7 @@ from safelight.control.levels.demand import DemandEstimate
 from safelight.control.levels.load import FleetLoad
 from safelight.control.liveness import Liveness
 from safelight.control.moments import Moments
-from safelight.control.order_policies import late_place
+from safelight.control.order.late import late_place
 from safelight.control.orphans import Orphans
 from safelight.control.placement.demand import AdapterDemand
 from safelight.control.placement.protocol import PlacementView

@@ -4,19 +4,45 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import Final
 
 from safelight.adapters.mode import ModePolicy
 from safelight.control.batch import place_of
-from safelight.control.batching_policies import BatchingPolicy
+from safelight.control.batching.protocol import BatchingPolicy
 from safelight.control.folding import Folding
 from safelight.control.forecast import ForecastWorker, forecast
-from safelight.control.order_policies import DeadlineOrder, OrderPolicy
+from safelight.control.order.deadline import DeadlineOrder
+from safelight.control.order.protocol import OrderPolicy
 from safelight.control.request_state import RequestState
 from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, Composition
 from safelight.core.work import AdapterLoaded, Ready, Ticked
 from safelight.profiles.loads import LoadEstimate
 from safelight.profiles.pace import PaceEstimate
 from safelight.profiles.profile import Profile
+
+UNLIMITED_ROWS: Final = 1 << 30
+"""Of a worker whose batching policy chooses among all waiting requests."""
+
+
+class WorkSum:
+    """The seconds that are left for all requests of some workers, which change it.
+
+    Attributes:
+        changes: since the sum was set; each may add a rounding error.
+    """
+
+    __slots__ = ("changes", "total_s")
+
+    def __init__(self, total_s: float = 0.0) -> None:
+        self.set(total_s)
+
+    def set(self, total_s: float) -> None:
+        self.total_s = total_s
+        self.changes = 0
+
+    def add(self, seconds: float) -> None:
+        self.total_s += seconds
+        self.changes += 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +60,7 @@ class WorkerState:
     Attributes:
         number: of the worker, in order of joining.
         change: of its load, in order of all changes of loads.
-        left_s: seconds of its time, in full calls, that remain for all its requests.
+        left_s: seconds of its time, in full calls, that remain for all its requests; `work` is the sum over its pool.
         leaving: requests that it was asked to stop, and that take no room any more.
         ready: what it has reported when it had started.
         prefetched: the adapters of the last `Prefetch` that it was sent.
@@ -49,10 +75,13 @@ class WorkerState:
         self.paces = {spec.name: PaceEstimate(Profile.from_spec(spec)) for spec in ready.models}
         self.max_denoiser_rows = ready.max_denoiser_rows
         self.capacity_rows = ready.max_denoiser_rows + lookahead_rows
+        if policies.batching.sees_queue:
+            self.capacity_rows = UNLIMITED_ROWS
         self.requests: dict[str, RequestState] = {}
         self.leaving: dict[str, RequestState] = {}
         self.used_rows = 0
-        self.left_s = 0.0
+        self.work = WorkSum()
+        self._left_s = 0.0
         self.ready = ready
         self.placed: tuple[AdapterHandle, ...] = ()
         self.prefetched: tuple[AdapterHandle, ...] = ()
@@ -62,6 +91,15 @@ class WorkerState:
         self._resident: set[AdapterHandle] = set()
         self._loads = LoadEstimate()
         self._folded: dict[str, Composition] = {}
+
+    @property
+    def left_s(self) -> float:
+        return self._left_s
+
+    @left_s.setter
+    def left_s(self, seconds: float) -> None:
+        self.work.add(seconds - self._left_s)
+        self._left_s = seconds
 
     @property
     def load(self) -> int:
@@ -189,8 +227,11 @@ class WorkerState:
 
     def loading_s(self, request: RequestState) -> float:
         """Return the seconds of loading the adapters of `request` that are not on its device."""
-        sizes = request.weights_bytes
-        return sum(self._loads.seconds(sizes[handle]) for handle in sizes if handle not in self._resident)
+        resident, s_per_byte, seconds = self._resident, self._loads.s_per_byte, 0.0
+        for handle, weights_bytes in request.weights_bytes.items():
+            if handle not in resident:
+                seconds += weights_bytes * s_per_byte
+        return seconds
 
     def encoding_s(self, request: RequestState) -> float:
         """Return the seconds of encoding the prompt and the start picture of `request`."""

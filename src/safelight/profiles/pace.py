@@ -35,6 +35,8 @@ class PaceEstimate:
         self._own_size = (profile.width, profile.height)
         self._paces: dict[tuple[int, int], float] = {}
         self._observed = 0
+        self._tick_s: dict[tuple[int, int, int], float] = {}
+        self._outside_s: dict[tuple[int, int, bool], float] = {}
 
     @property
     def is_learned(self) -> bool:
@@ -43,7 +45,12 @@ class PaceEstimate:
 
     def tick_s(self, denoiser_rows: int, *, width: int, height: int) -> float:
         """Return the seconds of one denoiser call over `denoiser_rows` rows of this size in pixels, without misfits."""
-        return self.profile.tick_s(denoiser_rows, width=width, height=height) * self.pace(width, height)
+        call = (denoiser_rows, width, height)
+        known = self._tick_s.get(call)
+        if known is None:
+            plain_s = self.profile.tick_s(denoiser_rows, width=width, height=height)
+            known = self._tick_s[call] = plain_s * self.pace(width, height)
+        return known
 
     def service_s(self, job: Job, *, beside_rows: int = 0) -> float:
         """Return the seconds from encoding to decoding of `job` when `beside_rows` other rows share each tick."""
@@ -63,8 +70,12 @@ class PaceEstimate:
     def outside_steps_s(self, job: Job) -> float:
         """Return the seconds of `job` outside its steps: encoding and decoding."""
         _, width, height = job.kind
-        encoding_s = self.profile.encoding_s(width=width, height=height, has_source=job.request.source is not None)
-        return encoding_s + self.profile.decoding_s(width=width, height=height)
+        picture = (width, height, job.request.source is not None)
+        known = self._outside_s.get(picture)
+        if known is None:
+            encoding_s = self.profile.encoding_s(width=width, height=height, has_source=picture[2])
+            known = self._outside_s[picture] = encoding_s + self.profile.decoding_s(width=width, height=height)
+        return known
 
     def observe(self, ticked: Ticked) -> None:
         """Learn from denoiser calls, by their estimated duration without misfits."""
@@ -83,6 +94,7 @@ class PaceEstimate:
                 limited = min(max(shown, pace / SURPRISE_LIMIT), pace * SURPRISE_LIMIT)
                 pace = max(LEAST_PACE, pace + LEARNING_RATE * (limited - pace))
         self._paces[ticked.width, ticked.height] = max(LEAST_PACE, pace)
+        self._tick_s.clear()
         self._observed += ticked.steps
 
     def pace(self, width: int, height: int) -> float:

@@ -186,3 +186,33 @@ def test_ctrl_c_keeps_the_runs_so_far(jobs, scenario, tmp_path):
     assert all(path.name.endswith(".jsonl") for path in folder.iterdir())
     table = open_trace(folder / "default-load1-seed1.jsonl").frame.collect()
     assert len(table) >= found["runs"][0]["figures"]["requests"] > 0
+
+
+def test_a_simulation_of_its_own_log_predicts_it_exactly(scenario, tmp_path, capsys):
+    log = tmp_path / "outcomes.jsonl"
+    path = scenario("[deadlines]\nsolo_times = 1.5\n" + SMALL)
+    document([path, "--outcomes", str(log)], capsys)
+    found = document([path, "--against", str(log)], capsys)
+    assert found["measured"]["simulated"]
+    assert {name: round(error, 9) for name, error in found["predictions"][0]["errors"].items()} == dict.fromkeys(
+        ["latency_mean_s", "latency_p50_s", "latency_p95_s", "latency_p99_s", "throughput_per_s", "attainment"], 0.0
+    )
+
+
+def test_a_log_is_shown_beside_predictions(scenario, tmp_path, capsys):
+    log = tmp_path / "served.jsonl"
+    log.write_text(
+        '{"arrival_s": 1.0, "origin": "served", "status": "finished", "duration_s": 2.0}\n', encoding="utf-8"
+    )
+    status, out, _ = run([scenario(SMALL), "--against", str(log)], capsys)
+    assert status == 0
+    assert "Simulated against measured: 1 requests of served.jsonl" in out
+    assert "latency mean" in out
+
+
+def test_a_log_without_outcomes_is_an_error(scenario, tmp_path, capsys):
+    log = tmp_path / "trace.jsonl"
+    log.write_text('{"arrival_s": 1.0}\n', encoding="utf-8")
+    status, out, err = run([scenario(SMALL), "--against", str(log)], capsys)
+    assert (status, out) == (1, "")
+    assert "does not tell how requests ended" in err

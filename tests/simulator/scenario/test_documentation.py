@@ -17,6 +17,7 @@ from safelight.simulator.scenario.fleet import LoadTiers, WorkerGroup
 from safelight.simulator.scenario.models import ModelEntry
 from safelight.simulator.scenario.policies import Limits
 from safelight.simulator.scenario.scenario import Scenario
+from safelight.simulator.scenario.variants import Variant
 from safelight.simulator.scenario.workload import ArrivalSource, LikeSource, MixEntry, TraceSource, Workload
 
 ROOT = Path(__file__).parents[3]
@@ -36,6 +37,7 @@ SECTIONS = {
     "### `[deadlines]`": Deadlines,
     "### `[limits]`": Limits,
     "### `[[faults]]`": FaultEntry,
+    "### `[[variants]]`": Variant,
 }
 
 

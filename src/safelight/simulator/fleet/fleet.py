@@ -12,6 +12,7 @@ from safelight.control.fleet import FleetController
 from safelight.control.replica.config import ReplicaConfig, ready
 from safelight.control.replica.events import ReplicaCommand
 from safelight.control.replica.machine import ReplicaMachine
+from safelight.control.workers import COMPARED_WORKERS
 from safelight.core.adapter import AdapterHandle
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
@@ -34,7 +35,7 @@ RESTART_PAUSE_S = 0.1
 """Seconds from the end of a process to the start of its successor, as in a server."""
 
 MOST_SYNCHRONIZED = 64
-"""A larger fleet reports progress, ahead of an arrival, only of so many workers with space."""
+"""A larger fleet reports progress, ahead of an arrival, only of the workers that are compared for it."""
 
 
 @dataclass(slots=True)
@@ -107,13 +108,13 @@ class SimulatedFleet:
     def arrive(self, request: ImageRequest) -> None:
         """Let a request arrive now."""
         self._counts.arrived += 1
-        self._synchronize()
+        self._synchronize(request.model)
         self._handle(Arrived((request,)))
         self._settle()
 
     def wake_up(self) -> None:
         """Tell the controller that `next_wakeup_s` has come."""
-        self._synchronize()
+        self._synchronize(None)
         self._handle(TimePassed())
         self._settle()
 
@@ -285,17 +286,17 @@ class SimulatedFleet:
         self._counts.ended += 1
         self._on_outcome(outcome)
 
-    def _synchronize(self) -> None:
+    def _synchronize(self, model: str | None) -> None:
         """Report the steps that are over of equal calls in a row, as far as a decision may depend on them."""
         if not self._simulation.coalesces:
             return
-        for name in self._with_progress():
+        for name in self._with_progress(model):
             slot = self._processes.get(name)
             if slot is not None and slot.process is not None:
                 slot.process.report_progress()
         self._settle()
 
-    def _with_progress(self) -> Sequence[str]:
+    def _with_progress(self, model: str | None) -> Sequence[str]:
         if len(self._processes) <= MOST_SYNCHRONIZED:
             return list(self._processes)
-        return self.controller.busy_workers(MOST_SYNCHRONIZED)
+        return self.controller.busy_workers(model, COMPARED_WORKERS)

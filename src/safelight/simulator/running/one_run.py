@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from safelight.core.errors import RequestError
+from safelight.core.errors import ProfileError, RequestError
 from safelight.core.outcome import Outcome
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.results.documents import RunResult, Span
@@ -39,8 +39,9 @@ def run_one(
         CannotWrite: if the file cannot be written.
     """
     key = plan.keys[number]
-    prepared = prepare(plan.scenario, key, policies=plan.policies[key.policy], folder=Path(plan.folder))
-    run = _Run(prepared, number, warmup_s=plan.scenario.warmup_s, stop=stop, on_progress=on_progress)
+    scenario = plan.variants[key.variant]
+    prepared = prepare(scenario, key, policies=plan.policies[key.policy], folder=Path(plan.folder))
+    run = _Run(prepared, number, warmup_s=scenario.warmup_s, stop=stop, on_progress=on_progress)
     if outcomes is None:
         run.simulate(lambda outcome: None)
     else:
@@ -50,6 +51,7 @@ def run_one(
         rate_per_s=prepared.rate_per_s,
         is_complete=run.is_complete,
         figures=run.tally.figures(run.counters),
+        quality_metric=prepared.quality_metric,
         timeline=run.tally.periods,
         spans=tuple(run.spans),
     )
@@ -63,7 +65,7 @@ class _Run:
     ) -> None:
         self.tally = Tally(
             quality_of=prepared.quality_of,
-            fid_of=prepared.fid_of,
+            quality_of_mix=prepared.quality_of_mix,
             warmup_s=warmup_s,
             workers=len(prepared.simulation.workers),
         )
@@ -84,7 +86,7 @@ class _Run:
             run = simulate(
                 self._prepared.simulation, on_outcome=on_outcome, on_progress=self._on_progress, on_span=self._keep
             )
-        except RequestError as error:
+        except (RequestError, ProfileError) as error:
             raise BadScenario(f"The workload has a request that no worker can serve: {error}") from error
         self._count(run)
         self.is_complete = run.is_complete
