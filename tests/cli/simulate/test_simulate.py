@@ -216,3 +216,12 @@ def test_a_log_without_outcomes_is_an_error(scenario, tmp_path, capsys):
     status, out, err = run([scenario(SMALL), "--against", str(log)], capsys)
     assert (status, out) == (1, "")
     assert "does not tell how requests ended" in err
+
+
+def test_a_language_model_is_simulated_with_the_same_figures(scenario, capsys):
+    text = '[policies]\nmerged = "adapter-mode=always-merged"\nours = "adapter-mode=payback"\n'
+    text += "[language]\nkv_blocks = 500\nprompt_tokens = 32\n" + SMALL + "steps = { least = 5, most = 30 }\n"
+    text = '[[adapters]]\nname = "a"\nmodel = "m"\ncount = 3\nshare = 1.0\n' + text
+    found = document([scenario(text)], capsys)
+    assert [each["figures"]["finished"] == each["figures"]["requests"] > 0 for each in found["runs"]] == [True, True]
+    assert all(each["figures"]["latency_per_step_mean_s"] > 0 for each in found["runs"])

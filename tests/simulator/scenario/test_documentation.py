@@ -14,6 +14,7 @@ from safelight.simulator.scenario.cascades import CascadeEntry
 from safelight.simulator.scenario.deadlines import Deadlines
 from safelight.simulator.scenario.faults import FaultEntry
 from safelight.simulator.scenario.fleet import LoadTiers, WorkerGroup
+from safelight.simulator.scenario.language import LanguageWork
 from safelight.simulator.scenario.models import ModelEntry
 from safelight.simulator.scenario.policies import Limits
 from safelight.simulator.scenario.scenario import Scenario
@@ -37,6 +38,7 @@ SECTIONS = {
     "### `[deadlines]`": Deadlines,
     "### `[limits]`": Limits,
     "### `[[faults]]`": FaultEntry,
+    "### `[language]`": LanguageWork,
     "### `[[variants]]`": Variant,
 }
 

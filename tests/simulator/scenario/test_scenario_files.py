@@ -115,3 +115,19 @@ def test_a_scenario_without_variants_is_simulated_as_it_is():
 def test_an_error_in_a_variant_names_it(old, new, said):
     message = message_of(changed(old, new, VARIANT) + SMALL)
     assert [part for part in said if part not in message] == []
+
+
+LANGUAGE = "[language]\nkv_blocks = 100\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LANGUAGE + SMALL, ("workload.mix.steps is missing",)),
+        (changed("kv_blocks", "kv_block", LANGUAGE) + SMALL, ("language.kv_block", "did you mean 'kv_blocks'")),
+        (changed("100", "0", LANGUAGE) + SMALL, ("language.kv_blocks is 0",)),
+    ],
+)
+def test_an_error_in_language_work_names_the_key(text, said):
+    message = message_of(text)
+    assert [part for part in said if part not in message] == []

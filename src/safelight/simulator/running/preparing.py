@@ -15,9 +15,11 @@ from safelight.core.level import Level
 from safelight.profiles.parts import LoadTime, LoadTimes
 from safelight.profiles.profile import Profile
 from safelight.simulator.errors import BadScenario
+from safelight.simulator.language.simulate import LanguageSimulation
 from safelight.simulator.results.figures import RunKey
 from safelight.simulator.results.tally import QualityOf
 from safelight.simulator.results.timeline import QualityOfMix
+from safelight.simulator.running.language import language_simulation
 from safelight.simulator.scenario.adapters import AdapterGroup
 from safelight.simulator.scenario.arrivals import Arrivals, arrivals_of
 from safelight.simulator.scenario.cascades import check_cascades, scorer_of
@@ -55,6 +57,7 @@ class PreparedRun:
     """A run that is ready to be simulated.
 
     Attributes:
+        workers: their names.
         requests: how many arrive.
         last_s: when the last one arrives.
         rate_per_s: mean arrivals per second.
@@ -63,7 +66,8 @@ class PreparedRun:
         quality_metric: what qualities mean, where a profile says it.
     """
 
-    simulation: Simulation
+    simulation: Simulation | LanguageSimulation
+    workers: tuple[str, ...]
     requests: int
     last_s: float
     rate_per_s: float
@@ -93,20 +97,28 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
         check_memory(group, served[group.name])
         check_points(group, served[group.name], _asked_sizes(scenario, sizes))
         _check_capacity(group, adapters)
-    requests = RequestMaker(scenario, sizes=sizes, solo_s=_solo_time(scenario, served), seed=key.seed)
-    return PreparedRun(
-        simulation=Simulation(
+    maker = RequestMaker(scenario, sizes=sizes, solo_s=_solo_time(scenario, served), seed=key.seed)
+    requests, chosen = maker.requests(arrivals), policies_from(policies)
+    simulation: Simulation | LanguageSimulation
+    if scenario.language is not None:
+        group = scenario.fleet[0]
+        simulation = language_simulation(scenario, served[group.name], chosen, requests, seed=key.seed)
+    else:
+        simulation = Simulation(
             workers=tuple(each for group in scenario.fleet for each in _workers(group, served[group.name])),
             adapters=adapters,
-            requests=requests.requests(arrivals),
-            control=_control(scenario, policies_from(policies)),
+            requests=requests,
+            control=_control(scenario, chosen),
             faults=tuple(
                 Fault(kind=each.kind, worker=each.worker, at_s=each.at_s, for_s=each.for_s, factor=each.factor)
                 for each in scenario.faults
             ),
             score=scorer_of(scenario.cascades, seed=key.seed),
             seed=key.seed,
-        ),
+        )
+    return PreparedRun(
+        simulation=simulation,
+        workers=scenario.worker_names,
         requests=len(arrivals.times_s),
         last_s=float(arrivals.times_s[-1]) if len(arrivals.times_s) else 0.0,
         rate_per_s=arrivals.rate_per_s * key.load,

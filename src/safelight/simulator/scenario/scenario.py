@@ -15,6 +15,7 @@ from safelight.simulator.scenario.deadlines import Deadlines, check_deadlines
 from safelight.simulator.scenario.decoding import decode, parse_toml
 from safelight.simulator.scenario.faults import FaultEntry, check_faults
 from safelight.simulator.scenario.fleet import WorkerGroup
+from safelight.simulator.scenario.language import LanguageWork, check_language
 from safelight.simulator.scenario.models import ModelEntry, check_model
 from safelight.simulator.scenario.policies import DEFAULT_POLICIES, Choice, Limits, check_policies
 from safelight.simulator.scenario.quantities import Factor, NotNegative, Seed
@@ -41,6 +42,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         workload: what is asked of the fleet.
         adapters: groups of LoRAs and ControlNets.
         deadlines: of requests that have none of their own.
+        language: makes the only model a language model.
         policies: choices by name.
         limits: of the controller.
         faults: of workers.
@@ -59,6 +61,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     workload: Workload
     adapters: tuple[AdapterGroup, ...] = ()
     deadlines: Deadlines = Deadlines()
+    language: LanguageWork | None = None
     policies: dict[str, Choice] = msgspec.field(default_factory=lambda: dict(DEFAULT_POLICIES))
     limits: Limits = Limits()
     faults: tuple[FaultEntry, ...] = ()
@@ -165,6 +168,10 @@ def _check(scenario: Scenario) -> None:
     _check_unique([cascade.name for cascade in scenario.cascades], "cascades")
     check_cascades(scenario.cascades, models)
     check_workload(scenario.workload, scenario.served_names)
+    has_steps = all(kind.steps is not None for kind in scenario.workload.mix)
+    check_language(scenario.language, models, has_steps=has_steps)
+    if scenario.language is not None and len(scenario.fleet) > 1:
+        raise BadScenario("has several groups; language work needs one.", place="fleet")
     _check_unique([group.name for group in scenario.adapters], "adapters")
     for number, adapters in enumerate(scenario.adapters):
         _check_known((adapters.model,), models, f"adapters[{number}].model")
