@@ -9,7 +9,6 @@ from safelight.adapters.registry import Registered
 from safelight.adapters.weights import AT_REST, IN_BANK, MOVING, Stage, Weights, enough
 from safelight.core.adapter import AdapterHandle, AdapterKind
 
-
 Evictable = Callable[[], Sequence[Weights]]
 """Returns weights that may be evicted, in order; it is called only if memory lacks."""
 

@@ -8,7 +8,6 @@ from safelight.control.batch import Kind
 from safelight.control.worker_state import WorkerState, WorkSum
 from safelight.control.workers import COMPARED_WORKERS, Workers
 
-
 EXACT_EVERY: Final = 16
 """The work that is held is summed anew after so many changes for each worker, so that rounding errors stay small."""
 
