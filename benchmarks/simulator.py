@@ -85,7 +85,7 @@ def model(service: str) -> ModelSpec:
         step_times=tuple(StepTime(denoiser_rows=rows, seconds=seconds) for rows, seconds in STEP_TIMES),
         encode_s=ENCODE_S,
         decode_s=DECODE_S,
-        adapter_costs=AdapterCosts(switch_s=0.3, unmerged_overhead=0.3, correction_overhead=0.35),
+        adapter_costs=AdapterCosts(switch_s=0.3, unmerged_overhead=.08, correction_overhead=.08),
     )
 
 
