@@ -268,8 +268,8 @@ class _EvictionOrder:
         self.expected = _without(expected, needed, awaited, self.placed)
 
     def unused(self) -> list[Weights]:
-        others = _without(self._weights, self._needed, self._awaited, self.placed, self.expected)
-        return sorted(others, key=lambda weights: weights.used_s)
+        kept = self._needed | self._awaited | self.placed | self.expected
+        return sorted([each for each in self._weights if each not in kept], key=lambda weights: weights.used_s)
 
     def for_needed(self) -> list[Weights]:
         return [*self.for_awaited(), *reversed(self._awaited)]
