@@ -54,7 +54,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def shape(self) -> tuple[int, int, int, int, bool]:
-        """What its duration depends on: width, height, denoiser rows, steps left, and whether it starts from a picture."""
+        """Width, height, denoiser rows, steps left, whether it starts from a picture: what its duration depends on."""
         request = self.request
         rows = self.level.denoiser_rows
         return request.width, request.height, rows, self.steps_left, request.source is not None
