@@ -15,6 +15,7 @@ from safelight.control.placement.burst_tolerance import BurstTolerance
 from safelight.control.placement.demand import AdapterDemand
 from safelight.control.placement.dlora import Dlora
 from safelight.control.placement.migration import Migration
+from safelight.control.placement.no_prefetch import NoPrefetch
 from safelight.control.placement.policies import PLACEMENT_POLICIES
 from safelight.control.placement.protocol import PlacementView
 from safelight.control.placement.replicate_hot import ReplicateHot
@@ -315,3 +316,21 @@ def test_no_request_is_lost_or_doubled_whatever_is_placed_and_moved(policy, step
     fleet.time.run()
     assert set(fleet.ready_s) == {f"r{number}" for number in range(len(steps))}
     assert fleet.controller.is_idle
+
+
+def last_end_s(policy):
+    """When eight long requests end whose only worker gets company soon after they have come."""
+    fleet = VirtualFleet((spec(LARGE),), max_denoiser_rows=8, lookahead_rows=0, policies=Policies(placement=policy))
+    begun_s = fleet.time.now_s()
+    fleet.arrive(*(request(f"r{number}", steps=60, arrived_s=begun_s) for number in range(8)))
+    fleet.time.run(until=begun_s + 0.5)
+    fleet.join((spec(LARGE),))
+    fleet.time.run()
+    assert all(outcome.status == "finished" for outcome in fleet.outcomes.values())
+    return max(fleet.ready_s.values()) - begun_s, sum(outcome.pauses for outcome in fleet.outcomes.values())
+
+
+def test_requests_that_move_to_a_worker_that_joins_end_sooner():
+    ends_s, moves = zip(*map(last_end_s, (NoPrefetch(), QUICK[1])), strict=True)
+    assert ends_s[1] < 0.8 * ends_s[0]
+    assert moves == (0, 4)
