@@ -102,8 +102,8 @@ class _Shared:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Have processes that begin in the block ignore a Ctrl-C in the terminal, which the parent handles."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Have processes that begin in the block ignore signals to the whole group, which the parent handles."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
