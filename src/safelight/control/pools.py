@@ -8,7 +8,6 @@ from safelight.control.batch import Kind
 from safelight.control.worker_state import WorkerState, WorkSum
 from safelight.control.workers import COMPARED_WORKERS, Workers
 
-
 EXACT_EVERY: Final = 16
 """The work that is held is summed anew after so many changes for each worker, so that rounding errors stay small."""
 
@@ -51,10 +50,7 @@ class Pool:
     def mixes(self, kinds: Iterable[Kind], kind: Kind) -> bool:
         """Return whether some of `kinds` are of this pool, and not `kind`."""
         models = self.models
-        for other in kinds:
-            if other != kind and other[0] in models:
-                return True
-        return False
+        return any(other != kind and other[0] in models for other in kinds)
 
 
 def pools_of(workers: Workers) -> Mapping[str, Pool]:

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -166,26 +167,29 @@ def test_the_quickstart_can_be_simulated(capsys):
 def test_ctrl_c_keeps_the_runs_so_far(jobs, scenario, tmp_path):
     folder = tmp_path / "logs"
     folder.mkdir()
-    command = [sys.executable, "-m", "safelight", "simulate", scenario("seeds = [1, 2, 3]\n" + ENDLESS)]
+    os.mkfifo(folder / "default-load1-seed1.jsonl")
+    command = [sys.executable, "-m", "safelight", "simulate", scenario("seeds = [1, 2]\n" + ENDLESS)]
     process = subprocess.Popen(
         [*command, "--json", "--outcomes", str(folder), "--jobs", jobs],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not any(path.stat().st_size for path in folder.iterdir()):
-        assert process.poll() is None, process.communicate()
-    process.send_signal(signal.SIGINT)
+    with (folder / "default-load1-seed1.jsonl").open(encoding="utf-8") as log:
+        first = json.loads(log.readline())
+        process.send_signal(signal.SIGINT)
+        further = log.readlines()
     out, err = process.communicate()
     found = json.loads(out)
     assert process.returncode == 130
     assert "interrupted" in err
+    assert first["origin"] == "simulated"
     assert not found["is_complete"]
     assert {each["is_complete"] for each in found["runs"]} == {False}
-    assert found["runs"][0]["figures"]["requests"] > 0
+    assert found["runs"][0]["figures"]["requests"] == 1 + len(further)
+    for path in folder.glob("*seed2*"):
+        assert open_trace(path).frame.collect()["origin"].unique().to_list() == ["simulated"]
     assert all(path.name.endswith(".jsonl") for path in folder.iterdir())
-    table = open_trace(folder / "default-load1-seed1.jsonl").frame.collect()
-    assert len(table) >= found["runs"][0]["figures"]["requests"] > 0
 
 
 def test_a_simulation_of_its_own_log_predicts_it_exactly(scenario, tmp_path, capsys):

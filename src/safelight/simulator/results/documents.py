@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -10,6 +10,9 @@ from safelight.core.version import __version__
 from safelight.simulator.results.figures import NUMBERS, SHARES, Figures, RunKey
 from safelight.simulator.results.intervals import CONFIDENCE, Estimate, estimate
 from safelight.simulator.results.timeline import PeriodFigures
+
+MOST_WORKERS: Final = 40
+"""Workers whose spans are kept and drawn."""
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from safelight.reports.formatting import format_duration, format_share
 from safelight.reports.result import Result
 from safelight.reports.style import QUIET, SERIES, WIDE_IN, in_percent, label_ends, panel
-from safelight.simulator.results.documents import RunResult, SimulationDocument, Span
+from safelight.simulator.results.documents import MOST_WORKERS, RunResult, SimulationDocument, Span
 
-MOST_WORKERS = 40
 BAR = 0.8
 
 _COMPARED = (

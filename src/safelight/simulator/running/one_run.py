@@ -6,9 +6,8 @@ from safelight.core.errors import ProfileError, RequestError
 from safelight.core.outcome import Outcome
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.language.simulate import LanguageSimulation, simulate_language
-from safelight.simulator.results.documents import RunResult, Span
+from safelight.simulator.results.documents import MOST_WORKERS, RunResult, Span
 from safelight.simulator.results.figures import Counters
-from safelight.simulator.results.plots import MOST_WORKERS
 from safelight.simulator.results.tally import Tally
 from safelight.simulator.running.outcome_files import Sink, with_outcome_file
 from safelight.simulator.running.plan import SimulationPlan
