@@ -32,7 +32,6 @@ def quiet():
         fleet=tuple(msgspec.structs.replace(group, count=WORKERS) for group in scenario.fleet),
         workload=msgspec.structs.replace(scenario.workload, like=like),
         rates_per_s=(0.002,),
-        warmup_s=0.0,
     )
 
 
