@@ -24,7 +24,7 @@ from safelight.control.events import (
     WorkerLeft,
 )
 from safelight.control.fleet import FleetController
-from safelight.control.order_policies import late_place
+from safelight.control.order.late import late_place
 from safelight.control.policies import Policies
 from safelight.core.errors import RequestError
 from safelight.core.work import (

@@ -15,6 +15,7 @@ from safelight.control.placement.burst_tolerance import BurstTolerance
 from safelight.control.placement.demand import AdapterDemand
 from safelight.control.placement.dlora import Dlora
 from safelight.control.placement.migration import Migration
+from safelight.control.placement.no_prefetch import NoPrefetch
 from safelight.control.placement.policies import PLACEMENT_POLICIES
 from safelight.control.placement.protocol import PlacementView
 from safelight.control.placement.replicate_hot import ReplicateHot
@@ -105,6 +106,13 @@ def test_what_is_in_place_stays_while_nothing_changes(policy, specs, fleet, aske
     for name, handles in policy.plan(view).holds.items():
         view.workers.get(name).placed = handles
     assert policy.plan(view).holds == {}
+
+
+@every_planning_policy
+@given(specs=SPECS, asked=ASKED, now=st.floats(0, 200))
+def test_equal_views_give_equal_plans(policy, specs, asked, now):
+    plans = [policy.plan(view_of([able("v"), able("w")], specs, asked, now=now)) for _ in range(2)]
+    assert plans[0].holds == plans[1].holds
 
 
 @every_planning_policy
@@ -253,7 +261,7 @@ def test_workers_are_told_what_to_hold_once_and_again_when_it_changes():
     handle = fleet.offer("outline")
     assert [each.command for each in planned(fleet, now=5.0)] == [Place(handles=(handle,))]
     fleet.arrive(loras=(use("outline"),))
-    assert not [each for each in planned(fleet, now=20.0) if isinstance(each, Send) and isinstance(each.command, Place)]
+    assert not [each for each in planned(fleet, now=80.0) if isinstance(each, Send) and isinstance(each.command, Place)]
 
 
 def test_a_request_that_moves_goes_on_where_it_was_sent():
@@ -276,7 +284,7 @@ def test_a_request_that_moves_goes_on_where_it_was_sent():
 
 QUICK = [
     BurstTolerance(period_s=0.05),
-    Dlora(placement=BurstTolerance(period_s=0.05), migration=Migration(above_mean=0.1, move_s=0.001)),
+    Dlora(period_s=0.05, placement=BurstTolerance(period_s=0.1), migration=Migration(above_mean=0.1, move_s=0.001)),
     ReplicateHot(period_s=0.05),
 ]
 
@@ -308,3 +316,21 @@ def test_no_request_is_lost_or_doubled_whatever_is_placed_and_moved(policy, step
     fleet.time.run()
     assert set(fleet.ready_s) == {f"r{number}" for number in range(len(steps))}
     assert fleet.controller.is_idle
+
+
+def last_end_s(policy):
+    """When eight long requests end whose only worker gets company soon after they have come."""
+    fleet = VirtualFleet((spec(LARGE),), max_denoiser_rows=8, lookahead_rows=0, policies=Policies(placement=policy))
+    begun_s = fleet.time.now_s()
+    fleet.arrive(*(request(f"r{number}", steps=60, arrived_s=begun_s) for number in range(8)))
+    fleet.time.run(until=begun_s + 0.5)
+    fleet.join((spec(LARGE),))
+    fleet.time.run()
+    assert all(outcome.status == "finished" for outcome in fleet.outcomes.values())
+    return max(fleet.ready_s.values()) - begun_s, sum(outcome.pauses for outcome in fleet.outcomes.values())
+
+
+def test_requests_that_move_to_a_worker_that_joins_end_sooner():
+    ends_s, moves = zip(*map(last_end_s, (NoPrefetch(), QUICK[1])), strict=True)
+    assert ends_s[1] < 0.8 * ends_s[0]
+    assert moves == (0, 4)

@@ -5,13 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control.driven_fleet import DrivenFleet, prefetched
-from control.makers import LARGE, SMALL, request, spec, state, use, worker, workers
+from control.makers import LARGE, SMALL, adapter, request, spec, state, use, worker, workers
+from control.virtual_fleet import VirtualFleet
 from safelight.control.events import Withdrawn
 from safelight.control.placement.no_prefetch import NoPrefetch
 from safelight.control.placement.policies import PLACEMENT_POLICIES
 from safelight.control.placement.prefetch_waiting import FIRST_REQUESTS, PrefetchWaiting
 from safelight.control.placement.protocol import PlacementView
-from safelight.control.policies import Policies
+from safelight.control.policies import Policies, policies_from
+from safelight.control.routing.affinity import Affinity
+from safelight.control.routing.hash_by_adapter import HashByAdapter
+from safelight.control.routing.protocol import routing_key
 from safelight.control.waiting import WaitingQueue
 
 every_policy = pytest.mark.parametrize("policy", PLACEMENT_POLICIES, ids=lambda policy: policy.name)
@@ -108,6 +112,44 @@ def test_a_worker_reads_ahead_the_adapters_of_requests_that_wait_in_their_order(
     fleet.arrive("painting")
     assert prefetched(fleet.arrive("first", loras=(OUTLINE,))) == [("w", (outline,))]
     assert prefetched(fleet.arrive("urgent", loras=(MASK, OUTLINE), deadline_s=20.0)) == [("w", (mask, outline))]
+
+
+@pytest.mark.parametrize("routing", [HashByAdapter(), Affinity()], ids=lambda policy: policy.name)
+def test_only_the_home_of_a_waiting_request_reads_ahead_for_it(routing):
+    fleet = DrivenFleet("a", "b", "c", policies=Policies(routing=routing))
+    fleet.offer("outline", worker="a")
+    home = "abc"[routing_key("outline") % 3]
+    for number in range(3):
+        fleet.arrive(f"painting{number}", loras=(OUTLINE,))
+    commands = fleet.arrive("first", loras=(OUTLINE,))
+    told = {each.name for each in fleet.controller._fleet.workers if each.prefetched}
+    assert told == {home}
+    assert [worker for worker, _ in prefetched(commands)] in ([], [home])
+
+
+def test_a_home_stops_reading_ahead_when_nothing_waits_for_it_any_more():
+    fleet = DrivenFleet("a", "b", policies=Policies(routing=HashByAdapter()))
+    fleet.offer("outline", worker="a")
+    for name in ("painting", "waiting"):
+        fleet.arrive(name, loras=(OUTLINE,))
+    home = "ab"[routing_key("outline") % 2]
+    assert prefetched(fleet.handle(Withdrawn("waiting"))) == [(home, ())]
+
+
+@pytest.mark.parametrize("routing", ["soonest-finish", "hash-by-adapter", "affinity"])
+@pytest.mark.parametrize("waits", [False, True])
+def test_the_adapters_of_a_request_are_read_from_its_arrival_on_whether_it_waits_or_not(routing, waits):
+    specs = [adapter(name, weights_bytes=2 * 10**7) for name in ("mask", "outline")]
+    policies = policies_from([f"routing={routing}", "admission=open"])
+    fleet = VirtualFleet((spec(LARGE),), max_denoiser_rows=1, lookahead_rows=0, adapters=specs, policies=policies)
+    if waits:
+        fleet.arrive(request("painting", steps=20, arrived_s=fleet.time.now_s()))
+    arrived_s = fleet.time.now_s()
+    fleet.arrive(request("lined", steps=4, arrived_s=arrived_s, loras=(OUTLINE,)))
+    fleet.time.run()
+    tick_s, reading_s = 0.03, 0.1
+    before_s = 20 * tick_s if waits else reading_s
+    assert fleet.outcomes["lined"].total_s == pytest.approx(before_s + 4 * tick_s, abs=1.5 * tick_s)
 
 
 def test_a_worker_reads_nothing_ahead_for_a_request_that_it_gets_at_once():

@@ -1,7 +1,9 @@
 """Where the weights of adapters are: on disk, in host memory, on the device."""
 
-from collections.abc import Callable, Collection, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from safelight.adapters.capacity import KINDS, AdapterCapacity, slots_of
 from safelight.adapters.moves import EvictFromHost, LoadToDevice, LoadToHost, Move
@@ -9,8 +11,10 @@ from safelight.adapters.registry import Registered
 from safelight.adapters.weights import AT_REST, IN_BANK, MOVING, Stage, Weights, enough
 from safelight.core.adapter import AdapterHandle, AdapterKind
 
-Evictable = Callable[[], Sequence[Weights]]
-"""Returns weights that may be evicted, in order; it is called only if memory lacks."""
+SPARE_ENTRIES: Final = 64
+
+Evictable = Callable[[], Iterable[Weights]]
+"""Returns the weights that may leave, the first ones first; it is called only if some have to."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -46,7 +50,7 @@ class Residency:
         self._weights: dict[AdapterHandle, Weights] = {}
         self._expected: list[Weights] = []
         self._placed: list[Weights] = []
-        self._has_leaving = False
+        self._most_known = SPARE_ENTRIES
 
     @property
     def host_bytes(self) -> int:
@@ -134,7 +138,7 @@ class Residency:
         """Forget an adapter that no row holds or will hold: at once, or when the load under way is over."""
         assert not self.holders(handle), f"{handle} is held"
         if handle in self._weights:
-            self._weights[handle].is_leaving = self._has_leaving = True
+            self._weights[handle].is_leaving = True
             self._expected = [weights for weights in self._expected if not weights.is_leaving]
             self._placed = [weights for weights in self._placed if not weights.is_leaving]
         return self._serve()
@@ -152,29 +156,38 @@ class Residency:
         needed = self._grant()
         waiting = (row for row in self._rows.values() if not row.is_granted and not row.is_lost)
         awaited = dict.fromkeys(weights for row in waiting for weights in row.weights if weights not in needed)
-        order = _EvictionOrder(self._weights.values(), needed, awaited, self._placed, self._expected)
+        held = needed | awaited
+        placed = dict.fromkeys(weights for weights in self._placed if weights not in held)
+        expected = dict.fromkeys(weights for weights in self._expected if weights not in held and weights not in placed)
+        wanted = held | placed | expected
+        self._forget_absent(wanted)
         for weights in needed:
-            if weights.stage is not Stage.ON_DEVICE:
-                moves += self._bring(weights, order.for_needed)
-        if awaited:
-            promised_bytes = _absent_bytes(needed)
-            for weights in awaited:
-                if weights.is_absent:
-                    moves += self._load_to_host(weights, order.for_awaited, promised_bytes)
-        if self._placed or self._expected:
-            moves += self._serve_others(order, needed, _absent_bytes(needed) + _absent_bytes(awaited))
-        return moves
-
-    def _serve_others(self, order: "_EvictionOrder", needed: Iterable[Weights], promised_bytes: int) -> list[Move]:
-        """Bring placed weights to the device, and read placed and expected ones ahead, as far as no row lacks room."""
-        moves: list[Move] = []
-        fitting = self._fitting(order.placed, needed)
+            moves += self._bring(weights, partial(self._spare, wanted, expected, placed, awaited))
+        promised_bytes = _absent_bytes(needed)
+        for weights in awaited:
+            if weights.is_absent:
+                moves += self._load_to_host(weights, partial(self._spare, wanted, expected, placed), promised_bytes)
+        fitting = self._fitting(placed, needed)
+        beyond = [weights for weights in placed if weights not in fitting]
         for weights in fitting:
             if weights.stage is Stage.ON_HOST:
-                moves += self._load_to_device(weights, lambda: order.besides(fitting))
-        if all(weights.stage is not Stage.TO_HOST for weights in self._weights.values()):
-            moves += self._read_ahead([*order.expected, *fitting], order.unused, promised_bytes)
+                moves += self._load_to_device(weights, partial(self._spare, wanted, expected, beyond))
+        if (expected or fitting) and all(each.stage is not Stage.TO_HOST for each in self._weights.values()):
+            moves += self._read_ahead([*expected, *fitting], partial(self._spare, wanted), _absent_bytes(held))
         return moves
+
+    def _spare(self, wanted: Collection[Weights], *wishes: Iterable[Weights]) -> Iterator[Weights]:
+        """Yield the weights that nobody wants, least recently used first, and then those of `wishes`, last first."""
+        unused = (weights for weights in self._weights.values() if weights not in wanted)
+        yield from sorted(unused, key=lambda weights: weights.used_s)
+        for wish in wishes:
+            yield from reversed(list(wish))
+
+    def _forget_absent(self, wanted: Collection[Weights]) -> None:
+        """Forget weights that are nowhere and that nobody wants, when there may be many."""
+        if len(self._weights) > self._most_known:
+            known = {handle: each for handle, each in self._weights.items() if not each.is_absent or each in wanted}
+            self._weights, self._most_known = known, 2 * len(known) + SPARE_ENTRIES
 
     def _fitting(self, placed: Iterable[Weights], needed: Iterable[Weights]) -> dict[Weights, None]:
         """Return the first placed weights that fit on the device beside those of all granted rows."""
@@ -192,9 +205,6 @@ class Residency:
         return next(filter(None, reads), [])
 
     def _dismiss(self) -> list[Move]:
-        if not self._has_leaving:
-            return []
-        self._has_leaving = any(weights.is_leaving and weights.stage in MOVING for weights in self._weights.values())
         leaving = [weights for weights in self._weights.values() if weights.is_leaving and weights.stage not in MOVING]
         for weights in leaving:
             del self._weights[weights.handle]
@@ -203,18 +213,14 @@ class Residency:
     def _grant(self) -> dict[Weights, None]:
         """Grant as many rows as fit, in order; returns the moves that they need."""
         needed: dict[Weights, None] = {}
-        host_bytes, slots = 0, dict.fromkeys(KINDS, 0)
         for row in self._rows.values():
             if row.is_lost:
                 continue
-            for weights in row.weights:
-                if weights not in needed:
-                    host_bytes += weights.spec.weights_bytes
-                    slots[weights.spec.kind] += weights.slots
-            if not self._capacity.has(host_bytes, slots):
+            fresh = [weights for weights in row.weights if weights not in needed]
+            if fresh and not self._capacity.holds([weights.spec for weights in (*needed, *fresh)]):
                 break
             row.is_granted = True
-            needed |= dict.fromkeys(row.weights)
+            needed |= dict.fromkeys(fresh)
         return needed
 
     def _bring(self, weights: Weights, evictable: Evictable) -> list[Move]:
@@ -227,8 +233,10 @@ class Residency:
 
     def _load_to_host(self, weights: Weights, evictable: Evictable, promised_bytes: int = 0) -> list[Move]:
         lacking = self.host_bytes + promised_bytes + weights.spec.weights_bytes - self._capacity.host_bytes
-        at_rest = (each for each in evictable() if each.stage in AT_REST) if lacking > 0 else ()
-        victims = enough(at_rest, lacking, lambda spec: spec.weights_bytes)
+        victims: Sequence[Weights] | None = ()
+        if lacking > 0:
+            at_rest = (each for each in evictable() if each.stage in AT_REST)
+            victims = enough(at_rest, lacking, lambda spec: spec.weights_bytes)
         if victims is None:
             return []
         weights.stage = Stage.TO_HOST
@@ -237,58 +245,15 @@ class Residency:
     def _load_to_device(self, weights: Weights, evictable: Evictable) -> list[Move]:
         kind = weights.spec.kind
         in_bank = (each for each in self._weights.values() if each.stage in IN_BANK and each.spec.kind == kind)
-        lacking = sum(each.slots for each in in_bank) + weights.slots - self._capacity.slots(kind)
-        at_rest = (
-            (each for each in evictable() if each.stage is Stage.ON_DEVICE and each.spec.kind == kind)
-            if lacking > 0
-            else ()
-        )
-        victims = enough(at_rest, lacking, slots_of)
+        lacking = sum(slots_of(each.spec) for each in in_bank) + slots_of(weights.spec) - self._capacity.slots(kind)
+        victims: Sequence[Weights] | None = ()
+        if lacking > 0:
+            at_rest = (each for each in evictable() if each.stage is Stage.ON_DEVICE and each.spec.kind == kind)
+            victims = enough(at_rest, lacking, slots_of)
         if victims is None:
             return []
         weights.stage = Stage.TO_DEVICE
         return [*(move for each in victims for move in each.leave_device()), LoadToDevice(handle=weights.handle)]
-
-
-class _EvictionOrder:
-    """Which weights may make room for which others, first those that are missed the least."""
-
-    def __init__(
-        self,
-        weights: Collection[Weights],
-        needed: dict[Weights, None],
-        awaited: dict[Weights, None],
-        placed: Sequence[Weights],
-        expected: Sequence[Weights],
-    ) -> None:
-        self._weights = weights
-        self._needed = needed
-        self._awaited = awaited
-        self.placed = _without(placed, needed, awaited)
-        self.expected = _without(expected, needed, awaited, self.placed)
-
-    def unused(self) -> list[Weights]:
-        kept = self._needed | self._awaited | self.placed | self.expected
-        return sorted([each for each in self._weights if each not in kept], key=lambda weights: weights.used_s)
-
-    def for_needed(self) -> list[Weights]:
-        return [*self.for_awaited(), *reversed(self._awaited)]
-
-    def for_awaited(self) -> list[Weights]:
-        return [*self.unused(), *reversed(self.expected), *reversed(self.placed)]
-
-    def besides(self, fitting: Container[Weights]) -> list[Weights]:
-        """Return those that may make room for placed ones that fit."""
-        return [
-            *self.unused(),
-            *reversed(self.expected),
-            *(weights for weights in reversed(self.placed) if weights not in fitting),
-        ]
-
-
-def _without(some: Iterable[Weights], *groups: Container[Weights]) -> dict[Weights, None]:
-    """Return each of some weights once that is in none of the groups."""
-    return dict.fromkeys(weights for weights in some if not any(weights in group for group in groups))
 
 
 def _absent_bytes(some: Iterable[Weights]) -> int:

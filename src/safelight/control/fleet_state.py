@@ -12,7 +12,7 @@ from safelight.control.levels.demand import DemandEstimate
 from safelight.control.levels.load import FleetLoad
 from safelight.control.liveness import Liveness
 from safelight.control.moments import Moments
-from safelight.control.order_policies import late_place
+from safelight.control.order.late import late_place
 from safelight.control.orphans import Orphans
 from safelight.control.placement.demand import AdapterDemand
 from safelight.control.placement.protocol import PlacementView
@@ -78,6 +78,7 @@ class FleetState:
         self._prefetching: set[str] = set()
         self.plans = PlanSchedule(config.policies.placement.period_s)
         self._adapter_demand = AdapterDemand()
+        self._homed = config.policies.routing if isinstance(config.policies.routing, HomedRouting) else None
         self._worker_policies = WorkerPolicies(
             order=config.policies.order,
             batching=config.policies.batching,
@@ -315,13 +316,13 @@ class FleetState:
             workers=self.workers,
             adapters=self.adapters,
             demand=self._adapter_demand,
-            home_of=self._home_of,
+            home_of=None if self._homed is None else self._home_of,
             now=now,
         )
 
     def _home_of(self, state: RequestState) -> WorkerState | None:
-        routing, workers = self.policies.routing, self.workers.serving(state.model)
-        return routing.home(routed(state), workers) if workers and isinstance(routing, HomedRouting) else None
+        workers = self.workers.serving(state.model)
+        return self._homed.home(routed(state), workers) if workers and self._homed is not None else None
 
     def prefetch(self, now: float) -> list[Command]:
         """Send workers the adapters to read ahead, where these have changed."""

@@ -13,6 +13,8 @@ from safelight.control.waiting import WaitingQueue
 from safelight.control.work_rates import WorkRates
 from safelight.control.worker_state import WorkerState
 from safelight.control.workers import COMPARED_WORKERS, Workers
+from safelight.core.level import Route
+from safelight.core.request import ImageRequest
 
 NEAR_WORKERS: Final = 8
 """At most so many workers with room are compared for a request that would join their calls at once."""
@@ -51,6 +53,7 @@ class Prediction:
         self._probed_s: dict[str, float] = {}
         self._roster = -1
         self._now = 0.0
+        self._last: tuple[RequestState, float] | None = None
         self.reserved_s = 0.0
 
     def weigh(self, request: RequestState, now: float) -> None:
@@ -58,6 +61,12 @@ class Prediction:
         self._refresh(request, now)
         self._set_work(request, now)
         self._set_limit(request)
+
+    def alone_s(self, request: ImageRequest, route: Route, now: float) -> float:
+        """Return the work of a request's first stage, before it is bound; 0 while no worker serves its model."""
+        level = route.levels[0]
+        rate = self._rates.rate((level.model, request.width, request.height), now)
+        return 0.0 if rate is None else rate.work_s(request, level)
 
     def workers_changed(self) -> None:
         """Note that a worker has joined or left, or takes no new work, or takes it again."""
@@ -69,14 +78,25 @@ class Prediction:
         An empty worker is judged by its fastest known pace, so that a pace learned under load does not refuse work
         forever.
         """
-        return self._finish_s(request, now, until_s=-math.inf)
+        return self._noted(request, self._finish_s(request, now, until_s=-math.inf))
 
     def promise_s(self, request: RequestState, now: float) -> float | None:
         """Return a time like `finish_s`, with caution while others wait for workers that have not shown their paces."""
         pool = self._pools.get(request.model)
         is_known = pool is None or pool.is_learned or not len(self._waiting)
         due_s = request.request.due_s
-        return self._finish_s(request, now, caution=1.0 if is_known else UNKNOWN_PACE_MARGIN, until_s=due_s)
+        caution = 1.0 if is_known else UNKNOWN_PACE_MARGIN
+        return self._noted(request, self._finish_s(request, now, caution=caution, until_s=due_s))
+
+    def judged_s(self, request: RequestState, now: float) -> float | None:
+        """Return the time by which `request` was judged last, or `finish_s` if it was not."""
+        if self._last is not None and self._last[0] is request:
+            return self._last[1]
+        return self.finish_s(request, now)
+
+    def _noted(self, request: RequestState, finish_s: float | None) -> float | None:
+        self._last = None if finish_s is None else (request, finish_s)
+        return finish_s
 
     def probes(self, request: RequestState, now: float) -> bool:
         """Return whether `request` may try, in place of the next ones, if a worker is faster again than it was lately.

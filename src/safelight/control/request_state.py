@@ -9,7 +9,7 @@ from operator import mul
 import msgspec
 
 from safelight.control.batch import QueuedJob
-from safelight.control.order_policies import Place
+from safelight.control.order.protocol import Place
 from safelight.core.adapter import AdapterHandle
 from safelight.core.job import Job, PausedRow
 from safelight.core.level import Level, Route
@@ -46,6 +46,7 @@ class RequestState:
         is_late: whether it is known to miss its deadline.
         compute_s: seconds of the ticks of this attempt that it has taken part in.
         weights_bytes: of each adapter that it needs.
+        predicted_s: seconds from arrival to the end that admission has predicted; None if it could not.
         stages: those that have ended.
         id, model, denoiser_rows: of its present stage.
     """
@@ -77,6 +78,7 @@ class RequestState:
     has_ended: bool = False
     is_suspect: bool = False
     weights_bytes: Mapping[AdapterHandle, int] = field(default_factory=dict)
+    predicted_s: float | None = None
     stages: list[StageOutcome] = field(default_factory=list)
     id: str = field(init=False)
     model: str = field(init=False)
@@ -207,6 +209,7 @@ class RequestState:
             status=status,
             reason=reason,
             total_s=now - self.request.arrived_s,
+            predicted_s=self.predicted_s,
             stages=(*self.stages, last),
         )
 

@@ -4,19 +4,24 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import Final
 
 from safelight.adapters.mode import ModePolicy
-from safelight.control.batch import place_of
-from safelight.control.batching_policies import BatchingPolicy
+from safelight.control.batch import Kind, place_of
+from safelight.control.batching.protocol import BatchingPolicy
 from safelight.control.folding import Folding
 from safelight.control.forecast import ForecastWorker, forecast
-from safelight.control.order_policies import DeadlineOrder, OrderPolicy
+from safelight.control.order.deadline import DeadlineOrder
+from safelight.control.order.protocol import OrderPolicy
 from safelight.control.request_state import RequestState
 from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, Composition
 from safelight.core.work import AdapterLoaded, Ready, Ticked
 from safelight.profiles.loads import LoadEstimate
 from safelight.profiles.pace import PaceEstimate
 from safelight.profiles.profile import Profile
+
+UNLIMITED_ROWS: Final = 1 << 30
+"""Of a worker whose batching policy chooses among all waiting requests."""
 
 
 class WorkSum:
@@ -70,6 +75,8 @@ class WorkerState:
         self.paces = {spec.name: PaceEstimate(Profile.from_spec(spec)) for spec in ready.models}
         self.max_denoiser_rows = ready.max_denoiser_rows
         self.capacity_rows = ready.max_denoiser_rows + lookahead_rows
+        if policies.batching.sees_queue:
+            self.capacity_rows = UNLIMITED_ROWS
         self.requests: dict[str, RequestState] = {}
         self.leaving: dict[str, RequestState] = {}
         self.used_rows = 0
@@ -235,7 +242,15 @@ class WorkerState:
     @property
     def longest_tick_s(self) -> float:
         """Seconds of the longest call that may run now; 0 while it is empty."""
-        return max((self._full_call_s(held) for held in self.requests.values()), default=0.0)
+        rows = Counter[Kind]()
+        overheads = dict[str, float]()
+        for held in self.requests.values():
+            rows[held.job.kind] += held.denoiser_rows
+            if held.request.loras:
+                overheads[held.model] = self._overhead(held.model)
+        return max(
+            (self._call_s(kind, count) * (1 + overheads.get(kind[0], 0.0)) for kind, count in rows.items()), default=0.0
+        )
 
     def is_hopeless(self, request: RequestState, now: float) -> bool:
         """Whether one of its requests misses its deadline even if it has the worker for itself from now on."""
@@ -286,6 +301,16 @@ class WorkerState:
             worker.plan_load(row, now)
         worker.rows.sort(key=place_of)
         return worker
+
+    def _call_s(self, kind: Kind, denoiser_rows: int) -> float:
+        model, width, height = kind
+        rows = min(denoiser_rows, self.max_denoiser_rows)
+        return self.paces[model].tick_s(rows, width=width, height=height)
+
+    def _overhead(self, model: str) -> float:
+        """Return by which share calls take longer at most because of LoRAs."""
+        costs = self.paces[model].profile.adapter_costs
+        return 0.0 if costs is None else max(costs.unmerged_overhead, costs.correction_overhead)
 
     def _full_call_s(self, request: RequestState) -> float:
         model, width, height = request.job.kind

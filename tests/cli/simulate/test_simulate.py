@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -166,23 +167,65 @@ def test_the_quickstart_can_be_simulated(capsys):
 def test_ctrl_c_keeps_the_runs_so_far(jobs, scenario, tmp_path):
     folder = tmp_path / "logs"
     folder.mkdir()
-    command = [sys.executable, "-m", "safelight", "simulate", scenario("seeds = [1, 2, 3]\n" + ENDLESS)]
+    os.mkfifo(folder / "default-load1-seed1.jsonl")
+    command = [sys.executable, "-m", "safelight", "simulate", scenario("seeds = [1, 2]\n" + ENDLESS)]
     process = subprocess.Popen(
         [*command, "--json", "--outcomes", str(folder), "--jobs", jobs],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not any(path.stat().st_size for path in folder.iterdir()):
-        assert process.poll() is None, process.communicate()
-    process.send_signal(signal.SIGINT)
+    with (folder / "default-load1-seed1.jsonl").open(encoding="utf-8") as log:
+        first = json.loads(log.readline())
+        process.send_signal(signal.SIGINT)
+        further = log.readlines()
     out, err = process.communicate()
     found = json.loads(out)
     assert process.returncode == 130
     assert "interrupted" in err
+    assert first["origin"] == "simulated"
     assert not found["is_complete"]
     assert {each["is_complete"] for each in found["runs"]} == {False}
-    assert found["runs"][0]["figures"]["requests"] > 0
+    assert found["runs"][0]["figures"]["requests"] == 1 + len(further)
+    for path in folder.glob("*seed2*"):
+        assert open_trace(path).frame.collect()["origin"].unique().to_list() == ["simulated"]
     assert all(path.name.endswith(".jsonl") for path in folder.iterdir())
-    table = open_trace(folder / "default-load1-seed1.jsonl").frame.collect()
-    assert len(table) >= found["runs"][0]["figures"]["requests"] > 0
+
+
+def test_a_simulation_of_its_own_log_predicts_it_exactly(scenario, tmp_path, capsys):
+    log = tmp_path / "outcomes.jsonl"
+    path = scenario("[deadlines]\nsolo_times = 1.5\n" + SMALL)
+    document([path, "--outcomes", str(log)], capsys)
+    found = document([path, "--against", str(log)], capsys)
+    assert found["measured"]["simulated"]
+    assert {name: round(error, 9) for name, error in found["predictions"][0]["errors"].items()} == dict.fromkeys(
+        ["latency_mean_s", "latency_p50_s", "latency_p95_s", "latency_p99_s", "throughput_per_s", "attainment"], 0.0
+    )
+
+
+def test_a_log_is_shown_beside_predictions(scenario, tmp_path, capsys):
+    log = tmp_path / "served.jsonl"
+    log.write_text(
+        '{"arrival_s": 1.0, "origin": "served", "status": "finished", "duration_s": 2.0}\n', encoding="utf-8"
+    )
+    status, out, _ = run([scenario(SMALL), "--against", str(log)], capsys)
+    assert status == 0
+    assert "Simulated against measured: 1 requests of served.jsonl" in out
+    assert "latency mean" in out
+
+
+def test_a_log_without_outcomes_is_an_error(scenario, tmp_path, capsys):
+    log = tmp_path / "trace.jsonl"
+    log.write_text('{"arrival_s": 1.0}\n', encoding="utf-8")
+    status, out, err = run([scenario(SMALL), "--against", str(log)], capsys)
+    assert (status, out) == (1, "")
+    assert "does not tell how requests ended" in err
+
+
+def test_a_language_model_is_simulated_with_the_same_figures(scenario, capsys):
+    text = '[policies]\nmerged = "adapter-mode=always-merged"\nours = "adapter-mode=payback"\n'
+    text += "[language]\nkv_blocks = 500\nprompt_tokens = 32\n" + SMALL + "steps = { least = 5, most = 30 }\n"
+    text = '[[adapters]]\nname = "a"\nmodel = "m"\ncount = 3\nshare = 1.0\n' + text
+    found = document([scenario(text)], capsys)
+    assert [each["figures"]["finished"] == each["figures"]["requests"] > 0 for each in found["runs"]] == [True, True]
+    assert all(each["figures"]["latency_per_step_mean_s"] > 0 for each in found["runs"])

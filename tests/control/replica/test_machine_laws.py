@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from control.makers import LARGE, SMALL, job, paces, spec, use
 from safelight.adapters.capacity import AdapterCapacity
 from safelight.adapters.modes import ADAPTER_MODES
-from safelight.control.batching_policies import BATCHING_POLICIES
-from safelight.control.order_policies import ORDER_POLICIES
+from safelight.control.batching.policies import BATCHING_POLICIES
+from safelight.control.order.policies import ORDER_POLICIES
 from safelight.control.replica.config import ReplicaConfig
 from safelight.control.replica.effects import (
     BeginRows,

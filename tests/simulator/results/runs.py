@@ -6,7 +6,7 @@ from safelight.simulator.results.tally import Tally
 from simulator.results.outcomes import outcome_of
 
 
-def result_of(policy="ours", *, load=1.0, seed=0, is_complete=True, slowness=1.0, quality=0.5, spans=True):
+def result_of(policy="ours", *, load=1.0, seed=0, is_complete=True, slowness=1.0, quality=0.5, spans=True, variant=""):
     """Return a run of 60 requests."""
     tally = Tally(quality_of=lambda level: quality)
     for number in range(60):
@@ -21,7 +21,7 @@ def result_of(policy="ours", *, load=1.0, seed=0, is_complete=True, slowness=1.0
         for number in range(20)
     ]
     return RunResult(
-        key=RunKey(policy=policy, load=load, seed=seed),
+        key=RunKey(policy=policy, load=load, seed=seed, variant=variant),
         rate_per_s=load,
         is_complete=is_complete,
         figures=tally.figures(Counters(end_s=66.0, worker_s=132.0, busy_s=60.0)),

@@ -66,3 +66,9 @@ def test_names_of_runs_are_fit_for_files():
 @pytest.mark.parametrize("load", [1.0, 0.25])
 def test_a_run_is_named_by_policy_load_and_seed(load):
     assert result_of("p", load=load, seed=7).key.text == f"p, load {load:g}, seed 7"
+
+
+def test_variants_have_summaries_and_tables_of_their_own():
+    found = document([result_of(variant="skew 1"), result_of(variant="skew 2"), result_of(variant="skew 2", seed=1)])
+    assert [(summary.variant, summary.n) for summary in found.summaries] == [("skew 1", 1), ("skew 2", 2)]
+    assert ["skew 1" in table.title for table in tables_of(found)] == [True, False]

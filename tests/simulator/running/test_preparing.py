@@ -28,6 +28,7 @@ def message_of(text, folder=None):
         ("encode_s = 0.1, ", "", ("models.m.profile.encode_s is missing",)),
         ("seconds = 0.4", "seconds = nan", ("models.m.profile.step_times[1].seconds is nan", "finite")),
         ("width = 64", "width = 0", ("models.m.profile", "pixel")),
+        ("{ model", "{ format = 9, model", ("models.m.profile", "of format 9", "reads 1 and 2")),
         (
             'count = 2\nmodels = ["m"]',
             'count = 2\nmemory_bytes = 8e9\nmodels = ["m"]',
@@ -49,6 +50,35 @@ def test_a_profile_may_be_a_file_beside_the_scenario(tmp_path):
     (tmp_path / "m.toml").write_text(text, encoding="utf-8")
     from_file = prepared(changed(INLINE, 'profile = "m.toml"'), tmp_path).simulation.workers
     assert from_file == inline
+
+
+def test_a_profile_may_be_a_built_in_one():
+    (worker, _) = prepared(changed(INLINE, 'profile = "sdxl-h800"')).simulation.workers
+    assert worker.models[0].profile.device == "NVIDIA H800"
+    assert worker.max_denoiser_rows == 8
+    assert worker.load_tiers.disk.s_per_byte == worker.models[0].profile.loads.disk.s_per_byte > 0
+
+
+def test_a_built_in_profile_that_does_not_exist_has_a_nearest_one(tmp_path):
+    message = message_of(changed(INLINE, 'profile = "sdxl-h80"'), tmp_path)
+    assert "did you mean 'sdxl-h800'" in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("count = 2", "count = 2\nmax_denoiser_rows = 16", "no measured call of 16 rows of 64x64; measured are 1 to 8"),
+        ('model = "m"\n', 'model = "m"\nsizes = ["128x64"]\n', "no measured call of 2 rows of 128x64"),
+        (
+            "count = 2",
+            "count = 2\nmax_denoiser_rows = 1",
+            "is 1, and one picture of 'm' takes 2 rows",
+        ),
+    ],
+)
+def test_a_missing_point_of_a_profile_is_named(old, new, said):
+    text = SMALL + new.removeprefix(old).lstrip("\n") + "\n" if old.startswith("model") else changed(old, new)
+    assert said in message_of(text)
 
 
 def test_an_error_in_a_profile_file_names_the_file_and_the_key(tmp_path):

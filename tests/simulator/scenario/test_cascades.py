@@ -18,7 +18,7 @@ name = "c"
 light = "m"
 heavy = "big"
 deferral = [[0.0, 0.0], [0.2, 0.5], [1.0, 1.0]]
-fid_by_share = [[0.0, 20.0], [0.5, 10.0], [1.0, 14.0]]
+mix_quality = [[0.0, 14.0], [0.5, 10.0], [1.0, 20.0]]
 """
 MODEL = SMALL[SMALL.index("[models.m]") : SMALL.index("[workload.arrivals]")]
 TEXT = (
@@ -41,7 +41,7 @@ def prepared(text=TEXT, *, load=1.0):
         ("[0.2, 0.5]", "[0.2, nan]", "cascades[0].deferral[1][1] is nan; it must be a finite number"),
         ("[0.2, 0.5]", "[0.2, 0.5], [0.3, 0.4]", "cascades[0].deferral: the deferral curve of 'c' falls"),
         ("[0.2, 0.5]", "[0.2]", "cascades[0].deferral[1] has 1 elements; it must have 2"),
-        ("[0.5, 10.0]", "[0.0, 10.0]", "cascades[0].fid_by_share goes back"),
+        ("[0.5, 10.0]", "[0.0, 10.0]", "cascades[0].mix_quality goes back"),
         ('light = "m"', 'light = "n"', "cascades[0].light is 'n'; did you mean 'm'"),
         ('heavy = "big"', 'heavy = "bug"', "cascades[0].heavy is 'bug'; did you mean 'big'"),
         ('name = "c"', 'name = "m"', "cascades[0].name is 'm', which is a model"),
@@ -86,7 +86,18 @@ def test_only_light_pictures_are_scored():
 
 
 @pytest.mark.parametrize(
-    ("light", "heavy", "fid"), [(10, 0, 20.0), (3, 1, 15.0), (5, 5, 10.0), (1, 3, 12.0), (0, 7, 14.0), (0, 0, None)]
+    ("light", "heavy", "quality"), [(10, 0, 20.0), (3, 1, 15.0), (5, 5, 10.0), (1, 3, 12.0), (0, 7, 14.0), (0, 0, None)]
 )
-def test_the_distance_of_a_mix_is_on_the_line_between_those_that_are_known(light, heavy, fid):
-    assert prepared().fid_of(Counter(m=light, big=heavy)) == (None if fid is None else pytest.approx(fid))
+def test_the_quality_of_a_mix_is_on_the_line_between_those_that_are_known(light, heavy, quality):
+    assert prepared().quality_of_mix(Counter(m=light, big=heavy)) == (
+        None if quality is None else pytest.approx(quality)
+    )
+
+
+def test_curves_of_a_cascade_come_from_the_profile_of_its_light_model():
+    text = TEXT.replace("deferral = [[0.0, 0.0], [0.2, 0.5], [1.0, 1.0]]", "")
+    with pytest.raises(BadScenario, match=r"cascades\[0\]\.deferral is missing, and the profile of 'm' has none"):
+        prepared(text)
+    own = "decode_s = 0.1, deferral = [[0.0, 0.0], [0.4, 1.0]],"
+    run = prepared(text.replace("decode_s = 0.1,", own))
+    assert run.simulation.control.cascades[0].deferral == ((0.0, 0.0), (0.4, 1.0))

@@ -14,9 +14,11 @@ from safelight.simulator.scenario.cascades import CascadeEntry
 from safelight.simulator.scenario.deadlines import Deadlines
 from safelight.simulator.scenario.faults import FaultEntry
 from safelight.simulator.scenario.fleet import LoadTiers, WorkerGroup
+from safelight.simulator.scenario.language import LanguageWork
 from safelight.simulator.scenario.models import ModelEntry
 from safelight.simulator.scenario.policies import Limits
 from safelight.simulator.scenario.scenario import Scenario
+from safelight.simulator.scenario.variants import Variant
 from safelight.simulator.scenario.workload import ArrivalSource, LikeSource, MixEntry, TraceSource, Workload
 
 ROOT = Path(__file__).parents[3]
@@ -36,6 +38,8 @@ SECTIONS = {
     "### `[deadlines]`": Deadlines,
     "### `[limits]`": Limits,
     "### `[[faults]]`": FaultEntry,
+    "### `[language]`": LanguageWork,
+    "### `[[variants]]`": Variant,
 }
 
 

@@ -18,7 +18,7 @@ from safelight.planner.burst_tolerance import (
     burst_tolerant_placement,
 )
 
-PERIOD_S: Final = 10.0
+PERIOD_S: Final = 60.0
 MOST_ADAPTERS: Final = 128
 MOST_WORKERS: Final = 32
 KEPT_SHARE: Final = 0.8
@@ -78,7 +78,7 @@ class BurstTolerance:
             if is_better or not worker.placed or not specs.keys() >= set(worker.placed)
         }
         return PlacementPlan(
-            holds={worker.name: handles for worker, handles in holds.items() if handles != worker.placed}
+            holds={worker.name: handles for worker, handles in holds.items() if set(handles) != set(worker.placed)}
         )
 
     def _shares(self, view: PlacementView) -> Mapping[AdapterHandle, tuple[AdapterSpec, float]]:

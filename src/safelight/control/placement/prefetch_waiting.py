@@ -1,13 +1,12 @@
 """Workers read ahead what waiting requests need."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar, Final
 
-from safelight.control.placement.protocol import NO_CHANGE, PlacementPlan, PlacementView, Reads
-from safelight.control.request_state import RequestState
+from safelight.control.placement.protocol import NO_CHANGE, HomeOf, PlacementPlan, PlacementView, Reads
 from safelight.control.waiting import WaitingQueue
 from safelight.control.worker_state import WorkerState
 from safelight.core.adapter import AdapterHandle
@@ -20,12 +19,12 @@ MOST_WORKERS: Final = 16
 class PrefetchWaiting:
     """Each worker reads ahead the adapters of the first waiting requests that it may get.
 
-    A request that the routing policy has a home for counts for that worker only, and the others for those with the
-    least work left.
+    If the routing policy sends each request to a home, that worker reads ahead for it, else those with the least work
+    left.
 
     Attributes:
         requests: how many of the first waiting requests count.
-        workers: how many workers read ahead at most for requests without a home.
+        workers: how many workers read ahead at most where requests have no homes.
     """
 
     name: ClassVar[str] = "prefetch-waiting"
@@ -35,44 +34,36 @@ class PrefetchWaiting:
 
     def reads(self, view: PlacementView) -> Reads:
         """Return the workers that read ahead, with what they read."""
-        homes = self._by_home(view)
+        if view.home_of is not None:
+            return self._at_home(view, view.home_of)
         chosen: Iterable[WorkerState] = view.workers
         if len(view.workers) > self.workers:
-            least = heapq.nsmallest(self.workers, view.workers, key=lambda worker: worker.left_s)
-            chosen = dict.fromkeys([*least, *homes])
-        by_models: dict[tuple[str, ...], list[tuple[int, AdapterHandle]]] = {}
+            chosen = heapq.nsmallest(self.workers, view.workers, key=lambda worker: worker.left_s)
+        by_models: dict[tuple[str, ...], tuple[AdapterHandle, ...]] = {}
         wanted: list[tuple[WorkerState, tuple[AdapterHandle, ...]]] = []
         for worker in chosen:
             models = tuple(worker.paces)
             if models not in by_models:
-                by_models[models] = self._wanted(view, models)
-            in_order = heapq.merge(by_models[models], homes.get(worker, ()), key=lambda each: each[0])
-            wanted.append((worker, tuple(dict.fromkeys(handle for _, handle in in_order))))
+                by_models[models] = self._wanted(view.waiting, models)
+            wanted.append((worker, by_models[models]))
         return wanted
 
     def plan(self, view: PlacementView) -> PlacementPlan:
         """Change nothing."""
         return NO_CHANGE
 
-    def _by_home(self, view: PlacementView) -> dict[WorkerState, list[tuple[int, AdapterHandle]]]:
-        """Return the adapters of the first waiting requests with a home, with their places in line, by worker."""
-        homes: dict[WorkerState, list[tuple[int, AdapterHandle]]] = {}
-        for number, request in enumerate(view.waiting.first(self.requests)):
-            if request.job.handles and (home := view.home_of(request)) is not None:
-                homes.setdefault(home, []).extend((number, handle) for handle in request.job.handles)
-        return homes
+    def _at_home(self, view: PlacementView, home_of: HomeOf) -> Reads:
+        """Return the homes of the first waiting requests with what these need, and the workers that read no longer."""
+        homes: dict[WorkerState, dict[AdapterHandle, None]] = {
+            worker: {} for worker in view.workers if worker.prefetched
+        }
+        for request in view.waiting.first(self.requests):
+            if request.job.handles and (home := home_of(request)) is not None:
+                homes.setdefault(home, {}).update(dict.fromkeys(request.job.handles))
+        return [(worker, tuple(handles)) for worker, handles in homes.items()]
 
-    def _wanted(self, view: PlacementView, models: Sequence[str]) -> list[tuple[int, AdapterHandle]]:
-        """Return the adapters of the first waiting requests for `models` without a home, with their places in line."""
-        first = islice(_in_order(view.waiting, models), self.requests)
-        return [
-            (number, handle)
-            for number, request in enumerate(first)
-            if request.job.handles and view.home_of(request) is None
-            for handle in request.job.handles
-        ]
-
-
-def _in_order(waiting: WaitingQueue, models: Sequence[str]) -> Iterator[RequestState]:
-    """Yield the requests that wait for `models`, in order."""
-    return heapq.merge(*(waiting.of(model) for model in models), key=lambda request: request.place)
+    def _wanted(self, waiting: WaitingQueue, models: Sequence[str]) -> tuple[AdapterHandle, ...]:
+        """Return the adapters of the first waiting requests for `models`, each once, in order."""
+        in_order = heapq.merge(*(waiting.of(model) for model in models), key=lambda request: request.place)
+        first = islice(in_order, self.requests)
+        return tuple(dict.fromkeys(handle for request in first for handle in request.job.handles))

@@ -16,12 +16,7 @@ Reads = Sequence[tuple[WorkerState, tuple[AdapterHandle, ...]]]
 
 
 HomeOf = Callable[[RequestState], WorkerState | None]
-"""Returns the worker that a waiting request will probably get, or None if it may be any."""
-
-
-def no_home(request: RequestState) -> WorkerState | None:
-    """Say that a request may get any worker."""
-    return None
+"""Returns the worker that a waiting request will probably get, or None if no worker serves it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +26,14 @@ class PlacementView:
     Attributes:
         adapters: the adapters that requests may name.
         demand: how often they were named lately.
-        home_of: the worker that a waiting request will probably get, by the routing policy.
+        home_of: the worker that a waiting request will probably get, if the routing policy has one for each; else None.
     """
 
     waiting: WaitingQueue
     workers: Workers
     adapters: AdapterDirectory = field(default_factory=AdapterDirectory)
     demand: AdapterDemand = field(default_factory=AdapterDemand)
-    home_of: HomeOf = no_home
+    home_of: HomeOf | None = None
     now: float = 0.0
 
 

@@ -1,6 +1,7 @@
 """Hot compositions are held by several workers, in proportion to their demand."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
@@ -9,9 +10,10 @@ from safelight.control.placement.capacity import FREE_SHARE, capacity_of
 from safelight.control.placement.prefetch_waiting import PrefetchWaiting
 from safelight.control.placement.protocol import PlacementPlan, PlacementView, Reads
 from safelight.control.worker_state import WorkerState
-from safelight.core.adapter import AdapterHandle
+from safelight.core.adapter import AdapterHandle, AdapterSpec
 
 LEAST_SHARE: Final = 0.02
+KEPT_SHARE: Final = 0.5
 MOST_COMPOSITIONS: Final = 64
 
 
@@ -20,7 +22,8 @@ class ReplicateHot:
     """All adapters of a hot composition are held together, by so many workers as its share of the demand asks for.
 
     A composition with a share `s` of the requests is on `ceil(s * workers)` of the workers that serve it, on those
-    that have the least of the demand so far.
+    that hold it already, and then on those that have the least of the demand so far. It stays hot down to half of
+    `least_share`.
 
     Attributes:
         period_s: between two plans.
@@ -44,29 +47,41 @@ class ReplicateHot:
     def plan(self, view: PlacementView) -> PlacementPlan:
         """Return what each worker holds, where that changes."""
         specs = {each.handle: each.spec for each in view.adapters.registered}
-        counts = view.demand.counts(view.now)
-        total = sum(counts.values()) or 1.0
-        hot = sorted(
-            (
-                (count / total, adapters)
-                for adapters, count in counts.items()
-                if adapters and count >= self.least_share * total and all(handle in specs for handle in adapters)
-            ),
-            key=lambda each: (-each[0], each[1]),
-        )
         held: dict[WorkerState, dict[AdapterHandle, None]] = {worker: {} for worker in view.workers.responsive}
         demand = dict.fromkeys(held, 0.0)
         capacities = {worker: capacity_of(worker, free_share=self.free_share) for worker in held}
-        for share, adapters in hot[: self.compositions]:
+        for share, adapters in self._hot(view, specs):
             models = {specs[handle].model for handle in adapters}
             serving = [worker for worker in held if all(worker.serves(model) for model in models)]
-            replicas = math.ceil(share * len(serving))
-            for worker in sorted(serving, key=lambda worker: (demand[worker], worker.number)):
+            wanted = math.ceil(share * len(serving))
+            replicas = 0
+            for worker in _in_turn(serving, adapters, demand):
                 together = dict.fromkeys([*held[worker], *adapters])
-                if replicas and capacities[worker].holds([specs[handle] for handle in together]):
+                if replicas < wanted and capacities[worker].holds([specs[handle] for handle in together]):
                     held[worker] = together
-                    demand[worker] += share / math.ceil(share * len(serving))
-                    replicas -= 1
-        return PlacementPlan(
-            holds={worker.name: tuple(handles) for worker, handles in held.items() if tuple(handles) != worker.placed}
-        )
+                    demand[worker] += share / wanted
+                    replicas += 1
+        changed = {worker: handles for worker, handles in held.items() if handles.keys() != set(worker.placed)}
+        return PlacementPlan(holds={worker.name: tuple(handles) for worker, handles in changed.items()})
+
+    def _hot(
+        self, view: PlacementView, specs: Mapping[AdapterHandle, AdapterSpec]
+    ) -> Sequence[tuple[float, tuple[AdapterHandle, ...]]]:
+        """Return the hot compositions with their shares of the requests, the hottest first."""
+        counts = view.demand.counts(view.now)
+        total = sum(counts.values())
+        in_place = {handle for worker in view.workers for handle in worker.placed}
+        hot = []
+        for adapters, count in counts.items():
+            least = self.least_share * total * (KEPT_SHARE if in_place.issuperset(adapters) else 1.0)
+            if adapters and count >= least and all(handle in specs for handle in adapters):
+                hot.append((count / total, adapters))
+        return sorted(hot, key=lambda each: (-each[0], each[1]))[: self.compositions]
+
+
+def _in_turn(
+    workers: Sequence[WorkerState], adapters: tuple[AdapterHandle, ...], demand: Mapping[WorkerState, float]
+) -> Sequence[WorkerState]:
+    """Return the workers that hold these adapters, then the others, both by demand."""
+    lacks = {worker: not set(worker.placed).issuperset(adapters) for worker in workers}
+    return sorted(workers, key=lambda worker: (lacks[worker], demand[worker], worker.number))

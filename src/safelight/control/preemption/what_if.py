@@ -80,6 +80,7 @@ class WhatIf:
         start_s = self.now + worker.longest_tick_s + switch_s * len(stopped)
         copy = worker.forecast_worker(start_s, request.weights_bytes)
         copy.rows = [row for row in copy.rows if row.id not in stopped]
+        copy.waits = {request_id: wait for request_id, wait in copy.waits.items() if request_id not in stopped}
         copy.add(request.queued_job(), start_s)
         waiting = [_as_paused(held) for held in preemption.paused]
         waiting += [each.queued_job() for each in self._prediction.first_waiting(worker.capacity_rows)]

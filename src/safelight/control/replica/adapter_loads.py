@@ -129,7 +129,7 @@ class AdapterLoads:
 
     def _keep(self, handles: Sequence[AdapterHandle], now: float) -> list[Effect]:
         self._kept = handles
-        known = [self._known[handle] for handle in handles if handle in self._known]
+        known = [adapter for handle in handles if (adapter := self._adapter(handle)) is not None]
         return self._effects(self._residency.place(known, now), now)
 
     def _read(self, event: AdapterRead, now: float) -> list[Effect]:

@@ -5,8 +5,10 @@ from typing import Final
 
 from safelight.adapters.capacity import AdapterCapacity
 from safelight.adapters.modes import DEFAULT_ADAPTER_MODE, AdapterMode
-from safelight.control.batching_policies import BatchingPolicy, DeadlineBatching
-from safelight.control.order_policies import DeadlineOrder, OrderPolicy
+from safelight.control.batching.deadline import DeadlineBatching
+from safelight.control.batching.protocol import BatchingPolicy
+from safelight.control.order.deadline import DeadlineOrder
+from safelight.control.order.protocol import OrderPolicy
 from safelight.core.model import ModelSpec
 from safelight.core.work import Ready
 

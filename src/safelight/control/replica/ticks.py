@@ -7,6 +7,7 @@ from typing import Final
 
 from safelight.control.batch import QueuedJob, place_of
 from safelight.control.folding import Folding
+from safelight.control.order.protocol import Place, weighs
 from safelight.control.replica.config import ReplicaConfig
 from safelight.control.turns import in_turn
 from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, Composition
@@ -85,12 +86,18 @@ class TickScheduler:
             grace_left: how many steps it may run before `equip`, without its LoRAs; None if they are loaded.
         """
         assert job.id not in self._held, f"{job.id} is held already"
-        place = self._config.order.place(job.request, self._sequence)
+        place = self._place(job)
         row = QueuedJob.of(job, place=place, steps_run=job.steps_run if steps_run is None else steps_run)
         row.grace_left = grace_left
         self._sequence += 1
         self._held[job.id] = row
         insort(self._in_order, row, key=place_of)
+
+    def _place(self, job: Job) -> Place:
+        order = self._config.order
+        if not weighs(order):
+            return order.place(job.request, self._sequence)
+        return order.place(job.request, self._sequence, service_s=self._paces[job.level.model].service_s(job))
 
     def equip(self, request_id: str) -> None:
         """Note that the LoRAs of a row are loaded: from the next tick on it runs with them."""
@@ -111,11 +118,11 @@ class TickScheduler:
             return None
         most = self._config.max_denoiser_rows
         waiting = in_turn(waiting, now=now, paces=self._paces, max_denoiser_rows=most, order=self._config.order)
-        kind = waiting[0].kind
-        model, width, height = kind
+        candidates = self._config.batching.candidates(waiting)
+        model, width, height = candidates[0].kind
         folding = self._folding[model]
         batch = self._config.batching.choose(
-            folding.choose([row for row in waiting if row.kind == kind], now=now),
+            folding.choose(candidates, now=now),
             now=now,
             paces=self._paces,
             max_denoiser_rows=most,
@@ -183,6 +190,7 @@ class TickScheduler:
         self._paces[tick.model].observe(ticked)
         ran = [self._held[request_id] for request_id in tick.request_ids if request_id in self._held]
         for row in ran:
+            row.has_begun = True
             row.steps_left -= ticked.steps
             if row.grace_left is not None:
                 row.grace_left -= ticked.steps

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import cycle
 
+import msgspec
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,18 +11,14 @@ from matplotlib.figure import Figure
 from safelight.reports.formatting import format_duration, format_share
 from safelight.reports.result import Result
 from safelight.reports.style import QUIET, SERIES, WIDE_IN, in_percent, label_ends, panel
-from safelight.simulator.results.documents import RunResult, SimulationDocument, Span
+from safelight.simulator.results.documents import MOST_WORKERS, RunResult, SimulationDocument, Span
 
-MOST_WORKERS = 40
 BAR = 0.8
-
-LABELS = {"quality": "quality", "fid": "FID"}
 
 _COMPARED = (
     ("attainment", "attainment"),
     ("latency_p95_s", "latency p95 in s"),
     ("quality", "quality"),
-    ("fid", "FID, smaller is better"),
     ("utilization", "utilization"),
 )
 
@@ -37,7 +34,6 @@ def timeline_of(result: RunResult) -> Result:
             "busy_workers": each.busy_workers,
             "attainment": each.attainment,
             "quality": each.quality,
-            "fid": each.fid,
             **{f"finished_per_s_{name}": each.levels.get(name, 0.0) for name in _levels(result)},
         }
         for each in result.timeline
@@ -73,8 +69,10 @@ def gantt_of(result: RunResult) -> Result:
     )
 
 
-def comparison_of(document: SimulationDocument) -> Result:
-    """Plot the main figures of all policies by load, side by side."""
+def comparison_of(document: SimulationDocument, variant: str = "") -> Result:
+    """Plot the main figures of all policies of one variant by load, side by side."""
+    own = tuple(summary for summary in document.summaries if summary.variant == variant)
+    document = msgspec.structs.replace(document, summaries=own)
     rows = [
         {
             "policy": summary.policy,
@@ -92,7 +90,7 @@ def comparison_of(document: SimulationDocument) -> Result:
     table = pl.DataFrame(rows, infer_schema_length=None)
     return Result(
         name="policies",
-        title="Simulated policies side by side",
+        title=f"Simulated policies side by side{f': {variant}' if variant else ''}",
         table=table,
         findings=tuple(_compared(document)),
         draw=lambda figure: _draw_comparison(figure, document),
@@ -104,8 +102,8 @@ def _levels(result: RunResult) -> list[str]:
 
 
 def _draw_timeline(figure: Figure, table: pl.DataFrame, levels: Sequence[str]) -> None:
-    shown = [name for name in ("quality", "fid") if table[name].null_count() < len(table)]
-    panels = 2 + len(shown)
+    has_quality = table["quality"].null_count() < len(table)
+    panels = 3 if has_quality else 2
     figure.set_size_inches(WIDE_IN[0], 2 * panels)
     rates = panel(figure, position=(panels, 1, 1), x="", y="simulated requests/s")
     rates.step(table["start_s"], table["arrived_per_s"], where="post")
@@ -121,16 +119,15 @@ def _draw_timeline(figure: Figure, table: pl.DataFrame, levels: Sequence[str]) -
     rates.set_ylim(bottom=0)
     label_ends(rates, names)
     _draw_share(panel(figure, position=(panels, 1, 2), x="", y="simulated attainment"), table, "attainment")
-    for number, name in enumerate(shown, 3):
-        axes = panel(figure, position=(panels, 1, number), x="", y=f"simulated {LABELS[name]}")
-        _draw_share(axes, table, name)
+    if has_quality:
+        _draw_share(panel(figure, position=(panels, 1, 3), x="", y="simulated quality"), table, "quality")
     figure.axes[-1].set_xlabel("virtual seconds")
 
 
 def _draw_share(axes: Axes, table: pl.DataFrame, column: str) -> None:
     known = table.drop_nulls(column)
     axes.plot(known["start_s"], known[column])
-    if column != "fid":
+    if float(known[column].max() or 0.0) <= 1:  # type: ignore[arg-type] # floats
         axes.set_ylim(0, 1.03)
     if column == "attainment":
         in_percent(axes.yaxis)

@@ -8,8 +8,8 @@ import msgspec
 
 from safelight.core.outcome import Outcome
 
-FidOf = Callable[[Mapping[str, int]], float | None]
-"""The Fréchet inception distance of a mix of pictures, by numbers of pictures of each model, where it is known."""
+QualityOfMix = Callable[[Mapping[str, int]], float | None]
+"""The quality of a mix of pictures, by numbers of pictures of each model, where it is known."""
 
 FIRST_PERIOD_S = 1.0
 MOST_PERIODS = 120
@@ -21,8 +21,7 @@ class PeriodFigures(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         arrived_per_s, finished_per_s: requests per second.
         attainment: of the requests that ended in it, the share that was finished in time; None if none ended.
-        quality: mean over those whose level has a known quality.
-        fid: of the pictures that were finished in it; None if it is not known.
+        quality: mean over those whose level has a known quality, or that of the mix.
         levels: finished requests per second, by model.
         capacity_per_s: requests per second that the workers that were ready could finish if they computed all the time,
             at what a request of this run took on average; None if none was finished.
@@ -34,7 +33,6 @@ class PeriodFigures(msgspec.Struct, frozen=True, kw_only=True):
     finished_per_s: float
     attainment: float | None
     quality: float | None
-    fid: float | None
     levels: dict[str, float]
     capacity_per_s: float | None
     busy_workers: float
@@ -117,24 +115,23 @@ class Timeline:
                 period.busy_s += until_s - start_s
             start_s = until_s
 
-    def rows(self, fid_of: FidOf | None = None) -> tuple[PeriodFigures, ...]:
+    def rows(self, quality_of_mix: QualityOfMix | None = None) -> tuple[PeriodFigures, ...]:
         """Return one entry for each period from the first one on, also for those in which nothing happened."""
         finished = sum(each.finished for each in self._periods.values())
         request_s = sum(each.busy_s for each in self._periods.values()) / finished if finished else 0.0
         return tuple(
-            self._row(number, self._periods.get(number, Period()), request_s, fid_of)
+            self._row(number, self._periods.get(number, Period()), request_s, quality_of_mix)
             for number in range(max(self._periods, default=-1) + 1)
         )
 
-    def _row(self, number: int, each: Period, request_s: float, fid_of: FidOf | None) -> PeriodFigures:
+    def _row(self, number: int, each: Period, request_s: float, quality_of_mix: QualityOfMix | None) -> PeriodFigures:
         ready_workers = self._workers - each.down_s / self.period_s
         return PeriodFigures(
             start_s=number * self.period_s,
             arrived_per_s=each.arrived / self.period_s,
             finished_per_s=each.finished / self.period_s,
             attainment=each.in_time / each.ended if each.ended else None,
-            quality=each.quality / each.rated if each.rated else None,
-            fid=None if fid_of is None else fid_of(each.levels),
+            quality=_quality(each) if quality_of_mix is None else quality_of_mix(each.levels),
             levels={name: count / self.period_s for name, count in sorted(each.levels.items())},
             capacity_per_s=ready_workers / request_s if request_s > 0 else None,
             busy_workers=each.busy_s / self.period_s,
@@ -152,6 +149,10 @@ class Timeline:
             other = longer.get(number // 2)
             longer[number // 2] = period if other is None else other.merged(period)
         self._periods = longer
+
+
+def _quality(period: Period) -> float | None:
+    return period.quality / period.rated if period.rated else None
 
 
 def _name(outcome: Outcome) -> str:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from safelight.core.errors import RequestError
+from safelight.core.errors import ProfileError, RequestError
 from safelight.core.outcome import Outcome
 from safelight.simulator.errors import BadScenario
-from safelight.simulator.results.documents import RunResult, Span
+from safelight.simulator.language.simulate import LanguageSimulation, simulate_language
+from safelight.simulator.results.documents import MOST_WORKERS, RunResult, Span
 from safelight.simulator.results.figures import Counters
-from safelight.simulator.results.plots import MOST_WORKERS
 from safelight.simulator.results.tally import Tally
 from safelight.simulator.running.outcome_files import Sink, with_outcome_file
 from safelight.simulator.running.plan import SimulationPlan
@@ -15,7 +15,7 @@ from safelight.simulator.running.preparing import PreparedRun, prepare
 from safelight.simulator.running.progress import OnProgress, RunProgress
 from safelight.simulator.running.stopping import Stop
 from safelight.simulator.simulate import simulate
-from safelight.simulator.simulation import SimulatedRun
+from safelight.simulator.simulation import OnOutcome, SimulatedRun
 from safelight.simulator.simulation import Span as DeviceSpan
 
 MOST_SPANS = 2000
@@ -39,8 +39,9 @@ def run_one(
         CannotWrite: if the file cannot be written.
     """
     key = plan.keys[number]
-    prepared = prepare(plan.scenario, key, policies=plan.policies[key.policy], folder=Path(plan.folder))
-    run = _Run(prepared, number, warmup_s=plan.scenario.warmup_s, stop=stop, on_progress=on_progress)
+    scenario = plan.variants[key.variant]
+    prepared = prepare(scenario, key, policies=plan.policies[key.policy], folder=Path(plan.folder))
+    run = _Run(prepared, number, warmup_s=scenario.warmup_s, stop=stop, on_progress=on_progress)
     if outcomes is None:
         run.simulate(lambda outcome: None)
     else:
@@ -50,6 +51,7 @@ def run_one(
         rate_per_s=prepared.rate_per_s,
         is_complete=run.is_complete,
         figures=run.tally.figures(run.counters),
+        quality_metric=prepared.quality_metric,
         timeline=run.tally.periods,
         spans=tuple(run.spans),
     )
@@ -63,15 +65,15 @@ class _Run:
     ) -> None:
         self.tally = Tally(
             quality_of=prepared.quality_of,
-            fid_of=prepared.fid_of,
+            quality_of_mix=prepared.quality_of_mix,
             warmup_s=warmup_s,
-            workers=len(prepared.simulation.workers),
+            workers=len(prepared.workers),
         )
         self.spans: list[Span] = []
         self.counters = Counters()
         self.is_complete = False
         self._prepared, self._number, self._stop, self._report = prepared, number, stop, on_progress
-        self._drawn = frozenset(worker.name for worker in prepared.simulation.workers[:MOST_WORKERS])
+        self._drawn = frozenset(prepared.workers[:MOST_WORKERS])
 
     def simulate(self, sink: Sink) -> None:
         """Give each outcome to `sink`."""
@@ -81,15 +83,21 @@ class _Run:
             sink(outcome)
 
         try:
-            run = simulate(
-                self._prepared.simulation, on_outcome=on_outcome, on_progress=self._on_progress, on_span=self._keep
-            )
-        except RequestError as error:
+            run = self._simulated(on_outcome)
+        except (RequestError, ProfileError) as error:
             raise BadScenario(f"The workload has a request that no worker can serve: {error}") from error
         self._count(run)
         self.is_complete = run.is_complete
         if run.is_complete:
             self._say(1.0)
+
+    def _simulated(self, on_outcome: OnOutcome) -> SimulatedRun:
+        simulation = self._prepared.simulation
+        if isinstance(simulation, LanguageSimulation):
+            return simulate_language(
+                simulation, on_outcome=on_outcome, on_progress=self._on_progress, on_span=self._keep
+            )
+        return simulate(simulation, on_outcome=on_outcome, on_progress=self._on_progress, on_span=self._keep)
 
     def _on_progress(self, run: SimulatedRun) -> bool:
         self._count(run)

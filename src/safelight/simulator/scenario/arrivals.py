@@ -118,6 +118,8 @@ def _along(curve: Points, process: ArrivalProcess, load: float, rng: np.random.G
 def _of_trace(source: TraceSource, folder: Path) -> pl.DataFrame:
     trace = open_trace(folder / source.path, lenient=source.lenient)
     frame = trace.frame if source.service is None else trace.of_service(source.service)
+    if source.only_ended:
+        frame = frame.filter(pl.col("status") != "cancelled", pl.col("duration_s").is_not_null())
     return (frame if source.requests is None else frame.head(source.requests)).collect()
 
 

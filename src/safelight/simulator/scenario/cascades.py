@@ -1,20 +1,21 @@
 """`[[cascades]]`: a light model, a heavy one, and how often a gate between them escalates."""
 
 import hashlib
-from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
+import numpy as np
 
 from safelight.cascade.cascade import THRESHOLD, Cascade
 from safelight.core.errors import nearest
 from safelight.core.job import Job
 from safelight.core.request import ImageRequest
+from safelight.profiles.profile import Profile
 from safelight.simulator.errors import BadScenario
-from safelight.simulator.scenario.quantities import Factor, Name, Share
+from safelight.simulator.scenario.quantities import Name, Share
 
 Deferral = tuple[tuple[Share, Share], ...]
-FidByShare = tuple[tuple[Share, Factor], ...]
+MixQuality = tuple[tuple[Share, float], ...]
 
 HASH_BYTES = 7
 
@@ -25,20 +26,29 @@ class CascadeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         name: unlike that of any model.
         light, heavy: names of models.
-        deferral: pairs of a threshold and the share of light pictures that score below it; both rise.
+        deferral: pairs of a threshold and the share of light pictures that score below it; both rise. None is that of
+            the light model's profile.
         threshold: of the gate where no policy chooses another one.
         best_share: escalating a larger share makes no better pictures.
-        fid_by_share: pairs of the share of pictures that are of the heavy model, and the Fréchet inception distance of
-            such a mix.
+        mix_quality: pairs of the share of pictures that are of the light model, and the quality of such a mix; None is
+            that of the light model's profile.
     """
 
     name: Name
     light: Name
     heavy: Name
-    deferral: Deferral
+    deferral: Deferral | None = None
     threshold: Share = THRESHOLD
     best_share: Share = 1.0
-    fid_by_share: FidByShare = ()
+    mix_quality: MixQuality | None = None
+
+    def with_profile(self, light: Profile) -> "CascadeEntry":
+        """Return it with the curves of the light model's profile where it has none of its own."""
+        return msgspec.structs.replace(
+            self,
+            deferral=self.deferral or light.deferral or None,
+            mix_quality=light.mix_quality if self.mix_quality is None else self.mix_quality,
+        )
 
     def cascade(self) -> Cascade:
         """Return it for the controller; raises ValueError for a deferral curve that falls."""
@@ -46,23 +56,21 @@ class CascadeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             name=self.name,
             light=self.light,
             heavy=self.heavy,
-            deferral=self.deferral,
+            **({} if self.deferral is None else {"deferral": self.deferral}),
             threshold=self.threshold,
             best_share=self.best_share,
         )
 
-    def fid(self, models: Mapping[str, int]) -> float | None:
-        """Return the distance of a mix of pictures, by numbers of pictures of each model; None if it is not known."""
-        light, heavy = models.get(self.light, 0), models.get(self.heavy, 0)
-        if not self.fid_by_share or light + heavy == 0:
+    def quality_of_mix(self, models: Mapping[str, int]) -> float | None:
+        """Return the quality of a mix of pictures, by numbers of pictures of each model; None if it is not known."""
+        light, heavy, known = models.get(self.light, 0), models.get(self.heavy, 0), self.mix_quality
+        if not known or light + heavy == 0:
             return None
-        share = heavy / (light + heavy)
-        right = bisect_right(self.fid_by_share, (share, float("inf")))
-        if right in {0, len(self.fid_by_share)}:
-            last = self.fid_by_share[right - 1 if right else 0]
-            return last[1] if last[0] == share else None
-        (low, before), (high, after) = self.fid_by_share[right - 1 : right + 1]
-        return before + (after - before) * (share - low) / (high - low)
+        share = light / (light + heavy)
+        if not known[0][0] <= share <= known[-1][0]:
+            return None
+        shares, qualities = zip(*known, strict=True)
+        return float(np.interp(share, shares, qualities))
 
 
 def check_cascades(cascades: Sequence[CascadeEntry], models: Sequence[str]) -> None:
@@ -78,9 +86,9 @@ def check_cascades(cascades: Sequence[CascadeEntry], models: Sequence[str]) -> N
             entry.cascade()
         except ValueError as error:
             raise BadScenario(f": {error}.", place=f"{place}.deferral") from error
-        shares = [share for share, _ in entry.fid_by_share]
+        shares = [share for share, _ in entry.mix_quality or ()]
         if shares != sorted(set(shares)):
-            raise BadScenario("goes back; its shares must rise.", place=f"{place}.fid_by_share")
+            raise BadScenario("goes back; its shares must rise.", place=f"{place}.mix_quality")
 
 
 def scorer_of(cascades: Sequence[CascadeEntry], *, seed: int) -> Callable[[Job], float | None] | None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -15,9 +15,11 @@ from safelight.simulator.scenario.deadlines import Deadlines, check_deadlines
 from safelight.simulator.scenario.decoding import decode, parse_toml
 from safelight.simulator.scenario.faults import FaultEntry, check_faults
 from safelight.simulator.scenario.fleet import WorkerGroup
+from safelight.simulator.scenario.language import LanguageWork, check_language
 from safelight.simulator.scenario.models import ModelEntry, check_model
 from safelight.simulator.scenario.policies import DEFAULT_POLICIES, Choice, Limits, check_policies
 from safelight.simulator.scenario.quantities import Factor, NotNegative, Seed
+from safelight.simulator.scenario.variants import Variant, with_changes
 from safelight.simulator.scenario.workload import Workload, check_workload
 
 FORMAT: Final = 1
@@ -40,9 +42,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         workload: what is asked of the fleet.
         adapters: groups of LoRAs and ControlNets.
         deadlines: of requests that have none of their own.
+        language: makes the only model a language model.
         policies: choices by name.
         limits: of the controller.
         faults: of workers.
+        variants: changes of it, each of which is simulated instead of the scenario as it is.
     """
 
     format: int = FORMAT
@@ -57,14 +61,22 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     workload: Workload
     adapters: tuple[AdapterGroup, ...] = ()
     deadlines: Deadlines = Deadlines()
+    language: LanguageWork | None = None
     policies: dict[str, Choice] = msgspec.field(default_factory=lambda: dict(DEFAULT_POLICIES))
     limits: Limits = Limits()
     faults: tuple[FaultEntry, ...] = ()
+    variants: tuple[Variant, ...] = ()
 
     @property
     def served_names(self) -> tuple[str, ...]:
         """What requests may name: models and cascades."""
         return (*self.models, *(cascade.name for cascade in self.cascades))
+
+    def models_of(self, name: str | None) -> tuple[str, ...]:
+        """Return the models that may serve requests for a name: both of a cascade, and all for None."""
+        if name is None:
+            return tuple(self.models)
+        return next(((each.light, each.heavy) for each in self.cascades if each.name == name), (name,))
 
     def largest_model_of(self, name: str | None) -> str:
         """Return the model of a name: the heavy one of a cascade, and the first one for None."""
@@ -107,7 +119,33 @@ def parse_scenario(text: str) -> Scenario:
         raise BadScenario(f"is {shorten(found)}; this Safelight reads format {FORMAT}.", place="format")
     scenario = decode(raw, Scenario)
     _check(scenario)
+    variants_of(scenario)
     return scenario
+
+
+def variants_of(scenario: Scenario) -> dict[str, Scenario]:
+    """Return the scenarios that its variants make, by name; without variants itself, without a name.
+
+    Raises:
+        BadScenario: if one of them cannot be simulated.
+    """
+    raw = _without_none(msgspec.to_builtins(scenario))
+    made = {} if scenario.variants else {"": scenario}
+    for number, variant in enumerate(scenario.variants):
+        place = f"variants[{number}]"
+        changed = with_changes(raw, variant, place)
+        try:
+            made[variant.name] = decode(changed, Scenario)
+            _check(made[variant.name])
+        except BadScenario as error:
+            raise BadScenario(f": {error}", place=place) from error
+    return made
+
+
+def _without_none(value: Any) -> Any:  # noqa: ANN401 - whatever TOML holds
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _check(scenario: Scenario) -> None:
@@ -130,10 +168,15 @@ def _check(scenario: Scenario) -> None:
     _check_unique([cascade.name for cascade in scenario.cascades], "cascades")
     check_cascades(scenario.cascades, models)
     check_workload(scenario.workload, scenario.served_names)
+    has_steps = all(kind.steps is not None for kind in scenario.workload.mix)
+    check_language(scenario.language, models, has_steps=has_steps)
+    if scenario.language is not None and len(scenario.fleet) > 1:
+        raise BadScenario("has several groups; language work needs one.", place="fleet")
     _check_unique([group.name for group in scenario.adapters], "adapters")
     for number, adapters in enumerate(scenario.adapters):
         _check_known((adapters.model,), models, f"adapters[{number}].model")
         check_adapters(adapters, f"adapters[{number}]")
+    _check_unique([variant.name for variant in scenario.variants], "variants")
     check_deadlines(scenario.deadlines)
     check_policies(scenario.policies)
     check_faults(scenario.faults, scenario.worker_names)

@@ -35,6 +35,7 @@ class TraceSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         service: takes the requests of this service only.
         requests: takes the first ones only.
         lenient: leaves out requests that cannot be read.
+        only_ended: leaves out requests that were cancelled, or do not tell how and after how long they ended.
         replace: what the mix and the deadlines of the scenario replace even where the trace has it.
     """
 
@@ -42,6 +43,7 @@ class TraceSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     service: str | None = None
     requests: Count | None = None
     lenient: bool = False
+    only_ended: bool = False
     replace: tuple[Column, ...] = ()
 
 
