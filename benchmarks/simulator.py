@@ -1,11 +1,10 @@
 """What a simulation costs: simulated requests a second, and memory, on Katz-like traces under the full policy.
 
 The fleet serves the two services of a trace like the published one of Katz (`safelight trace synthesize --like
-katz-a`, `katz-b`), each with workers and adapters of its own: 549,433 requests, 467 workers, about two ControlNets and
-one or two LoRAs a request. A worker is about an H800 with SDXL: 50 steps with guidance, up to four pictures a call,
-LoRAs beside the weights cost 8 % (Katz, table of its overheads). Half of the requests have a deadline. Each case runs in
-a process of its own; its seconds are processor time of the simulation with the making of its requests, without that of
-the trace.
+katz-a`, `katz-b`), each with workers and adapters of its own: 549,433 requests, 467 workers, about two ControlNets
+and one or two LoRAs a request. A worker is about an H800 with SDXL: 50 steps with guidance, four pictures a call, LoRAs
+beside the weights cost 8 % (as Katz reports of its own). Half of the requests have a deadline. Each case runs in a
+process of its own; its seconds are processor time of the simulation with the making of its requests, not of the trace.
 
 | case | load |
 | --- | --- |
@@ -86,7 +85,7 @@ def model(service: str) -> ModelSpec:
         step_times=tuple(StepTime(denoiser_rows=rows, seconds=seconds) for rows, seconds in STEP_TIMES),
         encode_s=ENCODE_S,
         decode_s=DECODE_S,
-        adapter_costs=AdapterCosts(switch_s=0.3, unmerged_overhead=.08, correction_overhead=.08),
+        adapter_costs=AdapterCosts(switch_s=0.3, unmerged_overhead=0.08, correction_overhead=0.08),
     )
 
 

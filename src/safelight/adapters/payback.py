@@ -1,8 +1,10 @@
 """Fold when the present rows pay for it."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 from safelight.adapters.mode import UNMERGED, Choice, ModeCosts, Queue, QueuedRow, corrected, merged
@@ -12,18 +14,22 @@ MARGIN: Final = 2.0
 """A switch must save this many times its cost, since later rows are unknown."""
 
 
+ROUNDING: Final = 1e-9
+"""Costs that differ by a smaller share are equal."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
     """Serve these compositions one after another, each merged and alone, then all other rows together over `fold`.
 
     Attributes:
-        heaviest: the composition of the other rows with the most work.
+        other_fold_s: the cost with the next best fold.
     """
 
     cost_s: float
     alone: tuple[Composition, ...]
     fold: Composition
-    heaviest: Composition = NO_ADAPTERS
+    other_fold_s: float = math.inf
 
 
 class Payback:
@@ -55,19 +61,28 @@ class Payback:
     def stays(self, queue: Queue, costs: ModeCosts, ticks: int) -> bool:
         """Return whether all rows run, over the present weights, in each of the next `ticks` ticks that they share.
 
-        Until the first row ends, the work of each composition falls by as much in each tick. If the compared plans are
-        the same at both ends, the cost of each of them is a minimum of lines in between, so that a plan that is no
-        better at both ends is no better in between.
+        Until the first row ends, the work of each composition falls by as much in each tick. So the order of the
+        compositions by their work, if it is the same at both ends, is the same in between. The cost of a plan is then
+        a minimum of lines, if all rows have LoRAs: one that is no better at both ends is no better in between.
         """
         later = Queue(
             rows=tuple(replace(row, steps_left=row.steps_left - ticks + 1) for row in queue.rows),
             max_denoiser_rows=queue.max_denoiser_rows,
             folded=queue.folded,
         )
-        ends = [self._plans(each, costs) for each in (queue, later)]
-        first, last = ([(plan.alone, plan.heaviest) for plan in plans] for plans in ends)
-        best = [min(plans, key=lambda plan: plan.cost_s) for plans in ends]
-        return first == last and all(not plan.alone and plan.fold == queue.folded for plan in best)
+        first, last = (self._clear_plans(each, costs) for each in (queue, later))
+        if first is None or last is None or [plan.alone for plan in first] != [plan.alone for plan in last]:
+            return False
+        return _is_best(first, queue.folded) and _is_best(last, queue.folded)
+
+    def _clear_plans(self, queue: Queue, costs: ModeCosts) -> list[_Plan] | None:
+        """Return the plans; None if a row has no LoRAs, or compositions have the same work but for rounding."""
+        if any(row.composition.is_empty for row in queue.rows):
+            return None
+        works_s = sorted(drain_s(queue.rows, costs, queue.max_denoiser_rows).values())
+        if any(more - less <= ROUNDING * more for less, more in pairwise(works_s)):
+            return None
+        return self._plans(queue, costs)
 
     def _plans(self, queue: Queue, costs: ModeCosts) -> list[_Plan]:
         """Return the plans to compare; those with fewer compositions alone come first."""
@@ -98,8 +113,22 @@ class Payback:
             return switch_s * (fold != entry) + total_s + costs.overhead(fold) * misfit_s
 
         heaviest = max(shares, key=lambda each: shares[each])
-        fold = min((entry, NO_ADAPTERS, heaviest), key=together_s)
-        return _Plan(cost_s=alone_s + together_s(fold), alone=alone, fold=fold, heaviest=heaviest)
+        costs_s = {fold: together_s(fold) for fold in (entry, NO_ADAPTERS, heaviest)}
+        fold = min(costs_s, key=lambda each: costs_s[each])
+        fold_s = costs_s.pop(fold)
+        return _Plan(
+            cost_s=alone_s + fold_s,
+            alone=alone,
+            fold=fold,
+            other_fold_s=alone_s + min(costs_s.values(), default=math.inf),
+        )
+
+
+def _is_best(plans: Sequence[_Plan], folded: Composition) -> bool:
+    """Whether to run all rows over `folded` is cheaper than any other plan, and not only by rounding."""
+    first, *others = plans
+    least_s = min((plan.cost_s for plan in others), default=math.inf)
+    return first.fold == folded and min(least_s, first.other_fold_s) > first.cost_s * (1 + ROUNDING)
 
 
 def drain_s(rows: Sequence[QueuedRow], costs: ModeCosts, max_denoiser_rows: int) -> dict[Composition, float]:
