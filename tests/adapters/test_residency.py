@@ -265,6 +265,45 @@ def test_an_expected_adapter_may_be_forgotten(residency):
     assert residency.loaded(B.handle) == [EvictFromHost(handle=B.handle)]
 
 
+def test_what_is_placed_goes_to_the_device(residency):
+    assert residency.place([A], 0.0) == [LoadToHost(handle=A.handle)]
+    assert residency.loaded(A.handle) == [LoadToDevice(handle=A.handle)]
+    residency.loaded(A.handle)
+    assert residency.hold("row", [A], 1.0) == []
+    assert residency.is_ready("row")
+
+
+def test_what_is_placed_no_longer_leaves_the_device_but_for_rows(residency):
+    residency.place([A, B], 0.0)
+    settle(residency)
+    residency.hold("row", [A], 1.0)
+    assert residency.place([], 2.0) == [EvictFromDevice(handle=B.handle)]
+    assert residency.stage(B.handle) is Stage.ON_HOST
+
+
+def test_what_is_placed_stays_while_other_adapters_come_and_go(residency):
+    residency.place([A], 0.0)
+    settle(residency)
+    for now, each in enumerate((B, C, D, B)):
+        serve(residency, each, now=now)
+    assert residency.stage(A.handle) is Stage.ON_DEVICE
+
+
+def test_a_row_takes_the_room_of_what_is_placed_last_and_gives_it_back(residency):
+    residency.place([A, B], 0.0)
+    settle(residency)
+    residency.hold("row", [C], 1.0)
+    assert residency.loaded(C.handle) == [EvictFromDevice(handle=B.handle), LoadToDevice(handle=C.handle)]
+    residency.loaded(C.handle)
+    assert residency.release("row", 2.0) == [EvictFromDevice(handle=C.handle), LoadToDevice(handle=B.handle)]
+
+
+def test_only_as_much_is_placed_as_fits_on_the_device(residency):
+    residency.place([A, B, C], 0.0)
+    settle(residency)
+    assert [residency.stage(each.handle) for each in (A, B, C)] == [Stage.ON_DEVICE, Stage.ON_DEVICE, Stage.ABSENT]
+
+
 def test_a_row_has_its_controlnets_as_soon_as_they_are_on_the_device(residency):
     residency.hold("row", [A, EDGES], 0.0)
     residency.loaded(EDGES.handle)

@@ -39,6 +39,7 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         self.host, self.device, self.loading = {}, {}, {}
         self.rows, self.lost = {}, set()
         self.expected = set()
+        self.placed = []
         self.arrived = 0
 
     def granted(self):
@@ -51,6 +52,17 @@ class ResidencyUnderFire(RuleBasedStateMachine):
                     break
                 granted.add(row_id)
         return granted
+
+    def fitting(self):
+        """Return the placed adapters that fit beside those of granted rows, the first ones first."""
+        rows = (row for row_id, row in self.rows.items() if row_id in self.granted())
+        needed = {adapter.handle: adapter.spec for row in rows for adapter in row}
+        chosen = []
+        for handle in self.placed:
+            spec = self.specs[handle.name]
+            if handle not in needed and CAPACITY.holds([*needed.values(), *(self.specs[e.name] for e in chosen), spec]):
+                chosen.append(handle)
+        return chosen
 
     def users(self, handle, row_ids):
         return [row_id for row_id in row_ids if any(adapter.handle == handle for adapter in self.rows[row_id])]
@@ -69,7 +81,8 @@ class ResidencyUnderFire(RuleBasedStateMachine):
             case LoadToHost():
                 assert handle not in self.host, "nothing is loaded twice"
                 is_held = self.users(handle, self.rows.keys() - self.lost)
-                assert is_held or handle in self.expected, "nothing is loaded for nobody"
+                is_wanted = is_held or handle in self.expected or handle in self.placed
+                assert is_wanted, "nothing is loaded for nobody"
                 reads = [place for place in self.loading.values() if place is self.host]
                 assert is_held or not reads, "what is merely expected is read when nothing else is"
                 self.host[handle] = self.specs[handle.name]
@@ -77,7 +90,8 @@ class ResidencyUnderFire(RuleBasedStateMachine):
             case LoadToDevice():
                 assert handle in self.host
                 assert handle not in self.device, "nothing is loaded twice"
-                assert self.users(handle, self.granted()), "the device is for granted rows"
+                is_needed = self.users(handle, self.granted())
+                assert is_needed or handle in self.fitting(), "the device is for granted rows, and what is placed"
                 self.device[handle] = self.specs[handle.name]
                 self.loading[handle] = self.device
             case EvictFromDevice():
@@ -102,6 +116,15 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         adapters = [self.adapters[place] for place in row]
         self.expected = {adapter.handle for adapter in adapters}
         self.obey(self.residency.expect(adapters, self.now))
+
+    @rule(row=rows_of_places)
+    def place(self, row):
+        adapters = [self.adapters[place] for place in row]
+        dropped = set(self.placed) - {adapter.handle for adapter in adapters}
+        self.placed = [adapter.handle for adapter in adapters]
+        self.obey(self.residency.place(adapters, self.now))
+        for handle in dropped & self.device.keys() - self.loading.keys():
+            assert self.users(handle, self.rows), "what is placed no longer leaves the device"
 
     @precondition(lambda self: self.rows)
     @rule(data=st.data())
@@ -131,6 +154,7 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         assert self.residency.holders(handle) == tuple(losers)
         self.lost |= set(losers)
         self.expected.discard(handle)
+        self.placed = [each for each in self.placed if each != handle]
         self.obey(self.residency.failed(handle))
 
     @precondition(lambda self: self.host.keys() - self.loading.keys())
@@ -152,6 +176,7 @@ class ResidencyUnderFire(RuleBasedStateMachine):
         if not self.residency.holders(old.handle):
             self.adapters[place] = registered(old.spec, old.handle.generation + 1)
             self.expected.discard(old.handle)
+            self.placed = [each for each in self.placed if each != old.handle]
             self.obey(self.residency.forget(old.handle))
             assert old.handle in self.loading or old.handle not in self.host
 
@@ -178,10 +203,16 @@ class ResidencyUnderFire(RuleBasedStateMachine):
     @invariant()
     def what_is_expected_is_on_its_way_while_there_is_room(self):
         taken = sum(spec.weights_bytes for spec in self.host.values())
-        lacking = [each.spec for each in self.adapters if each.handle in self.expected and each.handle not in self.host]
+        wanted = self.expected.union(self.fitting())
+        lacking = [each.spec for each in self.adapters if each.handle in wanted and each.handle not in self.host]
         waiting = self.rows.keys() - self.granted() - self.lost
         if not self.loading and not waiting:
             assert all(taken + spec.weights_bytes > CAPACITY.host_bytes for spec in lacking)
+
+    @invariant()
+    def what_is_placed_and_read_is_on_the_device_while_it_fits_beside_granted_rows(self):
+        if not self.loading:
+            assert all(handle in self.device for handle in self.fitting() if handle in self.host)
 
     @invariant()
     def only_loads_keep_a_granted_row_waiting(self):

@@ -12,7 +12,7 @@ from fakes.live_server import LiveServer
 from safelight.cli import main
 from safelight.local.model_folders import SHIPPED_MODELS
 
-COMMANDS = ("serve", "generate", "adapters", "keys", "trace", "train", "score")
+COMMANDS = ("serve", "generate", "adapters", "keys", "trace", "simulate", "train", "score")
 SUBCOMMANDS = {
     "adapters": ("add", "list", "remove", "inspect"),
     "keys": ("add", "list", "remove"),

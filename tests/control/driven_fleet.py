@@ -5,7 +5,7 @@ from safelight.control.commands import AnswerOffer, Send
 from safelight.control.config import ControlConfig
 from safelight.control.events import AdapterOffered, Arrived, Reported, WorkerJoined, WorkerLeft
 from safelight.control.fleet import FleetController
-from safelight.core.work import AdapterAdded, AddAdapter, Prefetch, Run
+from safelight.core.work import AdapterAdded, AddAdapter, Prefetch, Ready, Run
 
 
 class DrivenFleet:
@@ -31,6 +31,13 @@ class DrivenFleet:
 
     def join(self, worker, *specs):
         return self.handle(WorkerJoined(worker, ready(*specs, max_denoiser_rows=self.max_denoiser_rows)))
+
+    def join_able(self, worker, *specs):
+        """A worker joins that tells how many adapters it holds."""
+        told = ready(*specs, max_denoiser_rows=self.max_denoiser_rows)
+        fields = {name: getattr(told, name) for name in told.__struct_fields__}
+        able = Ready(**fields | {"adapter_bytes": 1 << 30, "device_ranks": 64, "device_controlnets": 4})
+        return self.handle(WorkerJoined(worker, able))
 
     def leave(self, worker, *, now=None):
         return self.handle(WorkerLeft(worker, "killed by signal 9"), now=now)

@@ -3,8 +3,8 @@
 from hypothesis import strategies as st
 
 from safelight.adapters.modes import DEFAULT_ADAPTER_MODE
-from safelight.control.batching_policies import DeadlineBatching
-from safelight.control.order_policies import DeadlineOrder
+from safelight.control.batching.deadline import DeadlineBatching
+from safelight.control.order.deadline import DeadlineOrder
 from safelight.control.request_state import RequestState
 from safelight.control.worker_state import WorkerPolicies, WorkerState
 from safelight.control.workers import Workers

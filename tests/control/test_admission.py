@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from control.driven_fleet import DrivenFleet
 from control.makers import LARGE, SMALL, request, spec, state, ticked, worker, workers
+from control.virtual_fleet import VirtualFleet
 from safelight.control.admission_policies import (
     ADMISSION_POLICIES,
     LEAST_RETRY_S,
@@ -166,3 +167,20 @@ def test_a_full_queue_without_a_worker_asks_to_come_back_when_one_may_have_start
 @given(st.floats(-1e9, 1e9))
 def test_a_retry_after_is_always_within_reason(seconds):
     assert LEAST_RETRY_S <= retry_in(seconds) <= MOST_RETRY_S
+
+
+@pytest.mark.parametrize("admission", [DeadlineAdmission(), OpenAdmission()], ids=lambda policy: policy.name)
+@pytest.mark.parametrize("deadline_s", [None, 60.0])
+def test_the_outcome_holds_the_end_that_was_predicted_which_is_exact_for_an_idle_worker(admission, deadline_s):
+    fleet = VirtualFleet((spec(LARGE, encode_s=0.1, decode_s=0.2),), policies=Policies(admission=admission))
+    fleet.arrive(request(deadline_s=deadline_s, arrived_s=fleet.time.now_s()))
+    fleet.time.run()
+    outcome = fleet.outcomes["one"]
+    assert outcome.predicted_s == pytest.approx(outcome.total_s)
+
+
+def test_the_outcome_of_a_refused_request_holds_the_end_that_it_was_refused_for():
+    fleet = DrivenFleet("w")
+    (refusal,) = fleet.arrive(steps=100, deadline_s=0.5)
+    assert refusal.outcome.predicted_s == pytest.approx(refusal.error.expected_s)
+    assert refusal.outcome.predicted_s > 0.5

@@ -4,10 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.makers import LARGE, SMALL, crowds, job, paces, spec
+from control.makers import LARGE, SMALL, crowds, job, paces, spec, use
 from safelight.control.batch import QueuedJob, place_of
-from safelight.control.batching_policies import BATCHING_POLICIES, DeadlineBatching, FullBatching
-from safelight.control.order_policies import DeadlineOrder
+from safelight.control.batching.anchor_scan import AnchorScan
+from safelight.control.batching.deadline import DeadlineBatching
+from safelight.control.batching.full import FullBatching
+from safelight.control.batching.head_of_line import HeadOfLine
+from safelight.control.batching.policies import BATCHING_POLICIES
+from safelight.control.order.deadline import DeadlineOrder
 
 MOST_ROWS = st.integers(2, 12)
 every_policy = pytest.mark.parametrize("policy", BATCHING_POLICIES, ids=lambda policy: policy.name)
@@ -101,3 +105,61 @@ def test_decoding_is_part_of_what_a_deadline_must_hold():
     rows = in_order([job("urgent", deadline_s=0.21), job("other")])
     batch = DeadlineBatching().choose(rows, now=0.0, paces=slow_to_decode, max_denoiser_rows=8)
     assert names(batch) == ["urgent"]
+
+
+@every_policy
+@given(jobs=crowds())
+def test_candidates_are_of_one_kind_and_in_order(policy, jobs):
+    rows = in_order(jobs)
+    candidates = policy.candidates(rows)
+    assert len({row.kind for row in candidates}) == 1
+    assert candidates == [row for row in rows if row in candidates]
+
+
+@every_policy
+@given(jobs=crowds())
+def test_the_most_urgent_row_is_a_candidate_while_none_runs(policy, jobs):
+    rows = in_order(jobs)
+    assert policy.candidates(rows)[0] is rows[0]
+
+
+def queued(*steps, running=0, policy=None):
+    """Return the ids of the candidates: rows of these steps; negative ones are of another size. The first ones run."""
+    rows = []
+    for number, count in enumerate(steps):
+        side = 64 if count > 0 else 128
+        each = job(str(number), steps=abs(count), side=side)
+        rows.append(QueuedJob.of(each, place=(float(number), number), has_begun=number < running))
+    return "".join(names(policy.candidates(rows)))
+
+
+@pytest.mark.parametrize(
+    ("steps", "running", "candidates"),
+    [
+        ((4, 8, -4, 4), 0, "01"),
+        ((4, 8, -4, 4), 1, "01"),
+        ((-4, 4, 4), 0, "0"),
+        ((4, -4, 4, 4), 1, "0"),
+        ((4, 4, 4, 4), 2, "0123"),
+    ],
+)
+def test_head_of_line_takes_rows_until_the_first_with_another_key(steps, running, candidates):
+    assert queued(*steps, running=running, policy=HeadOfLine()) == candidates
+
+
+@pytest.mark.parametrize(
+    ("steps", "running", "candidates"),
+    [((4, 8, -4, 4), 0, "03"), ((4, 8, 4, 4), 1, "0"), ((8, 4, 8), 0, "02"), ((4, 4, 4), 2, "01")],
+)
+def test_an_anchor_scans_the_queue_for_equal_requests_and_none_joins_later(steps, running, candidates):
+    assert queued(*steps, running=running, policy=AnchorScan()) == candidates
+
+
+@pytest.mark.parametrize("policy", [HeadOfLine(), AnchorScan()], ids=lambda policy: policy.name)
+def test_the_peers_rules_never_mix_loras(policy):
+    rows = [
+        QueuedJob.of(job("0"), place=(0.0, 0)),
+        QueuedJob.of(job("1", loras=(use("pastel"),)), place=(1.0, 1)),
+        QueuedJob.of(job("2"), place=(2.0, 2)),
+    ]
+    assert "1" not in names(policy.candidates(rows))

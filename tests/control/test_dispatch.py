@@ -1,10 +1,13 @@
 from dataclasses import dataclass
 
-from control.makers import LARGE, SMALL, request, spec, state, worker, workers
+from control.makers import LARGE, SMALL, request, spec, state, use, worker, workers
 from safelight.control.dispatch import MOST_PASSED_OVER, dispatch
+from safelight.control.routing.dlora_dispatch import DloraDispatch
 from safelight.control.routing.hash_by_adapter import HashByAdapter
 from safelight.control.routing.soonest_finish import SoonestFinish
+from safelight.control.routing_view import RoutingView
 from safelight.control.waiting import WaitingQueue
+from safelight.core.work import AdapterLoaded
 
 
 def states(*requests, is_suspect=False):
@@ -124,3 +127,43 @@ def test_only_so_many_requests_that_their_policy_lets_wait_are_looked_at():
     waiting = states(*(request(f"r{number}") for number in range(2 * MOST_PASSED_OVER)))
     placed(waiting, {worker(): []}, routing=routing)
     assert len(routing.asked) == MOST_PASSED_OVER
+
+
+def lined(name="lined"):
+    """A request that needs an adapter."""
+    outline = use("outline")
+    return state(request(name, loras=(outline,)), weights_bytes={outline.handle: 1000})
+
+
+def hosting(fleet, view_of):
+    return [each.worker.name for each in RoutingView(view_of, fleet, claimed=(), now=0.0).hosting]
+
+
+def test_the_workers_with_the_adapters_of_a_request_are_known_until_they_evict_them_or_leave():
+    fleet = workers({worker("a"): [], worker("b"): [], worker("c"): []})
+    loaded = AdapterLoaded(handle=use("outline").handle, seconds=1.0)
+    for name in ("c", "a", "b"):
+        fleet.adapter_loaded(fleet.get(name), loaded, 1000)
+    assert hosting(fleet, lined()) == ["a", "b", "c"]
+    fleet.adapter_evicted(fleet.get("a"), loaded.handle)
+    fleet.remove("c")
+    assert hosting(fleet, lined()) == ["b"]
+
+
+def test_a_worker_without_room_hosts_nothing_for_a_request():
+    fleet = workers({worker("a", most=1): states(request("busy")), worker("b"): []})
+    fleet.adapter_loaded(fleet.get("a"), AdapterLoaded(handle=use("outline").handle, seconds=1.0), 1000)
+    assert hosting(fleet, lined()) == []
+
+
+def test_every_worker_has_what_a_request_without_adapters_needs():
+    fleet = workers({worker("a"): [], worker("b"): []})
+    assert hosting(fleet, state(request())) == ["a", "b"]
+
+
+def test_dlora_dispatch_follows_the_adapters():
+    fleet = workers({worker("a"): [], worker("b"): []})
+    fleet.adapter_loaded(fleet.get("b"), AdapterLoaded(handle=use("outline").handle, seconds=1.0), 1000)
+    queue = WaitingQueue()
+    queue.add(lined())
+    assert [each.worker for each in dispatch(queue, fleet, DloraDispatch(), now=0.0)] == ["b"]

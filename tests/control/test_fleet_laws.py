@@ -24,7 +24,7 @@ from safelight.control.events import (
     WorkerLeft,
 )
 from safelight.control.fleet import FleetController
-from safelight.control.order_policies import late_place
+from safelight.control.order.late import late_place
 from safelight.control.policies import Policies
 from safelight.core.errors import RequestError
 from safelight.core.work import (
@@ -33,6 +33,7 @@ from safelight.core.work import (
     Cancel,
     Dropped,
     Failed,
+    Place,
     Prefetch,
     RemoveAdapter,
     Run,
@@ -130,6 +131,8 @@ class FleetUnderFire(RuleBasedStateMachine):
             case Prefetch(handles=handles):
                 assert handles != fake.prefetched, "that is no change"
                 fake.prefetched = handles
+            case Place(handles=handles):
+                assert set(handles) <= fake.adapters
             case AddAdapter(handle=handle):
                 assert handle not in fake.adapters
                 fake.adapters.add(handle)

@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from control.makers import LARGE, SMALL, crowds, job, paces, spec, use
 from safelight.adapters.modes import DEFAULT_ADAPTER_MODE
 from safelight.control.batch import QueuedJob, place_of
-from safelight.control.batching_policies import BATCHING_POLICIES
+from safelight.control.batching.policies import BATCHING_POLICIES
 from safelight.control.folding import Folding
 from safelight.control.forecast import ForecastWorker, forecast
-from safelight.control.order_policies import DeadlineOrder
+from safelight.control.order.deadline import DeadlineOrder
 from safelight.control.replica.config import ReplicaConfig
 from safelight.control.replica.ticks import TickScheduler
 from safelight.core.model import AdapterCosts

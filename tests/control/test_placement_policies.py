@@ -5,10 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control.driven_fleet import DrivenFleet, prefetched
-from control.makers import LARGE, SMALL, request, spec, state, use, worker, workers
+from control.makers import LARGE, SMALL, adapter, request, spec, state, use, worker, workers
+from control.virtual_fleet import VirtualFleet
 from safelight.control.events import Withdrawn
-from safelight.control.placement_policies import FIRST_REQUESTS, PLACEMENT_POLICIES, NoPrefetch, PrefetchWaiting
-from safelight.control.policies import Policies
+from safelight.control.placement.no_prefetch import NoPrefetch
+from safelight.control.placement.policies import PLACEMENT_POLICIES
+from safelight.control.placement.prefetch_waiting import FIRST_REQUESTS, PrefetchWaiting
+from safelight.control.placement.protocol import PlacementView
+from safelight.control.policies import Policies, policies_from
+from safelight.control.routing.affinity import Affinity
+from safelight.control.routing.hash_by_adapter import HashByAdapter
+from safelight.control.routing.protocol import routing_key
 from safelight.control.waiting import WaitingQueue
 
 every_policy = pytest.mark.parametrize("policy", PLACEMENT_POLICIES, ids=lambda policy: policy.name)
@@ -40,7 +47,7 @@ def test_no_two_policies_have_one_name():
 @given(fields=st.lists(FIELDS, max_size=8), fleet=FLEETS)
 def test_each_worker_is_named_at_most_once_with_each_adapter_at_most_once(policy, fields, fleet):
     queue, live = setting(fields, fleet)
-    wanted = policy.prefetches(queue, live)
+    wanted = policy.reads(PlacementView(waiting=queue, workers=live))
     assert len({each.name for each, _ in wanted}) == len(wanted)
     assert all(each.name in live for each, _ in wanted)
     assert all(len(set(handles)) == len(handles) for _, handles in wanted)
@@ -50,7 +57,7 @@ def test_each_worker_is_named_at_most_once_with_each_adapter_at_most_once(policy
 @given(fields=st.lists(FIELDS, max_size=8), fleet=FLEETS)
 def test_a_worker_reads_only_what_requests_for_its_models_need(policy, fields, fleet):
     queue, live = setting(fields, fleet)
-    for each, handles in policy.prefetches(queue, live):
+    for each, handles in policy.reads(PlacementView(waiting=queue, workers=live)):
         needed = {handle for asked in queue if asked.model in each.paces for handle in asked.job.handles}
         assert set(handles) <= needed
 
@@ -58,14 +65,15 @@ def test_a_worker_reads_only_what_requests_for_its_models_need(policy, fields, f
 @every_policy
 @given(fields=st.lists(FIELDS, max_size=8), fleet=FLEETS)
 def test_equal_states_give_equal_choices(policy, fields, fleet):
-    first, second = (policy.prefetches(*setting(fields, fleet)) for _ in range(2))
+    views = (PlacementView(waiting=queue, workers=live) for queue, live in (setting(fields, fleet) for _ in range(2)))
+    first, second = (policy.reads(view) for view in views)
     assert [(each.name, handles) for each, handles in first] == [(each.name, handles) for each, handles in second]
 
 
 @given(fields=st.lists(FIELDS, max_size=8), fleet=FLEETS)
 def test_what_waiting_requests_need_is_read_soonest_needed_first(fields, fleet):
     queue, live = setting(fields, fleet)
-    for each, handles in PrefetchWaiting().prefetches(queue, live):
+    for each, handles in PrefetchWaiting().reads(PlacementView(waiting=queue, workers=live)):
         needed = [handle for asked in queue if asked.model in each.paces for handle in asked.job.handles]
         assert handles == tuple(dict.fromkeys(needed))
 
@@ -74,7 +82,7 @@ def test_in_a_large_fleet_only_the_workers_with_the_least_work_left_read_ahead()
     queue, live = setting([{"model": LARGE, "loras": (LORAS[0],)}], [(LARGE,)] * 4)
     for number, each in enumerate(live):
         each.left_s = 10.0 - number
-    wanted = PrefetchWaiting(workers=2).prefetches(queue, live)
+    wanted = PrefetchWaiting(workers=2).reads(PlacementView(waiting=queue, workers=live))
     assert [each.name for each, _ in wanted] == ["w3", "w2"]
 
 
@@ -104,6 +112,44 @@ def test_a_worker_reads_ahead_the_adapters_of_requests_that_wait_in_their_order(
     fleet.arrive("painting")
     assert prefetched(fleet.arrive("first", loras=(OUTLINE,))) == [("w", (outline,))]
     assert prefetched(fleet.arrive("urgent", loras=(MASK, OUTLINE), deadline_s=20.0)) == [("w", (mask, outline))]
+
+
+@pytest.mark.parametrize("routing", [HashByAdapter(), Affinity()], ids=lambda policy: policy.name)
+def test_only_the_home_of_a_waiting_request_reads_ahead_for_it(routing):
+    fleet = DrivenFleet("a", "b", "c", policies=Policies(routing=routing))
+    fleet.offer("outline", worker="a")
+    home = "abc"[routing_key("outline") % 3]
+    for number in range(3):
+        fleet.arrive(f"painting{number}", loras=(OUTLINE,))
+    commands = fleet.arrive("first", loras=(OUTLINE,))
+    told = {each.name for each in fleet.controller._fleet.workers if each.prefetched}
+    assert told == {home}
+    assert [worker for worker, _ in prefetched(commands)] in ([], [home])
+
+
+def test_a_home_stops_reading_ahead_when_nothing_waits_for_it_any_more():
+    fleet = DrivenFleet("a", "b", policies=Policies(routing=HashByAdapter()))
+    fleet.offer("outline", worker="a")
+    for name in ("painting", "waiting"):
+        fleet.arrive(name, loras=(OUTLINE,))
+    home = "ab"[routing_key("outline") % 2]
+    assert prefetched(fleet.handle(Withdrawn("waiting"))) == [(home, ())]
+
+
+@pytest.mark.parametrize("routing", ["soonest-finish", "hash-by-adapter", "affinity"])
+@pytest.mark.parametrize("waits", [False, True])
+def test_the_adapters_of_a_request_are_read_from_its_arrival_on_whether_it_waits_or_not(routing, waits):
+    specs = [adapter(name, weights_bytes=2 * 10**7) for name in ("mask", "outline")]
+    policies = policies_from([f"routing={routing}", "admission=open"])
+    fleet = VirtualFleet((spec(LARGE),), max_denoiser_rows=1, lookahead_rows=0, adapters=specs, policies=policies)
+    if waits:
+        fleet.arrive(request("painting", steps=20, arrived_s=fleet.time.now_s()))
+    arrived_s = fleet.time.now_s()
+    fleet.arrive(request("lined", steps=4, arrived_s=arrived_s, loras=(OUTLINE,)))
+    fleet.time.run()
+    tick_s, reading_s = 0.03, 0.1
+    before_s = 20 * tick_s if waits else reading_s
+    assert fleet.outcomes["lined"].total_s == pytest.approx(before_s + 4 * tick_s, abs=1.5 * tick_s)
 
 
 def test_a_worker_reads_nothing_ahead_for_a_request_that_it_gets_at_once():

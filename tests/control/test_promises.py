@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from control.makers import LARGE, SMALL, adapter, request, spec, use
 from control.virtual_fleet import VirtualFleet
-from safelight.control.placement_policies import NoPrefetch
+from safelight.control.placement.no_prefetch import NoPrefetch
 from safelight.control.policies import Policies
 from safelight.core.model import AdapterCosts
 from safelight.core.pixels import Pixels

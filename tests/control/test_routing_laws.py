@@ -1,4 +1,5 @@
 import math
+from collections import Counter
 from dataclasses import dataclass
 
 import pytest
@@ -6,11 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safelight.control.routing.affinity import Affinity
+from safelight.control.routing.dlora_dispatch import DloraDispatch, dispatch_cost
 from safelight.control.routing.hash_by_adapter import HashByAdapter
 from safelight.control.routing.least_loaded import LeastLoaded
+from safelight.control.routing.least_work import LeastWork
 from safelight.control.routing.load_ranking import LoadRanking
 from safelight.control.routing.policies import ROUTING_POLICIES
+from safelight.control.routing.power_of_two import PowerOfTwo
 from safelight.control.routing.protocol import RoutedRequest, routing_key
+from safelight.control.routing.random import Random
 from safelight.control.routing.round_robin import RoundRobin
 from safelight.control.routing.soonest_finish import SoonestFinish
 
@@ -25,6 +30,10 @@ class Worker:
     changed: int
     has_room: bool
     finish_s: float
+    work_left_s: float
+    is_host: bool
+    rows_by_composition: tuple[int, ...]
+    batch_rows: int = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +43,10 @@ class Fleet:
     @property
     def with_room(self):
         return tuple(worker for worker in self.workers if worker.has_room)
+
+    @property
+    def hosting(self):
+        return tuple(worker for worker in self.with_room if worker.is_host)
 
     @property
     def total_load(self):
@@ -56,6 +69,9 @@ def fleets(draw, *, has_room=EITHER):
                 changed=changes[place],
                 has_room=draw(has_room),
                 finish_s=NOW + draw(st.integers(0, 5)),
+                work_left_s=draw(st.integers(0, 5)),
+                is_host=draw(EITHER),
+                rows_by_composition=tuple(draw(st.lists(st.integers(1, 9), max_size=3))),
             )
             for place in range(size)
         )
@@ -95,7 +111,11 @@ def test_equal_arguments_give_equal_choices(policy, request, fleet):
     assert policy.choose(request, fleet, NOW) is policy.choose(request, fleet, NOW)
 
 
-@pytest.mark.parametrize("policy", [RoundRobin(), LeastLoaded(), SoonestFinish()], ids=lambda policy: policy.name)
+@pytest.mark.parametrize(
+    "policy",
+    [policy for policy in ROUTING_POLICIES if not isinstance(policy, HashByAdapter | Affinity)],
+    ids=lambda policy: policy.name,
+)
 @given(request=REQUESTS, fleet=fleets())
 def test_a_policy_without_homes_lets_no_request_wait_while_any_worker_has_room(policy, request, fleet):
     assert (policy.choose(request, fleet, NOW) is None) == (not fleet.with_room)
@@ -117,6 +137,52 @@ def test_least_loaded_takes_no_worker_while_another_with_room_has_less_load(requ
 def test_soonest_finish_takes_no_worker_while_another_with_room_would_finish_sooner(request, fleet):
     chosen = SoonestFinish().choose(request, fleet, NOW)
     assert chosen is None or chosen.finish_s == min(worker.finish_s for worker in fleet.with_room)
+
+
+@given(request=REQUESTS, fleet=fleets())
+def test_least_work_takes_no_worker_while_another_with_room_has_less_work(request, fleet):
+    chosen = LeastWork().choose(request, fleet, NOW)
+    assert chosen is None or chosen.work_left_s == min(worker.work_left_s for worker in fleet.with_room)
+
+
+@given(request=REQUESTS, fleet=fleets(has_room=st.just(value=True)))
+def test_power_of_two_never_takes_the_one_worker_with_the_most_work(request, fleet):
+    chosen = PowerOfTwo().choose(request, fleet, NOW)
+    others = [worker.work_left_s for worker in fleet.workers if worker is not chosen]
+    assert not others or chosen.work_left_s <= max(others)
+
+
+@given(request=REQUESTS, fleet=fleets())
+def test_dlora_dispatch_takes_a_worker_without_the_adapters_only_if_none_with_room_has_them(request, fleet):
+    chosen = DloraDispatch().choose(request, fleet, NOW)
+    assert chosen is None or chosen.is_host or not fleet.hosting
+
+
+@pytest.mark.parametrize(
+    ("rows", "calls"), [([], 0), ([3], 0), ([4], 0.6), ([9, 4], 1.8), ([3, 3], 1), ([7, 3, 2], 2.6), ([8, 3, 3], 2.2)]
+)
+def test_full_calls_of_one_composition_count_less_than_calls_over_what_is_left(rows, calls):
+    assert dispatch_cost(rows, 4) == pytest.approx(calls)
+
+
+@pytest.mark.parametrize("policy", [Random(), PowerOfTwo()], ids=lambda policy: policy.name)
+def test_pseudo_random_choices_reach_every_worker_about_equally_often(policy):
+    alike = [
+        Worker(
+            place=place,
+            load=0,
+            changed=place,
+            has_room=True,
+            finish_s=NOW,
+            work_left_s=0,
+            is_host=False,
+            rows_by_composition=(),
+        )
+        for place in range(5)
+    ]
+    requests = [RoutedRequest(sequence=sequence, key=0) for sequence in range(1000)]
+    chosen = Counter(policy.choose(request, Fleet(workers=tuple(alike)), NOW).place for request in requests)
+    assert min(chosen[place] for place in range(5)) > 150
 
 
 @given(fleet=fleets(has_room=st.just(value=True)), key=st.integers(0, 2**56 - 1), sequences=st.sets(st.integers(0, 99)))

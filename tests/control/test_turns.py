@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from control.makers import LARGE, SMALL, crowds, job, paces
 from safelight.control.batch import QueuedJob, place_of
-from safelight.control.order_policies import PATIENCE_S, ArrivalOrder, DeadlineOrder
+from safelight.control.order.arrival import ArrivalOrder
+from safelight.control.order.deadline import DeadlineOrder
+from safelight.control.order.protocol import PATIENCE_S
 from safelight.control.turns import in_turn
 
 MOST_ROWS = 4

@@ -18,10 +18,23 @@ class VirtualFleet:
     """Workers that do exactly what their replicas decide, and take exactly as long as was measured."""
 
     def __init__(
-        self, *models, max_denoiser_rows=8, lookahead_rows=2, adapters=(), score=None, slowness=1.0, **settings
+        self,
+        *models,
+        max_denoiser_rows=8,
+        lookahead_rows=2,
+        adapters=(),
+        score=None,
+        slowness=1.0,
+        reports_late=False,
+        **settings,
     ):
-        """Start a worker for each of `models`, which are tuples of specs; `adapters` are specs."""
+        """Start a worker for each of `models`, which are tuples of specs; `adapters` are specs.
+
+        With `reports_late`, a worker that has reported something goes on before the controller's answer comes, as a
+        process behind a pipe does.
+        """
         self.time = VirtualTime()
+        self._reports_late = reports_late
         self.controller = FleetController(ControlConfig(lookahead_rows=lookahead_rows, **settings))
         self.workers = {}
         self.ready_s = {}
@@ -105,5 +118,11 @@ class VirtualFleet:
             self.handle(TimePassed())
 
     def _reported(self, name, event):
+        if self._reports_late:
+            self.time.call_later(0.0, lambda: self._note(name, event))
+        else:
+            self._note(name, event)
+
+    def _note(self, name, event):
         if not self.workers[name].is_dead:
             self.handle(Reported(name, event))

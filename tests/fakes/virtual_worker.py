@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from safelight.control.replica.config import ready
 from safelight.control.replica.effects import (
     BeginRows,
     CopyAdapter,
@@ -34,7 +35,7 @@ from safelight.control.replica.machine import ReplicaMachine
 from safelight.core.adapter import NO_ADAPTERS
 from safelight.core.job import PausedRow
 from safelight.core.pixels import Pixels
-from safelight.core.work import Finished, LatentsFetched, Previewed, Ready
+from safelight.core.work import Finished, LatentsFetched, Previewed
 from safelight.profiles.loads import FIRST_BYTES_PER_S
 from safelight.profiles.profile import Profile
 
@@ -73,7 +74,7 @@ class VirtualWorker:
             score: gives the score of a finished job; None for none.
             slowness: how many times longer its steps take than its profiles say.
         """
-        self.ready = Ready(models=tuple(models), max_denoiser_rows=config.max_denoiser_rows)
+        self.ready = ready(tuple(models), config)
         self.is_dead = False
         self.machine = ReplicaMachine.serving(models, config=config)
         self._profiles = {spec.name: Profile.from_spec(spec) for spec in models}

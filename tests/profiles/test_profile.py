@@ -6,11 +6,18 @@ from hypothesis import strategies as st
 from profiles.makers import a_profile
 from safelight.core.errors import ProfileError
 from safelight.core.model import AdapterCosts, ModelSpec, StepTime
+from safelight.profiles.parts import LoadTime, LoadTimes, Memory, SizeTimes, Spread
 from safelight.profiles.profile import Profile
 
+SIDES = st.integers(1, 4096)
 SECONDS = st.floats(0, 1e6)
 ROWS = st.integers(1, 40)
-STEP_TIMES = st.lists(st.builds(StepTime, denoiser_rows=ROWS, seconds=SECONDS), min_size=1, max_size=4).map(tuple)
+STEP_TIMES = st.lists(
+    st.builds(StepTime, denoiser_rows=ROWS, seconds=SECONDS),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda time: time.denoiser_rows,
+).map(tuple)
 COSTS = st.builds(AdapterCosts, switch_s=SECONDS, unmerged_overhead=SECONDS, correction_overhead=SECONDS)
 PROFILES = st.builds(
     Profile,
@@ -23,6 +30,12 @@ PROFILES = st.builds(
     decode_s=SECONDS,
     encode_picture_s=SECONDS,
     adapter_costs=st.none() | COSTS,
+    extrapolates=st.booleans(),
+    sizes=st.lists(st.builds(SizeTimes, width=SIDES, height=SIDES, step_times=STEP_TIMES), max_size=2).map(tuple),
+    spread=st.builds(Spread, step=st.floats(0, 1), load=st.floats(0, 1)),
+    memory=st.none() | st.builds(Memory, weights_bytes=st.integers(0, 1 << 40)),
+    loads=st.builds(LoadTimes, disk=st.builds(LoadTime, constant_s=SECONDS, s_per_byte=SECONDS)),
+    deferral=st.sampled_from([(), ((0.0, 0.1), (0.5, 0.9))]),
 )
 TOML = a_profile(device="cpu").to_toml()
 
@@ -33,18 +46,21 @@ def test_a_profile_reads_back_from_its_text(profile):
 
 
 def test_the_text_begins_with_its_format():
-    assert TOML.startswith("format = 1\n")
+    assert TOML.startswith("format = 2\n")
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("", "missing required field"),
-        ("model = ", "TOML|Invalid value|decode"),
-        (TOML.replace("format = 1", "format = 2"), "Invalid enum value 2 - at `\\$.format`"),
+        ("model = ", "It is not TOML"),
+        (TOML.replace("format = 2", "format = 3"), "It is of format 3; this version reads 1 and 2"),
         (TOML.replace("width = 64", 'width = "64"'), r"Expected `int`, got `str` - at `\$\.width`"),
         (TOML.replace("width = 64", "width = 0"), "at least one pixel"),
-        (TOML.replace("decode_s = ", "decoding_s = "), "unknown field `decoding_s`"),
+        (
+            TOML.replace("decode_s = ", "decoding_s = "),
+            "unknown field `decoding_s`; the nearest|unknown field `decoding_s`.*decode_s",
+        ),
         (a_profile(seconds=()).to_toml(), "needs step_times"),
     ],
     ids=["nothing", "no TOML", "another format", "a wrong type", "no pixels", "an unknown key", "no step times"],
@@ -103,3 +119,72 @@ def test_a_changed_copy_has_a_curve_of_its_own():
     assert profile.curve.seconds(1) == 0.02
     slower = msgspec.structs.replace(profile, step_times=(StepTime(denoiser_rows=1, seconds=0.5),))
     assert slower.curve.seconds(1) == 0.5
+
+
+def measured(*sides, **changes):
+    """A profile that was measured at 64x64 and at squares of further sides, twice as slow at twice the pixels."""
+    times = {
+        side: tuple(StepTime(denoiser_rows=rows, seconds=rows * side * side / 4096) for rows in (1, 2, 8))
+        for side in (64, *sides)
+    }
+    sizes = tuple(SizeTimes(width=side, height=side, step_times=times[side]) for side in sides)
+    return a_profile(step_times=times[64], sizes=sizes, extrapolates=False, **changes)
+
+
+@pytest.mark.parametrize("side", [64, 96, 128])
+@pytest.mark.parametrize("rows", [1, 2, 8])
+def test_what_was_measured_is_given_back(side, rows):
+    assert measured(96, 128).tick_s(rows, width=side, height=side) == pytest.approx(rows * side * side / 4096)
+
+
+@given(rows=st.integers(1, 8), width=st.integers(64, 128), height=st.integers(64, 128))
+def test_between_measured_sizes_time_is_between_theirs(rows, width, height):
+    profile = measured(96, 128)
+    seconds = profile.tick_s(rows, width=width, height=height)
+    assert profile.tick_s(rows, width=64, height=64) <= seconds <= profile.tick_s(rows, width=128, height=128)
+
+
+@given(width=st.integers(64, 128), height=st.integers(64, 128))
+def test_more_rows_never_take_less_time(width, height):
+    profile = measured(96, 128)
+    seconds = [profile.tick_s(rows, width=width, height=height) for rows in range(1, 9)]
+    assert seconds == sorted(seconds)
+
+
+@pytest.mark.parametrize(("rows", "side"), [(9, 64), (1, 32), (1, 160), (12, 100)])
+def test_what_lies_beyond_the_measurements_is_refused_with_what_is_there(rows, side):
+    words = f"no measured call of {rows} rows of {side}x{side}; measured are 1 to 8 rows of 64x64; 1 to 8 rows of 128"
+    with pytest.raises(ProfileError, match=words):
+        measured(128).tick_s(rows, width=side, height=side)
+
+
+def test_a_profile_that_says_so_extrapolates():
+    profile = msgspec.structs.replace(measured(128), extrapolates=True)
+    assert profile.tick_s(1, width=256, height=256) == pytest.approx(16)
+
+
+def test_a_file_extrapolates_only_if_it_says_so():
+    text = TOML.replace("extrapolates = true\n", "")
+    assert not Profile.from_toml(text).extrapolates
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"deferral": ((0.0, 0.5), (0.5, 0.4))}, "`deferral` falls from 0.5 at 0 to 0.4 at 0.5"),
+        ({"deferral": ((0.5, 0.1), (0.5, 0.4))}, "`deferral` goes back from 0.5 to 0.5"),
+        ({"deferral": ((0.0, 0.5), (0.5, 1.5))}, "`deferral` has a share above 1"),
+        ({"encode_s": float("nan")}, "`encode_s` is nan"),
+        ({"decode_s": -1.0}, "`decode_s` is -1.0; it must not be negative"),
+        ({"step_times": (StepTime(denoiser_rows=1, seconds=1.0),) * 2}, "two times for 1 rows"),
+        ({"step_times": (StepTime(denoiser_rows=0, seconds=1.0),)}, "a call without rows"),
+        ({"mix_quality": ((0.0, float("inf")),)}, "`mix_quality.*` is inf"),
+    ],
+)
+def test_figures_that_cannot_be_are_refused_by_their_key(changes, words):
+    with pytest.raises(ProfileError, match=words):
+        Profile.from_toml(a_profile(**changes).to_toml())
+
+
+def test_a_file_of_format_1_is_read():
+    assert Profile.from_toml(TOML.replace("format = 2", "format = 1")) == a_profile(device="cpu")

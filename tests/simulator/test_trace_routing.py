@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from safelight.control.routing.affinity import Affinity
+from safelight.control.routing.dlora_dispatch import DloraDispatch
 from safelight.control.routing.hash_by_adapter import HashByAdapter
 from safelight.control.routing.least_loaded import LeastLoaded
+from safelight.control.routing.least_work import LeastWork
 from safelight.control.routing.policies import ROUTING_POLICIES
 from safelight.control.routing.round_robin import RoundRobin
 from safelight.control.routing.soonest_finish import SoonestFinish
@@ -111,6 +113,22 @@ def test_soonest_finish_sends_no_request_to_an_instance_while_another_is_free_so
         starts_s = np.maximum(free_s, now_s)
         assert starts_s[instance] == starts_s.min()
         free_s[instance] = starts_s[instance] + work_s
+
+
+@given(traffic=traffics(), instances=COUNTS)
+def test_least_work_chooses_as_soonest_finish_where_instances_run_one_request_at_a_time(traffic, instances):
+    assert (replay(LeastWork(), traffic, instances) == replay(SoonestFinish(), traffic, instances)).all()
+
+
+@given(traffic=traffics(), instances=COUNTS, places=st.integers(1, 4))
+def test_dlora_dispatch_leaves_the_instances_that_keep_an_adapter_only_if_none_does(traffic, instances, places):
+    caches = [OrderedDict() for _ in range(instances)]
+    for key, chosen in zip(traffic.keys, replay(DloraDispatch(), traffic, instances, places=places), strict=True):
+        assert key in caches[chosen] or not any(key in cache for cache in caches)
+        caches[chosen][key] = None
+        caches[chosen].move_to_end(key)
+        if len(caches[chosen]) > places:
+            caches[chosen].popitem(last=False)
 
 
 def test_a_policy_that_sends_a_request_nowhere_is_named():

@@ -25,7 +25,7 @@ FIELDS = {
     **dict.fromkeys(
         ("width", "height", "steps", "frames", "fps", "images", "retries", "pauses", "steps_without_loras"), COUNTS
     ),
-    **dict.fromkeys(("deadline_s", "duration_s", "queue_s", "compute_s", "guidance_scale"), SECONDS),
+    **dict.fromkeys(("deadline_s", "duration_s", "predicted_s", "queue_s", "compute_s", "guidance_scale"), SECONDS),
     "strength": st.floats(0, 1, allow_subnormal=False),
     "seed": st.integers(0, 2**53),
     "status": st.sampled_from(STATUSES),

@@ -25,4 +25,5 @@ SAMPLES = {
     "azure-functions-2021": "app,func,end_timestamp,duration\na1,f1,5.5,5.25\na1,f2,1.75,0.5\n",
     "azure-llm": "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n"
     "2024-05-10 00:00:00.009930+00:00,396,109\n",
+    "accuscale": "Prompt,exp_time\na cat,0.5\na dog,2.25\n",
 }

@@ -122,3 +122,19 @@ def test_the_published_gentd26_is_described_as_others_found_it(published):
     shares = {each.adapters: each.share for each in whole.loras.per_request}
     assert [round(shares[0], 2), round(shares[1], 2), round(1 - shares[0] - shares[1], 2)] == [0.83, 0.16, 0.01]
     assert (whole.durations.p50, whole.durations.p95, whole.durations.p99) == (23, 69, 106)
+
+
+def test_predictions_are_compared_with_durations_of_finished_requests_only():
+    rows = {
+        "status": ["finished", "finished", "finished", "failed", "finished"],
+        "duration_s": [2.0, 3.0, 1.0, 9.0, 9.0],
+        "predicted_s": [1.0, 3.5, 1.0, 1.0, None],
+    }
+    found = described(conform(pl.LazyFrame(rows)).collect()).whole.predictions
+    assert (found.known, found.p5, found.p50, found.p95) == (3, -0.5, 0.0, 1.0)
+    assert found.mean == pytest.approx(0.5 / 3)
+    assert found.longer == pytest.approx(1 / 3)
+
+
+def test_a_trace_without_predictions_says_nothing_of_them():
+    assert described(conform(pl.LazyFrame({"duration_s": [1.0]})).collect()).whole.predictions is None

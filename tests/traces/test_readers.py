@@ -207,3 +207,29 @@ def test_the_published_diffserve_trace_is_put_in_order(published):
     expected = sorted(((float(ms) / 1000, prompt) for ms, prompt in literal), key=lambda row: row[0])
     assert trace.frame.select("arrival_s", "prompt_id").collect().rows() == expected
     assert "117 stood below" in trace.notes[0]
+
+
+def test_accuscale_has_times_and_prompts(tmp_path):
+    assert rows(tmp_path, "accuscale", "arrival_s", "prompt") == [(0.5, "a cat"), (2.25, "a dog")]
+
+
+def test_accuscale_counts_are_spread_over_their_intervals(tmp_path):
+    trace = opened(tmp_path, "Minute,QPM,kind\n0,3,x\n1,0,x\n2,5,x\n")
+    arrivals_s = trace.frame.collect()["arrival_s"].to_list()
+    assert [sum(start <= each < start + 60 for each in arrivals_s) for start in (0, 60, 120)] == [3, 0, 5]
+    assert any("kind" in note for note in trace.notes)
+
+
+def test_accuscale_rates_count_by_the_length_of_their_intervals(tmp_path):
+    trace = opened(tmp_path, "time,qpm\n0,60\n30,120\n")
+    arrivals_s = trace.frame.collect()["arrival_s"].to_list()
+    assert [sum(start <= each < start + 30 for each in arrivals_s) for start in (0, 30)] == [30, 60]
+
+
+def test_accuscale_gaps_add_up(tmp_path):
+    assert opened(tmp_path, "gap,prompt\n1,a\n2,b\n").frame.collect()["arrival_s"].to_list() == [1.0, 3.0]
+
+
+def test_a_table_without_times_or_counts_is_refused_with_its_columns(tmp_path):
+    with pytest.raises(BadTrace, match="colour,shape"):
+        opened(tmp_path, "colour,shape\nred,circle\n")

@@ -22,6 +22,7 @@ from safelight.core.work import (
     Dropped,
     Failed,
     Finished,
+    Place,
     RemoveAdapter,
     Started,
     Stop,
@@ -330,3 +331,19 @@ def test_every_picture_ends_once_and_well_unless_its_own_adapters_are_at_fault(w
         else "Failed"
         for index, wish in enumerate(wishes)
     }
+
+
+def test_what_is_placed_is_loaded_without_a_job_and_unloaded_on_command():
+    engine = WaywardEngine()
+    outline = handle("outline")
+    reactions = [
+        once(AdapterAdded, lambda: [Place(handles=(outline,))], handle=outline),
+        once(AdapterLoaded, lambda: [Place(handles=())], handle=outline),
+        once(AdapterEvicted, lambda: [run("last", "outline")], handle=outline),
+    ]
+    events = play(
+        engine, [add("outline")], lambda event: [each for react in reactions for each in react(event)], awaited=2
+    )
+    assert ends(events) == {"last": "Finished"}
+    assert engine.moves == ["load outline@1", "evict outline@1", "load outline@1"]
+    assert engine.reads == ["outline"] * 2

@@ -21,6 +21,7 @@ from safelight.core.work import (
     Finished,
     Pause,
     Paused,
+    Place,
     Prefetch,
     PutLatents,
     RemoveAdapter,
@@ -133,7 +134,9 @@ def everything():
         once(AdapterAdded, lambda: begin, handle=handle("control-fragile")),
         after_steps(3, "plain", lambda: [Cancel(request_id="cancelled"), Pause(request_id="paused"), *latents]),
         after_steps(6, "plain", lambda: [run("poison", prompt="poison", model="null-small"), run("stiff", "stiff")]),
-        once(Finished, lambda: [Prefetch(handles=(handle("late"),)), run("last")], request_id="plain"),
+        once(
+            Finished, lambda: [Prefetch(handles=(handle("late"),)), Place(handles=()), run("last")], request_id="plain"
+        ),
         once(Finished, lambda: [RemoveAdapter(handle=handle("outline"))], request_id="merged"),
     ]
 

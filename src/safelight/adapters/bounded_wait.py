@@ -21,6 +21,19 @@ class BoundedWait:
         self._max_wait_s = max_wait_s
         self._since: dict[str, float] = {}
 
+    @property
+    def is_steady(self) -> bool:
+        """Whether the choice for rows of one composition stays while only their steps pass."""
+        return getattr(self._policy, "is_steady", False)
+
+    def stays(self, queue: Queue, costs: ModeCosts, ticks: int) -> bool:
+        """Return whether all rows run, over the present weights, in each of the next `ticks` ticks that they share.
+
+        Then no row waits, so that the bound changes nothing.
+        """
+        stays = getattr(self._policy, "stays", None)
+        return stays is not None and bool(stays(queue, costs, ticks))
+
     def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
         front = queue.front
         self._since = {row.id: self._since.get(row.id, now) for row in front}

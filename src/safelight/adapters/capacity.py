@@ -1,6 +1,6 @@
 """Memory for the weights of adapters."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, get_args
@@ -32,8 +32,14 @@ class AdapterCapacity:
 
     def holds(self, specs: Sequence[AdapterSpec]) -> bool:
         """Whether all of these can be on the device at the same time."""
-        fits_host = sum(spec.weights_bytes for spec in specs) <= self.host_bytes
-        return fits_host and all(sum(_slots_of(kind, specs)) <= self.slots(kind) for kind in KINDS)
+        host_bytes = sum(spec.weights_bytes for spec in specs)
+        return self.has(host_bytes, {kind: sum(_slots_of(kind, specs)) for kind in KINDS})
+
+    def has(self, host_bytes: int, slots: Mapping[AdapterKind, int]) -> bool:
+        """Whether there are so many bytes and slots of each kind."""
+        if host_bytes > self.host_bytes:
+            return False
+        return slots["lora"] <= self.device_ranks and slots["controlnet"] <= self.device_controlnets
 
     def check(self, specs: Sequence[AdapterSpec]) -> None:
         """Refuse adapters of one row that cannot all be on the device at the same time.

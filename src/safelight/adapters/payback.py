@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from safelight.adapters.mode import UNMERGED, Choice, ModeCosts, Queue, QueuedRow, corrected, merged
@@ -14,11 +14,16 @@ MARGIN: Final = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """Serve these compositions one after another, each merged and alone, then all other rows together over `fold`."""
+    """Serve these compositions one after another, each merged and alone, then all other rows together over `fold`.
+
+    Attributes:
+        heaviest: the composition of the other rows with the most work.
+    """
 
     cost_s: float
     alone: tuple[Composition, ...]
     fold: Composition
+    heaviest: Composition = NO_ADAPTERS
 
 
 class Payback:
@@ -30,6 +35,7 @@ class Payback:
     """
 
     name: Final = "payback"
+    is_steady: Final = True
 
     def __init__(self, *, margin: float = MARGIN) -> None:
         self._margin = margin
@@ -45,6 +51,23 @@ class Payback:
             return Choice(mode=UNMERGED, rows=queue.rows)
         fits_all = all(row.composition == plan.fold for row in queue.rows)
         return Choice(mode=merged(plan.fold) if fits_all else corrected(plan.fold), rows=queue.rows)
+
+    def stays(self, queue: Queue, costs: ModeCosts, ticks: int) -> bool:
+        """Return whether all rows run, over the present weights, in each of the next `ticks` ticks that they share.
+
+        Until the first row ends, the work of each composition falls by as much in each tick. If the compared plans are
+        the same at both ends, the cost of each of them is a minimum of lines in between, so that a plan that is no
+        better at both ends is no better in between.
+        """
+        later = Queue(
+            rows=tuple(replace(row, steps_left=row.steps_left - ticks + 1) for row in queue.rows),
+            max_denoiser_rows=queue.max_denoiser_rows,
+            folded=queue.folded,
+        )
+        ends = [self._plans(each, costs) for each in (queue, later)]
+        first, last = ([(plan.alone, plan.heaviest) for plan in plans] for plans in ends)
+        best = [min(plans, key=lambda plan: plan.cost_s) for plans in ends]
+        return first == last and all(not plan.alone and plan.fold == queue.folded for plan in best)
 
     def _plans(self, queue: Queue, costs: ModeCosts) -> list[_Plan]:
         """Return the plans to compare; those with fewer compositions alone come first."""
@@ -74,8 +97,9 @@ class Payback:
             misfit_s = total_s - shares.get(fold, 0.0)
             return switch_s * (fold != entry) + total_s + costs.overhead(fold) * misfit_s
 
-        fold = min((entry, NO_ADAPTERS, max(shares, key=lambda each: shares[each])), key=together_s)
-        return _Plan(cost_s=alone_s + together_s(fold), alone=alone, fold=fold)
+        heaviest = max(shares, key=lambda each: shares[each])
+        fold = min((entry, NO_ADAPTERS, heaviest), key=together_s)
+        return _Plan(cost_s=alone_s + together_s(fold), alone=alone, fold=fold, heaviest=heaviest)
 
 
 def drain_s(rows: Sequence[QueuedRow], costs: ModeCosts, max_denoiser_rows: int) -> dict[Composition, float]:

@@ -118,9 +118,14 @@ class AdapterRegistry:
 
     def release(self, lease: Lease) -> tuple[Registered, ...]:
         """End `lease`, once; returns the adapters whose weights are no longer needed."""
-        self._rows.subtract(lease.handles)
-        assert all(self._rows[handle] >= 0 for handle in lease.handles), "a lease is released once"
-        self._rows = +self._rows
+        rows = self._rows
+        for handle in lease.handles:
+            left = rows[handle] - 1
+            assert left >= 0, "a lease is released once"
+            if left:
+                rows[handle] = left
+            else:
+                del rows[handle]
         return self._drained(lease.adapters)
 
     def remove(self, name: str) -> tuple[Registered, ...]:

@@ -1,13 +1,20 @@
 """Where the weights of adapters are: on disk, in host memory, on the device."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from safelight.adapters.capacity import KINDS, AdapterCapacity, slots_of
 from safelight.adapters.moves import EvictFromHost, LoadToDevice, LoadToHost, Move
 from safelight.adapters.registry import Registered
 from safelight.adapters.weights import AT_REST, IN_BANK, MOVING, Stage, Weights, enough
 from safelight.core.adapter import AdapterHandle, AdapterKind
+
+SPARE_ENTRIES: Final = 64
+
+Evictable = Callable[[], Iterable[Weights]]
+"""Returns the weights that may leave, the first ones first; it is called only if some have to."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -32,8 +39,9 @@ class Residency:
     not fit beside those before it blocks the later ones, so that no two rows wait for each other and none waits
     forever. Meanwhile the adapters of waiting rows are read into host memory, as far as it has room. A granted row
     keeps its adapters until it is released. Afterwards they stay in place until their memory is needed. Eviction takes
-    the least recently used ones first, then expected ones, then those of the rows that will wait longest. Expected
-    adapters are read into host memory while no other load is under way. Every method returns the moves to execute.
+    the least recently used ones first, then expected ones, then placed ones, then those of the rows that will wait
+    longest. Expected and placed adapters are read into host memory while no other load is under way. Placed ones go on
+    to the device where they fit beside those of all granted rows. Every method returns the moves to execute.
     """
 
     def __init__(self, capacity: AdapterCapacity) -> None:
@@ -41,6 +49,8 @@ class Residency:
         self._rows: dict[str, _Row] = {}
         self._weights: dict[AdapterHandle, Weights] = {}
         self._expected: list[Weights] = []
+        self._placed: list[Weights] = []
+        self._most_known = SPARE_ENTRIES
 
     @property
     def host_bytes(self) -> int:
@@ -80,6 +90,16 @@ class Residency:
         self._expected = self._weights_of(adapters, now)
         return self._serve()
 
+    def place(self, adapters: Iterable[Registered], now: float) -> list[Move]:
+        """Replace the placed adapters by these, the most important ones first; others that no row holds are unloaded.
+
+        An unloaded adapter stays in host memory.
+        """
+        before, self._placed = self._placed, self._weights_of(adapters, now)
+        kept = {weights for row in self._rows.values() for weights in row.weights}.union(self._placed)
+        moves = [move for weights in before if weights not in kept for move in weights.leave_device()]
+        return [*moves, *self._serve()]
+
     def release(self, row_id: str, now: float) -> list[Move]:
         """Release a held row."""
         for weights in self._rows.pop(row_id).weights:
@@ -102,6 +122,7 @@ class Residency:
         moves: list[Move] = [EvictFromHost(handle=weights.handle)] if weights.stage is Stage.TO_DEVICE else []
         weights.stage = Stage.ABSENT
         self._expected = [each for each in self._expected if each is not weights]
+        self._placed = [each for each in self._placed if each is not weights]
         for row_id in self.holders(handle):
             row = self._rows[row_id]
             row.is_lost, row.is_granted = True, False
@@ -119,6 +140,7 @@ class Residency:
         if handle in self._weights:
             self._weights[handle].is_leaving = True
             self._expected = [weights for weights in self._expected if not weights.is_leaving]
+            self._placed = [weights for weights in self._placed if not weights.is_leaving]
         return self._serve()
 
     def _weights_of(self, adapters: Iterable[Registered], now: float) -> list[Weights]:
@@ -135,21 +157,49 @@ class Residency:
         waiting = (row for row in self._rows.values() if not row.is_granted and not row.is_lost)
         awaited = dict.fromkeys(weights for row in waiting for weights in row.weights if weights not in needed)
         held = needed | awaited
-        expected = dict.fromkeys(weights for weights in self._expected if weights not in held)
-        others = (weights for weights in self._weights.values() if weights not in held and weights not in expected)
-        unused = sorted(others, key=lambda weights: weights.used_s)
-        spare = [*unused, *reversed(expected)]
+        placed = dict.fromkeys(weights for weights in self._placed if weights not in held)
+        expected = dict.fromkeys(weights for weights in self._expected if weights not in held and weights not in placed)
+        wanted = held | placed | expected
+        self._forget_absent(wanted)
         for weights in needed:
-            moves += self._bring(weights, [*spare, *reversed(awaited)])
+            moves += self._bring(weights, partial(self._spare, wanted, expected, placed, awaited))
         promised_bytes = _absent_bytes(needed)
         for weights in awaited:
             if weights.is_absent:
-                moves += self._load_to_host(weights, spare, promised_bytes)
-        if all(weights.stage is not Stage.TO_HOST for weights in self._weights.values()):
-            moves += self._read_ahead(expected, unused, _absent_bytes(held))
+                moves += self._load_to_host(weights, partial(self._spare, wanted, expected, placed), promised_bytes)
+        fitting = self._fitting(placed, needed)
+        beyond = [weights for weights in placed if weights not in fitting]
+        for weights in fitting:
+            if weights.stage is Stage.ON_HOST:
+                moves += self._load_to_device(weights, partial(self._spare, wanted, expected, beyond))
+        if (expected or fitting) and all(each.stage is not Stage.TO_HOST for each in self._weights.values()):
+            moves += self._read_ahead([*expected, *fitting], partial(self._spare, wanted), _absent_bytes(held))
         return moves
 
-    def _read_ahead(self, expected: Iterable[Weights], evictable: Sequence[Weights], promised_bytes: int) -> list[Move]:
+    def _spare(self, wanted: Collection[Weights], *wishes: Iterable[Weights]) -> Iterator[Weights]:
+        """Yield the weights that nobody wants, least recently used first, and then those of `wishes`, last first."""
+        unused = (weights for weights in self._weights.values() if weights not in wanted)
+        yield from sorted(unused, key=lambda weights: weights.used_s)
+        for wish in wishes:
+            yield from reversed(list(wish))
+
+    def _forget_absent(self, wanted: Collection[Weights]) -> None:
+        """Forget weights that are nowhere and that nobody wants, when there may be many."""
+        if len(self._weights) > self._most_known:
+            known = {handle: each for handle, each in self._weights.items() if not each.is_absent or each in wanted}
+            self._weights, self._most_known = known, 2 * len(known) + SPARE_ENTRIES
+
+    def _fitting(self, placed: Iterable[Weights], needed: Iterable[Weights]) -> dict[Weights, None]:
+        """Return the first placed weights that fit on the device beside those of all granted rows."""
+        fitting: dict[Weights, None] = {}
+        specs = [weights.spec for weights in needed]
+        for weights in placed:
+            if self._capacity.holds([*specs, weights.spec]):
+                specs.append(weights.spec)
+                fitting[weights] = None
+        return fitting
+
+    def _read_ahead(self, expected: Iterable[Weights], evictable: Evictable, promised_bytes: int) -> list[Move]:
         """Read the first expected adapter that fits, and only that one, so that a row's load waits for at most one."""
         reads = (self._load_to_host(each, evictable, promised_bytes) for each in expected if each.is_absent)
         return next(filter(None, reads), [])
@@ -173,7 +223,7 @@ class Residency:
             needed |= dict.fromkeys(fresh)
         return needed
 
-    def _bring(self, weights: Weights, evictable: Sequence[Weights]) -> list[Move]:
+    def _bring(self, weights: Weights, evictable: Evictable) -> list[Move]:
         """Make the next move towards the device, unless loads under way use its memory."""
         if weights.is_absent:
             return self._load_to_host(weights, evictable)
@@ -181,21 +231,25 @@ class Residency:
             return self._load_to_device(weights, evictable)
         return []
 
-    def _load_to_host(self, weights: Weights, evictable: Sequence[Weights], promised_bytes: int = 0) -> list[Move]:
+    def _load_to_host(self, weights: Weights, evictable: Evictable, promised_bytes: int = 0) -> list[Move]:
         lacking = self.host_bytes + promised_bytes + weights.spec.weights_bytes - self._capacity.host_bytes
-        at_rest = (each for each in evictable if each.stage in AT_REST)
-        victims = enough(at_rest, lacking, lambda spec: spec.weights_bytes)
+        victims: Sequence[Weights] | None = ()
+        if lacking > 0:
+            at_rest = (each for each in evictable() if each.stage in AT_REST)
+            victims = enough(at_rest, lacking, lambda spec: spec.weights_bytes)
         if victims is None:
             return []
         weights.stage = Stage.TO_HOST
         return [*(move for each in victims for move in each.leave_host()), LoadToHost(handle=weights.handle)]
 
-    def _load_to_device(self, weights: Weights, evictable: Sequence[Weights]) -> list[Move]:
+    def _load_to_device(self, weights: Weights, evictable: Evictable) -> list[Move]:
         kind = weights.spec.kind
         in_bank = (each for each in self._weights.values() if each.stage in IN_BANK and each.spec.kind == kind)
         lacking = sum(slots_of(each.spec) for each in in_bank) + slots_of(weights.spec) - self._capacity.slots(kind)
-        at_rest = (each for each in evictable if each.stage is Stage.ON_DEVICE and each.spec.kind == kind)
-        victims = enough(at_rest, lacking, slots_of)
+        victims: Sequence[Weights] | None = ()
+        if lacking > 0:
+            at_rest = (each for each in evictable() if each.stage is Stage.ON_DEVICE and each.spec.kind == kind)
+            victims = enough(at_rest, lacking, slots_of)
         if victims is None:
             return []
         weights.stage = Stage.TO_DEVICE

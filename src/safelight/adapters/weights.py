@@ -1,10 +1,11 @@
 """The state of one adapter's weights: disk, host memory or device."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from safelight.adapters.capacity import slots_of
 from safelight.adapters.moves import EvictFromDevice, EvictFromHost, Move
 from safelight.adapters.registry import Registered
 from safelight.core.adapter import AdapterHandle, AdapterSpec
@@ -20,9 +21,9 @@ class Stage(Enum):
     ON_DEVICE = "on device"
 
 
-MOVING: Final = frozenset({Stage.TO_HOST, Stage.TO_DEVICE})
-IN_BANK: Final = frozenset({Stage.TO_DEVICE, Stage.ON_DEVICE})
-AT_REST: Final = frozenset({Stage.ON_HOST, Stage.ON_DEVICE})
+MOVING: Final = (Stage.TO_HOST, Stage.TO_DEVICE)
+IN_BANK: Final = (Stage.TO_DEVICE, Stage.ON_DEVICE)
+AT_REST: Final = (Stage.ON_HOST, Stage.ON_DEVICE)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -32,13 +33,12 @@ class Weights:
     stage: Stage = Stage.ABSENT
     is_leaving: bool = False
 
-    @property
-    def spec(self) -> AdapterSpec:
-        return self.adapter.spec
+    spec: AdapterSpec = field(init=False)
+    handle: AdapterHandle = field(init=False)
+    slots: int = field(init=False)
 
-    @property
-    def handle(self) -> AdapterHandle:
-        return self.adapter.handle
+    def __post_init__(self) -> None:
+        self.spec, self.handle, self.slots = self.adapter.spec, self.adapter.handle, slots_of(self.adapter.spec)
 
     @property
     def is_absent(self) -> bool:

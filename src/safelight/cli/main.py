@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 
 from safelight.cli.adapters import adapters
 from safelight.cli.bench.commands import bench
+from safelight.cli.calibrate import calibrating
 from safelight.cli.console import notes
 from safelight.cli.errors import INTERRUPTED, message_of, status_of
 from safelight.cli.generate import generating
@@ -48,6 +49,7 @@ app.add_typer(
 )
 app.add_typer(bench, name="bench")
 app.add_typer(simulating)
+app.add_typer(calibrating)
 app.add_typer(train, name="train", epilog="Example:\n\nsafelight train shapes --folder runs/shapes")
 app.add_typer(score, name="score", epilog="Example:\n\nsafelight score shapes --json")
 

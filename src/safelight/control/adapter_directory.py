@@ -48,6 +48,16 @@ class AdapterDirectory:
         """The commands for a worker that joins."""
         return tuple(self._commands.values())
 
+    def know(self, specs: Iterable[AdapterSpec]) -> tuple[Registered, ...]:
+        """Register adapters that every worker knows from its start; no worker is told about them.
+
+        Raises:
+            InvalidParameter, AdapterExists: as `AdapterRegistry.add`.
+        """
+        known = tuple(self._registry.add(spec) for spec in specs)
+        self._weights_bytes |= {adapter.handle: adapter.spec.weights_bytes for adapter in known}
+        return known
+
     def requests_with(self, handle: AdapterHandle) -> int:
         """Return how many accepted requests use it."""
         return self._registry.rows(handle)
@@ -134,6 +144,6 @@ class AdapterDirectory:
         return [self._forget(adapter.handle) for adapter in adapters]
 
     def _forget(self, handle: AdapterHandle) -> RemoveAdapter:
-        del self._commands[handle]
+        self._commands.pop(handle, None)
         self._weights_bytes.pop(handle, None)
         return RemoveAdapter(handle=handle)

@@ -7,6 +7,7 @@ from safelight.control.admission_policies import retry_in
 from safelight.control.commands import Command, Reject, Send
 from safelight.control.fleet_state import FleetState
 from safelight.control.levels.constraints import misfit
+from safelight.control.order.protocol import Place, weighs
 from safelight.control.policies import ENTRY_POINTS
 from safelight.control.preemption.protocol import Preemption
 from safelight.control.request_state import RequestState
@@ -83,6 +84,7 @@ def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> l
         kept = [command for command in commands if not _runs_one_of(command, ids)]
         return [*kept, *ended, *_reject(fleet, requests, error, now)]
     for state in bound:
+        fleet.note_adapters(state, now)
         if state.request.on_deadline == "expire" and state.request.deadline_s is not None:
             fleet.expiries.add(state.request.due_s, state)
     return commands
@@ -107,13 +109,20 @@ def _bind(fleet: FleetState, request: ImageRequest, now: float) -> RequestState:
     route = _route(fleet, request, now)
     sequence = fleet.next_sequence()
     try:
-        place = fleet.policies.order.place(request, sequence)
+        place = _place(fleet, request, route, sequence, now)
     except Exception as error:
         raise _mistake(fleet, "order", error) from error
     adapters = fleet.adapters.bind(request, route)
     state = RequestState.admitted(request, route, adapters, sequence=sequence, place=place)
     fleet.requests[state.id] = state
     return state
+
+
+def _place(fleet: FleetState, request: ImageRequest, route: Route, sequence: int, now: float) -> Place:
+    order = fleet.policies.order
+    if not weighs(order):
+        return order.place(request, sequence)
+    return order.place(request, sequence, service_s=fleet.prediction.alone_s(request, route, now))
 
 
 def _route(fleet: FleetState, request: ImageRequest, now: float) -> Route:
@@ -153,6 +162,8 @@ def _check_admission(
     except Exception as error:
         raise _mistake(fleet, "admission", error) from error
     if refused is None:
+        finish_s = fleet.prediction.judged_s(state, now)
+        state.predicted_s = None if finish_s is None else finish_s - state.request.arrived_s
         return None
     preemption = _preemption(fleet, state, now) if may_preempt and isinstance(refused, DeadlineUnmeetable) else None
     if preemption is None:
@@ -227,4 +238,11 @@ def _rejected(
     except (RequestError, ExtensionError):
         return None
     total_s = now - request.arrived_s
-    return Outcome(request=request, route=route, status="rejected", reason=error.reason, total_s=total_s)
+    return Outcome(
+        request=request,
+        route=route,
+        status="rejected",
+        reason=error.reason,
+        total_s=total_s,
+        predicted_s=total_s + error.expected_s if isinstance(error, DeadlineUnmeetable) else None,
+    )

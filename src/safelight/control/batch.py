@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from safelight.control.order_policies import Place
+from safelight.control.order.protocol import Place
 from safelight.core.adapter import NO_ADAPTERS, Composition
 from safelight.core.job import Job
 from safelight.profiles.pace import PaceEstimate

@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from safelight.control.order_policies import Place
+from safelight.control.order.protocol import Place
 from safelight.control.request_state import RequestState
 from safelight.control.routing.protocol import RoutingPolicy
 from safelight.control.routing_view import Candidate, RoutingView

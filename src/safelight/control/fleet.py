@@ -1,7 +1,7 @@
 """The fleet controller: events in, commands out."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from safelight.adapters.registry import Registered
 from safelight.control.arrivals import NOT_READY_RETRY_S, arrive, refusal
@@ -27,7 +27,7 @@ from safelight.control.fleet_view import Accepted, WorkerLoad
 from safelight.control.forecast import Expectation
 from safelight.control.request_state import RequestState
 from safelight.control.worker_state import WorkerState
-from safelight.core.adapter import AdapterHandle
+from safelight.core.adapter import AdapterHandle, AdapterSpec
 from safelight.core.errors import AdapterFileError, NotReady, Rejected, RequestError
 from safelight.core.model import ModelSpec
 from safelight.core.work import (
@@ -53,17 +53,25 @@ class FleetController:
     def __init__(self, config: ControlConfig | None = None) -> None:
         self._fleet = FleetState(config or ControlConfig())
 
+    def know(self, adapters: Iterable[AdapterSpec]) -> tuple[Registered, ...]:
+        """Register adapters that every worker knows from its start.
+
+        Raises:
+            InvalidParameter, AdapterExists: if a name is not allowed, or taken.
+        """
+        return self._fleet.adapters.know(adapters)
+
     def handle(self, event: Event, now: float) -> list[Command]:
         """Return the commands that follow from `event` at `now`, on the clock of `ImageRequest.arrived_s`."""
         ended = self._expire(now, with_now=isinstance(event, TimePassed))
         if isinstance(event, Reported):
             self._fleet.liveness.heard(event.worker, event.event, now)
             commands = ended + self._note_report(event.worker, event.event, now)
-            return commands + self._fleet.prefetch() if commands else commands
+            return commands + self._fleet.prefetch(now) if commands else commands
         commands = ended + self._take_in(event, now)
         if commands and isinstance(event, Arrived) and all(isinstance(command, Reject) for command in commands):
             return commands
-        return commands + self._fleet.prefetch()
+        return commands + self._fleet.prefetch(now)
 
     @property
     def next_wakeup_s(self) -> float | None:
@@ -73,8 +81,14 @@ class FleetController:
         """
         expiry_s = self._fleet.expiries.next_s
         after_s = None if expiry_s is None else math.nextafter(expiry_s, math.inf)
-        chance_s = self._fleet.last_chances.next_s
-        due_s = (self._fleet.orphans.next_due_s, self._fleet.liveness.next_check_s, after_s, chance_s)
+        fleet = self._fleet
+        due_s = (
+            fleet.orphans.next_due_s,
+            fleet.liveness.next_check_s,
+            fleet.plans.next_s,
+            fleet.last_chances.next_s,
+            after_s,
+        )
         return min((each for each in due_s if each is not None), default=None)
 
     @property
@@ -149,6 +163,14 @@ class FleetController:
         """The live workers, in order of joining."""
         return tuple(WorkerLoad.of(worker) for worker in self._fleet.workers)
 
+    def busy_workers(self, model: str | None, most: int) -> list[str]:
+        """Return workers that hold requests and have room for more: of a model, or each, the `most` of least load."""
+        by_model = self._fleet.workers.by_model
+        only = None if model is None else by_model.get(model)
+        opens = [each.open for each in ([only] if only is not None else by_model.values())]
+        some = [own[:most] for own in opens if own and not own[min(most, len(own)) - 1].is_empty]
+        return list(dict.fromkeys(worker.name for near in some for worker in near if not worker.is_empty))
+
     @property
     def suspected_count(self) -> int:
         """How many live workers may hang, and get no new work."""
@@ -182,9 +204,10 @@ class FleetController:
             case WorkerLeft(worker, reason):
                 return self._leave(worker, reason, now)
             case AdapterOffered() | AdapterRemoved():
-                return self._change_adapters(event)
+                return self._change_adapters(event, now)
             case TimePassed():
-                return self._give_up_orphans(now) + self._check_workers(now) + self._fleet.rescue(now)
+                checked = self._give_up_orphans(now) + self._check_workers(now)
+                return checked + self._fleet.rescue(now) + self._fleet.place(now)
             case PartChanged(part, missing):
                 self._note_part(part, missing)
             case DrainBegan():
@@ -212,7 +235,7 @@ class FleetController:
 
     def _join(self, worker: str, ready: Ready, now: float) -> list[Command]:
         assert worker not in self._fleet.workers, f"{worker} is here already"
-        self._fleet.add_worker(worker, ready)
+        self._fleet.add_worker(worker, ready, now)
         self._fleet.liveness.joined(worker, now)
         return [*(Send(worker, command) for command in self._fleet.adapters.commands), *self._fleet.dispatch(now)]
 
@@ -238,13 +261,14 @@ class FleetController:
         self._fleet.enqueue(state, now)
         return []
 
-    def _change_adapters(self, event: AdapterOffered | AdapterRemoved) -> list[Command]:
+    def _change_adapters(self, event: AdapterOffered | AdapterRemoved, now: float) -> list[Command]:
         try:
             if isinstance(event, AdapterOffered):
                 return list(self._fleet.broadcast([self._fleet.adapters.offer(event)]))
             spec, commands = self._fleet.adapters.remove(event.name)
         except RequestError as error:
             return [AnswerOffer(event.offer, error)]
+        self._fleet.plans.changed(now)
         return [*self._fleet.broadcast(commands), AnswerOffer(event.offer, spec)]
 
     def _note_part(self, part: str, missing: str | None) -> None:
@@ -294,15 +318,16 @@ class FleetController:
             case Finished() | Failed() | Dropped() | Paused():
                 return self._end_attempt(worker, report, now)
             case AdapterAdded() | AdapterRefused():
-                return self._answer_offer(report)
+                return self._answer_offer(report, now)
             case AdapterLoaded(handle=handle):
-                worker.adapter_loaded(report, self._fleet.adapters.weights_bytes(handle))
+                self._fleet.workers.adapter_loaded(worker, report, self._fleet.adapters.weights_bytes(handle))
             case AdapterEvicted(handle=handle):
-                worker.adapter_evicted(handle)
+                self._fleet.workers.adapter_evicted(worker, handle)
         return []
 
-    def _answer_offer(self, report: AdapterAdded | AdapterRefused) -> list[Command]:
+    def _answer_offer(self, report: AdapterAdded | AdapterRefused, now: float) -> list[Command]:
         if isinstance(report, AdapterAdded):
+            self._fleet.plans.changed(now)
             offer = self._fleet.adapters.added(report)
             return [] if offer is None else [AnswerOffer(offer, report.spec)]
         refused = self._fleet.adapters.refused(report.handle)

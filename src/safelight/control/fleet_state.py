@@ -12,8 +12,11 @@ from safelight.control.levels.demand import DemandEstimate
 from safelight.control.levels.load import FleetLoad
 from safelight.control.liveness import Liveness
 from safelight.control.moments import Moments
-from safelight.control.order_policies import late_place
+from safelight.control.order.late import late_place
 from safelight.control.orphans import Orphans
+from safelight.control.placement.demand import AdapterDemand
+from safelight.control.placement.protocol import PlacementView
+from safelight.control.placement.schedule import PlanSchedule
 from safelight.control.prediction import Prediction
 from safelight.control.preemption.budget import ForecastBudget
 from safelight.control.preemption.never import Never
@@ -21,6 +24,8 @@ from safelight.control.preemption.paused_rows import PausedRows
 from safelight.control.preemption.protocol import Preemption
 from safelight.control.preemption.what_if import WhatIf
 from safelight.control.request_state import RequestState
+from safelight.control.routing.protocol import HomedRouting
+from safelight.control.routing_view import routed
 from safelight.control.waiting import WaitingQueue
 from safelight.control.worker_state import WorkerPolicies, WorkerState
 from safelight.control.workers import Workers
@@ -28,7 +33,7 @@ from safelight.core.errors import DeadlineExpired, WorkFailed
 from safelight.core.job import PausedRow
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
-from safelight.core.work import Cancel, Pause, Prefetch, Ready, Run, WorkerCommand
+from safelight.core.work import Cancel, Pause, Place, Prefetch, Ready, Run, WorkerCommand
 
 
 class FleetState:
@@ -40,6 +45,7 @@ class FleetState:
         missing_parts: what other parts of the service lack, by part.
         expiries: when requests expire whose clients want no late picture.
         paused_rows: the latents that are held of paused requests.
+        plans: when the placement policy is asked for a plan.
         last_chances: when waiting requests that would be late have to get the places of others.
         letting_go: how many requests have ended for their clients while their workers still hold them.
     """
@@ -67,6 +73,9 @@ class FleetState:
         self.is_draining = False
         self._sequence = 0
         self._prefetching: set[str] = set()
+        self.plans = PlanSchedule(config.policies.placement.period_s)
+        self._adapter_demand = AdapterDemand()
+        self._homed = config.policies.routing if isinstance(config.policies.routing, HomedRouting) else None
         self._worker_policies = WorkerPolicies(
             order=config.policies.order,
             batching=config.policies.batching,
@@ -90,10 +99,11 @@ class FleetState:
         if name in self.demand:
             self.demand[name].arrived(now)
 
-    def add_worker(self, name: str, ready: Ready) -> None:
+    def add_worker(self, name: str, ready: Ready, now: float) -> None:
         lookahead = self.config.lookahead_rows
         self.workers.add(WorkerState(name, ready, lookahead_rows=lookahead, policies=self._worker_policies))
         self.models |= {spec.name: spec for spec in ready.models}
+        self.plans.changed(now)
         self.orphans.served([spec.name for spec in ready.models])
         self.prediction.workers_changed()
 
@@ -103,6 +113,7 @@ class FleetState:
         if worker is None:
             return []
         self._prefetching.discard(name)
+        self.plans.changed(now)
         if not worker.is_suspected:
             self._lacks(worker, now)
         held = [*worker.requests.values(), *worker.leaving.values()]
@@ -288,11 +299,46 @@ class FleetState:
         """Yield each command for every worker."""
         return (Send(worker.name, command) for command in commands for worker in self.workers)
 
-    def prefetch(self) -> list[Command]:
+    def note_adapters(self, state: RequestState, now: float) -> None:
+        """Count an accepted request by its adapters, for plans of where these are held."""
+        if self.plans.is_on:
+            self._adapter_demand.requested(state.job.handles, now)
+            self.plans.requested(now)
+
+    def place(self, now: float) -> list[Command]:
+        """Have adapters held where the placement policy wants them, and requests moved, if a plan is due."""
+        if not self.plans.take(now):
+            return []
+        plan = self.policies.placement.plan(self._placement_view(now))
+        commands: list[Command] = []
+        for name, handles in plan.holds.items():
+            worker = self.workers.get(name)
+            if worker is not None and worker.placed != handles:
+                worker.placed = handles
+                commands.append(Send(name, Place(handles=handles)))
+        for move in plan.moves:
+            commands += self.pause(move.request, next_worker=move.worker.name)
+        return commands
+
+    def _placement_view(self, now: float) -> PlacementView:
+        return PlacementView(
+            waiting=self.waiting,
+            workers=self.workers,
+            adapters=self.adapters,
+            demand=self._adapter_demand,
+            home_of=None if self._homed is None else self._home_of,
+            now=now,
+        )
+
+    def _home_of(self, state: RequestState) -> WorkerState | None:
+        workers = self.workers.serving(state.model)
+        return self._homed.home(routed(state), workers) if workers and self._homed is not None else None
+
+    def prefetch(self, now: float) -> list[Command]:
         """Send workers the adapters to read ahead, where these have changed."""
         if not self.waiting.with_adapters and not self._prefetching:
             return []
-        wanted = dict(self.policies.placement.prefetches(self.waiting, self.workers))
+        wanted = dict(self.policies.placement.reads(self._placement_view(now)))
         if not self.waiting.with_adapters:
             wanted = {worker: () for worker in self.workers if worker.prefetched} | wanted
         commands: list[Command] = []

@@ -20,8 +20,26 @@ class Folding:
         self.folded: Composition = NO_ADAPTERS
         self._pace = pace
         self._measured = pace.profile.adapter_costs
+        self._make_policy = make_policy
         self._policies = defaultdict[tuple[int, int], ModePolicy](make_policy)
         self._max_denoiser_rows = max_denoiser_rows
+
+    def stays(self, rows: Sequence[QueuedJob], *, ticks: int, now: float) -> bool:
+        """Return whether all of `rows`, of one size, run over the present weights in each of the next `ticks` ticks.
+
+        No row comes or ends meanwhile; a policy that does not say so may choose otherwise.
+        """
+        if self._measured is None or self._is_plain(rows):
+            return True
+        policy = self._make_policy()
+        composition = rows[0].composition
+        if getattr(policy, "is_steady", False) and all(row.composition == composition for row in rows):
+            return True
+        stays = getattr(policy, "stays", None)
+        if stays is None:
+            return False
+        _, width, height = rows[0].kind
+        return bool(stays(self._queue(rows, now), self._costs(width, height), ticks))
 
     def choose(self, rows: Sequence[QueuedJob], *, now: float) -> list[QueuedJob]:
         """Choose what the weights hold in the next tick, and return those of `rows`, of one size, that may run."""
@@ -29,9 +47,7 @@ class Folding:
             return list(rows)
         _, width, height = rows[0].kind
         costs = self._costs(width, height)
-        queued = tuple(self._queued(row, now) for row in rows)
-        queue = Queue(rows=queued, max_denoiser_rows=self._max_denoiser_rows, folded=self.folded)
-        choice = self._policies[width, height].choose(queue, costs, now)
+        choice = self._policies[width, height].choose(self._queue(rows, now), costs, now)
         self.folded = choice.mode.folded
         wanted = {row.id for row in choice.rows}
         return [row for row in rows if row.id in wanted]
@@ -70,6 +86,10 @@ class Folding:
             unmerged_overhead=self._measured.unmerged_overhead,
             correction_overhead=self._measured.correction_overhead,
         )
+
+    def _queue(self, rows: Sequence[QueuedJob], now: float) -> Queue:
+        queued = tuple(self._queued(row, now) for row in rows)
+        return Queue(rows=queued, max_denoiser_rows=self._max_denoiser_rows, folded=self.folded)
 
     def _queued(self, row: QueuedJob, now: float) -> QueuedRow:
         slack_s = math.inf

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from safelight.control.batch import QueuedJob, place_of
-from safelight.control.batching_policies import BatchingPolicy
+from safelight.control.batching.protocol import BatchingPolicy
 from safelight.control.folding import Folding
-from safelight.control.order_policies import DeadlineOrder, OrderPolicy
+from safelight.control.order.deadline import DeadlineOrder
+from safelight.control.order.protocol import OrderPolicy
 from safelight.control.turns import in_turn, next_turn_s
 from safelight.core.adapter import AdapterHandle
 from safelight.profiles.loads import LoadEstimate
@@ -149,10 +150,11 @@ class ForecastWorker:
 
     def _choose(self, runnable: Sequence[QueuedJob], now: float) -> tuple[list[QueuedJob], float, float]:
         """Return the rows of the next tick, its seconds, and the seconds of folding another composition before it."""
-        model, width, height = kind = runnable[0].kind
+        candidates = self.batching.candidates(runnable)
+        model, width, height = candidates[0].kind
         pace, folding = self.paces[model], self.foldings[model]
         before = folding.folded
-        rows = folding.choose([row for row in runnable if row.kind == kind], now=now)
+        rows = folding.choose(candidates, now=now)
         batch = self.batching.choose(rows, now=now, paces=self.paces, max_denoiser_rows=self.max_denoiser_rows)
         denoiser_rows = sum(row.denoiser_rows for row in batch)
         slowdown = folding.slowdown(folding.misfit_rows(batch), denoiser_rows)

@@ -115,8 +115,8 @@ class Liveness:
 
     def starting(self, worker: str, now: float) -> None:
         """Note that a worker begins to load its models."""
-        self._workers[worker] = _Watched(heard_s=self._listened_s)
-        self._plan(now)
+        known = self._workers[worker] = _Watched(heard_s=self._listened_s)
+        self._plan(known, now)
 
     def joined(self, worker: str, now: float) -> None:
         """Note that a worker is ready."""
@@ -125,7 +125,7 @@ class Liveness:
             known = self._workers[worker] = _Watched(heard_s=self._listened_s)
         known.is_ready = True
         known.busy_s, known.checks_hung, known.heard_s = 0.0, 0, self._listened_s
-        self._plan(now)
+        self._plan(known, now)
 
     def left(self, worker: str) -> None:
         """Forget a worker."""
@@ -143,7 +143,7 @@ class Liveness:
             known.busy_s = event.busy_s
             if not known.beats:
                 known.beats = True
-                self._plan(now)
+                self._plan(known, now)
         elif event is not None:
             known.busy_s = 0.0
 
@@ -190,8 +190,8 @@ class Liveness:
             return self.limits.tick_s
         return max(self.limits.tick_s, self.limits.tick_factor * longest_effect_s(name))
 
-    def _plan(self, now: float) -> None:
-        if self.next_check_s is None and any(map(_is_judged, self._workers.values())):
+    def _plan(self, known: _Watched, now: float) -> None:
+        if self.next_check_s is None and _is_judged(known):
             self._checked_s, self.next_check_s = now, now + self.limits.beat_s
 
 

@@ -9,12 +9,18 @@ from typing import Any, Final
 
 from safelight.adapters.modes import ADAPTER_MODES, AdapterMode
 from safelight.control.admission_policies import ADMISSION_POLICIES, AdmissionPolicy, DeadlineAdmission
-from safelight.control.batching_policies import BATCHING_POLICIES, BatchingPolicy, DeadlineBatching
+from safelight.control.batching.deadline import DeadlineBatching
+from safelight.control.batching.policies import BATCHING_POLICIES
+from safelight.control.batching.protocol import BatchingPolicy
 from safelight.control.levels.as_asked import AsAsked
 from safelight.control.levels.policies import LEVEL_POLICIES
 from safelight.control.levels.protocol import LevelPolicy
-from safelight.control.order_policies import ORDER_POLICIES, DeadlineOrder, OrderPolicy
-from safelight.control.placement_policies import PLACEMENT_POLICIES, PlacementPolicy, PrefetchWaiting
+from safelight.control.order.deadline import DeadlineOrder
+from safelight.control.order.policies import ORDER_POLICIES
+from safelight.control.order.protocol import OrderPolicy
+from safelight.control.placement.policies import PLACEMENT_POLICIES
+from safelight.control.placement.prefetch_waiting import PrefetchWaiting
+from safelight.control.placement.protocol import PlacementPolicy
 from safelight.control.preemption.forecast_gain import ForecastGain
 from safelight.control.preemption.policies import PREEMPTION_POLICIES
 from safelight.control.preemption.protocol import PreemptionPolicy
@@ -81,6 +87,16 @@ class Preset:
     choices: Mapping[str, str]
 
 
+PEER: Final = {
+    "order": "arrival",
+    "admission": "open",
+    "routing": "round-robin",
+    "adapter-mode": "always-unmerged",
+    "preemption": "never",
+    "placement": "no-prefetch",
+}
+"""What the servers of others have in common: no deadlines, no admission, no LoRAs in the weights."""
+
 PRESETS: Final = (
     Preset(name="deadlines", purpose="Keep deadlines, and refuse what cannot be in time. The default.", choices={}),
     Preset(
@@ -93,6 +109,16 @@ PRESETS: Final = (
             "routing": "least-loaded",
             "preemption": "never",
         },
+    ),
+    Preset(
+        name="vllm-omni",
+        purpose="For comparison: the rule of vLLM-Omni 0.30, first come, first served with head-of-line blocking.",
+        choices=PEER | {"batching": "head-of-line"},
+    ),
+    Preset(
+        name="sglang",
+        purpose="For comparison: the rule of SGLang Diffusion 0.5.23, which anchors a batch and scans the queue.",
+        choices=PEER | {"batching": "anchor-scan"},
     ),
     Preset(
         name="affinity",

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from safelight.control.batch import Kind
-from safelight.control.worker_state import WorkerState
+from safelight.control.worker_state import WorkerState, WorkSum
 from safelight.control.workers import COMPARED_WORKERS, Workers
 
+EXACT_EVERY: Final = 16
+"""The work that is held is summed anew after so many changes for each worker, so that rounding errors stay small."""
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(eq=False, kw_only=True)
 class Pool:
     """Some models, and the workers that serve them.
 
@@ -22,21 +26,34 @@ class Pool:
     workers: Sequence[WorkerState]
     least_workers: int
 
+    def __post_init__(self) -> None:
+        self._work = WorkSum(sum(worker.left_s for worker in self.workers))
+        self._has_learned = False
+        for worker in self.workers:
+            worker.work = self._work
+
     @property
     def held_s(self) -> float:
         """Seconds of the workers' time, in full calls, for all that they hold."""
-        return sum(worker.left_s for worker in self.workers)
+        if self._work.changes > EXACT_EVERY * len(self.workers):
+            self._work.set(sum(worker.left_s for worker in self.workers))
+        return self._work.total_s
 
     @property
     def is_learned(self) -> bool:
         """Whether the workers have shown their paces."""
-        return all(
-            any(worker.paces[model].is_learned for model in worker.paces) for worker in self.workers[:COMPARED_WORKERS]
+        self._has_learned = self._has_learned or all(
+            any(pace.is_learned for pace in worker.paces.values()) for worker in self.workers[:COMPARED_WORKERS]
         )
+        return self._has_learned
 
     def mixes(self, kinds: Iterable[Kind], kind: Kind) -> bool:
         """Return whether some of `kinds` are of this pool, and not `kind`."""
-        return any(other != kind and other[0] in self.models for other in kinds)
+        models = self.models
+        for other in kinds:
+            if other != kind and other[0] in models:
+                return True
+        return False
 
 
 def pools_of(workers: Workers) -> Mapping[str, Pool]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from safelight.control.forecast import Expectation, forecast
@@ -12,6 +13,8 @@ from safelight.control.waiting import WaitingQueue
 from safelight.control.work_rates import WorkRates
 from safelight.control.worker_state import WorkerState
 from safelight.control.workers import COMPARED_WORKERS, Workers
+from safelight.core.level import Route
+from safelight.core.request import ImageRequest
 
 NEAR_WORKERS: Final = 8
 """At most so many workers with room are compared for a request that would join their calls at once."""
@@ -56,6 +59,7 @@ class Prediction:
         self._probed_s: dict[str, float] = {}
         self._roster = -1
         self._now = 0.0
+        self._last: tuple[RequestState, float] | None = None
         self.reserved_s = 0.0
 
     def weigh(self, request: RequestState, now: float) -> None:
@@ -63,6 +67,12 @@ class Prediction:
         self._refresh(request, now)
         self._set_work(request, now)
         self._set_limit(request)
+
+    def alone_s(self, request: ImageRequest, route: Route, now: float) -> float:
+        """Return the work of a request's first stage, before it is bound; 0 while no worker serves its model."""
+        level = route.levels[0]
+        rate = self._rates.rate((level.model, request.width, request.height), now)
+        return 0.0 if rate is None else rate.work_s(request, level)
 
     def workers_changed(self) -> None:
         """Note that a worker has joined or left, or takes no new work, or takes it again."""
@@ -74,14 +84,25 @@ class Prediction:
         An empty worker is judged by its fastest known pace, so that a pace learned under load does not refuse work
         forever.
         """
-        return self._finish_s(request, now, until_s=-math.inf)
+        return self._noted(request, self._finish_s(request, now, until_s=-math.inf))
 
     def promise_s(self, request: RequestState, now: float) -> float | None:
         """Return a time like `finish_s`, with caution while others wait for workers that have not shown their paces."""
         pool = self._pools.get(request.model)
         is_known = pool is None or pool.is_learned or not len(self._waiting)
         due_s = request.request.due_s
-        return self._finish_s(request, now, caution=1.0 if is_known else UNKNOWN_PACE_MARGIN, until_s=due_s)
+        caution = 1.0 if is_known else UNKNOWN_PACE_MARGIN
+        return self._noted(request, self._finish_s(request, now, caution=caution, until_s=due_s))
+
+    def judged_s(self, request: RequestState, now: float) -> float | None:
+        """Return the time by which `request` was judged last, or `finish_s` if it was not."""
+        if self._last is not None and self._last[0] is request:
+            return self._last[1]
+        return self.finish_s(request, now)
+
+    def _noted(self, request: RequestState, finish_s: float | None) -> float | None:
+        self._last = None if finish_s is None else (request, finish_s)
+        return finish_s
 
     def probes(self, request: RequestState, now: float) -> bool:
         """Return whether `request` may try, in place of the next ones, if a worker is faster again than it was lately.
@@ -91,7 +112,7 @@ class Prediction:
         own = self._workers.by_model.get(request.model)
         if own is None or not own.open or not own.open[0].is_empty:
             return True
-        learned_s = min(worker.service_s(request) for worker in list(own.idle)[:COMPARED_WORKERS])
+        learned_s = min(worker.service_s(request) for worker in list(islice(own.idle, COMPARED_WORKERS)))
         if now + learned_s + self.later_s(request, now) <= request.request.due_s:
             return True
         last_s = self._probed_s.get(request.model)
@@ -174,7 +195,7 @@ class Prediction:
         if own is None:
             return None
         if own.open:
-            idle = list(own.idle)[:COMPARED_WORKERS] if own.open[0].is_empty and not self.reserved_s else []
+            idle = list(islice(own.idle, COMPARED_WORKERS)) if own.open[0].is_empty and not self.reserved_s else []
             if idle:
                 return now + min(worker.best_service_s(request) for worker in idle) + self.later_s(request, now)
         finish_s = now + caution * self._bound_s(request, own.all)
@@ -201,8 +222,9 @@ class Prediction:
         return bound_s + loading_s
 
     def _margin(self, request: RequestState, pool: Pool) -> float:
-        kinds, kind = (self._waiting.kinds, self._workers.kinds), request.job.kind
-        return MIXED_MARGIN if any(pool.mixes(each, kind) for each in kinds) else ONE_KIND_MARGIN
+        kind = request.job.kind
+        mixes = pool.mixes(self._waiting.kinds, kind) or pool.mixes(self._workers.kinds, kind)
+        return MIXED_MARGIN if mixes else ONE_KIND_MARGIN
 
     def _ahead_now_s(self, pool: Pool) -> float:
         """Return what the workers hold, and what they could have done by `now`, on the scale of limits."""

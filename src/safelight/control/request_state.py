@@ -9,7 +9,7 @@ from operator import mul
 import msgspec
 
 from safelight.control.batch import QueuedJob
-from safelight.control.order_policies import Place
+from safelight.control.order.protocol import Place
 from safelight.core.adapter import AdapterHandle
 from safelight.core.job import Job, PausedRow
 from safelight.core.level import Level, Route
@@ -48,7 +48,9 @@ class RequestState:
         is_late: whether it is known to miss its deadline.
         compute_s: seconds of the ticks of this attempt that it has taken part in.
         weights_bytes: of each adapter that it needs.
+        predicted_s: seconds from arrival to the end that admission has predicted; None if it could not.
         stages: those that have ended.
+        id, model, denoiser_rows: of its present stage.
     """
 
     request: ImageRequest
@@ -80,7 +82,18 @@ class RequestState:
     has_ended: bool = False
     is_suspect: bool = False
     weights_bytes: Mapping[AdapterHandle, int] = field(default_factory=dict)
+    predicted_s: float | None = None
     stages: list[StageOutcome] = field(default_factory=list)
+    id: str = field(init=False)
+    model: str = field(init=False)
+    denoiser_rows: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.id = self.request.id
+        self._set_job(self.job)
+
+    def _set_job(self, job: Job) -> None:
+        self.job, self.model, self.denoiser_rows = job, job.level.model, job.level.denoiser_rows
 
     @classmethod
     def admitted(
@@ -103,18 +116,6 @@ class RequestState:
             queued_s=request.arrived_s,
             weights_bytes=weights_bytes,
         )
-
-    @property
-    def id(self) -> str:
-        return self.request.id
-
-    @property
-    def model(self) -> str:
-        return self.job.level.model
-
-    @property
-    def denoiser_rows(self) -> int:
-        return self.job.level.denoiser_rows
 
     @property
     def left_s(self) -> float:
@@ -167,7 +168,7 @@ class RequestState:
         self.stops += 1
         self.has_row = self.is_pausing = False
         if row is not None:
-            self.job = msgspec.structs.replace(self.job, paused=row)
+            self._set_job(msgspec.structs.replace(self.job, paused=row))
             self.step, self.compute_s = row.steps_run, row.compute_s
 
     def begin_next_stage(self, ended: StageOutcome, now: float) -> None:
@@ -212,11 +213,12 @@ class RequestState:
             status=status,
             reason=reason,
             total_s=now - self.request.arrived_s,
+            predicted_s=self.predicted_s,
             stages=(*self.stages, last),
         )
 
     def _start_over(self, job: Job) -> None:
-        self.job = job
+        self._set_job(job)
         self.step = self.begun_step = job.steps_run
         self.has_row = self.is_pausing = False
         self.next_worker = None

@@ -3,12 +3,15 @@
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import overload
+from typing import Final, overload
 
 from safelight.control.request_state import RequestState
 from safelight.control.routing.protocol import RoutedRequest, routing_key
 from safelight.control.worker_state import WorkerState
 from safelight.control.workers import COMPARED_WORKERS, Workers
+
+COMPARED_HOSTS: Final = 64
+"""Of more workers that have an adapter, the least loaded ones of all workers are looked at first."""
 
 
 class Candidate:
@@ -34,6 +37,21 @@ class Candidate:
     def finish_s(self) -> float:
         """When the request would be ready there."""
         return self.worker.finish_s(self._request, self._now)
+
+    @property
+    def work_left_s(self) -> float:
+        """Seconds of the worker's time, in full calls, that are left for all its requests."""
+        return self.worker.left_s
+
+    @property
+    def batch_rows(self) -> int:
+        """How many denoiser rows one of its calls takes."""
+        return self.worker.max_denoiser_rows
+
+    @property
+    def rows_by_composition(self) -> Collection[int]:
+        """Denoiser rows of its requests, summed for each composition of LoRAs."""
+        return self.worker.rows_by_composition
 
 
 class RoutingView:
@@ -77,7 +95,24 @@ class RoutingView:
     def with_room(self) -> Sequence[Candidate]:
         """The least loaded ones that have room, in order of joining."""
         fitting = islice(self._fitting, COMPARED_WORKERS)
-        return [self.candidate(worker) for worker in sorted(fitting, key=lambda worker: worker.number)]
+        return [self.candidate(worker) for worker in sorted(fitting, key=_by_number)]
+
+    @cached_property
+    def hosting(self) -> Sequence[Candidate]:
+        """The least loaded ones that have room and all adapters of the request, in order of joining."""
+        handles = self._request.job.handles
+        if not handles:
+            return self.with_room
+        hosts = min((self._live.hosting(handle) for handle in handles), key=len)
+        if not hosts:
+            return []
+        known = hosts if len(hosts) <= COMPARED_HOSTS else self._open
+        with_all = (worker for worker in known if worker.resident >= set(handles) and self._may_take(worker))
+        chosen = sorted(islice(with_all, COMPARED_HOSTS), key=_by_load)[:COMPARED_WORKERS]
+        return [self.candidate(worker) for worker in sorted(chosen, key=_by_number)]
+
+    def _may_take(self, worker: WorkerState) -> bool:
+        return worker not in self._claimed and worker.serves(self._request.model) and worker.has_room(self._request)
 
     @property
     def least_loaded(self) -> Candidate | None:
@@ -86,10 +121,8 @@ class RoutingView:
 
     @property
     def routed(self) -> RoutedRequest:
-        """The request as a policy sees it; its key is that of its first LoRA, else of its first ControlNet."""
-        request = self._request.request
-        names = [use.name for use in request.loras] or [use.name for use in request.controlnets] or [request.id]
-        return RoutedRequest(sequence=self._request.sequence, key=routing_key(names[0]))
+        """The request as a policy sees it."""
+        return routed(self._request)
 
     def can_have(self, chosen: Candidate) -> bool:
         """Whether the worker that a policy chose is a live one that can take the request now."""
@@ -99,6 +132,13 @@ class RoutingView:
 
     def candidate(self, worker: WorkerState) -> Candidate:
         return Candidate(worker, self._request, is_claimed=worker in self._claimed, now=self._now)
+
+
+def routed(state: RequestState) -> RoutedRequest:
+    """Return a request as a routing policy sees it; its key is that of its first LoRA, else of its first ControlNet."""
+    request = state.request
+    names = [use.name for use in request.loras] or [use.name for use in request.controlnets] or [request.id]
+    return RoutedRequest(sequence=state.sequence, key=routing_key(names[0]), has_adapter=bool(state.job.handles))
 
 
 class _Candidates(Sequence[Candidate]):
@@ -121,3 +161,11 @@ class _Candidates(Sequence[Candidate]):
         if isinstance(index, slice):
             return [self._view.candidate(worker) for worker in self._workers[index]]
         return self._view.candidate(self._workers[index])
+
+
+def _by_number(worker: WorkerState) -> int:
+    return worker.number
+
+
+def _by_load(worker: WorkerState) -> tuple[int, int]:
+    return worker.load, worker.change

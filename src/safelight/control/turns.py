@@ -6,7 +6,8 @@ from operator import itemgetter
 from typing import Final
 
 from safelight.control.batch import QueuedJob
-from safelight.control.order_policies import OrderPolicy, Place, late_place
+from safelight.control.order.late import late_place
+from safelight.control.order.protocol import OrderPolicy, Place
 from safelight.profiles.pace import PaceEstimate
 
 TICKS_STRETCH: Final = 1.25

@@ -11,7 +11,7 @@ from typing import Final
 from sortedcontainers import SortedKeyList
 
 from safelight.control.batch import Kind
-from safelight.control.order_policies import Place
+from safelight.control.order.protocol import Place
 from safelight.control.request_state import RequestState
 from safelight.core.request import ImageRequest
 

@@ -1,20 +1,48 @@
 """A live worker as the controller sees it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import Final
 
 from safelight.adapters.mode import ModePolicy
 from safelight.control.batch import Kind, place_of
-from safelight.control.batching_policies import BatchingPolicy
+from safelight.control.batching.protocol import BatchingPolicy
 from safelight.control.folding import Folding
 from safelight.control.forecast import ForecastWorker, forecast
-from safelight.control.order_policies import DeadlineOrder, OrderPolicy
+from safelight.control.order.deadline import DeadlineOrder
+from safelight.control.order.protocol import OrderPolicy
 from safelight.control.request_state import RequestState
 from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, Composition
 from safelight.core.work import AdapterLoaded, Ready, Ticked
 from safelight.profiles.loads import LoadEstimate
 from safelight.profiles.pace import PaceEstimate
 from safelight.profiles.profile import Profile
+
+UNLIMITED_ROWS: Final = 1 << 30
+"""Of a worker whose batching policy chooses among all waiting requests."""
+
+
+class WorkSum:
+    """The seconds that are left for all requests of some workers, which change it.
+
+    Attributes:
+        changes: since the sum was set; each may add a rounding error.
+    """
+
+    __slots__ = ("changes", "total_s")
+
+    def __init__(self, total_s: float = 0.0) -> None:
+        self.set(total_s)
+
+    def set(self, total_s: float) -> None:
+        self.total_s = total_s
+        self.changes = 0
+
+    def add(self, seconds: float) -> None:
+        self.total_s += seconds
+        self.changes += 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +60,11 @@ class WorkerState:
     Attributes:
         number: of the worker, in order of joining.
         change: of its load, in order of all changes of loads.
-        left_s: seconds of its time, in full calls, that remain for all its requests.
+        left_s: seconds of its time, in full calls, that remain for all its requests; `work` is the sum over its pool.
         leaving: requests that it was asked to stop, and that take no room any more.
+        ready: what it has reported when it had started.
         prefetched: the adapters of the last `Prefetch` that it was sent.
+        placed: the adapters of the last `Place` that it was sent.
         is_suspected: whether it may hang, so that it gets no new work and no forecast counts it.
     """
 
@@ -45,10 +75,15 @@ class WorkerState:
         self.paces = {spec.name: PaceEstimate(Profile.from_spec(spec)) for spec in ready.models}
         self.max_denoiser_rows = ready.max_denoiser_rows
         self.capacity_rows = ready.max_denoiser_rows + lookahead_rows
+        if policies.batching.sees_queue:
+            self.capacity_rows = UNLIMITED_ROWS
         self.requests: dict[str, RequestState] = {}
         self.leaving: dict[str, RequestState] = {}
         self.used_rows = 0
-        self.left_s = 0.0
+        self.work = WorkSum()
+        self._left_s = 0.0
+        self.ready = ready
+        self.placed: tuple[AdapterHandle, ...] = ()
         self.prefetched: tuple[AdapterHandle, ...] = ()
         self.is_suspected = False
         self._policies = policies
@@ -57,6 +92,15 @@ class WorkerState:
         self._resident: set[AdapterHandle] = set()
         self._loads = LoadEstimate()
         self._folded: dict[str, Composition] = {}
+
+    @property
+    def left_s(self) -> float:
+        return self._left_s
+
+    @left_s.setter
+    def left_s(self, seconds: float) -> None:
+        self.work.add(seconds - self._left_s)
+        self._left_s = seconds
 
     @property
     def load(self) -> int:
@@ -71,6 +115,11 @@ class WorkerState:
     def is_open(self) -> bool:
         """Whether it may take any request at all."""
         return self.used_rows < self.capacity_rows and not self._suspects and not self.is_suspected
+
+    @property
+    def resident(self) -> AbstractSet[AdapterHandle]:
+        """The adapters on its device."""
+        return self._resident
 
     def serves(self, model: str) -> bool:
         return model in self.paces
@@ -138,7 +187,7 @@ class WorkerState:
         for request_id in ticked.request_ids:
             if (request := self.requests.get(request_id)) is not None:
                 before_s = request.left_s
-                request.step += 1
+                request.step += ticked.steps
                 request.compute_s += ticked.seconds
                 self.left_s += request.left_s - before_s
         self._folded[ticked.model] = ticked.folded
@@ -156,6 +205,14 @@ class WorkerState:
         costs = (pace.profile.adapter_costs for pace in self.paces.values())
         fold_s = max((cost.switch_s for cost in costs if cost is not None), default=0.0)
         return max(max(ticks_s, default=0.0), sum(loads_s), outside_s, fold_s)
+
+    @property
+    def rows_by_composition(self) -> Collection[int]:
+        """Denoiser rows of its requests, summed for each composition of LoRAs."""
+        rows = Counter[Composition]()
+        for request in self.requests.values():
+            rows[request.job.composition] += request.denoiser_rows
+        return rows.values()
 
     def adapter_loaded(self, event: AdapterLoaded, weights_bytes: int) -> None:
         self._resident.add(event.handle)
@@ -178,10 +235,17 @@ class WorkerState:
         beside_rows = max(0, self.max_denoiser_rows - request.denoiser_rows)
         return self.paces[request.model].service_s(request.job, beside_rows=beside_rows)
 
+    def load_s(self, weights_bytes: int) -> float:
+        """Return the seconds of loading an adapter."""
+        return self._loads.seconds(weights_bytes)
+
     def loading_s(self, request: RequestState) -> float:
         """Return the seconds of loading the adapters of `request` that are not on its device."""
-        sizes = request.weights_bytes
-        return sum(self._loads.seconds(sizes[handle]) for handle in sizes if handle not in self._resident)
+        resident, s_per_byte, seconds = self._resident, self._loads.s_per_byte, 0.0
+        for handle, weights_bytes in request.weights_bytes.items():
+            if handle not in resident:
+                seconds += weights_bytes * s_per_byte
+        return seconds
 
     def encoding_s(self, request: RequestState) -> float:
         """Return the seconds of encoding the prompt and the start picture of `request`."""

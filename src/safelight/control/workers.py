@@ -5,7 +5,7 @@ A suspected worker is in no index, but it keeps its requests.
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from sortedcontainers import SortedKeyList
@@ -13,6 +13,8 @@ from sortedcontainers import SortedKeyList
 from safelight.control.batch import Kind
 from safelight.control.request_state import RequestState
 from safelight.control.worker_state import WorkerState
+from safelight.core.adapter import AdapterHandle
+from safelight.core.work import AdapterLoaded
 
 COMPARED_WORKERS: Final = 16
 """At most this many workers with room are compared with each other for a request: the least loaded ones."""
@@ -48,6 +50,7 @@ class Workers:
 
     def __init__(self) -> None:
         self.kinds = Counter[Kind]()
+        self._hosts: dict[AdapterHandle, dict[WorkerState, None]] = {}
         self._by_name: dict[str, WorkerState] = {}
         self._by_model: dict[str, ModelWorkers] = {}
         self.roster = 0
@@ -97,6 +100,26 @@ class Workers:
         own = self._by_model.get(model)
         return 0 if own is None else own.load
 
+    def hosting(self, handle: AdapterHandle) -> Collection[WorkerState]:
+        """Return the workers that have an adapter on the device, in order of its loads; not to be changed."""
+        return self._hosts.get(handle, {}).keys()
+
+    def adapter_loaded(self, worker: WorkerState, event: AdapterLoaded, weights_bytes: int) -> None:
+        """Note that an adapter is on the device of a worker."""
+        worker.adapter_loaded(event, weights_bytes)
+        self._hosts.setdefault(event.handle, {})[worker] = None
+
+    def adapter_evicted(self, worker: WorkerState, handle: AdapterHandle) -> None:
+        """Note that an adapter is no longer on the device of a worker."""
+        worker.adapter_evicted(handle)
+        self._drop_host(worker, handle)
+
+    def _drop_host(self, worker: WorkerState, handle: AdapterHandle) -> None:
+        hosts = self._hosts.get(handle, {})
+        hosts.pop(worker, None)
+        if not hosts:
+            self._hosts.pop(handle, None)
+
     def add(self, worker: WorkerState) -> None:
         self.roster += 1
         self._changes += 1
@@ -130,6 +153,8 @@ class Workers:
             self._drop_from_index(worker)
         for request in worker.requests.values():
             self._forget_kind(request)
+        for handle in worker.resident:
+            self._drop_host(worker, handle)
         return worker
 
     def take(self, worker: WorkerState, request: RequestState) -> None:

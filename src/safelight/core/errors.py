@@ -182,6 +182,7 @@ class DeadlineUnmeetable(Rejected):
     """The picture would be ready after its deadline."""
 
     def __init__(self, *, deadline_s: float, expected_s: float, retry_after_s: float) -> None:
+        self.expected_s = expected_s
         super().__init__(
             f"The picture is wanted within {deadline_s:.3g} s but would take about {expected_s:.3g} s from now; "
             f"allow more time, ask for fewer steps, or try again in {retry_after_s:.0f} s.",

@@ -53,6 +53,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         route: the levels that were planned for it.
         reason: why there is no picture, as a short stable name; empty when there is one.
         total_s: seconds from arrival to the end.
+        predicted_s: seconds from arrival to the end that admission has predicted; None if it could not.
         stages: those that were begun, in order; the picture is that of the last one.
     """
 
@@ -61,6 +62,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     reason: str = ""
     total_s: float = 0.0
+    predicted_s: float | None = None
     stages: tuple[StageOutcome, ...] = ()
 
     @property

@@ -50,6 +50,7 @@ class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True):
     queue_s: float
     compute_s: float
     total_s: float
+    predicted_s: float | None = None
     retries: int = 0
     pauses: int = 0
     steps_without_loras: int = 0
@@ -119,6 +120,7 @@ def _of_picture(outcome: Outcome) -> PictureProvenance:
         queue_s=outcome.queue_s,
         compute_s=outcome.compute_s,
         total_s=outcome.total_s,
+        predicted_s=outcome.predicted_s,
         retries=outcome.retries,
         pauses=outcome.pauses,
         steps_without_loras=outcome.steps_without_loras,

@@ -53,6 +53,15 @@ class Prefetch(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     handles: tuple[AdapterHandle, ...]
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Hold these adapters on the device, the first ones most of all, as far as running rows leave room.
+
+    This replaces the previous `Place`: those that are named no longer, and that no row needs, leave the device.
+    """
+
+    handles: tuple[AdapterHandle, ...]
+
+
 class FetchLatents(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Send the bytes of captured latents; the worker keeps them."""
 
@@ -73,15 +82,34 @@ class DropLatents(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 WorkerCommand = (
-    Run | Cancel | Pause | Stop | AddAdapter | RemoveAdapter | Prefetch | FetchLatents | PutLatents | DropLatents
+    Run
+    | Cancel
+    | Pause
+    | Stop
+    | AddAdapter
+    | RemoveAdapter
+    | Prefetch
+    | Place
+    | FetchLatents
+    | PutLatents
+    | DropLatents
 )
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The worker has loaded its models; one denoiser call takes at most `max_denoiser_rows`."""
+    """The worker has loaded its models; one denoiser call takes at most `max_denoiser_rows`.
+
+    Attributes:
+        adapter_bytes: host memory for adapters; 0 if it does not tell.
+        device_ranks: how many ranks the LoRAs on its device may have together.
+        device_controlnets: how many ControlNets its device holds.
+    """
 
     models: tuple[ModelSpec, ...]
     max_denoiser_rows: int
+    adapter_bytes: int = 0
+    device_ranks: int = 0
+    device_controlnets: int = 0
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -102,13 +130,14 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """One denoiser call is over: each of `request_ids` has run one more step.
+    """Some equal denoiser calls are over: each of `request_ids` has run one step in each of them.
 
     Attributes:
+        steps: how many calls; more than one only in a simulation.
         width, height: of its pictures, in pixels.
         denoiser_rows: of the call; `misfit_rows` of them had other LoRAs than `folded`.
         folded: the composition that the weights held.
-        seconds: duration of the call.
+        seconds: duration of the calls.
         plain_s: estimated duration without misfits.
     """
 
@@ -121,6 +150,7 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     seconds: float
     plain_s: float
     request_ids: tuple[str, ...]
+    steps: int = 1
 
 
 class Previewed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -10,16 +10,20 @@ LEARNING_RATE: Final = 0.2
 
 
 class LoadEstimate:
-    """Seconds to read and copy an adapter by its bytes, learned from the loads of one worker."""
+    """Seconds to read and copy an adapter by its bytes, learned from the loads of one worker.
+
+    Attributes:
+        s_per_byte: the present estimate.
+    """
 
     def __init__(self) -> None:
-        self._s_per_byte = 1 / FIRST_BYTES_PER_S
+        self.s_per_byte = 1 / FIRST_BYTES_PER_S
 
     def seconds(self, weights_bytes: int) -> float:
         """Return the expected seconds of a load of `weights_bytes` bytes."""
-        return weights_bytes * self._s_per_byte
+        return weights_bytes * self.s_per_byte
 
     def observe(self, weights_bytes: int, seconds: float) -> None:
         """Learn from one load; durations that cannot be are ignored."""
         if weights_bytes > 0 and 0 <= seconds < math.inf:
-            self._s_per_byte += LEARNING_RATE * (seconds / weights_bytes - self._s_per_byte)
+            self.s_per_byte += LEARNING_RATE * (seconds / weights_bytes - self.s_per_byte)

@@ -16,6 +16,9 @@ LEARNED_TICKS: Final = 20
 SURPRISE_LIMIT: Final = 4.0
 """An observed tick counts as at most this many times faster or slower than expected."""
 
+ROUNDING: Final = 1e-9
+"""A pace that differs by a smaller share is the same."""
+
 LEAST_PACE: Final = 1e-3
 """Lower limit of a pace."""
 
@@ -32,6 +35,8 @@ class PaceEstimate:
         self._own_size = (profile.width, profile.height)
         self._paces: dict[tuple[int, int], float] = {}
         self._observed = 0
+        self._tick_s: dict[tuple[int, int, int], float] = {}
+        self._outside_s: dict[tuple[int, int, bool], float] = {}
 
     @property
     def is_learned(self) -> bool:
@@ -40,7 +45,12 @@ class PaceEstimate:
 
     def tick_s(self, denoiser_rows: int, *, width: int, height: int) -> float:
         """Return the seconds of one denoiser call over `denoiser_rows` rows of this size in pixels, without misfits."""
-        return self.profile.tick_s(denoiser_rows, width=width, height=height) * self.pace(width, height)
+        call = (denoiser_rows, width, height)
+        known = self._tick_s.get(call)
+        if known is None:
+            plain_s = self.profile.tick_s(denoiser_rows, width=width, height=height)
+            known = self._tick_s[call] = plain_s * self.pace(width, height)
+        return known
 
     def service_s(self, job: Job, *, beside_rows: int = 0) -> float:
         """Return the seconds from encoding to decoding of `job` when `beside_rows` other rows share each tick."""
@@ -60,19 +70,32 @@ class PaceEstimate:
     def outside_steps_s(self, job: Job) -> float:
         """Return the seconds of `job` outside its steps: encoding and decoding."""
         _, width, height = job.kind
-        encoding_s = self.profile.encoding_s(width=width, height=height, has_source=job.request.source is not None)
-        return encoding_s + self.profile.decoding_s(width=width, height=height)
+        picture = (width, height, job.request.source is not None)
+        known = self._outside_s.get(picture)
+        if known is None:
+            encoding_s = self.profile.encoding_s(width=width, height=height, has_source=picture[2])
+            known = self._outside_s[picture] = encoding_s + self.profile.decoding_s(width=width, height=height)
+        return known
 
     def observe(self, ticked: Ticked) -> None:
-        """Learn from one denoiser call, by its estimated duration without misfits."""
+        """Learn from denoiser calls, by their estimated duration without misfits."""
         measured_s = self.profile.tick_s(ticked.denoiser_rows, width=ticked.width, height=ticked.height)
         if measured_s <= 0 or math.isnan(ticked.plain_s):
             return
         pace = self.pace(ticked.width, ticked.height)
-        shown = min(max(ticked.plain_s / measured_s, pace / SURPRISE_LIMIT), pace * SURPRISE_LIMIT)
-        learned = max(LEAST_PACE, pace + LEARNING_RATE * (shown - pace))
-        self._paces[ticked.width, ticked.height] = learned
-        self._observed += 1
+        shown = ticked.plain_s / (ticked.steps * measured_s)
+        if math.isclose(shown, pace, rel_tol=ROUNDING):
+            self._observed += ticked.steps
+            return
+        if ticked.steps > 1 and pace / SURPRISE_LIMIT <= shown <= pace * SURPRISE_LIMIT:
+            pace += (1 - (1 - LEARNING_RATE) ** ticked.steps) * (shown - pace)
+        else:
+            for _ in range(ticked.steps):
+                limited = min(max(shown, pace / SURPRISE_LIMIT), pace * SURPRISE_LIMIT)
+                pace = max(LEAST_PACE, pace + LEARNING_RATE * (limited - pace))
+        self._paces[ticked.width, ticked.height] = max(LEAST_PACE, pace)
+        self._tick_s.clear()
+        self._observed += ticked.steps
 
     def pace(self, width: int, height: int) -> float:
         """Return how many times slower than measured this size is; an unobserved one is like the model's own."""

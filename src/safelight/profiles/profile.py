@@ -1,47 +1,77 @@
-"""Measurements of one model on one device; they never change.
-
-The file format is TOML with these keys:
-
-| key | meaning |
-| --- | --- |
-| `format` | 1 |
-| `model`, `device` | the served name, and the device of the measurement |
-| `width`, `height` | size in pixels of the measured pictures |
-| `step_times` | tables of `denoiser_rows` and `seconds` of one denoiser call |
-| `encode_s`, `decode_s` | seconds of encoding one prompt, and of decoding one picture |
-| `encode_picture_s` | seconds of encoding one start picture |
-| `adapter_costs` | a table of `switch_s`, `unmerged_overhead` and `correction_overhead`; absent without LoRAs |
-"""
+"""Measurements of one model on one device; they never change. `docs/profiles.md` describes the file format."""
 
 from functools import cached_property
 from typing import Final, Literal
 
 import msgspec
 
-from safelight.core.errors import ProfileError
 from safelight.core.model import AdapterCosts, ModelSpec, StepTime
+from safelight.profiles.checks import check
 from safelight.profiles.curve import StepCurve
+from safelight.profiles.decoding import decoded
+from safelight.profiles.grid import StepGrid
+from safelight.profiles.parts import Curve, LevelQuality, LoadTimes, Memory, SimilarityQuality, SizeTimes, Spread
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+READ_FORMATS: Final = (1, 2)
+"""A file of format 1 has fewer keys."""
+
+_WRITTEN: Final = {"format": None, "extrapolates": None}
+"""Keys that are written though they have their default values."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
-    """Measured seconds of one model on one device; see this module for the meaning of the fields."""
+    """Measured seconds, bytes and qualities of one model on one device.
 
-    format: Literal[1] = FORMAT
+    Attributes:
+        model, device: the served name, and the device of the measurement.
+        source: where the figures come from.
+        width, height: the model's own size in pixels, which figures without a size of their own are for.
+        step_times: seconds of one denoiser call by rows.
+        encode_s, decode_s: seconds of encoding one prompt, and of decoding one picture.
+        encode_picture_s: seconds of encoding one start picture.
+        sizes: the same for other sizes.
+        extrapolates: whether times beyond the measured rows and sizes are estimated; otherwise they are errors.
+        controlnet_times: further seconds of a call by rows that one ControlNet steers.
+        adapter_costs: of LoRAs; None for a model that takes none.
+        restore_s: seconds of unfolding a composition; None takes `adapter_costs.switch_s`.
+        loads: of the weights of adapters; `model_loads` of the model's own.
+        memory: in bytes; None if it is not known.
+        spread: of the times.
+        quality: of levels, on the scale that `quality_metric` names.
+        mix_quality: quality by the share of pictures that the light model of a cascade makes; this is the light model.
+        deferral: share of pictures that a gate escalates by its threshold; this is the light model.
+        similarity: quality by the similarity of the prompt whose latents a picture starts from.
+    """
+
+    format: Literal[2] = FORMAT
     model: str
     device: str = ""
+    source: str = ""
     width: int
     height: int
     step_times: tuple[StepTime, ...]
     encode_s: float
     decode_s: float
     encode_picture_s: float = 0.0
+    sizes: tuple[SizeTimes, ...] = ()
+    extrapolates: bool = True
+    controlnet_times: tuple[StepTime, ...] = ()
     adapter_costs: AdapterCosts | None = None
+    restore_s: float | None = None
+    loads: LoadTimes = LoadTimes()
+    model_loads: LoadTimes = LoadTimes()
+    memory: Memory | None = None
+    spread: Spread = Spread()
+    quality_metric: str = ""
+    quality: tuple[LevelQuality, ...] = ()
+    mix_quality: Curve = ()
+    deferral: Curve = ()
+    similarity: tuple[SimilarityQuality, ...] = ()
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> "Profile":
-        """Return the measurements that a worker made when it loaded the model."""
+        """Return the measurements that a worker made when it loaded the model; other sizes and rows are estimated."""
         return cls(
             model=spec.name,
             width=spec.width,
@@ -55,41 +85,88 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @classmethod
     def from_toml(cls, text: str) -> "Profile":
-        """Return the profile that `to_toml` has written.
+        """Return the profile of a file; one that does not say so does not extrapolate.
 
         Raises:
-            ProfileError: if the text is not TOML, lacks a key, has an unknown one, or a value of the wrong type.
+            ProfileError: if the text is not TOML, lacks a key, has an unknown one or a value that cannot be.
         """
-        try:
-            profile = msgspec.toml.decode(text, type=cls)
-        except msgspec.DecodeError as error:
-            raise ProfileError(str(error)) from error
-        if not profile.step_times or min(profile.width, profile.height) < 1:
-            raise ProfileError("It needs step_times and a size of at least one pixel")
+        profile = decoded(text, cls, formats=READ_FORMATS, latest=FORMAT)
+        check(profile)
         return profile
 
     def to_toml(self) -> str:
         """Return the profile as text."""
-        fields = msgspec.to_builtins(self)
-        return msgspec.toml.encode({name: value for name, value in fields.items() if value is not None}).decode()
+        defaults = {field.name: field.default for field in msgspec.structs.fields(self)} | _WRITTEN
+        values = msgspec.to_builtins(self)
+        return msgspec.toml.encode(
+            {name: values[name] for name in defaults if getattr(self, name) != defaults[name]}
+        ).decode()
 
     @cached_property
     def curve(self) -> StepCurve:
         """Seconds of one denoiser call by rows, at the size that was measured."""
         return StepCurve(self.step_times)
 
+    @cached_property
+    def grid(self) -> StepGrid:
+        """Seconds of one denoiser call by rows and pixels, as far as they were measured."""
+        own = SizeTimes(width=self.width, height=self.height, step_times=self.step_times)
+        return StepGrid((own, *self.sizes), model=self.model)
+
+    @cached_property
+    def _ticks(self) -> dict[tuple[int, int], float]:
+        return {}
+
     def scale(self, width: int, height: int) -> float:
         """Return the ratio of a picture's pixels to those of the measured size."""
         return (width * height) / (self.width * self.height)
 
     def tick_s(self, denoiser_rows: int, *, width: int, height: int) -> float:
-        """Return the seconds of one denoiser call over `denoiser_rows` rows of this size in pixels."""
-        return self.curve.seconds(denoiser_rows) * self.scale(width, height)
+        """Return the seconds of one denoiser call over `denoiser_rows` rows of this size in pixels.
+
+        Raises:
+            ProfileError: for rows or a size beyond the measured ones, unless the profile extrapolates.
+        """
+        if self.extrapolates and not self.sizes:
+            return self.curve.seconds(denoiser_rows) * self.scale(width, height)
+        pixels = width * height
+        known = self._ticks.get((denoiser_rows, pixels))
+        if known is None:
+            known = self.grid.seconds(denoiser_rows, width=width, height=height, extrapolates=self.extrapolates)
+            self._ticks[denoiser_rows, pixels] = known
+        return known
+
+    def controlnet_s(self, denoiser_rows: int, *, width: int, height: int) -> float:
+        """Return the seconds that one ControlNet over so many rows adds to a call; 0 if that was not measured."""
+        if not self.controlnet_times or not denoiser_rows:
+            return 0.0
+        return self._controlnet_curve.seconds(denoiser_rows) * self.scale(width, height)
+
+    @cached_property
+    def _controlnet_curve(self) -> StepCurve:
+        return StepCurve(self.controlnet_times)
 
     def decoding_s(self, *, width: int, height: int) -> float:
         """Return the seconds of decoding one picture of this size in pixels."""
+        measured = self._outside_of(width, height)
+        if measured is not None and measured.decode_s is not None:
+            return measured.decode_s
         return self.decode_s * self.scale(width, height)
 
     def encoding_s(self, *, width: int, height: int, has_source: bool) -> float:
         """Return the seconds before a picture's first step: its prompt, and the picture that it starts from."""
-        return self.encode_s + (self.encode_picture_s * self.scale(width, height) if has_source else 0.0)
+        if not has_source:
+            return self.encode_s
+        measured = self._outside_of(width, height)
+        if measured is not None and measured.encode_picture_s is not None:
+            return self.encode_s + measured.encode_picture_s
+        return self.encode_s + self.encode_picture_s * self.scale(width, height)
+
+    def _outside_of(self, width: int, height: int) -> SizeTimes | None:
+        return next((each for each in self.sizes if (each.width, each.height) == (width, height)), None)
+
+    def quality_of(self, *, steps: int, first_step: int = 0) -> float | None:
+        """Return the quality of pictures of a level; None if it is not known."""
+        return next(
+            (each.quality for each in self.quality if (each.steps, each.first_step) == (steps, first_step)), None
+        )

@@ -3,6 +3,7 @@
 SafelightError
 └── SimulatorError
     ├── RequestNotRouted    a request that a routing policy sends nowhere, although every worker has room
+    ├── SimulationStuck     requests that never end
     └── BadScenario         a scenario that cannot be simulated as it is
 """
 
@@ -31,5 +32,15 @@ class BadScenario(SimulatorError):
     """
 
     def __init__(self, problem: str, *, place: str = "") -> None:
-        super().__init__(f"{place} {problem}" if place else problem)
+        super().__init__(f"{place}{'' if problem.startswith(':') else ' '}{problem}" if place else problem)
         self.place = place
+
+
+class SimulationStuck(SimulatorError):
+    """Requests that never end, since nothing is left to happen."""
+
+    def __init__(self, requests: int, now_s: float) -> None:
+        super().__init__(
+            f"{requests} requests never end: nothing happens any more after {now_s:g} s of virtual time. "
+            "Perhaps a worker hangs for ever and is not replaced."
+        )

@@ -71,6 +71,22 @@ class Durations(msgspec.Struct, frozen=True, kw_only=True):
     max: float
 
 
+class Predictions(msgspec.Struct, frozen=True, kw_only=True):
+    """By how many seconds finished requests took longer than the server had predicted, where both are known.
+
+    Attributes:
+        mean: negative if most ended sooner; likewise the quantiles, which have `DURATION_DIGITS` digits.
+        longer: share of the requests that took longer.
+    """
+
+    known: int
+    mean: float
+    p5: float
+    p50: float
+    p95: float
+    longer: float
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Some requests.
 
@@ -95,6 +111,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     controlnets: Adapters
     loras: Adapters
     durations: Durations | None
+    predictions: Predictions | None
     origins: Mapping[str, int]
     tasks: Mapping[str, int]
     statuses: Mapping[str, int]
@@ -141,6 +158,10 @@ class _Counts:
         )
         self.spans = spans.collect(engine="streaming")
         self.values = {name: _count(frame, pl.col(name)) for name in _COUNTED}
+        error = duration - pl.col("predicted_s")
+        self.values["error_s"] = _count(
+            frame.filter(pl.col("status") == "finished"), error.round_sig_figs(DURATION_DIGITS)
+        )
         self.values["duration_s"] = _count(frame, duration.round_sig_figs(DURATION_DIGITS))
         self.lengths = {kind: _count(frame, pl.col(kind).list.len()) for kind in _KINDS}
         self.names = {
@@ -200,6 +221,7 @@ def _facts(counts: _Counts, service: str | None) -> Facts:
         controlnets=_adapters(counts, "controlnets", requests),
         loras=_adapters(counts, "loras", requests),
         durations=_durations(counts),
+        predictions=_predictions(counts),
         origins=counts.known("origin"),
         tasks=counts.known("task"),
         statuses=counts.known("status"),
@@ -241,6 +263,21 @@ def _durations(counts: _Counts) -> Durations | None:
         p95=_quantile(times, 0.95 * known),
         p99=_quantile(times, 0.99 * known),
         max=float(counts.spans["longest_s"].max()),  # type: ignore[arg-type]
+    )
+
+
+def _predictions(counts: _Counts) -> Predictions | None:
+    errors = sorted(counts.known("error_s").items())
+    known = sum(requests for _, requests in errors)
+    if not known:
+        return None
+    return Predictions(
+        known=known,
+        mean=sum(error * requests for error, requests in errors) / known,
+        p5=_quantile(errors, 0.05 * known),
+        p50=_quantile(errors, 0.5 * known),
+        p95=_quantile(errors, 0.95 * known),
+        longer=sum(requests for error, requests in errors if error > 0) / known,
     )
 
 

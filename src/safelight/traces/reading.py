@@ -13,6 +13,7 @@ from safelight.traces.checks import Checks, check_arrivals
 from safelight.traces.errors import BadTrace, NoSuchService, as_bad_trace
 from safelight.traces.parquet import scan_parquet
 from safelight.traces.read_log import ReadLog
+from safelight.traces.readers.accuscale import ACCUSCALE
 from safelight.traces.readers.azure_functions_2019 import AZURE_FUNCTIONS_2019
 from safelight.traces.readers.azure_functions_2021 import AZURE_FUNCTIONS_2021
 from safelight.traces.readers.azure_llm import AZURE_LLM
@@ -29,6 +30,7 @@ READERS: tuple[Reader, ...] = (
     KATZ,
     JSONL,
     GENTD26,
+    ACCUSCALE,
     DIFFSERVE,
     OMNI,
     AZURE_FUNCTIONS_2019,

@@ -50,6 +50,7 @@ class TraceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     status: Literal["finished", "failed", "cancelled", "rejected", "expired"] | None = None
     reason: str | None = None
     duration_s: float | None = None
+    predicted_s: float | None = None
     queue_s: float | None = None
     compute_s: float | None = None
     retries: Int32 | None = None
@@ -91,6 +92,7 @@ def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s:
         status=outcome.status,
         reason=outcome.reason or None,
         duration_s=outcome.total_s,
+        predicted_s=outcome.predicted_s,
         queue_s=outcome.queue_s,
         compute_s=outcome.compute_s,
         retries=outcome.retries,

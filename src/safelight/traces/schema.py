@@ -28,6 +28,7 @@ stand as their source has them.
 | `status` | how it ended: `finished`, `failed`, `cancelled`, `rejected` or `expired` |
 | `reason` | why it did not finish, as a short stable name |
 | `duration_s` | seconds until it ended: from arrival, or from the start of work where the source tells no more |
+| `predicted_s` | seconds from arrival to the end that the server had predicted when the request came |
 | `queue_s` | seconds from arrival to the start of work |
 | `compute_s` | seconds of work |
 | `retries` | attempts lost before |
@@ -88,6 +89,7 @@ SCHEMA = pl.Schema(
         "status": pl.Enum(STATUSES),
         "reason": pl.String(),
         "duration_s": pl.Float64(),
+        "predicted_s": pl.Float64(),
         "queue_s": pl.Float64(),
         "compute_s": pl.Float64(),
         "retries": pl.Int32(),
@@ -98,7 +100,7 @@ SCHEMA = pl.Schema(
 
 NOT_NEGATIVE = (
     *("arrival_s", "width", "height", "steps", "frames", "fps", "images"),
-    *("deadline_s", "duration_s", "queue_s", "compute_s", "retries", "pauses", "steps_without_loras"),
+    *("deadline_s", "duration_s", "predicted_s", "queue_s", "compute_s", "retries", "pauses", "steps_without_loras"),
 )
 """Numbers that must be finite and at least 0 where they are known."""
 

@@ -5,10 +5,10 @@ from collections import deque
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from safelight.control.replica.config import ReplicaConfig
+from safelight.control.replica.config import ReplicaConfig, ready
 from safelight.control.replica.effects import Effect
 from safelight.control.replica.events import AdapterNotRead, AdapterRead, Drained, ReplicaEvent
-from safelight.core.work import Ready, Stop, WorkerCommand
+from safelight.core.work import Stop, WorkerCommand
 from safelight.worker.adapters import AdapterLoader
 from safelight.worker.effects import LONG, EffectRunner, Send
 from safelight.worker.engine import Engine
@@ -66,7 +66,7 @@ class WorkerLoop:
 
     def run(self) -> None:
         """Serve commands until `Stop` or the end of the inbox."""
-        self._send(Ready(models=self._engine.models, max_denoiser_rows=self._replica.config.max_denoiser_rows))
+        self._send(ready(self._engine.models, self._replica.config))
         try:
             while self._take_commands():
                 self._report(Drained())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from control.makers import LARGE, crowds, job, paces, spec, use
 from safelight.adapters.modes import ADAPTER_MODE_NAMES, adapter_mode_named
-from safelight.control.order_policies import DeadlineOrder
+from safelight.control.order.deadline import DeadlineOrder
 from safelight.control.replica.config import ReplicaConfig
 from safelight.control.replica.ticks import TickScheduler
 from safelight.control.turns import in_turn

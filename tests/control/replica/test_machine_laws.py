@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from control.makers import LARGE, SMALL, job, paces, spec, use
 from safelight.adapters.capacity import AdapterCapacity
 from safelight.adapters.modes import ADAPTER_MODES
-from safelight.control.batching_policies import BATCHING_POLICIES
-from safelight.control.order_policies import ORDER_POLICIES
+from safelight.control.batching.policies import BATCHING_POLICIES
+from safelight.control.order.policies import ORDER_POLICIES
 from safelight.control.replica.config import ReplicaConfig
 from safelight.control.replica.effects import (
     BeginRows,
@@ -69,6 +69,7 @@ from safelight.core.work import (
     LatentsFetched,
     Pause,
     Paused,
+    Place,
     Prefetch,
     PutLatents,
     RemoveAdapter,
@@ -404,9 +405,9 @@ class ReplicaUnderFire(RuleBasedStateMachine):
             self.report(RemoveAdapter(handle=handle(name)), data)
 
     @precondition(lambda self: self.machine is not None)
-    @rule(some=st.lists(names, max_size=3, unique=True), data=st.data())
-    def prefetch(self, some, data):
-        self.report(Prefetch(handles=tuple(map(handle, some))), data)
+    @rule(kind=st.sampled_from([Prefetch, Place]), some=st.lists(names, max_size=3, unique=True), data=st.data())
+    def read_ahead(self, kind, some, data):
+        self.report(kind(handles=tuple(map(handle, some))), data)
 
     @precondition(lambda self: +self.reading)
     @rule(data=st.data())

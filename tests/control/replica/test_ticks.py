@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control.makers import LARGE, OWN_SIDE, SMALL, crowds, job, paces, use
-from safelight.control.order_policies import PATIENCE_S, ArrivalOrder, DeadlineOrder
+from safelight.control.order.arrival import ArrivalOrder
+from safelight.control.order.deadline import DeadlineOrder
+from safelight.control.order.protocol import PATIENCE_S
 from safelight.control.replica.config import ReplicaConfig
 from safelight.control.replica.ticks import Tick, TickScheduler
 from safelight.core.adapter import composition_of

@@ -80,3 +80,23 @@ def test_a_timeline_loses_no_request_and_stays_short(outcomes):
     assert sum(sum(row.levels.values()) for row in rows) * timeline.period_s == pytest.approx(finished)
 
 
+SPANS = st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e3), st.booleans()), max_size=20)
+
+
+@given(SPANS)
+def test_a_timeline_loses_no_time_of_workers(spans):
+    timeline = Timeline(workers=50)
+    timeline.add(outcome_of(), None)
+    for start_s, length_s, is_down in spans:
+        timeline.add_span(start_s, start_s + length_s, is_down=is_down)
+    rows = timeline.rows()
+    busy_s = sum(length_s for _, length_s, is_down in spans if not is_down)
+    assert sum(row.busy_workers for row in rows) * timeline.period_s == pytest.approx(busy_s, abs=1e-6)
+
+
+def test_capacity_is_what_ready_workers_could_finish():
+    timeline = Timeline(workers=4)
+    timeline.add(outcome_of(0.0, 0.5), None)
+    timeline.add_span(0.0, 0.5, is_down=False)
+    timeline.add_span(1.0, 2.0, is_down=True)
+    assert [row.capacity_per_s for row in timeline.rows()] == [8.0, 6.0]

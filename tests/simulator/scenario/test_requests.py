@@ -1,12 +1,14 @@
 from collections import Counter
 
 import numpy as np
+import polars as pl
 import pytest
 
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.scenario.arrivals import arrivals_of
 from safelight.simulator.scenario.requests import RequestMaker
 from safelight.simulator.scenario.scenario import parse_scenario
+from safelight.traces.schema import conform
 from simulator.scenario.scenarios import SMALL, changed
 
 ADAPTERS = '[[adapters]]\nname = "style"\nmodel = "m"\ncount = 5\nshare = 0.5\n'
@@ -17,9 +19,7 @@ TRACE = SMALL[: SMALL.index("[workload.arrivals]")] + '[workload.trace]\npath = 
 def made(text, *, folder=None, load=1.0, seed=0):
     """Return all requests of a scenario."""
     scenario = parse_scenario(text)
-    maker = RequestMaker(
-        scenario, sizes=dict.fromkeys(scenario.models, (64, 64)), solo_s=lambda *level: 2.0, seed=seed
-    )
+    maker = RequestMaker(scenario, sizes=dict.fromkeys(scenario.models, (64, 64)), solo_s=lambda *level: 2.0, seed=seed)
     return list(maker.requests(arrivals_of(scenario.workload, folder=folder, load=load, seed=seed)))
 
 
@@ -51,18 +51,33 @@ def test_a_load_multiplies_the_rate():
     assert [each.arrived_s / 2 for each in slow] == pytest.approx([each.arrived_s for each in fast])
 
 
+def test_arrivals_follow_a_rate_curve_and_a_load_multiplies_it():
+    text = changed("duration_s = 20.0", "", changed("rate_per_s = 1.0", "rate_curve = [[0, 10.0], [100, 50.0]]"))
+    times_s = np.array([request.arrived_s for request in made(text, load=2.0)])
+    assert len(times_s) == pytest.approx(6000, rel=0.05)
+    assert (times_s < 50).mean() == pytest.approx(1000 / 3000, abs=0.03)
+
+
+@pytest.mark.parametrize("curve", ["[[0, 1.0]]", "[[0, 1.0], [5, 0.0], [5, 1.0]]", "[[0, 0.0], [9, 0.0]]"])
+def test_a_rate_curve_that_cannot_be_is_an_error(curve):
+    text = changed("duration_s = 20.0", "", changed("rate_per_s = 1.0", f"rate_curve = {curve}"))
+    with pytest.raises(BadScenario, match="rate_curve"):
+        parse_scenario(text)
+
+
 def test_the_mix_is_drawn_by_its_shares():
     text = changed("duration_s = 20.0", "requests = 4000")
-    text = changed('model = "m"\n', 'model = "m"\nsteps = 4\n', text) + '\n[[workload.mix]]\nmodel = "m"\nshare = 3\nsteps = 8\n'
+    text = (
+        changed('model = "m"\n', 'model = "m"\nsteps = 4\n', text)
+        + '\n[[workload.mix]]\nmodel = "m"\nshare = 3\nsteps = 8\n'
+    )
     counts = Counter(request.steps for request in made(text))
     assert counts[8] / 4000 == pytest.approx(0.75, abs=0.03)
 
 
 def test_steps_and_sizes_are_those_that_the_mix_names():
     text = changed("duration_s = 20.0", "requests = 300")
-    text = changed(
-        'model = "m"\n', 'model = "m"\nsteps = { least = 4, most = 6 }\nsizes = ["64x64", "128x64"]\n', text
-    )
+    text = changed('model = "m"\n', 'model = "m"\nsteps = { least = 4, most = 6 }\nsizes = ["64x64", "128x64"]\n', text)
     requests = made(text)
     assert {request.steps for request in requests} == {4, 5, 6}
     assert {(request.width, request.height) for request in requests} == {(64, 64), (128, 64)}
@@ -148,4 +163,12 @@ def test_a_trace_that_cannot_be_replayed_is_an_error(trace, lines, said):
 
 def test_a_trace_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(BadScenario, match=r"t\.jsonl"):
+        made(TRACE, folder=tmp_path)
+
+
+def test_a_trace_of_a_later_version_is_an_error(tmp_path):
+    conform(pl.LazyFrame({"arrival_s": [1.0]})).collect().write_parquet(
+        tmp_path / "t.jsonl", metadata={"safelight.trace": '{"version": 99, "source": "later"}'}
+    )
+    with pytest.raises(BadScenario, match=r"workload\.trace: .* is a trace of version 99"):
         made(TRACE, folder=tmp_path)

@@ -1,7 +1,8 @@
+import msgspec
 import pytest
 
 from safelight.simulator.errors import BadScenario
-from safelight.simulator.scenario.scenario import parse_scenario, read_scenario
+from safelight.simulator.scenario.scenario import parse_scenario, read_scenario, variants_of
 from simulator.scenario.scenarios import SMALL, changed
 
 
@@ -55,6 +56,7 @@ def test_a_scenario_needs_a_fleet_models_and_a_workload():
         ("[[fleet]]", '[[adapters]]\nname = "a"\nmodel = "q"\n[[fleet]]', ("adapters[0].model", "there is 'm'")),
         ('model = "m"\n', 'model = "m"\nsizes = ["64"]\n', ("sizes[0] is '64'", "WIDTHxHEIGHT")),
         ('model = "m"\n', 'model = "m"\nsteps = { least = 5, most = 4 }\n', ("from 5 to 4",)),
+        ("[models.m]", "[models.n]\nprofile = 'x'\n[models.m]", ("models.n is served by no group",)),
         ("count = 2", "count = = 2", ("not TOML", "line 4, column 9")),
     ],
 )
@@ -75,10 +77,57 @@ def test_a_file_that_is_no_text_or_not_there_is_an_error(tmp_path, content):
     path = tmp_path / "bad.toml"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(BadScenario, match="bad.toml"):
+    with pytest.raises(BadScenario, match=r"bad\.toml"):
         read_scenario(path)
 
 
 def test_two_groups_may_not_have_one_name():
     group = SMALL[: SMALL.index("[models.m]")]
-    assert "two groups named 'gpu'" in message_of(group + SMALL)
+    assert "two entries named 'gpu'" in message_of(group + SMALL)
+
+
+VARIANT = '[[variants]]\nname = "fast"\nset = { "workload.arrivals.rate_per_s" = 5.0, "fleet.0.count" = 3 }\n'
+
+
+def test_a_variant_is_the_scenario_with_some_keys_changed():
+    scenario = parse_scenario(VARIANT + SMALL)
+    (fast,) = variants_of(scenario).values()
+    assert (fast.workload.arrivals.rate_per_s, len(fast.worker_names)) == (5.0, 3)
+    assert msgspec.structs.replace(fast, fleet=scenario.fleet, workload=scenario.workload) == msgspec.structs.replace(
+        scenario, variants=()
+    )
+
+
+def test_a_scenario_without_variants_is_simulated_as_it_is():
+    scenario = parse_scenario(SMALL)
+    assert variants_of(scenario) == {"": scenario}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("fleet.0.count", "fleet.1.count", ("variants[0].set.'fleet.1.count'", "'1' is not there", "'0'")),
+        ("fleet.0.count", "flet.0.count", ("variants[0].set.'flet.0.count'", "did you mean 'fleet'")),
+        ("fleet.0.count", "fleet.0.cuont", ("variants[0]: fleet[0].cuont", "did you mean 'count'")),
+        ('" = 3', '" = 0', ("variants[0]: fleet[0].count is 0",)),
+    ],
+)
+def test_an_error_in_a_variant_names_it(old, new, said):
+    message = message_of(changed(old, new, VARIANT) + SMALL)
+    assert [part for part in said if part not in message] == []
+
+
+LANGUAGE = "[language]\nkv_blocks = 100\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LANGUAGE + SMALL, ("workload.mix.steps is missing",)),
+        (changed("kv_blocks", "kv_block", LANGUAGE) + SMALL, ("language.kv_block", "did you mean 'kv_blocks'")),
+        (changed("100", "0", LANGUAGE) + SMALL, ("language.kv_blocks is 0",)),
+    ],
+)
+def test_an_error_in_language_work_names_the_key(text, said):
+    message = message_of(text)
+    assert [part for part in said if part not in message] == []

@@ -14,6 +14,7 @@ from safelight.cli.output_files import check_output_files
 
 if TYPE_CHECKING:
     from safelight.simulator.results.documents import RunResult, SimulationDocument
+    from safelight.simulator.results.fidelity import FidelityDocument
     from safelight.simulator.running.plan import SimulationPlan
 
 simulating = typer.Typer()
@@ -40,6 +41,15 @@ Loads = Annotated[
 ]
 Jobs = Annotated[int, typer.Option(min=1, metavar="N", help="Processes that runs are divided among.")]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a report page.")]
+Against = Annotated[
+    Path | None,
+    typer.Option(
+        "--against",
+        metavar="LOG",
+        help="Simulate the requests of an outcome log of `safelight serve` instead of the scenario's workload, and "
+        "print predicted figures beside measured ones.",
+    ),
+]
 Outcomes = Annotated[
     Path | None,
     typer.Option(
@@ -55,7 +65,8 @@ Outcomes = Annotated[
     "safelight simulate scenarios/quickstart.toml --json\n\n"
     "safelight simulate scenarios/quickstart.toml --seed 1 --seed 2 --seed 3 --jobs 2 --html report.html\n\n"
     "safelight simulate scenarios/quickstart.toml --policy deadlines --policy order=arrival,admission=open\n\n"
-    "safelight simulate scenarios/quickstart.toml --policy throughput --seed 1 --outcomes outcomes.jsonl"
+    "safelight simulate scenarios/quickstart.toml --policy throughput --seed 1 --outcomes outcomes.jsonl\n\n"
+    "safelight simulate mine.toml --against served.jsonl"
 )
 def simulate(
     scenario: ScenarioFile,
@@ -67,6 +78,7 @@ def simulate(
     as_json: AsJson = False,
     html: Html = None,
     outcomes: Outcomes = None,
+    against: Against = None,
 ) -> int:
     """Simulate a fleet under a workload, by the decision code of the server, in virtual time.
 
@@ -74,18 +86,29 @@ def simulate(
     """
     from safelight.cli.simulate.display import shown_progress
     from safelight.cli.simulate.interruption import interruption
+    from safelight.simulator.results.fidelity import fidelity_of
+    from safelight.simulator.running.against import replay_of
     from safelight.simulator.running.plan import plan_of
     from safelight.simulator.running.runs import run_all
     from safelight.simulator.scenario.scenario import read_scenario
 
-    plan = plan_of(read_scenario(scenario), path=scenario, policies=policy, seeds=seed, loads=load)
+    read, measured = read_scenario(scenario), None
+    if against is not None:
+        replay = replay_of(read, against)
+        read, measured = replay.scenario, replay.measured
+    plan = plan_of(read, path=scenario, policies=policy, seeds=seed, loads=load)
     paths = _outcome_paths(outcomes, plan)
-    check_output_files([path for path in (html, *paths) if path is not None], inputs=[scenario])
+    check_output_files([path for path in (html, *paths) if path is not None], inputs=[scenario, against or ""])
     with interruption() as stop:
         with shown_progress(len(plan.keys)) as on_progress:
             results = run_all(plan, jobs=jobs, outcomes=paths, stop=stop, on_progress=on_progress)
         document = plan.document(results)
-        _show(document, results, scenario, as_json=as_json, html=html)
+        if html is not None:
+            _write_page(html, document, results, scenario)
+        if measured is None or against is None:
+            _show(document, as_json=as_json)
+        else:
+            _show_fidelity(fidelity_of(document, measured, log=against.name), as_json=as_json)
     if document.is_complete:
         return 0
     notes.print(f"[yellow]interrupted[/yellow] after {len(results)} of {len(plan.keys)} runs", soft_wrap=True)
@@ -107,19 +130,31 @@ def _outcome_paths(outcomes: Path | None, plan: "SimulationPlan") -> list[Path]:
     return [outcomes / f"{key.file_stem}.jsonl" for key in plan.keys]
 
 
-def _show(
-    document: "SimulationDocument", results: "Sequence[RunResult]", scenario: Path, *, as_json: bool, html: Path | None
-) -> None:
-    """Write the page and print the document or its tables."""
-    import msgspec
+def _write_page(path: Path, document: "SimulationDocument", results: "Sequence[RunResult]", scenario: Path) -> None:
+    from safelight.simulator.results.page import write_page
 
+    write_page(path, document, results, command=f"safelight simulate {shlex.quote(str(scenario))} --json")
+
+
+def _show(document: "SimulationDocument", *, as_json: bool) -> None:
     from safelight.cli.simulate.display import print_tables
 
-    if html is not None:
-        from safelight.simulator.results.page import write_page
-
-        write_page(html, document, results, command=f"safelight simulate {shlex.quote(str(scenario))} --json")
     if as_json:
-        print(msgspec.json.encode(document).decode())
+        _print_json(document)
     else:
         print_tables(document)
+
+
+def _show_fidelity(document: "FidelityDocument", *, as_json: bool) -> None:
+    from safelight.cli.simulate.display import print_fidelity
+
+    if as_json:
+        _print_json(document)
+    else:
+        print_fidelity(document)
+
+
+def _print_json(document: "SimulationDocument | FidelityDocument") -> None:
+    import msgspec
+
+    print(msgspec.json.encode(document).decode())

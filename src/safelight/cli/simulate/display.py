@@ -11,7 +11,8 @@ from rich.table import Table
 
 from safelight.cli.console import notes
 from safelight.simulator.results.documents import SimulationDocument
-from safelight.simulator.results.text import TextTable, tables_of
+from safelight.simulator.results.fidelity import FidelityDocument
+from safelight.simulator.results.text import TextTable, fidelity_table_of, tables_of
 from safelight.simulator.running.progress import OnProgress, RunProgress
 
 
@@ -44,10 +45,20 @@ def print_tables(document: SimulationDocument) -> None:
     """Print one table for each load."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{escape(document.title)}[/bold]: all figures are simulated")
+    if document.quality_metric:
+        console.print(f"quality: {escape(document.quality_metric)}")
     for table in tables_of(document):
         console.print()
         console.print(f"[bold]{escape(table.title)}[/bold]")
         _print(table, console)
+
+
+def print_fidelity(document: FidelityDocument) -> None:
+    """Print what was measured beside what is predicted."""
+    console = Console(highlight=False, soft_wrap=True)
+    table = fidelity_table_of(document)
+    console.print(f"[bold]{escape(table.title)}[/bold]")
+    _print(table, console)
 
 
 def _print(table: TextTable, console: Console) -> None:

@@ -7,7 +7,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from safelight.traces.describing import COMMON_SHARE, RARE_REQUESTS, Adapters, Description, Durations, Facts
+from safelight.traces.describing import (
+    COMMON_SHARE,
+    RARE_REQUESTS,
+    Adapters,
+    Description,
+    Durations,
+    Facts,
+    Predictions,
+)
 from safelight.traces.schema import UNIX_TIME_FROM_S
 
 SHOWN_MODELS = 5
@@ -52,6 +60,8 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
             yield name, _shares(counts, facts.requests)
     if facts.durations:
         yield "durations", _durations(facts.durations)
+    if facts.predictions:
+        yield "predictions", _predictions(facts.predictions)
 
 
 def _models(facts: Facts) -> Iterator[tuple[str, str]]:
@@ -72,6 +82,12 @@ def _adapters(title: str, adapters: Adapters) -> Iterator[tuple[str, str]]:
     counts = (f"{each.adapters}{'*' * each.is_rare} {each.share:.2%}" for each in adapters.per_request)
     note = f" (* fewer than {RARE_REQUESTS} requests)" if any(each.is_rare for each in adapters.per_request) else ""
     yield f"{title} a request", ", ".join(counts) + note
+
+
+def _predictions(errors: Predictions) -> str:
+    spread = f"p5 {errors.p5:+.3g}, p50 {errors.p50:+.3g}, p95 {errors.p95:+.3g} s"
+    late = f"{errors.longer:.1%} of {errors.known:,} requests took longer"
+    return f"took {errors.mean:+.3g} s more than predicted on average, {spread}; {late}"
 
 
 def _durations(durations: Durations) -> str:

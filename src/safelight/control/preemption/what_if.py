@@ -101,6 +101,7 @@ class WhatIf:
         start_s = self.now + worker.longest_tick_s + switch_s * len(stopped)
         copy = worker.forecast_worker(start_s, request.weights_bytes)
         copy.rows = [row for row in copy.rows if row.id not in stopped]
+        copy.waits = {request_id: wait for request_id, wait in copy.waits.items() if request_id not in stopped}
         copy.add(request.queued_job(), start_s)
         paused = [_as_paused(held) for held in preemption.paused]
         return forecast([copy], [*paused, *waiting], now=start_s)

@@ -1,6 +1,6 @@
 """Which weights of adapters a worker reads, copies and frees, and for which rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from safelight.adapters.capacity import AdapterCapacity
 from safelight.adapters.moves import EvictFromDevice, EvictFromHost, LoadToDevice, LoadToHost, Move
@@ -16,6 +16,7 @@ from safelight.core.work import (
     AdapterLoaded,
     AdapterRefused,
     AddAdapter,
+    Place,
     Prefetch,
     RemoveAdapter,
 )
@@ -36,8 +37,10 @@ class AdapterLoads:
         self._paths: dict[AdapterHandle, str] = {}
         self._inspected: set[AdapterHandle] = set()
         self._known: dict[AdapterHandle, Registered] = {}
+        self._catalog: Mapping[AdapterHandle, Registered] = {}
         self._wanted: dict[str, Sequence[AdapterHandle]] = {}
         self._expected: Sequence[AdapterHandle] = ()
+        self._kept: Sequence[AdapterHandle] = ()
         self._placed: set[str] = set()
         self._lost: dict[str, str] = {}
         self._loads = _LoadTimes()
@@ -47,6 +50,10 @@ class AdapterLoads:
         """A row that can never get its adapters, with a reason fit for users, until it is released; or None."""
         return next(iter(self._lost.items()), None)
 
+    def know(self, adapters: Mapping[AdapterHandle, Registered]) -> None:
+        """Take adapters as read and accepted; the mapping is kept, and may be shared by replicas."""
+        self._catalog = adapters
+
     def is_ready(self, row: str) -> bool:
         """Whether all that the row needs is on the device."""
         return row in self._placed and self._residency.is_ready(row)
@@ -55,7 +62,7 @@ class AdapterLoads:
         """Whether all ControlNets that the row needs are on the device."""
         return row in self._placed and self._residency.has_controlnets(row)
 
-    def obey(self, command: AddAdapter | RemoveAdapter | Prefetch, now: float) -> list[Effect]:
+    def obey(self, command: AddAdapter | RemoveAdapter | Prefetch | Place, now: float) -> list[Effect]:
         """Return what follows from a command."""
         match command:
             case AddAdapter():
@@ -64,6 +71,8 @@ class AdapterLoads:
                 return self._remove(handle, now)
             case Prefetch(handles=handles):
                 return self._expect(handles, now)
+            case Place(handles=handles):
+                return self._keep(handles, now)
 
     def noted(
         self, result: AdapterRead | AdapterNotRead | AdapterCopied | AdapterNotCopied, now: float
@@ -82,7 +91,7 @@ class AdapterLoads:
     def hold(self, row: str, handles: Sequence[AdapterHandle], now: float) -> list[Effect]:
         """Bring the adapters of a row to the device, and keep them there until `release`."""
         self._wanted[row] = handles
-        missing = next((handle for handle in handles if handle not in self._paths), None)
+        missing = next((each for each in handles if each not in self._paths and each not in self._catalog), None)
         if missing is not None:
             self._lost[row] = f"The worker has no adapter {missing.name!r}."
             return []
@@ -115,15 +124,20 @@ class AdapterLoads:
 
     def _expect(self, handles: Sequence[AdapterHandle], now: float) -> list[Effect]:
         self._expected = handles
-        known = [self._known[handle] for handle in handles if handle in self._known]
+        known = [adapter for handle in handles if (adapter := self._adapter(handle)) is not None]
         return self._effects(self._residency.expect(known, now), now)
+
+    def _keep(self, handles: Sequence[AdapterHandle], now: float) -> list[Effect]:
+        self._kept = handles
+        known = [adapter for handle in handles if (adapter := self._adapter(handle)) is not None]
+        return self._effects(self._residency.place(known, now), now)
 
     def _read(self, event: AdapterRead, now: float) -> list[Effect]:
         handle = event.handle
         if handle in self._inspected:
             self._inspected.remove(handle)
             return [ForgetAdapter(handle=handle), *self._introduce(event, now)]
-        known = self._known.get(handle)
+        known = self._adapter(handle)
         if known is not None and event.spec != known.spec:
             reason = "Its file has changed since it was added; remove it, and add it again."
             return [ForgetAdapter(handle=handle), *self._missed(handle, reason, now)]
@@ -165,11 +179,13 @@ class AdapterLoads:
             effects += self._place(row, now)
         if handle in self._expected:
             effects += self._expect(self._expected, now)
+        if handle in self._kept:
+            effects += self._keep(self._kept, now)
         return effects
 
     def _place(self, row: str, now: float) -> list[Effect]:
         """Queue for the device once all adapters of the row are known."""
-        adapters = [self._known[handle] for handle in self._wanted[row] if handle in self._known]
+        adapters = [adapter for handle in self._wanted[row] if (adapter := self._adapter(handle)) is not None]
         if len(adapters) < len(self._wanted[row]):
             return []
         try:
@@ -193,6 +209,9 @@ class AdapterLoads:
         """Return the rows that wait for this adapter's first read."""
         return [row for row, handles in self._wanted.items() if handle in handles and row not in self._placed]
 
+    def _adapter(self, handle: AdapterHandle) -> Registered | None:
+        return self._known.get(handle) or self._catalog.get(handle)
+
     def _missed(self, handle: AdapterHandle, reason: str, now: float) -> list[Effect]:
         return self._fail(handle, f"cannot be read: {reason}", now)
 
@@ -208,7 +227,7 @@ class AdapterLoads:
             match move:
                 case LoadToHost():
                     self._loads.asked(handle, now)
-                    effects.append(ReadAdapter(handle=handle, path=self._paths[handle]))
+                    effects.append(ReadAdapter(handle=handle, path=self._paths.get(handle, "")))
                 case LoadToDevice():
                     self._loads.copying(handle, now)
                     effects.append(CopyAdapter(handle=handle))

@@ -5,8 +5,12 @@ from typing import Final
 
 from safelight.adapters.capacity import AdapterCapacity
 from safelight.adapters.modes import DEFAULT_ADAPTER_MODE, AdapterMode
-from safelight.control.batching_policies import BatchingPolicy, DeadlineBatching
-from safelight.control.order_policies import DeadlineOrder, OrderPolicy
+from safelight.control.batching.deadline import DeadlineBatching
+from safelight.control.batching.protocol import BatchingPolicy
+from safelight.control.order.deadline import DeadlineOrder
+from safelight.control.order.protocol import OrderPolicy
+from safelight.core.model import ModelSpec
+from safelight.core.work import Ready
 
 MAX_DENOISER_ROWS: Final = 32
 ADAPTER_CAPACITY: Final = AdapterCapacity(host_bytes=2 << 30, device_ranks=256, device_controlnets=8)
@@ -27,6 +31,8 @@ class ReplicaConfig:
         read_again_s: pause before the first read of an adapter is repeated when the ControlNet service was unreachable.
         deterministic: no row runs without its LoRAs, whatever `ImageRequest.grace_steps`, since how many steps it would
             do so depends on how long the read takes.
+        coalesces_steps: whether the machine says how many ticks may follow each other before any choice can change, so
+            that a simulation does them as one.
     """
 
     max_denoiser_rows: int = MAX_DENOISER_ROWS
@@ -38,3 +44,16 @@ class ReplicaConfig:
     max_losses: int = MAX_LOSSES
     read_again_s: float = READ_AGAIN_S
     deterministic: bool = False
+    coalesces_steps: bool = False
+
+
+def ready(models: tuple[ModelSpec, ...], config: ReplicaConfig) -> Ready:
+    """Return what a worker with these models and this configuration reports when it has started."""
+    capacity = config.adapter_capacity
+    return Ready(
+        models=models,
+        max_denoiser_rows=config.max_denoiser_rows,
+        adapter_bytes=capacity.host_bytes,
+        device_ranks=capacity.device_ranks,
+        device_controlnets=capacity.device_controlnets,
+    )

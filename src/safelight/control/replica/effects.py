@@ -75,7 +75,12 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Advance these rows by one step in one denoiser call; the other fields describe the call."""
+    """Advance these rows by one step in one denoiser call; the other fields describe the call.
+
+    Attributes:
+        most_steps: so many equal calls may follow each other if no command comes in between; a simulation may do them
+            as one.
+    """
 
     request_ids: tuple[str, ...]
     model: str
@@ -83,6 +88,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     height: int
     denoiser_rows: int
     misfit_rows: int
+    most_steps: int = 1
 
 
 class PreviewRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -17,6 +17,7 @@ from safelight.core.work import (
     DropLatents,
     FetchLatents,
     Pause,
+    Place,
     Prefetch,
     PutLatents,
     RemoveAdapter,
@@ -89,9 +90,10 @@ class NotFolded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Stepped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The result of `Step`, which took `seconds`; the latents of `broken_ids` are not finite."""
+    """The result of `Step`, whose `steps` calls took `seconds`; the latents of `broken_ids` are not finite."""
 
     seconds: float
+    steps: int = 1
     broken_ids: tuple[str, ...] = ()
 
 
@@ -136,7 +138,9 @@ class LatentsNotKept(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     handle: LatentsHandle
 
 
-ReplicaCommand = Run | Cancel | Pause | AddAdapter | RemoveAdapter | Prefetch | FetchLatents | PutLatents | DropLatents
+ReplicaCommand = (
+    Run | Cancel | Pause | AddAdapter | RemoveAdapter | Prefetch | Place | FetchLatents | PutLatents | DropLatents
+)
 
 ReplicaResult = (
     AdapterRead

@@ -68,8 +68,8 @@ class HeldJob:
         self.compute_s += seconds
         self.lacks_loras = False
 
-    def stepped(self, seconds: float, *, is_bare: bool) -> None:
-        """Note that its row has run a step."""
-        self.steps_run += 1
-        self.steps_without_loras += is_bare
+    def stepped(self, seconds: float, *, is_bare: bool, steps: int = 1) -> None:
+        """Note that its row has run some steps, which took `seconds`."""
+        self.steps_run += steps
+        self.steps_without_loras += steps * is_bare
         self.compute_s += seconds

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from safelight.adapters.registry import Registered
 from safelight.control.replica.adapter_loads import AdapterLoads
 from safelight.control.replica.config import ReplicaConfig
 from safelight.control.replica.effects import (
@@ -44,6 +45,7 @@ from safelight.control.replica.events import (
 from safelight.control.replica.held import HeldJob
 from safelight.control.replica.latents import KeptLatents
 from safelight.control.replica.ticks import Tick, TickScheduler
+from safelight.core.adapter import AdapterHandle
 from safelight.core.job import Job
 from safelight.core.model import ModelSpec
 from safelight.core.work import (
@@ -56,11 +58,13 @@ from safelight.core.work import (
     FetchLatents,
     Pause,
     Paused,
+    Place,
     Prefetch,
     PutLatents,
     RemoveAdapter,
     Run,
     Started,
+    Ticked,
 )
 from safelight.profiles.pace import PaceEstimate
 from safelight.profiles.profile import Profile
@@ -97,12 +101,21 @@ class ReplicaMachine:
         """Whether there is no tick to run; the replica may still hold rows that wait for their LoRAs."""
         return self._ticks.is_idle
 
+    def ticked(self, seconds: float, *, steps: int) -> Ticked:
+        """Return the record of `steps` calls of the tick that is under way."""
+        assert self._tick is not None, "no tick is under way"
+        return self._tick.ticked(seconds, steps=steps)
+
+    def know(self, adapters: Mapping[AdapterHandle, Registered]) -> None:
+        """Take adapters as read and accepted; the mapping is kept, and may be shared by replicas."""
+        self._adapters.know(adapters)
+
     def handle(self, event: ReplicaEvent, now: float) -> list[Effect]:
         """Return the effects that follow from `event`."""
         match event:
             case Drained():
                 self._begin_tick(now)
-            case AddAdapter() | RemoveAdapter() | Prefetch():
+            case AddAdapter() | RemoveAdapter() | Prefetch() | Place():
                 self._do(self._adapters.obey(event, now))
             case AdapterRead() | AdapterNotRead() | AdapterCopied() | AdapterNotCopied():
                 self._do(self._adapters.noted(event, now))
@@ -276,11 +289,11 @@ class ReplicaMachine:
             self._prepare([held], alone)
 
     def _stepped(self, tick: Tick, event: Stepped, now: float) -> None:
-        ticked = tick.ticked(event.seconds)
+        ticked = tick.ticked(event.seconds, steps=event.steps)
         self._effects.append(Emit(event=ticked))
         for request_id in tick.request_ids:
             held = self._held[request_id]
-            held.stepped(event.seconds, is_bare=request_id in tick.bare)
+            held.stepped(event.seconds, is_bare=request_id in tick.bare, steps=event.steps)
             if request_id not in event.broken_ids:
                 self._show(held)
         done = self._ticks.tick_done(tick, ticked)
@@ -356,4 +369,5 @@ def _step_of(tick: Tick) -> Step:
         height=tick.height,
         denoiser_rows=tick.denoiser_rows,
         misfit_rows=tick.misfit_rows,
+        most_steps=tick.most_steps,
     )

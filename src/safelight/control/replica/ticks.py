@@ -1,17 +1,22 @@
 """Chooses the rows of each tick, and what the weights hold during it."""
 
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from safelight.control.batch import QueuedJob, place_of
 from safelight.control.folding import Folding
+from safelight.control.order.protocol import Place, weighs
 from safelight.control.replica.config import ReplicaConfig
 from safelight.control.turns import in_turn
 from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, Composition
 from safelight.core.job import Job
 from safelight.core.work import Ticked
 from safelight.profiles.pace import PaceEstimate
+
+SAFE_STRETCH: Final = 1.5
+"""Calls may take so many times as long as predicted before a deadline changes what runs in them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +27,7 @@ class Tick:
         misfit_rows: those of its `denoiser_rows` that have other LoRAs than are folded.
         slowdown: how many times longer it takes because of them.
         bare: those of the requests whose rows run without their LoRAs, which are still being loaded.
+        most_steps: how many equal calls may follow each other if no command comes in between.
     """
 
     model: str
@@ -33,9 +39,10 @@ class Tick:
     slowdown: float = 1.0
     folded: Composition = NO_ADAPTERS
     bare: tuple[str, ...] = ()
+    most_steps: int = 1
 
-    def ticked(self, seconds: float) -> Ticked:
-        """Return the record of this call, which took `seconds`."""
+    def ticked(self, seconds: float, *, steps: int = 1) -> Ticked:
+        """Return the record of `steps` such calls, which took `seconds`."""
         return Ticked(
             model=self.model,
             width=self.width,
@@ -46,6 +53,7 @@ class Tick:
             seconds=seconds,
             plain_s=seconds / self.slowdown,
             request_ids=self.request_ids,
+            steps=steps,
         )
 
 
@@ -78,12 +86,18 @@ class TickScheduler:
             grace_left: how many steps it may run before `equip`, without its LoRAs; None if they are loaded.
         """
         assert job.id not in self._held, f"{job.id} is held already"
-        place = self._config.order.place(job.request, self._sequence)
+        place = self._place(job)
         row = QueuedJob.of(job, place=place, steps_run=job.steps_run if steps_run is None else steps_run)
         row.grace_left = grace_left
         self._sequence += 1
         self._held[job.id] = row
         insort(self._in_order, row, key=place_of)
+
+    def _place(self, job: Job) -> Place:
+        order = self._config.order
+        if not weighs(order):
+            return order.place(job.request, self._sequence)
+        return order.place(job.request, self._sequence, service_s=self._paces[job.level.model].service_s(job))
 
     def equip(self, request_id: str) -> None:
         """Note that the LoRAs of a row are loaded: from the next tick on it runs with them."""
@@ -104,11 +118,11 @@ class TickScheduler:
             return None
         most = self._config.max_denoiser_rows
         waiting = in_turn(waiting, now=now, paces=self._paces, max_denoiser_rows=most, order=self._config.order)
-        kind = waiting[0].kind
-        model, width, height = kind
+        candidates = self._config.batching.candidates(waiting)
+        model, width, height = candidates[0].kind
         folding = self._folding[model]
         batch = self._config.batching.choose(
-            folding.choose([row for row in waiting if row.kind == kind], now=now),
+            folding.choose(candidates, now=now),
             now=now,
             paces=self._paces,
             max_denoiser_rows=most,
@@ -125,7 +139,27 @@ class TickScheduler:
             slowdown=folding.slowdown(misfit_rows, denoiser_rows),
             folded=folding.folded,
             bare=tuple(row.id for row in batch if row.is_bare),
+            most_steps=self._most_steps(batch, folding, denoiser_rows, now),
         )
+
+    def _most_steps(self, batch: Sequence[QueuedJob], folding: Folding, denoiser_rows: int, now: float) -> int:
+        """Return for how many ticks every choice is the same if no command comes: until a row of the batch ends."""
+        if not self._config.coalesces_steps or len(batch) < len(self._in_order):
+            return 1
+        if len(batch) > 1 and not self._are_in_time(batch, denoiser_rows, now):
+            return 1
+        if any(row.is_bare or row.job.request.previews or row.job.level.captures for row in batch):
+            return 1
+        ticks = min(row.steps_left for row in batch)
+        return ticks if ticks == 1 or folding.stays(batch, ticks=ticks, now=now) else 1
+
+    def _are_in_time(self, batch: Sequence[QueuedJob], denoiser_rows: int, now: float) -> bool:
+        """Whether all rows meet their deadlines by far in calls like the next one, so that none is left out later."""
+        model, width, height = batch[0].kind
+        pace = self._paces[model]
+        tick_s = pace.tick_s(denoiser_rows, width=width, height=height) * SAFE_STRETCH
+        outside_s = len(batch) * pace.profile.decoding_s(width=width, height=height)
+        return all(now + row.steps_left * tick_s + outside_s < row.job.request.due_s for row in batch)
 
     def must_fold(self, tick: Tick) -> bool:
         """Return whether the weights do not hold yet what `tick` wants, as far as is known."""
@@ -156,9 +190,10 @@ class TickScheduler:
         self._paces[tick.model].observe(ticked)
         ran = [self._held[request_id] for request_id in tick.request_ids if request_id in self._held]
         for row in ran:
-            row.steps_left -= 1
+            row.has_begun = True
+            row.steps_left -= ticked.steps
             if row.grace_left is not None:
-                row.grace_left -= 1
+                row.grace_left -= ticked.steps
         done = tuple(row.id for row in ran if row.steps_left == 0)
         for request_id in done:
             self.drop(request_id)

@@ -1,9 +1,10 @@
 """Requests of one adapter go to one worker, within a bound on its load."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from safelight.control.routing.protocol import RoutableFleet, RoutedRequest, Worker
+from safelight.control.routing.protocol import AnyMember, RoutableFleet, RoutedRequest, Worker
 
 DEFAULT_BOUND: Final = 1.25
 
@@ -35,3 +36,7 @@ class Affinity:
             if worker.load < most and worker.has_room:
                 return worker
         return None
+
+    def home(self, request: RoutedRequest, workers: Sequence[AnyMember]) -> AnyMember:
+        """Return the adapter's own worker."""
+        return workers[request.key % len(workers)]

@@ -1,9 +1,10 @@
 """Requests of one adapter go to one worker."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from safelight.control.routing.protocol import RoutableFleet, RoutedRequest, Worker
+from safelight.control.routing.protocol import AnyMember, RoutableFleet, RoutedRequest, Worker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,5 +15,9 @@ class HashByAdapter:
 
     def choose(self, request: RoutedRequest, fleet: RoutableFleet[Worker], now: float) -> Worker | None:
         """Return the adapter's worker, or None while it has no room."""
-        home = fleet.workers[request.key % len(fleet.workers)]
+        home = self.home(request, fleet.workers)
         return home if home.has_room else None
+
+    def home(self, request: RoutedRequest, workers: Sequence[AnyMember]) -> AnyMember:
+        """Return the adapter's worker."""
+        return workers[request.key % len(workers)]

@@ -1,9 +1,9 @@
 """The protocol of routing policies, and their view of a fleet."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,10 +13,12 @@ class RoutedRequest:
     Attributes:
         sequence: how many requests were accepted before it.
         key: equal for requests of one adapter, otherwise pseudo-random; see `routing_key`.
+        has_adapter: whether it needs any adapter.
     """
 
     sequence: int
     key: int
+    has_adapter: bool = True
 
 
 class RoutableWorker(Protocol):
@@ -37,8 +39,24 @@ class RoutableWorker(Protocol):
         """When the request would be finished there; the computation may be expensive."""
         ...
 
+    @property
+    def work_left_s(self) -> float:
+        """Seconds of work that are left for all its requests."""
+        ...
+
+    @property
+    def batch_rows(self) -> int:
+        """How many denoiser rows one of its calls takes."""
+        ...
+
+    @property
+    def rows_by_composition(self) -> Collection[int]:
+        """Denoiser rows of its unfinished requests, summed for each composition of LoRAs."""
+        ...
+
 
 Worker = TypeVar("Worker", bound=RoutableWorker)
+AnyMember = TypeVar("AnyMember")
 AnyWorker_co = TypeVar("AnyWorker_co", bound=RoutableWorker, covariant=True)
 
 
@@ -56,6 +74,11 @@ class RoutableFleet(Protocol[AnyWorker_co]):
 
         A large fleet may leave out workers with high loads, so that a decision costs the same whatever its size.
         """
+        ...
+
+    @property
+    def hosting(self) -> Sequence[AnyWorker_co]:
+        """Those that have room and all adapters of the request on the device; a large fleet may leave out some."""
         ...
 
     @property
@@ -82,6 +105,15 @@ class RoutingPolicy(Protocol):
 
     def choose(self, request: RoutedRequest, fleet: RoutableFleet[Worker], now: float) -> Worker | None:
         """Return a worker that has room, or None to let the request wait, even if some worker has room."""
+        ...
+
+
+@runtime_checkable
+class HomedRouting(Protocol):
+    """A routing policy that prefers one worker for a request, whichever have room."""
+
+    def home(self, request: RoutedRequest, workers: Sequence[AnyMember]) -> AnyMember:
+        """Return the preferred one of the workers that serve the request's model, at least one, in order of joining."""
         ...
 
 

@@ -61,6 +61,7 @@ class PictureProvenance(BaseModel):
     queue_s: float
     compute_s: float
     total_s: float
+    predicted_s: float | None = None
     retries: int
     pauses: int
     steps_without_loras: int

@@ -1,14 +1,18 @@
 """The results of a scenario as one document."""
 
+import math
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from safelight.core.version import __version__
-from safelight.simulator.results.figures import NUMBERS, Figures, RunKey
+from safelight.simulator.results.figures import NUMBERS, SHARES, Figures, RunKey
 from safelight.simulator.results.intervals import CONFIDENCE, Estimate, estimate
 from safelight.simulator.results.timeline import PeriodFigures
+
+MOST_WORKERS: Final = 40
+"""Workers whose spans are kept and drawn."""
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +42,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_s: float
     is_complete: bool
     figures: Figures
+    quality_metric: str = ""
     timeline: tuple[PeriodFigures, ...] = ()
     spans: tuple[Span, ...] = ()
 
@@ -46,6 +51,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one run."""
 
     simulated: Literal[True] = True
+    variant: str = ""
     policy: str
     load: float
     rate_per_s: float
@@ -55,7 +61,7 @@ class RunDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SummaryDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of all complete runs of one policy at one load.
+    """The figures of all complete runs of one variant and policy at one load.
 
     Attributes:
         n: how many runs these are.
@@ -63,6 +69,7 @@ class SummaryDocument(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     simulated: Literal[True] = True
+    variant: str = ""
     policy: str
     load: float
     rate_per_s: float
@@ -78,8 +85,9 @@ class SimulationDocument(msgspec.Struct, frozen=True, kw_only=True):
         is_complete: whether all runs are there and complete.
         confidence: of the intervals.
         policies: the choices by name.
-        summaries: by policy and load.
-        runs: by policy, load and seed.
+        quality_metric: what `quality` means, where a profile says it.
+        summaries: by variant, policy and load.
+        runs: by variant, policy, load and seed.
     """
 
     simulated: Literal[True] = True
@@ -89,6 +97,7 @@ class SimulationDocument(msgspec.Struct, frozen=True, kw_only=True):
     is_complete: bool
     confidence: float = CONFIDENCE
     policies: dict[str, tuple[str, ...]]
+    quality_metric: str = ""
     summaries: tuple[SummaryDocument, ...]
     runs: tuple[RunDocument, ...]
 
@@ -100,6 +109,7 @@ def document_of(
     title: str,
     policies: dict[str, tuple[str, ...]],
     is_complete: bool,
+    quality_metric: str = "",
 ) -> SimulationDocument:
     """Return the document of the runs that there are."""
     return SimulationDocument(
@@ -107,9 +117,11 @@ def document_of(
         title=title,
         is_complete=is_complete,
         policies=policies,
+        quality_metric=quality_metric,
         summaries=summaries_of(results),
         runs=tuple(
             RunDocument(
+                variant=result.key.variant,
                 policy=result.key.policy,
                 load=result.key.load,
                 rate_per_s=result.rate_per_s,
@@ -123,23 +135,27 @@ def document_of(
 
 
 def summaries_of(results: Iterable[RunResult]) -> tuple[SummaryDocument, ...]:
-    """Return means and intervals over the complete runs of each policy and load, in order of appearance."""
-    groups: dict[tuple[str, float], list[RunResult]] = {}
+    """Return means and intervals over the complete runs of each variant, policy and load, in order of appearance."""
+    groups: dict[tuple[str, str, float], list[RunResult]] = {}
     for result in results:
         if result.is_complete:
-            groups.setdefault((result.key.policy, result.key.load), []).append(result)
+            groups.setdefault((result.key.variant, result.key.policy, result.key.load), []).append(result)
     return tuple(
         SummaryDocument(
+            variant=variant,
             policy=policy,
             load=load,
             rate_per_s=sum(run.rate_per_s for run in runs) / len(runs),
             n=len(runs),
             figures=_estimates(runs),
         )
-        for (policy, load), runs in groups.items()
+        for (variant, policy, load), runs in groups.items()
     )
 
 
 def _estimates(runs: Sequence[RunResult]) -> dict[str, Estimate]:
-    found = {name: estimate([getattr(run.figures, name) for run in runs]) for name in NUMBERS}
+    found = {
+        name: estimate([getattr(run.figures, name) for run in runs], most=1.0 if name in SHARES else math.inf)
+        for name in NUMBERS
+    }
     return {name: value for name, value in found.items() if value is not None}

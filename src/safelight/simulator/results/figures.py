@@ -12,20 +12,24 @@ class RunKey(msgspec.Struct, frozen=True, kw_only=True):
         policy: the name of the choice.
         load: multiple of the workload's own rate.
         seed: of all that is drawn.
+        variant: of the scenario; empty if it has none.
     """
 
     policy: str
+    variant: str = ""
     load: float
     seed: int
 
     @property
     def text(self) -> str:
-        return f"{self.policy}, load {self.load:g}, seed {self.seed}"
+        variant = f"{self.variant}, " if self.variant else ""
+        return f"{variant}{self.policy}, load {self.load:g}, seed {self.seed}"
 
     @property
     def file_stem(self) -> str:
         """A name for files."""
-        kept = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in self.policy)
+        name = f"{self.variant}-{self.policy}" if self.variant else self.policy
+        kept = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
         return f"{kept}-load{self.load:g}-seed{self.seed}"
 
 
@@ -40,9 +44,12 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         attainment: share of requests that were finished in time; those without a deadline are in time when finished.
         violations: share of requests that were not: late, refused, expired, failed or cancelled.
         latency_mean_s, latency_p50_s, latency_p95_s, latency_p99_s: from arrival to the picture, of finished requests.
+        latency_per_step_mean_s: mean of the latency divided by the steps of the last stage; of language models, per
+            token.
         queue_mean_s: from arrival to the first step, of finished requests.
         throughput_per_s: finished requests per second of virtual time.
-        quality: mean over finished requests whose level has a known quality.
+        quality: mean over finished requests whose level has a known quality; of a cascade that has a curve of it, that
+            of the mix of pictures.
         escalated: share of finished requests that passed more than one stage.
         retries: attempts lost.
         adapter_loads_per_request: adapters copied to devices, per finished request.
@@ -70,6 +77,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     latency_p50_s: float | None
     latency_p95_s: float | None
     latency_p99_s: float | None
+    latency_per_step_mean_s: float | None
     queue_mean_s: float | None
     throughput_per_s: float | None
     quality: float | None
@@ -88,6 +96,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 NUMBERS = tuple(field for field in Figures.__struct_fields__ if field != "simulated")
 """The names of all figures."""
+
+SHARES = frozenset({"attainment", "violations", "escalated", "utilization"})
+"""Figures that cannot exceed 1."""
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,8 @@ def write_page(path: Path, document: SimulationDocument, results: Sequence[RunRe
     Args:
         path: of a file that is created or replaced.
         document: of all runs.
-        results: the same runs, with timelines and spans; those of the first seed of each policy and load are drawn.
+        results: the same runs, with timelines and spans; those of the first seed of each variant,
+            policy and load are drawn.
         command: that gives the numbers.
 
     Raises:
@@ -33,14 +34,11 @@ def write_page(path: Path, document: SimulationDocument, results: Sequence[RunRe
     notes = [MARK]
     if not document.is_complete:
         notes.append("The simulation was interrupted; runs that are marked as incomplete end early.")
-    drawn = {(result.key.policy, result.key.load): result for result in reversed(results)}
+    first = {(each.key.variant, each.key.policy, each.key.load): each for each in reversed(results)}
+    drawn = [result for result in results if any(result is each for each in first.values())]
     chapters = [
         *([_overview(document, command)] if document.summaries else []),
-        *(
-            _of_run(number, drawn[result.key.policy, result.key.load], document, command)
-            for number, result in enumerate(results)
-            if drawn[result.key.policy, result.key.load] is result
-        ),
+        *(_of_run(number, result, command) for number, result in enumerate(drawn)),
     ]
     page = Page(
         name=document.title,
@@ -58,9 +56,14 @@ def _overview(document: SimulationDocument, command: str) -> Chapter:
     return Chapter(
         anchor="side-by-side",
         title="Simulated policies side by side",
-        tiles=[Tile(label=f"simulated attainment, {each.policy}, load {each.load:g}", value=_attainment(each))
-               for each in document.summaries[:6]],
-        answers=[_answer(comparison_of(document), command, "side-by-side")],
+        tiles=[
+            Tile(label=f"simulated attainment, {each.policy}, load {each.load:g}", value=_attainment(each))
+            for each in document.summaries[:6]
+        ],
+        answers=[
+            _answer(comparison_of(document, variant), command, f"side-by-side-{number}")
+            for number, variant in enumerate(dict.fromkeys(each.variant for each in document.summaries))
+        ],
     )
 
 
@@ -69,7 +72,7 @@ def _attainment(summary: SummaryDocument) -> str:
     return "" if found is None else next(row for row in ROWS if row.name == "attainment").write(found.mean)
 
 
-def _of_run(number: int, result: RunResult, document: SimulationDocument, command: str) -> Chapter:
+def _of_run(number: int, result: RunResult, command: str) -> Chapter:
     anchor = f"run-{number}"
     values = {row.name: getattr(result.figures, row.name) for row in ROWS}
     tiles = [

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from itertools import cycle
 
+import msgspec
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from safelight.reports.formatting import format_duration, format_share
 from safelight.reports.result import Result
-from safelight.reports.style import SERIES, WIDE_IN, in_percent, label_ends, panel
-from safelight.simulator.results.documents import RunResult, SimulationDocument, Span
+from safelight.reports.style import QUIET, SERIES, WIDE_IN, in_percent, label_ends, panel
+from safelight.simulator.results.documents import MOST_WORKERS, RunResult, SimulationDocument, Span
 
-MOST_WORKERS = 40
 BAR = 0.8
 
 _COMPARED = (
@@ -30,6 +30,8 @@ def timeline_of(result: RunResult) -> Result:
             "start_s": each.start_s,
             "arrived_per_s": each.arrived_per_s,
             "finished_per_s": each.finished_per_s,
+            "capacity_per_s": each.capacity_per_s,
+            "busy_workers": each.busy_workers,
             "attainment": each.attainment,
             "quality": each.quality,
             **{f"finished_per_s_{name}": each.levels.get(name, 0.0) for name in _levels(result)},
@@ -67,8 +69,10 @@ def gantt_of(result: RunResult) -> Result:
     )
 
 
-def comparison_of(document: SimulationDocument) -> Result:
-    """Plot the main figures of all policies by load, side by side."""
+def comparison_of(document: SimulationDocument, variant: str = "") -> Result:
+    """Plot the main figures of all policies of one variant by load, side by side."""
+    own = tuple(summary for summary in document.summaries if summary.variant == variant)
+    document = msgspec.structs.replace(document, summaries=own)
     rows = [
         {
             "policy": summary.policy,
@@ -86,7 +90,7 @@ def comparison_of(document: SimulationDocument) -> Result:
     table = pl.DataFrame(rows, infer_schema_length=None)
     return Result(
         name="policies",
-        title="Simulated policies side by side",
+        title=f"Simulated policies side by side{f': {variant}' if variant else ''}",
         table=table,
         findings=tuple(_compared(document)),
         draw=lambda figure: _draw_comparison(figure, document),
@@ -98,13 +102,16 @@ def _levels(result: RunResult) -> list[str]:
 
 
 def _draw_timeline(figure: Figure, table: pl.DataFrame, levels: Sequence[str]) -> None:
-    figure.set_size_inches(WIDE_IN[0], 2 * WIDE_IN[1])
     has_quality = table["quality"].null_count() < len(table)
     panels = 3 if has_quality else 2
+    figure.set_size_inches(WIDE_IN[0], 2 * panels)
     rates = panel(figure, position=(panels, 1, 1), x="", y="simulated requests/s")
     rates.step(table["start_s"], table["arrived_per_s"], where="post")
     rates.step(table["start_s"], table["finished_per_s"], where="post")
     names = ["arrived", "finished"]
+    if table["capacity_per_s"].null_count() < len(table):
+        rates.step(table["start_s"], table["capacity_per_s"], where="post", color=QUIET, linestyle="--")
+        names.append("capacity")
     if len(levels) > 1:
         for name in levels:
             rates.step(table["start_s"], table[f"finished_per_s_{name}"], where="post", linewidth=1)
@@ -120,7 +127,8 @@ def _draw_timeline(figure: Figure, table: pl.DataFrame, levels: Sequence[str]) -
 def _draw_share(axes: Axes, table: pl.DataFrame, column: str) -> None:
     known = table.drop_nulls(column)
     axes.plot(known["start_s"], known[column])
-    axes.set_ylim(0, 1.03)
+    if float(known[column].max() or 0.0) <= 1:  # type: ignore[arg-type] # floats
+        axes.set_ylim(0, 1.03)
     if column == "attainment":
         in_percent(axes.yaxis)
 
@@ -137,7 +145,8 @@ def _draw_gantt(figure: Figure, spans: Sequence[Span]) -> None:
         axes.plot([], [], "s", color=colour, label=what)
     axes.set_yticks(range(len(workers)), workers)
     axes.invert_yaxis()
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=min(4, len(kinds)), frameon=False)
+    if kinds:
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=min(4, len(kinds)), frameon=False)
 
 
 def _draw_comparison(figure: Figure, document: SimulationDocument) -> None:
@@ -150,8 +159,10 @@ def _draw_comparison(figure: Figure, document: SimulationDocument) -> None:
             figure,
             position=((len(shown) + 1) // 2, 2, number),
             x="requests/s" if len(loads) > 1 else "",
-            y=f"simulated {label}",
+            y=f"simulated {label}" if len(loads) > 1 else "",
         )
+        if len(loads) == 1:
+            axes.set_xlabel(f"simulated {label}")
         (_draw_curves if len(loads) > 1 else _draw_bars)(axes, document, name, policies)
 
 

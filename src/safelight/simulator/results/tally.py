@@ -9,7 +9,7 @@ import numpy as np
 from safelight.core.level import Level
 from safelight.core.outcome import Outcome
 from safelight.simulator.results.figures import Counters, Figures
-from safelight.simulator.results.timeline import Timeline
+from safelight.simulator.results.timeline import PeriodFigures, QualityOfMix, Timeline
 
 QualityOf = Callable[[Level], float | None]
 """The quality of the pictures of a level, where it is known."""
@@ -18,24 +18,39 @@ QualityOf = Callable[[Level], float | None]
 class Tally:
     """The figures of a run, as far as it is; each finished request takes 16 bytes."""
 
-    def __init__(self, *, quality_of: QualityOf, warmup_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        quality_of: QualityOf,
+        quality_of_mix: QualityOfMix | None = None,
+        warmup_s: float = 0.0,
+        workers: int = 1,
+    ) -> None:
         """Begin with nothing.
 
         Args:
             quality_of: where it is not known, it gives None.
+            quality_of_mix: instead of the mean of qualities.
             warmup_s: requests that arrive before do not count.
+            workers: of the fleet.
         """
-        self.timeline = Timeline()
+        self.timeline = Timeline(workers=workers)
         self._quality_of, self._warmup_s = quality_of, warmup_s
         self._latencies_s, self._queues_s = array("d"), array("d")
-        self._statuses = Counter[str]()
+        self._statuses, self._models = Counter[str](), Counter[str]()
+        self._quality_of_mix = quality_of_mix
         self._in_time = self._late = self._retries = self._escalated = self._rated = 0
-        self._quality = 0.0
+        self._quality = self._per_step_s = 0.0
 
     @property
     def ended(self) -> int:
         """How many requests have ended, with those of the warm-up."""
         return self.timeline.ended
+
+    @property
+    def periods(self) -> tuple[PeriodFigures, ...]:
+        """What happened when."""
+        return self.timeline.rows(self._quality_of_mix)
 
     def add(self, outcome: Outcome) -> None:
         """Count one request that has ended."""
@@ -50,11 +65,18 @@ class Tally:
         if is_finished:
             self._latencies_s.append(outcome.total_s)
             self._queues_s.append(outcome.queue_s)
+            self._per_step_s += outcome.total_s / outcome.level.steps
+            self._models[outcome.level.model] += 1
             self._late += not is_in_time
             self._escalated += len(outcome.stages) > 1
             if quality is not None:
                 self._quality += quality
                 self._rated += 1
+
+    def _quality_of_all(self) -> float | None:
+        if self._quality_of_mix is not None:
+            return self._quality_of_mix(self._models)
+        return self._quality / self._rated if self._rated else None
 
     def figures(self, counters: Counters) -> Figures:
         """Return all figures."""
@@ -77,9 +99,10 @@ class Tally:
             latency_p50_s=percentiles_s[0],
             latency_p95_s=percentiles_s[1],
             latency_p99_s=percentiles_s[2],
+            latency_per_step_mean_s=self._per_step_s / finished if finished else None,
             queue_mean_s=float(np.frombuffer(self._queues_s).mean()) if finished else None,
             throughput_per_s=finished / lasted_s if lasted_s > 0 else None,
-            quality=self._quality / self._rated if self._rated else None,
+            quality=self._quality_of_all(),
             escalated=self._escalated / finished if finished else None,
             retries=self._retries,
             adapter_loads_per_request=counters.adapter_loads / finished if finished else None,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from safelight.reports.formatting import format_duration, format_number, format_share
 from safelight.simulator.results.documents import RunDocument, SimulationDocument, SummaryDocument
+from safelight.simulator.results.fidelity import FidelityDocument, Prediction
 from safelight.simulator.results.intervals import Estimate
 
 
@@ -31,6 +32,7 @@ ROWS: tuple[Row, ...] = (
     Row(name="latency_p50_s", label="latency p50", write=format_duration),
     Row(name="latency_p95_s", label="latency p95", write=format_duration),
     Row(name="latency_p99_s", label="latency p99", write=format_duration),
+    Row(name="latency_per_step_mean_s", label="latency per step", write=format_duration),
     Row(name="queue_mean_s", label="queue mean", write=format_duration),
     Row(name="throughput_per_s", label="throughput", write=lambda value: f"{format_number(value)}/s"),
     Row(name="adapter_loads_per_request", label="adapter loads per request", write=format_number),
@@ -56,14 +58,39 @@ class TextTable:
 
 
 def tables_of(document: SimulationDocument) -> Sequence[TextTable]:
-    """Return one table for each load, with a column for each policy, and one of runs that were interrupted."""
-    loads = list(dict.fromkeys(summary.load for summary in document.summaries))
-    tables = [_of_load(load, [each for each in document.summaries if each.load == load]) for load in loads]
+    """Return one table for each variant and load, with a column for each policy, and those of interrupted runs."""
+    groups: dict[tuple[str, float], list[SummaryDocument]] = {}
+    for summary in document.summaries:
+        groups.setdefault((summary.variant, summary.load), []).append(summary)
+    tables = [_of_load(load, summaries, variant) for (variant, load), summaries in groups.items()]
     incomplete = [run for run in document.runs if not run.is_complete]
     return [*tables, *map(_of_run, incomplete)]
 
 
-def _of_load(load: float, summaries: Sequence[SummaryDocument]) -> TextTable:
+def fidelity_table_of(document: FidelityDocument) -> TextTable:
+    """Return measured figures beside predicted ones, with the errors of the predictions."""
+    measured, predictions = document.measured, document.predictions
+    rows = []
+    for row in ROWS:
+        known = getattr(measured, row.name, None)
+        if known is not None and not (row.name in QUIET and known == 0):
+            cells = [_predicted(row, prediction) for prediction in predictions]
+            rows.append((row.label, row.write(known), *(cell for pair in cells for cell in pair)))
+    kind = "simulated before" if measured.simulated else "measured"
+    headings = [(f"simulated, {prediction.policy}", "error") for prediction in predictions]
+    return TextTable(
+        title=f"Simulated against {kind}: {measured.requests:,} requests of {document.log}",
+        headings=("", kind, *(heading for pair in headings for heading in pair)),
+        rows=tuple(rows),
+    )
+
+
+def _predicted(row: Row, prediction: Prediction) -> tuple[str, str]:
+    error = prediction.errors.get(row.name)
+    return _cell(row, prediction.figures.get(row.name)), "" if error is None else f"{100 * error:+.1f} %"
+
+
+def _of_load(load: float, summaries: Sequence[SummaryDocument], variant: str) -> TextTable:
     n = max(summary.n for summary in summaries)
     rate = format_number(summaries[0].rate_per_s)
     over = f"mean and 95 % interval over n = {n} seeds" if n > 1 else "one seed, no interval"
@@ -73,7 +100,7 @@ def _of_load(load: float, summaries: Sequence[SummaryDocument]) -> TextTable:
         if _is_shown(row, values):
             rows.append((row.label, *(_cell(row, value) for value in values)))
     return TextTable(
-        title=f"Simulated: load {load:g}, {rate} requests/s, {over}",
+        title=f"Simulated: {f'{variant}, ' if variant else ''}load {load:g}, {rate} requests/s, {over}",
         headings=("", *(summary.policy for summary in summaries)),
         rows=tuple(rows),
     )

@@ -12,14 +12,15 @@ from safelight.simulator.results.documents import RunResult, SimulationDocument,
 from safelight.simulator.results.figures import RunKey
 from safelight.simulator.scenario.arrivals import arrivals_of
 from safelight.simulator.scenario.policies import check_policies, choices_of
-from safelight.simulator.scenario.scenario import Scenario
+from safelight.simulator.scenario.scenario import Scenario, variants_of
 
 
 class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The runs of a scenario.
 
     Attributes:
-        scenario: what is simulated.
+        scenario: as the file has it.
+        variants: what is simulated, by the name of the variant; empty for a scenario without variants.
         folder: that paths in the scenario are relative to.
         name: of the scenario's file.
         policies: choices by name, in order.
@@ -27,6 +28,7 @@ class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     scenario: Scenario
+    variants: dict[str, Scenario]
     folder: str
     name: str
     policies: dict[str, tuple[str, ...]]
@@ -39,6 +41,7 @@ class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
             scenario=self.name,
             title=self.scenario.title or Path(self.name).stem,
             policies=self.policies,
+            quality_metric=next((result.quality_metric for result in results), ""),
             is_complete=len(results) == len(self.keys) and all(result.is_complete for result in results),
         )
 
@@ -70,16 +73,19 @@ def plan_of(
     for load in loads or ():
         if not 0 < load < float("inf"):
             raise InvalidParameter("load", load, "it must be a positive number")
+    variants = variants_of(scenario)
     return SimulationPlan(
         scenario=scenario,
+        variants=variants,
         folder=str(path.parent),
         name=path.name,
         policies=chosen,
         keys=tuple(
-            RunKey(policy=name, load=load, seed=seed)
-            for load in dict.fromkeys(loads or _loads(scenario, path.parent))
+            RunKey(policy=name, load=load, seed=seed, variant=variant)
+            for variant, changed in variants.items()
+            for load in dict.fromkeys(loads or _loads(changed, path.parent))
             for name in chosen
-            for seed in dict.fromkeys(seeds or scenario.seeds)
+            for seed in dict.fromkeys(seeds or changed.seeds)
         ),
     )
 

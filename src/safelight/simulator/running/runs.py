@@ -1,9 +1,12 @@
 """Does all runs of a plan, here or in several processes; the results are the same."""
 
 import multiprocessing
+import os
 import signal
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -49,7 +52,7 @@ def run_all(
             if stop.is_set:
                 break
             results.append(run_one(plan, number, outcomes=paths.get(number), stop=stop, on_progress=report))
-        return [result for result in results if result is not None]
+        return results
     return _in_processes(plan, min(jobs, len(numbers)), paths, stop, report)
 
 
@@ -59,18 +62,19 @@ def _in_processes(
     context = multiprocessing.get_context("spawn")
     ended, queue = context.Event(), context.SimpleQueue()
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(ended, queue)) as pool:
-        futures = [pool.submit(_run, encoded(plan), number, paths.get(number)) for number in range(len(plan.keys))]
+        with _signals_blocked():
+            futures = [pool.submit(_run, encoded(plan), number, paths.get(number)) for number in range(len(plan.keys))]
         try:
             _watch(futures, stop, ended.set, queue, report)
         finally:
             ended.set()
             pool.shutdown(wait=False, cancel_futures=True)
         answers = [future.result() for future in futures if not future.cancelled()]
-    return [decoded(answer, RunResult) for answer in answers if answer is not None]
+    return [decoded(answer, RunResult) for answer in answers]
 
 
 def _watch(
-    futures: Sequence[Future[bytes | None]],
+    futures: Sequence[Future[bytes]],
     stop: StopRequest,
     end: Callable[[], None],
     queue: "SimpleQueue[bytes]",
@@ -96,10 +100,27 @@ class _Shared:
     queue: "SimpleQueue[bytes] | None" = None
 
 
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Have processes that begin in the block ignore a Ctrl-C in the terminal, which the parent handles."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin(ended: Event, queue: "SimpleQueue[bytes]") -> None:
-    """Prepare a process of the pool; a Ctrl-C in the terminal reaches it too, and is for the parent to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Prepare a process of the pool."""
     _Shared.stop, _Shared.queue = _EventStop(ended), queue
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 class _EventStop:
@@ -113,11 +134,11 @@ class _EventStop:
         return self._ended.is_set()
 
 
-def _run(plan: bytes, number: int, outcomes: Path | None) -> bytes | None:
+def _run(plan: bytes, number: int, outcomes: Path | None) -> bytes:
     result = run_one(
         decoded(plan, SimulationPlan), number, outcomes=outcomes, stop=_Shared.stop, on_progress=_put_progress
     )
-    return None if result is None else encoded(result)
+    return encoded(result)
 
 
 def _put_progress(progress: RunProgress) -> None:

@@ -23,7 +23,3 @@ class StopRequest:
     def set(self) -> None:
         """Ask for the end."""
         self._is_set = True
-
-
-class Stopped(Exception):  # noqa: N818 - what happened
-    """A run was ended early."""

@@ -50,8 +50,8 @@ class AdapterGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def weights(self) -> npt.NDArray[np.float64]:
         """The share of uses of each of `names`."""
         ranks = np.arange(1, (self.count or 0) + 1, dtype=float)
-        popularity: npt.NDArray[np.float64] = ranks**-self.popularity_exponent
-        return popularity / popularity.sum()
+        popularity = ranks**-self.popularity_exponent
+        return np.asarray(popularity / popularity.sum(), float)
 
 
 def check_adapters(group: AdapterGroup, place: str) -> None:

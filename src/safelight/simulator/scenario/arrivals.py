@@ -23,6 +23,11 @@ from safelight.traces.synthesis.synthesize import SynthesisOptions, synthesize
 if TYPE_CHECKING:
     from safelight.traces.synthesis.template import ServiceTemplate
 
+CURVE_POINTS = 10_001
+"""So many points of a rate curve are integrated over."""
+
+Points = npt.NDArray[np.float64]
+
 _SERVICES = dict(zip(LIKE, ("A", "B", "AB"), strict=True))
 
 
@@ -84,7 +89,11 @@ def process_of(source: ArrivalSource) -> ArrivalProcess:
 
 
 def _of_process(source: ArrivalSource, load: float, rng: np.random.Generator) -> Arrivals:
-    rate, process = source.rate_per_s * load, process_of(source)
+    process = process_of(source)
+    if source.rate_curve:
+        return _along(np.array(source.rate_curve), process, load, rng)
+    assert source.rate_per_s is not None
+    rate = source.rate_per_s * load
     if source.requests is not None:
         times_s = first(process, source.requests, rate=rate, rng=rng)
     else:
@@ -93,9 +102,24 @@ def _of_process(source: ArrivalSource, load: float, rng: np.random.Generator) ->
     return Arrivals(times_s=times_s, table=None, rate_per_s=source.rate_per_s)
 
 
+def _along(curve: Points, process: ArrivalProcess, load: float, rng: np.random.Generator) -> Arrivals:
+    """Return arrivals whose rate follows a curve of times and rates: `process`, on a clock that counts arrivals."""
+    times_s = np.linspace(0, curve[-1, 0], CURVE_POINTS)
+    rates = np.interp(times_s, curve[:, 0], curve[:, 1]) * load
+    counts = np.concatenate([[0.0], np.cumsum((rates[1:] + rates[:-1]) / 2 * np.diff(times_s))])
+    arrived = until(process, float(counts[-1]), rate=1.0, rng=rng)
+    return Arrivals(
+        times_s=np.interp(arrived, counts, times_s),
+        table=None,
+        rate_per_s=float(counts[-1]) / float(curve[-1, 0]) / load,
+    )
+
+
 def _of_trace(source: TraceSource, folder: Path) -> pl.DataFrame:
     trace = open_trace(folder / source.path, lenient=source.lenient)
     frame = trace.frame if source.service is None else trace.of_service(source.service)
+    if source.only_ended:
+        frame = frame.filter(pl.col("status") != "cancelled", pl.col("duration_s").is_not_null())
     return (frame if source.requests is None else frame.head(source.requests)).collect()
 
 

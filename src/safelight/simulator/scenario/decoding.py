@@ -3,7 +3,7 @@
 import math
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -16,9 +16,21 @@ from safelight.simulator.errors import BadScenario
 Decoded = TypeVar("Decoded", bound=msgspec.Struct)
 
 _WHERE = re.compile(r"\(at (line \d+, column \d+|end of document)\)")
-_NUMBERS: Final = (inspect.IntType, inspect.FloatType)
-_ARRAYS: Final = (inspect.ListType, inspect.VarTupleType)
 _TABLES: Final = (inspect.StructType, inspect.DictType)
+_WORDS: Final[tuple[tuple[type[Any] | tuple[type[Any], ...], str], ...]] = (
+    (inspect.BoolType, "true or false"),
+    (inspect.IntType, "a whole number"),
+    (inspect.FloatType, "a number"),
+    (inspect.StrType, "a text"),
+    (_TABLES, "a table"),
+)
+_TYPES: Final[tuple[tuple[type[Any] | tuple[type[Any], ...], type[Any] | tuple[type[Any], ...]], ...]] = (
+    (inspect.BoolType, bool),
+    (inspect.IntType, int),
+    (inspect.FloatType, (int, float)),
+    (inspect.StrType, str),
+    (_TABLES, dict),
+)
 _BOUNDS: Final = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
 
 
@@ -47,7 +59,10 @@ def decode(raw: Any, kind: type[Decoded], *, place: str = "") -> Decoded:  # noq
         BadScenario: if a key is unknown or missing, or a value is of the wrong kind or out of range.
     """
     _check(raw, _type_info(kind), place)
-    return msgspec.convert(raw, kind)
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        raise BadScenario("has a value that cannot be used; compare it with the documentation.", place=place) from error
 
 
 @cache
@@ -71,19 +86,32 @@ def _check_fitting(value: Any, kind: inspect.Type, place: str) -> None:  # noqa:
         case inspect.DictType():
             for key, item in value.items():
                 _check(item, kind.value_type, _inside(place, key))
-        case inspect.ListType() | inspect.VarTupleType():
-            if len(value) < (kind.min_length or 0):
-                raise BadScenario("is empty; it must have at least one element.", place=place)
-            for number, item in enumerate(value):
-                _check(item, kind.item_type, f"{place}[{number}]")
-        case inspect.LiteralType():
-            if value not in kind.values:
-                raise BadScenario(f"is {shorten(value)}; {nearest(str(value), _names(kind))}", place=place)
+        case inspect.ListType() | inspect.VarTupleType() | inspect.TupleType():
+            _check_items(value, kind, place)
+        case inspect.LiteralType() if value not in kind.values:
+            raise BadScenario(f"is {shorten(value)}; {nearest(str(value), _names(kind))}", place=place)
         case inspect.IntType() | inspect.FloatType():
             _check_number(value, kind, place)
         case inspect.StrType():
-            if kind.min_length and not value:
-                raise BadScenario("is empty; it must be a text.", place=place)
+            _check_length(value, kind.min_length, place)
+
+
+def _check_items(items: Sequence[Any], kind: inspect.Type, place: str) -> None:
+    if isinstance(kind, inspect.TupleType):
+        kinds = kind.item_types
+        if len(items) != len(kinds):
+            raise BadScenario(f"has {len(items)} elements; it must have {len(kinds)}.", place=place)
+    else:
+        assert isinstance(kind, inspect.ListType | inspect.VarTupleType)
+        _check_length(items, kind.min_length, place)
+        kinds = (kind.item_type,) * len(items)
+    for number, (item, its_kind) in enumerate(zip(items, kinds, strict=True)):
+        _check(item, its_kind, f"{place}[{number}]")
+
+
+def _check_length(value: Sized, least: int | None, place: str) -> None:
+    if len(value) < (least or 0):
+        raise BadScenario("is empty; it needs at least one.", place=place)
 
 
 def _check_keys(table: Mapping[str, object], kind: inspect.StructType, place: str) -> None:
@@ -118,35 +146,19 @@ def _options(kind: inspect.Type) -> Iterator[inspect.Type]:
 
 
 def _is_of(value: object, kind: inspect.Type) -> bool:
-    match kind:
-        case inspect.AnyType():
-            return True
-        case inspect.BoolType():
-            return isinstance(value, bool)
-        case inspect.IntType():
-            return isinstance(value, int) and not isinstance(value, bool)
-        case inspect.FloatType():
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        case inspect.StrType() | inspect.LiteralType():
-            return isinstance(value, str)
-    return isinstance(value, list if isinstance(kind, _ARRAYS) else dict) and isinstance(kind, _ARRAYS + _TABLES)
+    if isinstance(kind, inspect.AnyType):
+        return True
+    if isinstance(kind, inspect.LiteralType):
+        return isinstance(value, type(kind.values[0]))
+    if isinstance(value, bool):
+        return isinstance(kind, inspect.BoolType)
+    return isinstance(value, next((types for kinds, types in _TYPES if isinstance(kind, kinds)), list))
 
 
 def _words(kind: inspect.Type) -> str:
-    match kind:
-        case inspect.BoolType():
-            return "true or false"
-        case inspect.IntType():
-            return "a whole number"
-        case inspect.FloatType():
-            return "a number"
-        case inspect.StrType():
-            return "a text"
-        case inspect.LiteralType():
-            return "one of " + ", ".join(map(repr, _names(kind)))
-        case inspect.StructType() | inspect.DictType():
-            return "a table"
-    return "a list"
+    if isinstance(kind, inspect.LiteralType):
+        return "one of " + ", ".join(map(repr, _names(kind)))
+    return next((words for types, words in _WORDS if isinstance(kind, types)), "a list")
 
 
 def _names(kind: inspect.LiteralType) -> tuple[str, ...]:

@@ -33,4 +33,6 @@ def check_faults(faults: Sequence[FaultEntry], workers: Sequence[str]) -> None:
     known = set(workers)
     for number, fault in enumerate(faults):
         if fault.worker not in known:
-            raise BadScenario(f"is {fault.worker!r}; {nearest(fault.worker, workers)}", place=f"faults[{number}].worker")
+            raise BadScenario(
+                f"is {fault.worker!r}; {nearest(fault.worker, workers)}", place=f"faults[{number}].worker"
+            )

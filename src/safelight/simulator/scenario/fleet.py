@@ -2,7 +2,7 @@
 
 import msgspec
 
-from safelight.control.replica.config import ADAPTER_CAPACITY, MAX_DENOISER_ROWS
+from safelight.control.replica.config import ADAPTER_CAPACITY
 from safelight.simulator.scenario.quantities import Bytes, Count, Factor, Name, NotNegative, SomeNames
 
 
@@ -41,14 +41,15 @@ class WorkerGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         models: that each of them serves: names of `[models]`.
         profiles: by model, instead of the model's own profile: a path beside the scenario, or a built-in name.
         device: its name in reports.
-        memory_bytes: of the device; None does not check that the weights fit.
-        max_denoiser_rows: of one denoiser call.
+        memory_bytes: of the device; None does not check that weights and calls fit.
+        max_denoiser_rows: of one denoiser call; None is as many as the profiles of all models have, at most 32.
         adapter_host_bytes: of host memory for adapters.
         adapter_device_ranks: for LoRAs on the device: the sum of their ranks.
         adapter_device_controlnets: ControlNets on the device.
         startup_s: seconds until a worker is ready, at the start and after it was lost.
         speed: how many times as fast as the profile it computes.
-        load_tiers: what loads of adapters cost.
+        load_tiers: what loads of adapters cost; None is what the profile of the first model with such costs has.
+        transfer_s_per_byte: seconds for each byte of the latents of a picture that another worker has paused.
     """
 
     name: Name
@@ -57,13 +58,14 @@ class WorkerGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     profiles: dict[str, str] = {}
     device: str = ""
     memory_bytes: Bytes | None = None
-    max_denoiser_rows: Count = MAX_DENOISER_ROWS
+    max_denoiser_rows: Count | None = None
     adapter_host_bytes: Bytes = ADAPTER_CAPACITY.host_bytes
     adapter_device_ranks: int = ADAPTER_CAPACITY.device_ranks
     adapter_device_controlnets: int = ADAPTER_CAPACITY.device_controlnets
     startup_s: NotNegative = 0.0
     speed: Factor = 1.0
-    load_tiers: LoadTiers = LoadTiers()
+    load_tiers: LoadTiers | None = None
+    transfer_s_per_byte: NotNegative = 0.0
 
     @property
     def worker_names(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from safelight.core.errors import nearest
 from safelight.core.level import MAX_STEPS
 from safelight.core.model import Guidance
 from safelight.simulator.errors import BadScenario
-from safelight.simulator.scenario.quantities import Bytes, Count, NotNegative, Share
+from safelight.simulator.scenario.quantities import Bytes, Count, NotNegative
 
 SAMPLER = "euler"
 
@@ -17,7 +17,7 @@ class StepsQuality(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The quality of pictures with this many steps."""
 
     steps: Count
-    quality: Share
+    quality: float
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,7 +35,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         size_multiple: both sides of a picture must be multiples of this.
         max_side: the longest side in pixels; None is four times the longer side of its own size.
         weights_bytes: on the device; None is what the profile has.
-        quality: of its pictures, from 0 to 1: one number, or by steps; None is what the profile has.
+        quality: of its pictures: one number, or by steps; None is what the profile has.
     """
 
     profile: str | dict[str, Any]
@@ -50,7 +50,7 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     size_multiple: Count = 1
     max_side: Count | None = None
     weights_bytes: Bytes | None = None
-    quality: Share | tuple[StepsQuality, ...] | None = None
+    quality: float | tuple[StepsQuality, ...] | None = None
 
     def quality_at(self, steps: int) -> float | None:
         """Return the quality of pictures with so many steps: between two that are given, on a line; None if unknown."""

@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from safelight.core.adapter import LoraUse
 from safelight.simulator.scenario.adapters import AdapterGroup
-from safelight.simulator.scenario.models import ModelEntry
 from safelight.simulator.scenario.quantities import draw_numbers, parse_size
 from safelight.simulator.scenario.workload import ANY_MODEL, MixEntry
 
@@ -42,7 +41,6 @@ class KindSampler:
     def __init__(
         self,
         mix: Sequence[MixEntry],
-        models: Mapping[str, ModelEntry],
         sizes: Mapping[str, Size],
         adapters: Sequence[AdapterGroup],
     ) -> None:
@@ -50,15 +48,14 @@ class KindSampler:
 
         Args:
             mix: at least one kind for each model that is asked for; models without one get an implicit kind.
-            models: of the scenario.
-            sizes: of each model's own pictures.
+            sizes: of the own pictures of each model and cascade that requests may name.
             adapters: of the scenario.
         """
         self._sizes = sizes
         self._adapters = [group for group in adapters if group.count is not None and group.share > 0]
-        self._every = tuple(mix) or tuple(MixEntry(model=name) for name in models)
+        self._every = tuple(mix) or tuple(MixEntry(model=name) for name in sizes)
         self._by_model = {
-            name: tuple(kind for kind in mix if kind.model == name) or (MixEntry(model=name),) for name in models
+            name: tuple(kind for kind in mix if kind.model == name) or (MixEntry(model=name),) for name in sizes
         }
 
     def draw(self, count: int, model: str | None, rng: np.random.Generator) -> list[Asked]:

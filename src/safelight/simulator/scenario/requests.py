@@ -41,6 +41,11 @@ class TraceAdapters:
 
     groups: Mapping[tuple[str, str], AdapterGroup]
 
+    @classmethod
+    def of(cls, groups: Sequence[AdapterGroup]) -> "TraceAdapters":
+        """Return those of some groups."""
+        return cls(groups={(group.model, group.kind): group for group in groups if group.count is None})
+
     def name_of(self, name: str, *, model: str, kind: str) -> str:
         """Return the name here of an adapter of the trace that a request for `model` uses."""
         group = self.groups.get((model, kind))
@@ -62,18 +67,16 @@ class RequestMaker:
 
         Args:
             scenario: that has been checked.
-            sizes: of each model's own pictures.
+            sizes: of the own pictures of each model and cascade.
             solo_s: for deadlines in multiples of the solo time.
             seed: of what is drawn.
         """
         self._scenario, self._sizes, self._solo_s, self._seed = scenario, sizes, solo_s, seed
         workload = scenario.workload
-        self._sampler = KindSampler(workload.mix, scenario.models, sizes, scenario.adapters)
+        self._sampler = KindSampler(workload.mix, sizes, scenario.adapters)
         source = workload.trace or workload.like
         self._replaced: Sequence[Column] = source.replace if source is not None else ()
-        self._adapters = TraceAdapters(
-            groups={(group.model, group.kind): group for group in scenario.adapters if group.count is None}
-        )
+        self._adapters = TraceAdapters.of(scenario.adapters)
 
     def requests(self, arrivals: Arrivals) -> Iterator[ImageRequest]:
         """Give all requests in order of arrival.
@@ -104,13 +107,13 @@ class RequestMaker:
         return [self._with_row(asked[place], row) for place, row in enumerate(rows)]
 
     def _model_of(self, row: Mapping[str, Any]) -> str | None:
-        theirs = row["base_model"]
+        theirs: str | None = row["base_model"]
         if theirs is None or "model" in self._replaced:
             return None
         ours = self._scenario.workload.models.get(theirs, theirs)
-        if ours not in self._scenario.models:
+        if ours not in self._sizes:
             raise BadScenario(
-                f"asks for the model {shorten(theirs)}; {nearest(theirs, tuple(self._scenario.models))} "
+                f"asks for the model {shorten(theirs)}; {nearest(theirs, tuple(self._sizes))} "
                 "Name what serves it under [workload.models], or let `replace` have 'model'.",
                 place="workload",
             )
@@ -184,7 +187,7 @@ class RequestMaker:
             return asked.deadline_s
         if deadlines.solo_times is None:
             return deadlines.seconds
-        model = asked.model or next(iter(self._scenario.models))
+        model = self._scenario.largest_model_of(asked.model)
         steps = asked.steps or self._scenario.models[model].steps
         return deadlines.solo_times * self._solo_s(model, steps, asked.size, asked.guidance_scale)
 

@@ -7,14 +7,18 @@ from typing import Any
 
 import msgspec
 
-from safelight.core.errors import ProfileError
+from safelight.control.replica.config import MAX_DENOISER_ROWS
+from safelight.core.errors import ProfileError, nearest
 from safelight.core.level import Level
 from safelight.core.model import ModelSpec
-from safelight.profiles.profile import Profile
+from safelight.profiles.builtin import builtin_names, builtin_profile
+from safelight.profiles.profile import READ_FORMATS, Profile
 from safelight.simulator.errors import BadScenario
+from safelight.simulator.scenario.decoding import decode, parse_toml
 from safelight.simulator.scenario.fleet import WorkerGroup
 from safelight.simulator.scenario.models import ModelEntry
 
+GB = 1e9
 ENDING = ".toml"
 
 
@@ -25,10 +29,39 @@ class ServedModel:
     Attributes:
         profile: the truth about its times.
         spec: as the workers report it.
+        weights_bytes: on the device; None if that is not known.
     """
 
     profile: Profile
     spec: ModelSpec
+    weights_bytes: float | None
+
+    @property
+    def least_rows(self) -> int:
+        """Denoiser rows of one picture as the model is guided by default."""
+        return self.level(self.spec.steps, None).denoiser_rows
+
+    @property
+    def most_rows(self) -> int:
+        """The most denoiser rows of a call whose seconds are known."""
+        measured = max(time.denoiser_rows for time in self.profile.step_times)
+        return MAX_DENOISER_ROWS if self.profile.extrapolates else measured
+
+    def level(self, steps: int, guidance_scale: float | None) -> Level:
+        """Return a level of the model."""
+        return Level(
+            model=self.spec.name,
+            steps=steps,
+            guidance_scale=self.spec.guidance_scale if guidance_scale is None else guidance_scale,
+            guidance=self.spec.guidance,
+            sampler=self.spec.sampler,
+        )
+
+    def solo_s(self, level: Level, *, width: int, height: int) -> float:
+        """Return the seconds of a request alone on a worker, with its weights loaded."""
+        tick_s = self.profile.tick_s(level.denoiser_rows, width=width, height=height)
+        encode_s = self.profile.encoding_s(width=width, height=height, has_source=False)
+        return encode_s + level.steps_to_run * tick_s + self.profile.decoding_s(width=width, height=height)
 
 
 def served_models(models: Mapping[str, ModelEntry], group: WorkerGroup, *, folder: Path) -> dict[str, ServedModel]:
@@ -40,40 +73,109 @@ def served_models(models: Mapping[str, ModelEntry], group: WorkerGroup, *, folde
         folder: that paths of profiles are relative to.
 
     Raises:
-        BadScenario: if a profile cannot be used, or the weights do not fit the device.
+        BadScenario: if a profile cannot be used.
     """
     served = {}
     for name in group.models:
-        entry = models[name]
-        given = group.profiles.get(name, entry.profile)
-        place = f"models.{name}.profile" if name not in group.profiles else f"fleet {group.name!r}: profiles.{name}"
+        entry, place = models[name], f"models.{name}.profile"
+        given = entry.profile
+        if name in group.profiles:
+            given, place = group.profiles[name], f"fleet {group.name!r}: profiles.{name}"
         profile = read_profile(given, folder=folder, place=place)
-        served[name] = ServedModel(profile=profile, spec=_spec(name, entry, profile))
+        memory = None if profile.memory is None else profile.memory.weights_bytes
+        served[name] = ServedModel(
+            profile=profile,
+            spec=_spec(name, entry, profile),
+            weights_bytes=memory if entry.weights_bytes is None else entry.weights_bytes,
+        )
     return served
 
 
+def rows_per_call(group: WorkerGroup, served: Mapping[str, ServedModel]) -> int:
+    """Return how many denoiser rows a call of the group's workers may have."""
+    if group.max_denoiser_rows is not None:
+        return group.max_denoiser_rows
+    return min(MAX_DENOISER_ROWS, *(model.most_rows for model in served.values()))
+
+
+def check_memory(group: WorkerGroup, served: Mapping[str, ServedModel]) -> None:
+    """Raise BadScenario if the weights of the group's models and a full call do not fit its devices."""
+    weights = {name: model.weights_bytes for name, model in served.items() if model.weights_bytes is not None}
+    memories = [model.profile.memory for model in served.values() if model.profile.memory is not None]
+    rows = rows_per_call(group, served)
+    call_bytes = max((memory.row_bytes * rows + memory.picture_bytes for memory in memories), default=0)
+    needed = sum(weights.values()) + call_bytes
+    if group.memory_bytes is not None and needed > group.memory_bytes:
+        parts = [f"{size / GB:.3g} GB of {name}" for name, size in weights.items()]
+        parts += [f"{call_bytes / GB:.3g} GB of a call"] if call_bytes else []
+        raise BadScenario(
+            f"is {group.memory_bytes / GB:.3g} GB, and its models need {needed / GB:.3g} GB: {' + '.join(parts)}.",
+            place=f"fleet {group.name!r}: memory_bytes",
+        )
+
+
+def check_points(
+    group: WorkerGroup, served: Mapping[str, ServedModel], sizes: Mapping[str, set[tuple[int, int]]]
+) -> None:
+    """Raise BadScenario if the profiles lack a call that may happen.
+
+    Args:
+        group: of workers.
+        served: its models.
+        sizes: that requests of each model may have, in pixels.
+    """
+    most = rows_per_call(group, served)
+    for name, model in served.items():
+        if model.least_rows > most:
+            raise BadScenario(
+                f"is {most}, and one picture of {name!r} takes {model.least_rows} rows.",
+                place=f"fleet {group.name!r}: max_denoiser_rows",
+            )
+        for width, height in sorted(sizes.get(name, ())):
+            for rows in (model.least_rows, most):
+                try:
+                    model.profile.tick_s(rows, width=width, height=height)
+                except ProfileError as error:
+                    raise BadScenario(f": {error}", place=f"fleet {group.name!r}") from error
+
+
 def read_profile(given: str | dict[str, Any], *, folder: Path, place: str) -> Profile:
-    """Return a profile: of a file, a built-in one, or one that is written in the scenario; raises BadScenario."""
+    """Return a profile: of a file, a built-in one, or one that is written in the scenario.
+
+    Raises:
+        BadScenario: if there is none, or it cannot be used.
+    """
     try:
         if isinstance(given, dict):
-            return Profile.from_toml(msgspec.toml.encode(given).decode())
-        return Profile.from_toml((folder / given).read_text(encoding="utf-8"))
+            return _checked(given, place)
+        if given in builtin_names():
+            return builtin_profile(given)
+        return _checked(parse_toml((folder / given).read_text(encoding="utf-8")), "")
     except FileNotFoundError as error:
-        raise BadScenario(f"is {given!r}; there is no such file beside the scenario.", place=place) from error
+        known = [*builtin_names(), *(file.name for file in folder.glob(f"*{ENDING}"))]
+        raise BadScenario(
+            f"is {given!r}, and neither a file beside the scenario nor a built-in profile is called so; "
+            f"{nearest(str(given), known)}",
+            place=place,
+        ) from error
     except OSError as error:
         raise BadScenario(f"is {given!r}, which cannot be read: {error.strerror or error}.", place=place) from error
-    except (ProfileError, UnicodeDecodeError) as error:
-        raise BadScenario(f": {error}", place=place) from error
+    except UnicodeDecodeError as error:
+        raise BadScenario(f"is {given!r}, which is not a text in UTF-8.", place=place) from error
+    except BadScenario as error:
+        if isinstance(given, dict):
+            raise
+        raise BadScenario(f"is {given!r}: {error}", place=place) from error
 
 
-def solo_s(served: ServedModel, level: Level, *, width: int, height: int) -> float:
-    """Return the seconds of a request alone on a worker, with its weights loaded."""
-    profile = served.profile
-    tick_s = profile.tick_s(level.denoiser_rows, width=width, height=height)
-    outside_s = profile.encoding_s(width=width, height=height, has_source=False) + profile.decoding_s(
-        width=width, height=height
-    )
-    return outside_s + level.steps_to_run * tick_s
+def _checked(raw: dict[str, Any], place: str) -> Profile:
+    """Return the profile of some tables; raises BadScenario."""
+    if raw.get("format", READ_FORMATS[-1]) in READ_FORMATS:
+        decode({name: value for name, value in raw.items() if name != "format"}, Profile, place=place)
+    try:
+        return Profile.from_toml(msgspec.toml.encode(raw).decode())
+    except ProfileError as error:
+        raise BadScenario(f": {error}" if place else str(error), place=place) from error
 
 
 def _spec(name: str, entry: ModelEntry, profile: Profile) -> ModelSpec:

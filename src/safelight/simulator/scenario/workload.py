@@ -35,6 +35,7 @@ class TraceSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         service: takes the requests of this service only.
         requests: takes the first ones only.
         lenient: leaves out requests that cannot be read.
+        only_ended: leaves out requests that were cancelled, or do not tell how and after how long they ended.
         replace: what the mix and the deadlines of the scenario replace even where the trace has it.
     """
 
@@ -42,6 +43,7 @@ class TraceSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     service: str | None = None
     requests: Count | None = None
     lenient: bool = False
+    only_ended: bool = False
     replace: tuple[Column, ...] = ()
 
 
@@ -73,7 +75,8 @@ class ArrivalSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     Attributes:
         process: constant, poisson, gamma, bursty or diurnal.
         rate_per_s: requests per second, on average.
-        duration_s: until no more arrive.
+        rate_curve: pairs of seconds after the start and requests per second then, on a line in between, instead.
+        duration_s: until no more arrive; None is the end of the curve.
         requests: until no more arrive, instead.
         cv: coefficient of variation of the gaps of gamma.
         factor: of bursty: how many times as high the rate is in bursts.
@@ -84,7 +87,8 @@ class ArrivalSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """
 
     process: Literal["constant", "poisson", "gamma", "bursty", "diurnal"] = "poisson"
-    rate_per_s: Factor
+    rate_per_s: Factor | None = None
+    rate_curve: tuple[tuple[NotNegative, NotNegative], ...] = ()
     duration_s: Factor | None = None
     requests: Count | None = None
     cv: Factor = 2.0
@@ -156,7 +160,11 @@ def check_workload(workload: Workload, models: Sequence[str]) -> None:
 
 
 def _check_arrivals(arrivals: ArrivalSource) -> None:
-    if (arrivals.duration_s is None) == (arrivals.requests is None):
+    if arrivals.rate_curve:
+        _check_curve(arrivals)
+    elif arrivals.rate_per_s is None:
+        raise BadScenario("is missing; give it or `rate_curve`.", place="workload.arrivals.rate_per_s")
+    elif (arrivals.duration_s is None) == (arrivals.requests is None):
         raise BadScenario("needs `duration_s` or `requests`, and not both.", place="workload.arrivals")
     if arrivals.process == "bursty" and not 0 < arrivals.burst_share < 1:
         raise BadScenario(
@@ -165,6 +173,17 @@ def _check_arrivals(arrivals: ArrivalSource) -> None:
         )
     if arrivals.process == "bursty" and arrivals.factor < 1:
         raise BadScenario(f"is {arrivals.factor:g}; it must be at least 1.", place="workload.arrivals.factor")
+
+
+def _check_curve(arrivals: ArrivalSource) -> None:
+    place = "workload.arrivals.rate_curve"
+    times_s, rates = zip(*arrivals.rate_curve, strict=True)
+    if arrivals.rate_per_s is not None or arrivals.duration_s is not None or arrivals.requests is not None:
+        raise BadScenario("stands instead of `rate_per_s`, `duration_s` and `requests`; leave these out.", place=place)
+    if list(times_s) != sorted(set(times_s)) or len(times_s) < 2 or times_s[0] > 0:
+        raise BadScenario("needs two points or more, whose times begin at 0 and rise.", place=place)
+    if not any(rates):
+        raise BadScenario("is 0 everywhere; some rate must be greater than 0.", place=place)
 
 
 def _check_entry(entry: MixEntry, models: Sequence[str], place: str) -> None:

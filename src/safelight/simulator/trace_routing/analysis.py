@@ -58,7 +58,7 @@ def routing(
 def replayed_policies() -> Sequence[RoutingPolicy]:
     """Return all routing policies, also those of installed packages, except `SoonestFinish`.
 
-    That one asks workers when they would finish a request. In a trace, durations are known only afterwards.
+    That one chooses as `least-work` does where workers run one request at a time.
 
     Raises:
         ExtensionError: if an installed one cannot be used.
@@ -76,7 +76,7 @@ def _rows(
     for policy in policies:
         bounded = replace(policy, bound=what_if.bound) if isinstance(policy, Affinity) else policy
         for instances in what_if.instances or _halves(known or WITHOUT_INSTANCES):
-            chosen = replay(bounded, traffic, instances)
+            chosen = replay(bounded, traffic, instances, places=what_if.size)
             yield {"routing": policy.name, **measure(usage, traffic, chosen, instances, what_if)}
 
 

@@ -1,0 +1,87 @@
+"""`safelight calibrate`: measure a model on this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from safelight.cli.console import notes, progress_bar
+from safelight.cli.extras import need_serve_extra
+from safelight.cli.options import AsJson
+from safelight.cli.output_files import check_output_files
+from safelight.local.launch import compute_options
+from safelight.local.model_folders import SHIPPED_ADAPTERS, model_folders
+
+calibrating = typer.Typer()
+
+
+@calibrating.command(
+    epilog="Examples:\n\nsafelight calibrate --model shapes-large -o shapes-large.toml\n\n"
+    "safelight calibrate --model path/to/a/diffusers/folder --workers 2 -o profile.toml\n\n"
+    "safelight calibrate --model shapes-small --json"
+)
+def calibrate(
+    *,
+    model: Annotated[str, typer.Option(metavar="NAME|DIR", help="A shipped model, or a diffusers folder.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the profile here.")
+    ] = None,
+    adapters: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR", help="A folder whose first LoRA and ControlNet that fit are measured too; repeatable."
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Processes that measure side by side, like those of a server.")
+    ] = 1,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of each process.")] = 1,
+    device: Annotated[str, typer.Option(help="A device as torch calls it, or auto.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 or auto.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on this machine, and write its profile for the simulator; it takes some minutes at most.
+
+    Measured are calls of 1 to 32 rows at three sizes, encoding, decoding, loads and folds of a LoRA, a ControlNet,
+    memory, and how much times differ. Run it while nothing else runs.
+    """
+    need_serve_extra()
+    from safelight.oneshot.calibration import CalibrationPlan
+    from safelight.oneshot.calibration import calibrate as measure
+
+    (folder,) = model_folders([model])
+    check_output_files([output] if output is not None else [])
+    plan = CalibrationPlan(
+        model=folder,
+        adapters=(*(adapters or ()), SHIPPED_ADAPTERS),
+        options=compute_options(device=device, dtype=dtype, threads=threads),
+        threads=threads,
+        workers=workers,
+    )
+    with progress_bar(f"Measuring {folder.name}") as note:
+        profile = measure(plan, note=note)
+    _write(profile.to_toml(), output)
+    if as_json:
+        import msgspec
+
+        print(msgspec.json.encode(profile).decode())
+    elif output is None:
+        print(profile.to_toml(), end="")
+    else:
+        call_s = profile.curve.seconds(2)
+        notes.print(
+            f"{profile.model} on {profile.device}: a call of 2 rows at {profile.width}x{profile.height} takes "
+            f"{1000 * call_s:.1f} ms; the profile is in {output}",
+            soft_wrap=True,
+        )
+
+
+def _write(text: str, output: Path | None) -> None:
+    from safelight.reports.atomic_files import write_atomically
+
+    if output is not None:
+        write_atomically(output, lambda to: _put(to, text))
+
+
+def _put(to: Path, text: str) -> None:
+    to.write_text(text, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Batching policies: which rows share a denoiser call."""

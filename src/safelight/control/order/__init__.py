@@ -1,0 +1,1 @@
+"""Order policies: the places of requests in the queue."""

@@ -1,0 +1,79 @@
+"""What must hold for the figures of a profile."""
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+
+from safelight.core.errors import ProfileError
+from safelight.core.model import StepTime
+from safelight.profiles.parts import Curve
+
+
+def check(profile: Any) -> None:  # noqa: ANN401 - a Profile, which imports this module
+    """Raise ProfileError for figures that cannot be."""
+    if not profile.step_times or min(profile.width, profile.height) < 1:
+        raise ProfileError("It needs step_times and a size of at least one pixel")
+    _check_numbers(profile)
+    _check_times(profile.step_times, "step_times")
+    for number, size in enumerate(profile.sizes):
+        if not size.step_times or min(size.width, size.height) < 1:
+            raise ProfileError(f"`sizes[{number}]` needs step_times and a size of at least one pixel")
+        _check_times(size.step_times, f"sizes[{number}].step_times")
+    _check_times(profile.controlnet_times, "controlnet_times")
+    _check_deferral(profile.deferral)
+    _check_curve(profile.mix_quality, "mix_quality")
+    for number, level in enumerate(profile.similarity):
+        _check_curve(level.curve, f"similarity[{number}].curve")
+
+
+def _check_numbers(profile: Any) -> None:  # noqa: ANN401 - see `check`
+    for place, number in _numbers(msgspec.to_builtins(profile), ""):
+        if not math.isfinite(number):
+            raise ProfileError(f"`{place}` is {number}; it must be a finite number")
+        if number < 0 and not place.startswith(("quality", "mix_quality", "similarity")):
+            raise ProfileError(f"`{place}` is {number}; it must not be negative")
+
+
+def _numbers(value: Any, place: str) -> Iterable[tuple[str, float]]:  # noqa: ANN401 - any part of a profile
+    match value:
+        case bool():
+            return
+        case int() | float():
+            yield place, float(value)
+        case dict():
+            for name, part in value.items():
+                yield from _numbers(part, f"{place}.{name}" if place else name)
+        case list() | tuple():
+            for number, part in enumerate(value):
+                yield from _numbers(part, f"{place}[{number}]")
+
+
+def _check_times(times: Sequence[StepTime], place: str) -> None:
+    rows = [time.denoiser_rows for time in times]
+    if any(count < 1 for count in rows):
+        raise ProfileError(f"`{place}` has a call without rows")
+    if doubled := {count for count in rows if rows.count(count) > 1}:
+        raise ProfileError(f"`{place}` has two times for {min(doubled)} rows")
+
+
+def _check_deferral(curve: Curve) -> None:
+    _check_curve(curve, "deferral")
+    for (threshold, share), (later, more) in pairwise(curve):
+        if more < share:
+            raise ProfileError(
+                f"`deferral` falls from {share:g} at {threshold:g} to {more:g} at {later:g}; "
+                "a gate with a higher threshold escalates more"
+            )
+    if any(share > 1 for _, share in curve):
+        raise ProfileError("`deferral` has a share above 1")
+
+
+def _check_curve(curve: Curve, place: str) -> None:
+    for (before, _), (after, _) in pairwise(curve):
+        if after <= before:
+            raise ProfileError(
+                f"`{place}` goes back from {before:g} to {after:g}; its points must be in ascending order"
+            )

@@ -1,0 +1,42 @@
+"""Reads files of profiles, with errors that name the nearest valid key."""
+
+import re
+import tomllib
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from safelight.core.errors import ProfileError, nearest
+
+Kind = TypeVar("Kind", bound=msgspec.Struct)
+
+_UNKNOWN: Final = re.compile(r"unknown field `(?P<name>[^`]*)`(?: - at `\$\.?(?P<place>[^`]*)`)?")
+
+
+def decoded(text: str, kind: type[Kind], *, formats: Sequence[int], latest: int) -> Kind:
+    """Return a struct from TOML; `formats` can be read, and `latest` is that of `kind`.
+
+    Raises:
+        ProfileError: if the text is not TOML, of another format, lacks a key, has an unknown one, or a wrong type.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"It is not TOML: {error}") from error
+    written = raw.get("format", latest)
+    if written not in formats:
+        known = " and ".join(map(str, formats))
+        raise ProfileError(f"It is of format {written!r}; this version reads {known}. Calibrate again, or upgrade")
+    try:
+        return msgspec.convert({"extrapolates": False, **raw, "format": latest}, kind)
+    except msgspec.ValidationError as error:
+        raise ProfileError(_explained(str(error), kind)) from error
+
+
+def _explained(problem: str, kind: type[Any]) -> str:
+    """Return the problem of an unknown key with the nearest valid one."""
+    found = _UNKNOWN.search(problem)
+    if found is None or found["place"]:
+        return problem
+    return f"{problem}; {nearest(found['name'], kind.__struct_fields__)}"

@@ -1,0 +1,70 @@
+"""Simulates the requests of an outcome log again."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from safelight.core.errors import SafelightError
+from safelight.simulator.errors import BadScenario
+from safelight.simulator.results.fidelity import Measured, measured_of
+from safelight.simulator.scenario.scenario import Scenario
+from safelight.simulator.scenario.workload import TraceSource
+from safelight.traces.reading import open_trace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """A scenario whose workload is that of a log, and what was measured."""
+
+    scenario: Scenario
+    measured: Measured
+
+
+def replay_of(scenario: Scenario, log: Path) -> Replay:
+    """Return a scenario with the requests of an outcome log as its workload.
+
+    Arrivals, models, steps, sizes, adapters and deadlines are those of the log. Requests that their clients cancelled
+    are left out. If a request of the log has expired, late requests expire.
+
+    Args:
+        scenario: with the fleet, the profiles and the policies; its workload's `models` rename models of the log.
+        log: of `safelight serve --outcomes`.
+
+    Raises:
+        BadScenario: if the log cannot be read, or has no outcomes.
+    """
+    try:
+        trace = open_trace(log, lenient=True)
+        table = trace.frame.collect()
+    except SafelightError as error:
+        raise BadScenario(f"The log cannot be used: {error}") from error
+    kept = table.filter(pl.col("status") != "cancelled", pl.col("duration_s").is_not_null())
+    if kept.is_empty() or kept["arrival_s"].null_count():
+        raise BadScenario(
+            f"{str(log)!r} does not tell how requests ended; name an outcome log of `safelight serve --outcomes`."
+        )
+    left_out = len(table) - len(kept) + sum(trace.dropped.values())
+    has_expired = bool((kept["status"] == "expired").any())
+    on_deadline = "expire" if has_expired else scenario.deadlines.on_deadline
+    return Replay(
+        scenario=msgspec.structs.replace(
+            scenario,
+            loads=(1.0,),
+            rates_per_s=(),
+            warmup_s=0.0,
+            variants=(),
+            workload=msgspec.structs.replace(
+                scenario.workload,
+                arrivals=None,
+                like=None,
+                mix=(),
+                trace=TraceSource(path=str(log.resolve()), lenient=True, only_ended=True),
+            ),
+            deadlines=msgspec.structs.replace(
+                scenario.deadlines, seconds=None, solo_times=None, on_deadline=on_deadline
+            ),
+        ),
+        measured=measured_of(kept, left_out=left_out),
+    )

@@ -1,0 +1,293 @@
+"""From a scenario and one of its runs to what the simulator takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from safelight.adapters.capacity import AdapterCapacity
+from safelight.control.config import ControlConfig
+from safelight.control.policies import Policies, policies_from
+from safelight.core.adapter import AdapterSpec
+from safelight.core.errors import RequestError
+from safelight.core.level import Level
+from safelight.profiles.parts import LoadTime, LoadTimes
+from safelight.profiles.profile import Profile
+from safelight.simulator.errors import BadScenario
+from safelight.simulator.language.simulate import LanguageSimulation
+from safelight.simulator.results.figures import RunKey
+from safelight.simulator.results.tally import QualityOf
+from safelight.simulator.results.timeline import QualityOfMix
+from safelight.simulator.running.language import language_simulation
+from safelight.simulator.scenario.adapters import AdapterGroup
+from safelight.simulator.scenario.arrivals import Arrivals, arrivals_of
+from safelight.simulator.scenario.cascades import check_cascades, scorer_of
+from safelight.simulator.scenario.fleet import TierCost, WorkerGroup
+from safelight.simulator.scenario.quantities import parse_size
+from safelight.simulator.scenario.request_kinds import Size
+from safelight.simulator.scenario.requests import RequestMaker, TraceAdapters, adapter_names_of
+from safelight.simulator.scenario.scenario import Scenario
+from safelight.simulator.scenario.served_models import (
+    ServedModel,
+    check_memory,
+    check_points,
+    rows_per_call,
+    served_models,
+)
+from safelight.simulator.scenario.workload import ANY_MODEL, MixEntry
+from safelight.simulator.simulation import (
+    Fault,
+    LoadCost,
+    LoadTiers,
+    SimulatedAdapter,
+    SimulatedModel,
+    SimulatedWorker,
+    Simulation,
+)
+
+UNET = ("unet",)
+
+Served = Mapping[str, Mapping[str, ServedModel]]
+"""The models of each group of workers, by names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedRun:
+    """A run that is ready to be simulated.
+
+    Attributes:
+        workers: their names.
+        requests: how many arrive.
+        last_s: when the last one arrives.
+        rate_per_s: mean arrivals per second.
+        quality_of: of a level's pictures.
+        quality_of_mix: of a mix of pictures, by numbers of pictures of each model; None takes the mean of qualities.
+        quality_metric: what qualities mean, where a profile says it.
+    """
+
+    simulation: Simulation | LanguageSimulation
+    workers: tuple[str, ...]
+    requests: int
+    last_s: float
+    rate_per_s: float
+    quality_of: QualityOf
+    quality_of_mix: QualityOfMix | None
+    quality_metric: str
+
+
+def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder: Path) -> PreparedRun:
+    """Return one run of a scenario.
+
+    Args:
+        scenario: that has been checked.
+        key: of the run.
+        policies: its choices, as of `serve --policy`.
+        folder: that paths are relative to.
+
+    Raises:
+        BadScenario: if a profile or a trace cannot be used, or something does not fit.
+    """
+    served = {group.name: served_models(scenario.models, group, folder=folder) for group in scenario.fleet}
+    scenario = _with_curves(scenario, served)
+    arrivals = arrivals_of(scenario.workload, folder=folder, load=key.load, seed=key.seed)
+    adapters = _adapters(scenario, arrivals)
+    sizes = _sizes(scenario, served)
+    for group in scenario.fleet:
+        check_memory(group, served[group.name])
+        check_points(group, served[group.name], _asked_sizes(scenario, sizes))
+        _check_capacity(group, adapters)
+    maker = RequestMaker(scenario, sizes=sizes, solo_s=_solo_time(scenario, served), seed=key.seed)
+    requests, chosen = maker.requests(arrivals), policies_from(policies)
+    simulation: Simulation | LanguageSimulation
+    if scenario.language is not None:
+        group = scenario.fleet[0]
+        simulation = language_simulation(scenario, served[group.name], chosen, requests, seed=key.seed)
+    else:
+        simulation = Simulation(
+            workers=tuple(each for group in scenario.fleet for each in _workers(group, served[group.name])),
+            adapters=adapters,
+            requests=requests,
+            control=_control(scenario, chosen),
+            faults=tuple(
+                Fault(kind=each.kind, worker=each.worker, at_s=each.at_s, for_s=each.for_s, factor=each.factor)
+                for each in scenario.faults
+            ),
+            score=scorer_of(scenario.cascades, seed=key.seed),
+            seed=key.seed,
+        )
+    return PreparedRun(
+        simulation=simulation,
+        workers=scenario.worker_names,
+        requests=len(arrivals.times_s),
+        last_s=float(arrivals.times_s[-1]) if len(arrivals.times_s) else 0.0,
+        rate_per_s=arrivals.rate_per_s * key.load,
+        quality_of=_quality(scenario, served),
+        quality_of_mix=_quality_of_mix(scenario),
+        quality_metric=next((profile.quality_metric for profile in _profiles(served) if profile.quality_metric), ""),
+    )
+
+
+def _profiles(served: Served) -> list[Profile]:
+    return [model.profile for group in served.values() for model in group.values()]
+
+
+def _with_curves(scenario: Scenario, served: Served) -> Scenario:
+    """Return the scenario with the curves of profiles in cascades that have none of their own; raises BadScenario."""
+    light = {name: model.profile for group in served.values() for name, model in group.items()}
+    entries = tuple(entry.with_profile(light[entry.light]) for entry in scenario.cascades)
+    check_cascades(entries, tuple(scenario.models))
+    for number, entry in enumerate(entries):
+        if entry.deferral is None:
+            raise BadScenario(
+                f"is missing, and the profile of {entry.light!r} has none.", place=f"cascades[{number}].deferral"
+            )
+    return msgspec.structs.replace(scenario, cascades=entries)
+
+
+def _asked_sizes(scenario: Scenario, own: Mapping[str, Size]) -> dict[str, set[Size]]:
+    """Return the sizes that requests may have, as far as the scenario says it, by model."""
+    asked: dict[str, set[Size]] = {name: set() for name in scenario.models}
+    for kind in scenario.workload.mix or tuple(MixEntry(model=name) for name in scenario.models):
+        models = scenario.models_of(None if kind.model == ANY_MODEL else kind.model)
+        for model in models:
+            asked[model] |= {parse_size(size, "") for size in kind.sizes} or {
+                own[kind.model if kind.model in own else model]
+            }
+    return asked
+
+
+def _control(scenario: Scenario, policies: Policies) -> ControlConfig:
+    limits = scenario.limits
+    return ControlConfig(
+        max_waiting=limits.max_waiting,
+        max_attempts=limits.max_attempts,
+        lookahead_rows=limits.lookahead_rows,
+        orphan_wait_s=limits.orphan_wait_s,
+        policies=policies,
+        cascades=tuple(entry.cascade() for entry in scenario.cascades),
+    )
+
+
+def _workers(group: WorkerGroup, served: Mapping[str, ServedModel]) -> list[SimulatedWorker]:
+    tiers = _load_tiers(group, served)
+    models = tuple(SimulatedModel(spec=each.spec, profile=each.profile) for each in served.values())
+    return [
+        SimulatedWorker(
+            name=name,
+            models=models,
+            max_denoiser_rows=rows_per_call(group, served),
+            adapter_capacity=_capacity(group),
+            startup_s=group.startup_s,
+            speed=group.speed,
+            load_tiers=tiers,
+            transfer_s_per_byte=group.transfer_s_per_byte,
+        )
+        for name in group.worker_names
+    ]
+
+
+def _load_tiers(group: WorkerGroup, served: Mapping[str, ServedModel]) -> LoadTiers:
+    """Return the costs that the group has, or those of the first profile that has some."""
+    known = [
+        group.load_tiers,
+        *(model.profile.loads for model in served.values() if model.profile.loads != LoadTimes()),
+    ]
+    costs = next((each for each in known if each is not None), LoadTimes())
+    return LoadTiers(remote=_cost(costs.remote), disk=_cost(costs.disk), host=_cost(costs.host))
+
+
+def _cost(cost: TierCost | LoadTime) -> LoadCost:
+    return LoadCost(constant_s=cost.constant_s, s_per_byte=cost.s_per_byte)
+
+
+def _capacity(group: WorkerGroup) -> AdapterCapacity:
+    return AdapterCapacity(
+        host_bytes=int(group.adapter_host_bytes),
+        device_ranks=group.adapter_device_ranks,
+        device_controlnets=group.adapter_device_controlnets,
+    )
+
+
+def _adapters(scenario: Scenario, arrivals: Arrivals) -> tuple[SimulatedAdapter, ...]:
+    """Return all adapters: those that are counted, and those that the trace names."""
+    names = TraceAdapters.of(scenario.adapters)
+    placed = []
+    for group in scenario.adapters:
+        own = group.names or tuple(
+            names.name_of(name, model=group.model, kind=group.kind)
+            for name in adapter_names_of(arrivals.table, group.kind)
+        )
+        placed += [SimulatedAdapter(spec=_spec(name, group), tier=group.starts_in) for name in own]
+    return tuple(placed)
+
+
+def _spec(name: str, group: AdapterGroup) -> AdapterSpec:
+    return AdapterSpec(
+        name=name,
+        kind=group.kind,
+        model=group.model,
+        weights_bytes=int(group.weights_bytes),
+        ranks=(group.rank,) if group.kind == "lora" else (),
+        parts=UNET,
+    )
+
+
+def _check_capacity(group: WorkerGroup, adapters: Sequence[SimulatedAdapter]) -> None:
+    """Raise BadScenario for adapters of the group's models of which not even one fits its workers."""
+    capacity = _capacity(group)
+    for each in {(a.spec.model, a.spec.kind, a.spec.weights_bytes, a.spec.ranks): a for a in adapters}.values():
+        if each.spec.model in group.models:
+            try:
+                capacity.check([each.spec])
+            except RequestError as error:
+                raise BadScenario(f"cannot hold an adapter: {error}", place=f"fleet {group.name!r}") from error
+
+
+def _sizes(scenario: Scenario, served: Served) -> dict[str, Size]:
+    """Return the own size of each model and cascade."""
+    own = {name: (model.spec.width, model.spec.height) for group in served.values() for name, model in group.items()}
+    return {name: own[scenario.largest_model_of(name)] for name in scenario.served_names}
+
+
+def _solo_time(scenario: Scenario, served: Served) -> "_SoloTime":
+    return _SoloTime(
+        served=tuple((group.speed, served[group.name]) for group in scenario.fleet),
+        known={},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SoloTime:
+    """Seconds of a request alone on the fastest worker, by model, steps, size and guidance scale."""
+
+    served: tuple[tuple[float, Mapping[str, ServedModel]], ...]
+    known: dict[tuple[str, int, Size, float | None], float]
+
+    def __call__(self, model: str, steps: int, size: Size, guidance_scale: float | None) -> float:
+        wanted = (model, steps, size, guidance_scale)
+        if wanted not in self.known:
+            self.known[wanted] = min(
+                models[model].solo_s(models[model].level(steps, guidance_scale), width=size[0], height=size[1]) / speed
+                for speed, models in self.served
+                if model in models
+            )
+        return self.known[wanted]
+
+
+def _quality(scenario: Scenario, served: Served) -> QualityOf:
+    profiles = {name: model.profile for group in served.values() for name, model in group.items()}
+
+    def quality_of(level: Level) -> float | None:
+        own = scenario.models[level.model].quality_at(level.steps)
+        if own is not None:
+            return own
+        return profiles[level.model].quality_of(steps=level.steps, first_step=level.first_step)
+
+    return quality_of
+
+
+def _quality_of_mix(scenario: Scenario) -> QualityOfMix | None:
+    """Return that of the only cascade, if it has a curve."""
+    entries = scenario.cascades
+    return entries[0].quality_of_mix if len(entries) == 1 and entries[0].mix_quality else None

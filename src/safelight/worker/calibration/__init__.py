@@ -1,0 +1,1 @@
+"""Measures a model on this machine, through the engine of a worker."""
