@@ -181,7 +181,7 @@ class Prediction:
 
     def expected(self, now: float) -> dict[str, Expectation]:
         """Return the expectations of running requests and of the first waiting ones, if no other request arrives."""
-        near = list(self._waiting.first(SHOWN_REQUESTS))
+        near = [*self._waiting.first(SHOWN_REQUESTS), *self._waiting.coming]
         sizes = {handle: size for request in near for handle, size in request.weights_bytes.items()}
         return forecast(
             [worker.forecast_worker(now, sizes) for worker in self._workers.responsive],
