@@ -56,7 +56,7 @@ def erlang_c(servers, offered):
 
 
 def recursion_s(simulated, servers):
-    """The times in the system, where each request takes the server that is free first (Kiefer and Wolfowitz, 1955)."""
+    """The times in the system by the recursion of Kiefer and Wolfowitz (1955): each takes the first free server."""
     free_s, times_s = [0.0] * servers, []
     for request in simulated.requests:
         begin_s = max(request.arrived_s, min(free_s))

@@ -13,7 +13,7 @@ class AlwaysUnmerged:
     is_steady: Final = True
 
     def stays(self, queue: Queue, costs: ModeCosts, ticks: int) -> bool:
-        """Return whether all rows run, over the present weights, in each of the next ticks: their steps do not count."""
+        """Return whether all rows run, over the present weights, in each of the next ticks; steps do not count."""
         return True
 
     def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
@@ -38,7 +38,7 @@ class AlwaysCorrected:
     is_steady: Final = True
 
     def stays(self, queue: Queue, costs: ModeCosts, ticks: int) -> bool:
-        """Return whether all rows run, over the present weights, in each of the next ticks: their steps do not count."""
+        """Return whether all rows run, over the present weights, in each of the next ticks; steps do not count."""
         return True
 
     def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:

@@ -50,10 +50,7 @@ class Pool:
     def mixes(self, kinds: Iterable[Kind], kind: Kind) -> bool:
         """Return whether some of `kinds` are of this pool, and not `kind`."""
         models = self.models
-        for other in kinds:
-            if other != kind and other[0] in models:
-                return True
-        return False
+        return any(other != kind and other[0] in models for other in kinds)
 
 
 def pools_of(workers: Workers) -> Mapping[str, Pool]:

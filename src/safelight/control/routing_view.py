@@ -67,6 +67,7 @@ class RoutingView:
         self._live = workers
         self._open = workers.with_space(request.model)
         self.total_load = workers.load(request.model)
+        self._with_room: Sequence[Candidate] | None = None
 
     @property
     def open(self) -> Iterator[WorkerState]:
@@ -86,16 +87,18 @@ class RoutingView:
         """Whether some worker could take the request now."""
         return next(self._fitting, None) is not None
 
-    @cached_property
+    @property
     def workers(self) -> Sequence[Candidate]:
         """All of them, in order of joining."""
         return _Candidates(self._all, self)
 
-    @cached_property
+    @property
     def with_room(self) -> Sequence[Candidate]:
         """The least loaded ones that have room, in order of joining."""
-        fitting = islice(self._fitting, COMPARED_WORKERS)
-        return [self.candidate(worker) for worker in sorted(fitting, key=_by_number)]
+        if self._with_room is None:
+            fitting = islice(self._fitting, COMPARED_WORKERS)
+            self._with_room = [self.candidate(worker) for worker in sorted(fitting, key=_by_number)]
+        return self._with_room
 
     @cached_property
     def hosting(self) -> Sequence[Candidate]:

@@ -256,7 +256,15 @@ class WorkerState:
     @property
     def longest_tick_s(self) -> float:
         """Seconds of the longest call that may run now; 0 while it is empty."""
-        return max((self.full_tick_s(held.job.kind) for held in self.requests.values()), default=0.0)
+        rows = Counter[Kind]()
+        overheads = dict[str, float]()
+        for held in self.requests.values():
+            rows[held.job.kind] += held.denoiser_rows
+            if held.request.loras:
+                overheads[held.model] = self._overhead(held.model)
+        return max(
+            (self._call_s(kind, count) * (1 + overheads.get(kind[0], 0.0)) for kind, count in rows.items()), default=0.0
+        )
 
     def is_hopeless(self, request: RequestState, now: float) -> bool:
         """Whether one of its requests misses its deadline even if it has the worker for itself from now on."""
@@ -308,6 +316,16 @@ class WorkerState:
             worker.plan_load(row, now)
         worker.rows.sort(key=place_of)
         return worker
+
+    def _call_s(self, kind: Kind, denoiser_rows: int) -> float:
+        model, width, height = kind
+        rows = min(denoiser_rows, self.max_denoiser_rows)
+        return self.paces[model].tick_s(rows, width=width, height=height)
+
+    def _overhead(self, model: str) -> float:
+        """Return by which share calls take longer at most because of LoRAs."""
+        costs = self.paces[model].profile.adapter_costs
+        return 0.0 if costs is None else max(costs.unmerged_overhead, costs.correction_overhead)
 
     def full_tick_s(self, kind: Kind) -> float:
         """Return the seconds of a full call over rows of one kind."""

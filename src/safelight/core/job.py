@@ -53,6 +53,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.level.model, self.request.width, self.request.height
 
     @cached_property
+    def shape(self) -> tuple[int, int, int, int, bool]:
+        """Width, height, denoiser rows, steps left, whether it starts from a picture: what its duration depends on."""
+        request = self.request
+        rows = self.level.denoiser_rows
+        return request.width, request.height, rows, self.steps_left, request.source is not None
+
+    @cached_property
     def loras(self) -> tuple[AdapterUse, ...]:
         """The LoRAs, by handle."""
         return tuple(AdapterUse(handle=self.handle(use.name), scale=use.scale) for use in self.request.loras)

@@ -1,7 +1,7 @@
 """The speed that a device has shown since it was measured."""
 
 import math
-from typing import Final
+from typing import Final, TypeVar
 
 from safelight.core.job import Job
 from safelight.core.work import Ticked
@@ -22,6 +22,12 @@ ROUNDING: Final = 1e-9
 LEAST_PACE: Final = 1e-3
 """Lower limit of a pace."""
 
+MOST_KEPT: Final = 4096
+"""Durations that are kept for each model of each worker."""
+
+Shape = tuple[int, int, int, int, bool]
+_Key = TypeVar("_Key")
+
 
 class PaceEstimate:
     """The speed of one model on one device, learned from its ticks.
@@ -36,6 +42,8 @@ class PaceEstimate:
         self._paces: dict[tuple[int, int], float] = {}
         self._observed = 0
         self._tick_s: dict[tuple[int, int, int], float] = {}
+        self._service_s: dict[tuple[Shape, int], float] = {}
+        self._best_s: dict[Shape, float] = {}
         self._outside_s: dict[tuple[int, int, bool], float] = {}
 
     @property
@@ -49,23 +57,32 @@ class PaceEstimate:
         known = self._tick_s.get(call)
         if known is None:
             plain_s = self.profile.tick_s(denoiser_rows, width=width, height=height)
-            known = self._tick_s[call] = plain_s * self.pace(width, height)
+            known = self._kept(self._tick_s, call, plain_s * self.pace(width, height))
         return known
 
     def service_s(self, job: Job, *, beside_rows: int = 0) -> float:
         """Return the seconds from encoding to decoding of `job` when `beside_rows` other rows share each tick."""
-        _, width, height = job.kind
-        tick_s = self.tick_s(job.level.denoiser_rows + beside_rows, width=width, height=height)
-        return self.outside_steps_s(job) + job.steps_left * tick_s
+        shape = job.shape
+        known = self._service_s.get((shape, beside_rows))
+        if known is None:
+            width, height, rows, steps_left, _ = shape
+            tick_s = self.tick_s(rows + beside_rows, width=width, height=height)
+            known = self._kept(self._service_s, (shape, beside_rows), self.outside_steps_s(job) + steps_left * tick_s)
+        return known
 
     def best_service_s(self, job: Job) -> float:
         """Return the seconds of `job` alone, at the measured or the learned pace, whichever is faster.
 
         A pace that was learned under load may be too slow for an idle device.
         """
-        _, width, height = job.kind
-        tick_s = self.profile.tick_s(job.level.denoiser_rows, width=width, height=height)
-        return self.outside_steps_s(job) + job.steps_left * tick_s * min(1.0, self.pace(width, height))
+        shape = job.shape
+        known = self._best_s.get(shape)
+        if known is None:
+            width, height, rows, steps_left, _ = shape
+            tick_s = self.profile.tick_s(rows, width=width, height=height)
+            steps_s = steps_left * tick_s * min(1.0, self.pace(width, height))
+            known = self._kept(self._best_s, shape, self.outside_steps_s(job) + steps_s)
+        return known
 
     def outside_steps_s(self, job: Job) -> float:
         """Return the seconds of `job` outside its steps: encoding and decoding."""
@@ -74,7 +91,8 @@ class PaceEstimate:
         known = self._outside_s.get(picture)
         if known is None:
             encoding_s = self.profile.encoding_s(width=width, height=height, has_source=picture[2])
-            known = self._outside_s[picture] = encoding_s + self.profile.decoding_s(width=width, height=height)
+            decoding_s = self.profile.decoding_s(width=width, height=height)
+            known = self._kept(self._outside_s, picture, encoding_s + decoding_s)
         return known
 
     def observe(self, ticked: Ticked) -> None:
@@ -95,9 +113,18 @@ class PaceEstimate:
                 pace = max(LEAST_PACE, pace + LEARNING_RATE * (limited - pace))
         self._paces[ticked.width, ticked.height] = max(LEAST_PACE, pace)
         self._tick_s.clear()
+        self._service_s.clear()
+        self._best_s.clear()
         self._observed += ticked.steps
 
     def pace(self, width: int, height: int) -> float:
         """Return how many times slower than measured this size is; an unobserved one is like the model's own."""
         pace = self._paces.get((width, height))
         return self._paces.get(self._own_size, 1.0) if pace is None else pace
+
+    def _kept(self, known: dict[_Key, float], key: _Key, seconds: float) -> float:
+        """Keep a duration until the pace changes, in bounded memory."""
+        if len(known) >= MOST_KEPT:
+            known.clear()
+        known[key] = seconds
+        return seconds

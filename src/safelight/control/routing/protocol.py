@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, TypeVar, runtime_checkable
 
 
@@ -117,6 +118,7 @@ class HomedRouting(Protocol):
         ...
 
 
+@lru_cache(maxsize=1 << 16)
 def routing_key(adapter: str) -> int:
     """Return the key of requests with this adapter, from 0 to 2^56 - 1."""
     return int.from_bytes(hashlib.blake2b(adapter.encode(), digest_size=7).digest())

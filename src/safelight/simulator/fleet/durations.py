@@ -1,15 +1,24 @@
 """How long the effects of a replica take, by the profiles of its models."""
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
 
 from safelight.control.replica.effects import Fold, Step
 from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, Composition
 from safelight.core.job import Job
+from safelight.profiles.profile import Profile
 from safelight.simulator.simulation import SimulatedModel, SimulatedWorker
+
+LEAST_FACTOR: Final = 0.1
+"""A time that is drawn is at least this share of its mean."""
 
 
 class Durations:
-    """Seconds of one worker's effects.
+    """Seconds of one worker's effects; those with a spread are drawn from a normal distribution.
 
     Attributes:
         slowness: how many times as long everything takes at present.
@@ -20,7 +29,8 @@ class Durations:
         self._models: Mapping[str, SimulatedModel] = {model.spec.name: model for model in worker.models}
         self._transfer_s_per_byte = worker.transfer_s_per_byte
         self._per_speed = 1 / worker.speed
-        self._seed = seed
+        self._rng = np.random.default_rng(seed) if any(_varies(model.profile) for model in worker.models) else None
+        self._load_spread = max((model.profile.spread.load for model in worker.models), default=0.0)
         self._folded: dict[str, Composition] = {}
 
     def encoding_s(self, jobs: Iterable[Job]) -> float:
@@ -28,8 +38,9 @@ class Durations:
         seconds = 0.0
         for job in jobs:
             model, width, height = job.kind
-            has_source = job.request.source is not None
-            seconds += self._models[model].profile.encoding_s(width=width, height=height, has_source=has_source)
+            profile, has_source = self._models[model].profile, job.request.source is not None
+            one_s = profile.encoding_s(width=width, height=height, has_source=has_source)
+            seconds += one_s * self._factor(profile.spread.encode)
         return self._scaled(seconds)
 
     def resuming_s(self, job: Job) -> float:
@@ -38,17 +49,19 @@ class Durations:
         return self.encoding_s([job]) + sent * self._transfer_s_per_byte
 
     def folding_s(self, fold: Fold) -> float:
-        """Return the seconds of a fold, and note what is in the weights then."""
+        """Return the seconds of a fold, or of an unfold, and note what is in the weights then."""
         self._folded[fold.model] = fold.composition
-        costs = self._models[fold.model].profile.adapter_costs
-        return self._scaled(0.0 if costs is None else costs.switch_s)
+        profile = self._models[fold.model].profile
+        if fold.composition.is_empty and profile.restore_s is not None:
+            return self._scaled(profile.restore_s)
+        return self._scaled(0.0 if profile.adapter_costs is None else profile.adapter_costs.switch_s)
 
     def evicted(self, handle: AdapterHandle) -> None:
         """Note that an adapter has left the device, and what was folded with it is in no weights any more."""
         self._folded = {model: held for model, held in self._folded.items() if handle not in held.handles}
 
-    def step_s(self, step: Step) -> float:
-        """Return the seconds of one denoiser call."""
+    def step_s(self, step: Step, jobs: Iterable[Job], *, steps: int = 1) -> float:
+        """Return the seconds of one denoiser call over the rows of `jobs`, on average over `steps` such calls."""
         profile = self._models[step.model].profile
         seconds = profile.tick_s(step.denoiser_rows, width=step.width, height=step.height)
         costs = profile.adapter_costs
@@ -56,15 +69,42 @@ class Durations:
             is_plain = self._folded.get(step.model, NO_ADAPTERS).is_empty
             overhead = costs.unmerged_overhead if is_plain else costs.correction_overhead
             seconds *= 1 + overhead * step.misfit_rows / step.denoiser_rows
-        return self._scaled(seconds)
+        if profile.controlnet_times:
+            seconds += _controlnets_s(profile, step, jobs)
+        return self._scaled(seconds * self._factor(profile.spread.step / math.sqrt(steps)))
 
     def decoding_s(self, jobs: Iterable[Job]) -> float:
         """Return the seconds of decoding the pictures of `jobs`, one after the other."""
         seconds = 0.0
         for job in jobs:
             model, width, height = job.kind
-            seconds += self._models[model].profile.decoding_s(width=width, height=height)
+            profile = self._models[model].profile
+            seconds += profile.decoding_s(width=width, height=height) * self._factor(profile.spread.decode)
         return self._scaled(seconds)
+
+    def load_factor(self) -> float:
+        """Return how many times as long as on average a load takes."""
+        return self._factor(self._load_spread)
+
+    def _factor(self, spread: float) -> float:
+        """Draw a time as a share of its mean."""
+        if not spread or self._rng is None:
+            return 1.0
+        return max(LEAST_FACTOR, 1 + spread * float(self._rng.standard_normal()))
 
     def _scaled(self, seconds: float) -> float:
         return seconds * self.slowness * self._per_speed
+
+
+def _varies(profile: Profile) -> bool:
+    spread = profile.spread
+    return max(spread.step, spread.encode, spread.decode, spread.load) > 0
+
+
+def _controlnets_s(profile: Profile, step: Step, jobs: Iterable[Job]) -> float:
+    """Return the seconds that the ControlNets of a call add, each over its own rows."""
+    rows = Counter[str]()
+    for job in jobs:
+        for use in job.request.controlnets:
+            rows[use.name] += job.level.denoiser_rows
+    return sum(profile.controlnet_s(count, width=step.width, height=step.height) for count in rows.values())

@@ -57,6 +57,7 @@ class _Slot:
     """
 
     worker: SimulatedWorker
+    index: int = 0
     number: int = 0
     process: WorkerProcess | None = None
     joined_s: float = 0.0
@@ -87,7 +88,9 @@ class SimulatedFleet:
         self._counts = counts
         self._on_outcome = on_outcome
         self._on_span = on_span
-        self._slots = {worker.name: _Slot(worker=worker) for worker in simulation.workers}
+        self._slots = {
+            worker.name: _Slot(worker=worker, index=index) for index, worker in enumerate(simulation.workers)
+        }
         self._processes: dict[str, _Slot] = {}
         self._reports: deque[tuple[str, WorkerEvent]] = deque()
         self._woken: dict[str, WorkerProcess] = {}
@@ -197,13 +200,13 @@ class SimulatedFleet:
         worker, simulation = slot.worker, self._simulation
         machine = ReplicaMachine.serving((model.spec for model in worker.models), config=self._config(worker))
         machine.know(self._catalog)
-        durations = Durations(worker, seed=(simulation.seed, len(self._processes), slot.number))
+        durations = Durations(worker, seed=(simulation.seed, slot.index, slot.number))
         durations.slowness = slot.slowness
         return WorkerProcess(
             name,
             machine,
             durations=durations,
-            reads=AdapterReads(self._adapters, worker.load_tiers, self._timeline),
+            reads=AdapterReads(self._adapters, worker.load_tiers, self._timeline, factor=durations.load_factor),
             timeline=self._timeline,
             send=partial(self._reported, name),
             wake=self._settle,

@@ -18,11 +18,18 @@ class AdapterReads:
     """
 
     def __init__(
-        self, adapters: Mapping[AdapterHandle, SimulatedAdapter], tiers: LoadTiers, timeline: Timeline
+        self,
+        adapters: Mapping[AdapterHandle, SimulatedAdapter],
+        tiers: LoadTiers,
+        timeline: Timeline,
+        *,
+        factor: Callable[[], float] = lambda: 1.0,
     ) -> None:
+        """Start; `factor` draws how many times as long as on average a load takes."""
         self._adapters = adapters
         self._tiers = tiers
         self._timeline = timeline
+        self._factor = factor
         self._free_s: dict[AdapterKind, float] = {}
         self._on_disk: set[AdapterHandle] = set()
 
@@ -36,12 +43,12 @@ class AdapterReads:
             return
         kind = adapter.spec.kind
         begin_s = max(self._timeline.now_s + effect.after_s, self._free_s.get(kind, 0.0))
-        self._free_s[kind] = end_s = begin_s + self._reading_s(handle, adapter)
+        self._free_s[kind] = end_s = begin_s + self._reading_s(handle, adapter) * self._factor()
         self._timeline.at(end_s, lambda: answer(AdapterRead(handle=handle, spec=adapter.spec)))
 
     def copying_s(self, handle: AdapterHandle) -> float:
         """Return the seconds of a copy from host memory to the device."""
-        return self._tiers.host.seconds(self._adapters[handle].spec.weights_bytes)
+        return self._tiers.host.seconds(self._adapters[handle].spec.weights_bytes) * self._factor()
 
     def _reading_s(self, handle: AdapterHandle, adapter: SimulatedAdapter) -> float:
         if adapter.tier == "host":

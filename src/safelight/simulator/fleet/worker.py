@@ -11,6 +11,7 @@ from safelight.control.replica.effects import (
     BeginRows,
     CaptureRow,
     CopyAdapter,
+    DropRow,
     Effect,
     Emit,
     EquipRows,
@@ -197,7 +198,8 @@ class WorkerProcess:
         match effect:
             case Step():
                 steps = 1 if self._inbox else effect.most_steps
-                return self._begin(effect, self.durations.step_s(effect), None, steps=steps)
+                jobs = tuple(self._jobs[request_id] for request_id in effect.request_ids)
+                return self._begin(effect, self.durations.step_s(effect, jobs, steps=steps), None, steps=steps)
             case BeginRows(jobs=jobs):
                 return self._begin(effect, self.durations.encoding_s(jobs), self._begun(jobs))
             case FinishRows(request_ids=request_ids):
@@ -303,6 +305,9 @@ class WorkerProcess:
                 return Prepared(request_ids=tuple(job.id for job in jobs), seconds=0.0)
             case ReadAdapter():
                 self._reads.begin(effect, self._read)
+            case DropRow(request_id=request_id):
+                self._jobs.pop(request_id, None)
+                self._steps_run.pop(request_id, None)
             case EvictAdapter(handle=handle):
                 self.durations.evicted(handle)
             case PauseRow(request_id=request_id):
