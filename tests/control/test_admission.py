@@ -130,7 +130,7 @@ def test_an_urgent_request_is_expected_before_those_who_wait_already():
 def test_a_slowness_learned_under_load_does_not_shut_out_an_empty_worker():
     slowed = one()
     for _ in range(100):
-        slowed.tick(ticked(seconds=0.3))
+        slowed.tick(ticked(seconds=0.3), 0.0)
     assert Setting({slowed: ()}).refusal(newcomer(deadline_s=0.13)) is None
 
 

@@ -27,12 +27,15 @@ from safelight.control.fleet import FleetController
 from safelight.control.order.late import late_place
 from safelight.control.policies import Policies
 from safelight.core.errors import RequestError
+from safelight.core.job import PausedRow
 from safelight.core.work import (
     AdapterAdded,
     AddAdapter,
     Cancel,
     Dropped,
     Failed,
+    Pause,
+    Paused,
     Place,
     Prefetch,
     RemoveAdapter,
@@ -70,12 +73,13 @@ class FakeWorker:
         self.capacity = welcome.max_denoiser_rows + CONFIG.lookahead_rows
         self.jobs = {}
         self.cancelled = set()
+        self.pausing = set()
         self.prefetched = ()
         self.adapters = set()
 
     @property
     def rows(self):
-        return sum(job.level.denoiser_rows for job in self.jobs.values())
+        return sum(job.level.denoiser_rows for name, job in self.jobs.items() if name not in self.pausing)
 
 
 class FleetUnderFire(RuleBasedStateMachine):
@@ -95,6 +99,7 @@ class FleetUnderFire(RuleBasedStateMachine):
         self.attempts = Counter()
         self.names = 0
         self.is_draining = False
+        self.is_replayable = True
 
     def handle(self, event):
         commands = self.controller.handle(event, self.now)
@@ -128,6 +133,9 @@ class FleetUnderFire(RuleBasedStateMachine):
                 assert request_id in fake.jobs or has_just_ended
                 if request_id in fake.jobs:
                     fake.cancelled.add(request_id)
+            case Pause(request_id=request_id):
+                assert request_id in fake.jobs, "no other request pauses"
+                fake.pausing.add(request_id)
             case Prefetch(handles=handles):
                 assert handles != fake.prefetched, "that is no change"
                 fake.prefetched = handles
@@ -178,6 +186,7 @@ class FleetUnderFire(RuleBasedStateMachine):
 
     def close(self, worker, name):
         self.workers[worker].cancelled.discard(name)
+        self.workers[worker].pausing.discard(name)
         return self.workers[worker].jobs.pop(name)
 
     def finish(self, worker, name, score):
@@ -278,6 +287,29 @@ class FleetUnderFire(RuleBasedStateMachine):
         worker, name = self.some_job(data, only_cancelled=True)
         self.close(worker, name)
         self.handle(Reported(worker, Dropped(request_id=name)))
+
+    @precondition(lambda self: self.is_busy)
+    @rule(data=st.data())
+    def a_request_is_asked_to_move(self, data):
+        _, name = self.some_job(data)
+        state = self.controller._fleet.requests[name]
+        wanted = data.draw(st.sampled_from([None, *sorted(self.workers)]))
+        if not state.is_suspect:
+            for command in self.controller._fleet.pause(state, next_worker=wanted):
+                self.obey(command)
+            self.is_replayable = False
+
+    @precondition(lambda self: any(fake.pausing for fake in self.workers.values()))
+    @rule(data=st.data(), steps_run=st.integers(0, 3))
+    def a_row_is_paused(self, data, steps_run):
+        worker, name = data.draw(
+            st.sampled_from([(worker, name) for worker, fake in self.workers.items() for name in sorted(fake.pausing)])
+        )
+        job = self.close(worker, name)
+        self.attempts[name, job.stage] -= 1
+        run_before = min(steps_run, job.level.steps_to_run - 1)
+        row = PausedRow(steps_run=run_before, file=b"latents") if run_before else None
+        self.handle(Reported(worker, Paused(request_id=name, row=row)))
 
     @precondition(lambda self: any(fake.jobs for _, fake in self.buried))
     @rule(data=st.data())
@@ -384,6 +416,8 @@ class FleetUnderFire(RuleBasedStateMachine):
         self.finish_everything()
         assert self.controller.is_idle
         assert set(self.ends.values()) <= {1}
+        if not self.is_replayable:
+            return
         again = FleetController(CONFIG)
         assert [repr(again.handle(event, now)) for event, now, _ in self.history] == [said for *_, said in self.history]
 

@@ -111,7 +111,7 @@ def test_work_follows_the_pace_that_workers_show_after_a_second():
         prediction.weigh(asked, now)
         work_s.append(asked.work_s)
         for _ in range(100):
-            each.tick(ticked(seconds=0.06))
+            each.tick(ticked(seconds=0.06), 0.0)
     assert work_s[:2] == [work_s[0]] * 2
     assert work_s[2] == pytest.approx(2 * work_s[0], rel=0.01)
 

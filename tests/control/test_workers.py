@@ -61,7 +61,7 @@ class WorkersUnderFire(RuleBasedStateMachine):
             self.workers.release(chosen, asked)
             self.changed(chosen)
         else:
-            chosen.tick(ticked(asked.id, model=asked.model))
+            chosen.tick(ticked(asked.id, model=asked.model), 0.0)
 
     @rule()
     def a_stranger_leaves(self):

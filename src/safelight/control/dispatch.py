@@ -1,7 +1,7 @@
 """Assigns waiting requests to workers."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from safelight.control.order.protocol import Place
@@ -17,12 +17,21 @@ MOST_PASSED_OVER: Final = 256
 """At most this many requests that wait for one certain worker are passed over in one dispatch."""
 
 
-def dispatch(waiting: WaitingQueue, workers: Workers, routing: RoutingPolicy, *, now: float) -> list[RequestState]:
+def dispatch(
+    waiting: WaitingQueue,
+    workers: Workers,
+    routing: RoutingPolicy,
+    *,
+    now: float,
+    may_join: Callable[[RequestState, WorkerState], bool] = lambda request, worker: True,
+) -> list[RequestState]:
     """Assign waiting requests, in order, to workers with room; returns the assigned ones.
 
     A request that finds no room claims the workers that serve it, so that smaller requests behind it do not take every
     freed row. A suspect claims one worker, the first that will be empty. Models whose workers are all full cost
     nothing, however many requests wait for them.
+
+    A chosen worker gets nothing now if `may_join` says that its other requests do not allow it.
 
     Raises:
         CannotServe: if `routing` fails; then the indexes are not to be used any more.
@@ -39,7 +48,11 @@ def dispatch(waiting: WaitingQueue, workers: Workers, routing: RoutingPolicy, *,
         if not view.is_open:
             heapq.heappop(heads)
             continue
-        if (chosen := _choose(routing, view, now)) is not None:
+        chosen = _choose(routing, view, now)
+        if chosen is not None and not may_join(request, chosen.worker):
+            claimed.add(chosen.worker)
+            continue
+        if chosen is not None:
             workers.take(chosen.worker, request)
             placed.append(request)
         elif view.has_room:

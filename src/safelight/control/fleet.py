@@ -311,10 +311,10 @@ class FleetController:
             return []
         match report:
             case Ticked():
-                worker.tick(report)
+                worker.tick(report, now)
             case Started(request_id=request_id):
                 if (state := worker.held(request_id)) is not None:
-                    state.begin_row(now)
+                    worker.started(state, now)
             case Finished() | Failed() | Dropped() | Paused():
                 return self._end_attempt(worker, report, now)
             case AdapterAdded() | AdapterRefused():

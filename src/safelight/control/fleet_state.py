@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Final
+from functools import partial
 
 from safelight.control.adapter_directory import AdapterDirectory
 from safelight.control.commands import Command, Dismissed, GiveUp, Send
@@ -34,9 +34,6 @@ from safelight.core.job import PausedRow
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
 from safelight.core.work import Cancel, Pause, Place, Prefetch, Ready, Run, WorkerCommand
-
-LAST_CHANCE_SHARE: Final = 0.5
-"""A waiting request asks for the places of others when it has so much of its service time to spare."""
 
 
 class FleetState:
@@ -146,10 +143,10 @@ class FleetState:
         self.prediction.weigh(state, now)
         self.waiting.add(state)
         if state.is_punctual:
-            late_from_s = self.prediction.late_from_s(state)
-            self._late_moments.add(late_from_s, state)
+            state.late_from_s = self.prediction.late_from_s(state)
+            self._late_moments.add(state.late_from_s, state)
             if not isinstance(self.policies.preemption, Never):
-                self.last_chances.add(late_from_s - LAST_CHANCE_SHARE * (state.request.due_s - late_from_s), state)
+                self.last_chances.add(self.prediction.last_chance_s(state), state)
         if not self.workers.serving(state.model):
             self.orphans.arrived(state)
 
@@ -158,6 +155,8 @@ class FleetState:
         if not self._late_moments.has_passed(now):
             return
         for state in self._late_moments.take(now):
+            if state.late_from_s >= now:
+                continue
             state.is_late = True
             try:
                 place = late_place(self.policies.order, state.request, state.sequence)
@@ -169,11 +168,20 @@ class FleetState:
         """Send waiting requests to workers with room."""
         self.put_late_ones_last(now)
         commands: list[Command] = []
-        for state in dispatch(self.waiting, self.workers, self.policies.routing, now=now):
+        may_join = partial(self._may_join, now=now)
+        for state in dispatch(self.waiting, self.workers, self.policies.routing, now=now, may_join=may_join):
             assert state.worker is not None
             self.waiting.remove(state)
             commands.append(Send(state.worker, Run(job=state.job)))
         return commands
+
+    def _may_join(self, state: RequestState, worker: WorkerState, *, now: float) -> bool:
+        """Whether a worker may take a request, though others that it stops for a moment or has promised need it."""
+        if any(leaving.is_punctual and leaving.place < state.place for leaving in worker.leaving.values()):
+            return False
+        if not worker.has_forecast:
+            return True
+        return WhatIf(state, self.workers, self.prediction, self.paused_rows, now=now).keeps_held(state, worker)
 
     def preemption_for(self, state: RequestState, now: float) -> Preemption | None:
         """Return who makes way for a weighed request that is not queued; raises what a policy raises."""
@@ -190,13 +198,15 @@ class FleetState:
         """Give a request that is not queued the places of others, from the next step boundary on."""
         commands = [command for held in preemption.paused for command in self.pause(held)]
         self.workers.take(preemption.worker, state)
+        for held in (*preemption.worker.requests.values(), *preemption.paused):
+            held.is_forecast = held.is_punctual
         return [*commands, Send(preemption.worker.name, Run(job=state.job))]
 
     def rescue(self, now: float) -> list[Command]:
         """Give the places of others to waiting requests that would be late otherwise, as far as a forecast gains."""
         commands: list[Command] = []
         for state in self.last_chances.take(now, with_now=True):
-            if self.prediction.is_in_time(state, now):
+            if WhatIf(state, self.workers, self.prediction, self.paused_rows, now=now).waits_in_time(state):
                 continue
             self.waiting.remove(state)
             preemption = self.preemption_for(state, now)

@@ -26,6 +26,12 @@ MIXED_MARGIN: Final = 2.0
 UNKNOWN_PACE_MARGIN: Final = 1.25
 """A promise allows for workers that are so many times slower than measured, until they have shown their paces."""
 
+LAST_CHANCE_SHARE: Final = 0.5
+LAST_CHANCE_TICKS: Final = 3
+"""A waiting request asks for the places of others when it has so much of its service time, and so many of the longest
+full calls, to spare: one runs, one is a reserve, and one is for what stops.
+"""
+
 SHOWN_REQUESTS: Final = 256
 """At most this many waiting requests are in a forecast for users."""
 
@@ -139,11 +145,6 @@ class Prediction:
         ahead_s = self._waiting.work_ahead_s(held.place, pool.name) + pool.held_s - held.left_s + newcomer.work_s
         return now + (ahead_s / pool.least_workers + service_s) * self._margin(held, pool)
 
-    def is_in_time(self, request: RequestState, now: float) -> bool:
-        """Return whether `request`, which waits, is in time at its place if its worker finishes what is ahead."""
-        own = self._workers.by_model.get(request.model)
-        return own is not None and now + self._bound_s(request, own.all) <= request.request.due_s
-
     def first_waiting(self, count: int) -> Iterable[RequestState]:
         """Yield the first `count` waiting requests, in order."""
         return self._waiting.first(count)
@@ -169,9 +170,18 @@ class Prediction:
         )
         return request.request.due_s - min(service_s, default=0.0)
 
+    def last_chance_s(self, request: RequestState) -> float:
+        """Return when a waiting request, whose `late_from_s` is known, asks for the places of others."""
+        spare_s = LAST_CHANCE_SHARE * (request.request.due_s - request.late_from_s)
+        longest_s = 0.0
+        for worker in self._workers.serving(request.model)[:1]:
+            ticks_s = (worker.full_tick_s(kind) for kind in self._workers.kinds if worker.serves(kind[0]))
+            longest_s = max(ticks_s, default=0.0)
+        return request.late_from_s - spare_s - LAST_CHANCE_TICKS * longest_s
+
     def expected(self, now: float) -> dict[str, Expectation]:
         """Return the expectations of running requests and of the first waiting ones, if no other request arrives."""
-        near = list(self._waiting.first(SHOWN_REQUESTS))
+        near = [*self._waiting.first(SHOWN_REQUESTS), *self._waiting.coming]
         sizes = {handle: size for request in near for handle, size in request.weights_bytes.items()}
         return forecast(
             [worker.forecast_worker(now, sizes) for worker in self._workers.responsive],
@@ -192,7 +202,7 @@ class Prediction:
         if own.open and finish_s > until_s and not self.reserved_s and self._is_first(request):
             later_s = self.later_s(request, now)
             for worker in own.open[:NEAR_WORKERS]:
-                if worker.has_room(request):
+                if worker.has_room(request) and not worker.has_forecast:
                     finish_s = min(finish_s, joined_finish_s(worker, request, now, caution=caution) + later_s)
         return finish_s
 

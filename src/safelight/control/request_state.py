@@ -32,6 +32,7 @@ class RequestState:
         has_row: whether its worker has begun a row for it.
         is_pausing: whether its worker was asked to stop its row, and has not done it yet.
         next_worker: the worker that is to go on with it when it is paused; None for any.
+        is_forecast: whether its deadline is promised by a forecast, which whoever joins its worker must not break.
         pauses: of this stage, of its rows; `stops` counts those before it had one too.
         queued_s: since when its present stage could have begun.
         started_s: time of the first tick of this attempt.
@@ -43,6 +44,7 @@ class RequestState:
         service_s: seconds from its start to its end while all calls are full, with the stages that have to follow.
         work_limit: how much work may be ahead of it while it waits, on the scale of `Prediction`; inf if it cannot be
             late, or is.
+        late_from_s: from when on it is late if it still waits.
         is_late: whether it is known to miss its deadline.
         compute_s: seconds of the ticks of this attempt that it has taken part in.
         weights_bytes: of each adapter that it needs.
@@ -61,6 +63,7 @@ class RequestState:
     step_work_s: float = 0.0
     service_s: float = 0.0
     work_limit: float = math.inf
+    late_from_s: float = math.inf
     is_late: bool = False
     compute_s: float = 0.0
     worker: str | None = None
@@ -72,6 +75,7 @@ class RequestState:
     next_worker: str | None = None
     pauses: int = 0
     stops: int = 0
+    is_forecast: bool = False
     queued_s: float = 0.0
     started_s: float | None = None
     is_withdrawn: bool = False

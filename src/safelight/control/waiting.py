@@ -60,6 +60,11 @@ class WaitingQueue:
         """Whether anything waits, or is about to."""
         return bool(self._in_order or self._coming)
 
+    @property
+    def coming(self) -> Iterable[RequestState]:
+        """Those that a worker is about to give back, without those that are withdrawn."""
+        return (request for request in self._coming.values() if not request.is_withdrawn)
+
     def expect(self, request: RequestState) -> None:
         """Count the work and the limit of a request that a worker is about to give back, as if it waited."""
         self._coming[request.id] = request

@@ -88,6 +88,7 @@ class WorkerState:
         self.is_suspected = False
         self._policies = policies
         self._suspects = 0
+        self._tick_ends_s = 0.0
         self._resident: set[AdapterHandle] = set()
         self._loads = LoadEstimate()
         self._folded: dict[str, Composition] = {}
@@ -134,6 +135,11 @@ class WorkerState:
         """Whether its requests may make way for another one."""
         return not self._suspects and not self.is_suspected
 
+    @property
+    def has_forecast(self) -> bool:
+        """Whether a forecast promises the deadline of one of its requests."""
+        return any(request.is_forecast for request in self.requests.values())
+
     def lacking_rows(self, request: RequestState) -> int:
         """Return how many denoiser rows it lacks for `request`."""
         return max(0, self.used_rows + self._rows_of(request) - self.capacity_rows)
@@ -166,8 +172,16 @@ class WorkerState:
         """Return a request that it has, even if it was asked to stop it."""
         return self.requests.get(request_id) or self.leaving.get(request_id)
 
-    def tick(self, ticked: Ticked) -> None:
-        """Learn from a tick, and note the progress of its requests."""
+    def started(self, request: RequestState, now: float) -> None:
+        """Note that it has begun the row of `request`, and runs its first tick."""
+        request.begin_row(now)
+        model, width, height = request.job.kind
+        tick_s = self.paces[model].tick_s(request.denoiser_rows, width=width, height=height)
+        self._tick_ends_s = max(self._tick_ends_s, now + tick_s)
+
+    def tick(self, ticked: Ticked, now: float) -> None:
+        """Learn from a tick, and note the progress of its requests; the next one may take as long."""
+        self._tick_ends_s = now + ticked.seconds
         if (pace := self.paces.get(ticked.model)) is not None:
             pace.observe(ticked)
         for request_id in ticked.request_ids:
@@ -185,7 +199,7 @@ class WorkerState:
         All of one kind are loads, encodings, folds or decodings.
         """
         held = self.requests.values()
-        ticks_s = (self._full_call_s(request) for request in held)
+        ticks_s = (self.full_tick_s(request.job.kind) for request in held)
         loads_s = (self._loads.seconds(size) for request in held for size in request.weights_bytes.values())
         outside_s = sum(self.paces[request.model].outside_steps_s(request.job) for request in held)
         costs = (pace.profile.adapter_costs for pace in self.paces.values())
@@ -271,8 +285,9 @@ class WorkerState:
         """Return when `request` would be ready if it came here now and no other request came after it."""
         if self.is_empty:
             return now + self.service_s(request)
-        worker = self.forecast_worker(now, request.weights_bytes)
-        return forecast([worker], [request.queued_job()], now=now)[request.id].finish_s
+        boundary_s = max(now, self._tick_ends_s)
+        worker = self.forecast_worker(boundary_s, request.weights_bytes)
+        return forecast([worker], [request.queued_job()], now=boundary_s)[request.id].finish_s
 
     def idle_at_s(self, now: float) -> float:
         """Return when all its requests will be ready."""
@@ -312,8 +327,9 @@ class WorkerState:
         costs = self.paces[model].profile.adapter_costs
         return 0.0 if costs is None else max(costs.unmerged_overhead, costs.correction_overhead)
 
-    def _full_call_s(self, request: RequestState) -> float:
-        model, width, height = request.job.kind
+    def full_tick_s(self, kind: Kind) -> float:
+        """Return the seconds of a full call over rows of one kind."""
+        model, width, height = kind
         return self.paces[model].tick_s(self.max_denoiser_rows, width=width, height=height)
 
     def _foldings(self) -> dict[str, Folding]:

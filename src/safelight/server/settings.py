@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safelight.access.wrong_keys import WRONG_KEYS_PER_MINUTE
+from safelight.control.config import LOOKAHEAD_ROWS
 from safelight.control.liveness import LivenessLimits
 from safelight.control.policies import Policies
 from safelight.core.log import DEFAULT_LOG_FORM, DEFAULT_LOG_LEVEL, LogForm, LogLevel
@@ -53,6 +54,7 @@ class ServerSettings:
         wrong_keys_per_minute: wrong keys of one address that are answered with 401; further ones get a 429.
         max_waiting_per_tenant: pictures of one tenant that may wait, at most. With `keys`, a tenant may also have no
             more of them than there are free places in the queue.
+        lookahead_rows: denoiser rows that a worker gets beyond one call.
         allowed_hosts: further host names that a loopback server accepts, for a proxy on the same machine.
         drain_s: how long accepted work may continue after SIGTERM.
         max_waiting: pictures that may wait; further ones are refused.
@@ -87,6 +89,7 @@ class ServerSettings:
     drain_s: float = 30.0
     max_waiting: int = 256
     max_waiting_per_tenant: int | None = None
+    lookahead_rows: int = LOOKAHEAD_ROWS
     max_body_bytes: int = MAX_BODY_BYTES
     body_read_s: float = BODY_READ_S
     body_idle_s: float = BODY_IDLE_S

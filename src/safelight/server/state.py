@@ -116,6 +116,7 @@ def _control_config(settings: ServerSettings) -> ControlConfig:
     return ControlConfig(
         max_waiting=settings.max_waiting,
         max_waiting_per_tenant=settings.max_waiting_per_tenant,
+        lookahead_rows=settings.lookahead_rows,
         tenants_share_queue=settings.keys is not None,
         liveness=settings.liveness,
         policies=settings.policies,

@@ -60,7 +60,7 @@ class ForecastGain:
         for held in sorted(worker.requests.values(), key=_readiness):
             if lacking_rows <= 0:
                 break
-            row_bytes = view.row_bytes(held) if held.has_row else 0
+            row_bytes = view.row_bytes(held)
             if self._may_pause(held, request) and row_bytes <= free_bytes:
                 chosen.append(held)
                 lacking_rows -= held.denoiser_rows

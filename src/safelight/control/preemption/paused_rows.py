@@ -29,8 +29,8 @@ class PausedRows:
         return round(width * height * self._bytes_per_pixel.get(request.model, BYTES_PER_PIXEL))
 
     def expect(self, request: RequestState) -> None:
-        """Note that a row will come."""
-        self._coming[request.id] = self.expected_bytes(request) if request.has_row else 0
+        """Note that a row may come; one that has not begun yet may do so before it stops."""
+        self._coming[request.id] = self.expected_bytes(request)
 
     def note(self, request: RequestState) -> None:
         """Note what is held of a request now."""

@@ -1,6 +1,6 @@
 """What would follow if a request took the places of others: bounds for those that wait, simulation for the rest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -57,19 +57,40 @@ class WhatIf:
         encode_s = sum(worker.encoding_s(held) for held in preemption.paused if held.has_row)
         if not self._prediction.leaves_room(request, encode_s):
             return False
-        expected = self._expected(request, preemption, switch_s)
+        waiting = [each.queued_job() for each in self._prediction.first_waiting(worker.capacity_rows)]
+        expected = self._expected(request, preemption, switch_s, waiting)
         guard_s = worker.longest_tick_s
-        if not self._is_in_time(request, expected, guard_s):
-            return False
-        return all(
-            self._is_in_time(held, expected, guard_s)
-            or self._is_kept(held, preemption)
-            or worker.is_hopeless(held, self.now)
-            for held in worker.requests.values()
-            if held.request.deadline_s is not None and not held.is_withdrawn and held.id in expected
+        return self._is_in_time(request, expected, guard_s) and all(
+            self._is_in_time(held, expected, guard_s) or self._is_kept(held, preemption)
+            for held in self._with_chances(worker)
         )
 
-    def _expected(self, request: RequestState, preemption: Preemption, switch_s: float) -> dict[str, Expectation]:
+    def keeps_held(self, request: RequestState, worker: WorkerState) -> bool:
+        """Return whether the requests of a worker that can be in time are so if `request` joins them."""
+        expected = self._expected(request, Preemption(worker=worker), 0.0, ())
+        return all(self._is_in_time(held, expected, 0.0) for held in self._with_chances(worker))
+
+    def _with_chances(self, worker: WorkerState) -> Iterator[RequestState]:
+        """Yield the requests of a worker that are not late anyway."""
+        for held in worker.requests.values():
+            has_deadline = held.request.deadline_s is not None and not held.is_withdrawn
+            if has_deadline and not worker.is_hopeless(held, self.now):
+                yield held
+
+    def waits_in_time(self, request: RequestState) -> bool:
+        """Return whether `request`, which is queued, is in time though nothing pauses, and one worker gets all."""
+        if not self.workers:
+            return False
+        worker = self.workers[0]
+        start_s = self.now + worker.longest_tick_s
+        waiting = [each.queued_job() for each in self._prediction.first_waiting(worker.capacity_rows)]
+        expected = forecast([worker.forecast_worker(start_s, request.weights_bytes)], waiting, now=start_s)
+        seen = expected.get(request.id)
+        return seen is not None and seen.finish_s + self._prediction.later_s(request, self.now) <= request.request.due_s
+
+    def _expected(
+        self, request: RequestState, preemption: Preemption, switch_s: float, waiting: Iterable[QueuedJob]
+    ) -> dict[str, Expectation]:
         """Simulate the worker from its next step boundary on; those that pause wait for it, and so do the first others.
 
         The worst is assumed of those others: that this worker gets all of them.
@@ -82,9 +103,8 @@ class WhatIf:
         copy.rows = [row for row in copy.rows if row.id not in stopped]
         copy.waits = {request_id: wait for request_id, wait in copy.waits.items() if request_id not in stopped}
         copy.add(request.queued_job(), start_s)
-        waiting = [_as_paused(held) for held in preemption.paused]
-        waiting += [each.queued_job() for each in self._prediction.first_waiting(worker.capacity_rows)]
-        return forecast([copy], waiting, now=start_s)
+        paused = [_as_paused(held) for held in preemption.paused]
+        return forecast([copy], [*paused, *waiting], now=start_s)
 
     def _is_in_time(self, request: RequestState, expected: Mapping[str, Expectation], guard_s: float) -> bool:
         finish_s = expected[request.id].finish_s + self._prediction.later_s(request, self.now)
