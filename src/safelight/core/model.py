@@ -45,6 +45,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
         adapter_costs: None for a model that takes no LoRAs.
         encode_s, decode_s: measured seconds of encoding one prompt and decoding one picture.
         encode_picture_s: measured seconds of encoding one start picture.
+        mixes_sizes: whether pictures of different sizes can share a denoiser call.
     """
 
     name: str
@@ -63,3 +64,4 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     encode_picture_s: float = 0.0
     guidance: Guidance = "classifier-free"
     adapter_costs: AdapterCosts | None = None
+    mixes_sizes: bool = False

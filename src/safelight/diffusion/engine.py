@@ -187,7 +187,9 @@ class DiffusionEngine:
 
     @torch.inference_mode()
     def step(self, request_ids: Sequence[str]) -> tuple[str, ...]:
-        """Advance each row by one step in one denoiser call, or in one for each row; all rows share model and size.
+        """Advance each row by one step in one denoiser call, or in one for each row; all rows share the model.
+
+        Rows of different sizes need a family that mixes them, the LoRAs that are folded, and no ControlNets.
 
         Returns the ids of rows whose numbers are no longer finite.
 
@@ -198,7 +200,11 @@ class DiffusionEngine:
         model = self._models[rows[0].job.level.model]
         groups = self._together(rows)
         # No row moves before all calls are over, since each may lose a ControlNet.
-        advanced = [_advance(model, group) for group in groups]
+        if len(by_size := _by_size(rows)) > 1 and not self._deterministic:
+            groups = by_size
+            advanced = _advance_mixed(model, groups)
+        else:
+            advanced = [_advance(model, group) for group in groups]
         broken: list[str] = []
         for group, (following, x0) in zip(groups, advanced, strict=True):
             finite = torch.isfinite(following).flatten(1).all(dim=1).tolist()
@@ -295,13 +301,17 @@ class DiffusionEngine:
 
     @torch.inference_mode()
     def finish(self, request_ids: Sequence[str]) -> list[Pixels]:
-        """Decode rows of one model and size that have all their steps, and free them."""
+        """Decode rows of one model that have all their steps, and free them."""
         rows = [self._rows.pop(request_id) for request_id in request_ids]
         assert all(row.is_finished for row in rows)
         family = self._models[rows[0].job.level.model].family
-        batches = [family.decode(torch.stack([row.latent for row in group])) for group in self._together(rows)]
-        pictures = [picture for batch in batches for picture in batch.cpu().numpy()]
-        return [Pixels(width=picture.shape[1], height=picture.shape[0], rgb=picture.tobytes()) for picture in pictures]
+        pictures: dict[str, Pixels] = {}
+        for group in (part for same_size in _by_size(rows) for part in self._together(same_size)):
+            decoded = family.decode(torch.stack([row.latent for row in group])).cpu().numpy()
+            for row, picture in zip(group, decoded, strict=True):
+                height, width, _ = picture.shape
+                pictures[row.job.id] = Pixels(width=width, height=height, rgb=picture.tobytes())
+        return [pictures[request_id] for request_id in request_ids]
 
     def is_remote(self, path: Path) -> bool:
         """Whether this is a ControlNet that another process loads."""
@@ -388,34 +398,94 @@ def _advance(model: LoadedModel, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
     return _keep(rows, _walk(rows, latents, x0, now)), x0
 
 
+def _by_size(rows: Sequence[Row]) -> list[Sequence[Row]]:
+    """Return the rows of each size, in order."""
+    groups: dict[tuple[int, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row.latent.shape), []).append(row)
+    return list(groups.values())
+
+
+def _advance_mixed(model: LoadedModel, groups: Sequence[Sequence[Row]]) -> list[tuple[Tensor, Tensor]]:
+    """Return what `_advance` does for the rows of each size, whose predictions come of one call."""
+    batches = [_Batch.of(rows, torch.stack([row.latent for row in rows])) for rows in groups]
+    predictions = model.family.denoise_mixed(
+        [batch.noisy.to(model.placement.dtype) for batch in batches],
+        torch.cat([batch.times for batch in batches]),
+        [conditioning for batch in batches for conditioning in batch.conditionings],
+    )
+    advanced = []
+    for rows, batch, prediction in zip(groups, batches, predictions, strict=True):
+        now = levels_now(rows)
+        x0 = model.family.estimate_x0(batch.latents, batch.guided_by(prediction.float()), now.alpha, now.sigma)
+        advanced.append((_keep(rows, _walk(rows, batch.latents, x0, now)), x0))
+    return advanced
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Batch:
+    """What the denoiser reads of rows of one size: first all with their prompts, then the guided ones without.
+
+    Attributes:
+        latents: of the rows, and `noisy` with the guided ones once more.
+        guided: the places of the guided rows.
+        scale: guidance scale of each row, and `scales` with the guided ones once more.
+    """
+
+    latents: Tensor
+    noisy: Tensor
+    times: Tensor
+    conditionings: list[Conditioning]
+    guided: list[int]
+    scale: Tensor
+    scales: Tensor
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], latents: Tensor) -> "_Batch":
+        guided = [index for index, row in enumerate(rows) if row.unwanted is not None]
+        times = torch.stack([row.schedule.times[row.steps_done] for row in rows]).to(latents.device)
+        scale = torch.tensor([row.job.level.guidance_scale for row in rows], device=latents.device)
+        return cls(
+            latents=latents,
+            noisy=torch.cat([latents, latents[guided]]),
+            times=torch.cat([times, times[guided]]),
+            conditionings=[row.wanted for row in rows] + [row.unwanted for row in rows if row.unwanted is not None],
+            guided=guided,
+            scale=scale,
+            scales=torch.cat([scale, scale[guided]]),
+        )
+
+    def guided_by(self, prediction: Tensor) -> Tensor:
+        """Return the guided prediction of each row (classifier-free guidance)."""
+        count = len(self.latents)
+        wanted, unwanted = prediction[:count], prediction[count:]
+        if not self.guided:
+            return wanted
+        scale = self.scale[self.guided].view(-1, 1, 1, 1)
+        wanted[self.guided] = unwanted + scale * (wanted[self.guided] - unwanted)
+        return wanted
+
+
 def _predict(model: LoadedModel, rows: Sequence[Row], latents: Tensor) -> Tensor:
     """Return the denoiser's guided prediction for `latents` of shape (rows, channels, height, width).
 
     Rows come first with their prompts, then the guided ones once more with their negative prompts.
     """
-    guided = [index for index, row in enumerate(rows) if row.unwanted is not None]
-    times = torch.stack([row.schedule.times[row.steps_done] for row in rows]).to(latents.device)
-    conditionings = [row.wanted for row in rows] + [row.unwanted for row in rows if row.unwanted is not None]
-    scale = torch.tensor([row.job.level.guidance_scale for row in rows], device=latents.device)
-    with_halves = [*rows, *(rows[index] for index in guided)]
-    noisy, levels = torch.cat([latents, latents[guided]]).to(model.placement.dtype), torch.cat([times, times[guided]])
-    scales = torch.cat([scale, scale[guided]])
+    batch = _Batch.of(rows, latents)
+    with_halves = [*rows, *(rows[index] for index in batch.guided)]
+    noisy = batch.noisy.to(model.placement.dtype)
     residuals = controlnet_residuals(
         model.controlnets,
         model.family.controlnet_base,
         latents=noisy,
-        times=levels,
-        conditionings=conditionings,
-        guidance=scales,
+        times=batch.times,
+        conditionings=batch.conditionings,
+        guidance=batch.scales,
         uses=[row.controls for row in with_halves],
     )
     with model.loras.denoising([row.loras for row in with_halves]):
-        prediction = model.family.denoise(noisy, levels, conditionings, scales, residuals).float()
-    wanted, unwanted = prediction[: len(rows)], prediction[len(rows) :]
-    if not guided:
-        return wanted
-    wanted[guided] = unwanted + scale[guided].view(-1, 1, 1, 1) * (wanted[guided] - unwanted)
-    return wanted
+        prediction = model.family.denoise(noisy, batch.times, batch.conditionings, batch.scales, residuals).float()
+    return batch.guided_by(prediction)
 
 
 def _walk(rows: Sequence[Row], latents: Tensor, x0: Tensor, now: NoiseLevels) -> Tensor:

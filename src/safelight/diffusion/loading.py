@@ -96,6 +96,7 @@ def load_model(
         decode_s=measure_decode_s(family, placement),
         encode_picture_s=measure_encode_picture_s(family, placement),
         guidance=family.guidance,
+        mixes_sizes=family.mixes_sizes,
         adapter_costs=measure_adapter_costs(family, loras, placement, max_denoiser_rows=rows_per_call)
         if lora_ranks
         else None,

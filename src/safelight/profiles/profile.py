@@ -1,5 +1,7 @@
 """Measurements of one model on one device; they never change. `docs/profiles.md` describes the file format."""
 
+import math
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Final, Literal
 
@@ -31,6 +33,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         encode_s, decode_s: seconds of encoding one prompt, and of decoding one picture.
         encode_picture_s: seconds of encoding one start picture.
         sizes: the same for other sizes.
+        mixes_sizes: whether pictures of different sizes can share a denoiser call.
         extrapolates: whether times beyond the measured rows and sizes are estimated; otherwise they are errors.
         controlnet_times: further seconds of a call by rows that one ControlNet steers.
         adapter_costs: of LoRAs; None for a model that takes none.
@@ -55,6 +58,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     decode_s: float
     encode_picture_s: float = 0.0
     sizes: tuple[SizeTimes, ...] = ()
+    mixes_sizes: bool = False
     extrapolates: bool = True
     controlnet_times: tuple[StepTime, ...] = ()
     adapter_costs: AdapterCosts | None = None
@@ -81,6 +85,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             decode_s=spec.decode_s,
             encode_picture_s=spec.encode_picture_s,
             adapter_costs=spec.adapter_costs,
+            mixes_sizes=spec.mixes_sizes,
         )
 
     @classmethod
@@ -135,6 +140,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             known = self.grid.seconds(denoiser_rows, width=width, height=height, extrapolates=self.extrapolates)
             self._ticks[denoiser_rows, pixels] = known
         return known
+
+    def mixed_s(self, parts: Iterable[tuple[int, int, int]]) -> float:
+        """Return the seconds of one call over rows of several sizes; each part is width, height and rows.
+
+        A call takes as long as one of as many pixels at the model's own size.
+        """
+        own_rows = math.ceil(sum(self.scale(width, height) * rows for width, height, rows in parts))
+        return self.curve.seconds(max(1, own_rows))
 
     def controlnet_s(self, denoiser_rows: int, *, width: int, height: int) -> float:
         """Return the seconds that one ControlNet over so many rows adds to a call; 0 if that was not measured."""

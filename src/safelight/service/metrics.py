@@ -59,6 +59,12 @@ class Metrics:
             registry=self._registry,
         )
 
+        self._mixed = Counter(
+            "safelight_mixed_calls",
+            "Denoiser calls whose pictures were of several sizes.",
+            ["model"],
+            registry=self._registry,
+        )
         self._bare_steps = Counter(
             "safelight_steps_without_loras",
             "Steps of finished pictures that ran before their LoRAs were loaded.",
@@ -87,6 +93,8 @@ class Metrics:
         step, rows = known
         step.observe(tick.seconds)
         rows.observe(tick.denoiser_rows)
+        if tick.sizes > 1:
+            self._mixed.labels(tick.model).inc()
 
     def ended(self, outcome: Outcome) -> None:
         """Count one request that has ended."""

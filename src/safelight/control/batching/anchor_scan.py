@@ -25,6 +25,7 @@ class AnchorScan:
 
     name: ClassVar[str] = "anchor-scan"
     sees_queue: ClassVar[bool] = True
+    mixes_sizes: ClassVar[bool] = False
 
     def candidates(self, rows: Sequence[QueuedJob]) -> list[QueuedJob]:
         running = [row for row in rows if row.has_begun]

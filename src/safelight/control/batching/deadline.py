@@ -15,6 +15,7 @@ class DeadlineBatching:
 
     name: ClassVar[str] = "deadline"
     sees_queue: ClassVar[bool] = False
+    mixes_sizes: ClassVar[bool] = True
 
     def candidates(self, rows: Sequence[QueuedJob]) -> list[QueuedJob]:
         return of_first_kind(rows)

@@ -28,6 +28,7 @@ class HeadOfLine:
 
     name: ClassVar[str] = "head-of-line"
     sees_queue: ClassVar[bool] = True
+    mixes_sizes: ClassVar[bool] = False
 
     def candidates(self, rows: Sequence[QueuedJob]) -> list[QueuedJob]:
         running = [row for row in rows if row.has_begun]

@@ -11,7 +11,8 @@ class BatchingPolicy(Protocol):
     """Chooses the jobs of one tick, in two steps: those that may run, and of these the ones that do.
 
     Attributes:
-        sees_queue: whether it chooses among all waiting requests, so that each worker gets all of its requests at once.
+        sees_queue: whether it chooses among all waiting requests, so that workers get all requests at once.
+        mixes_sizes: whether rows of other sizes may join a call where the model allows it and it gains; by default not.
     """
 
     @property
@@ -19,6 +20,9 @@ class BatchingPolicy(Protocol):
 
     @property
     def sees_queue(self) -> bool: ...
+
+    @property
+    def mixes_sizes(self) -> bool: ...
 
     def candidates(self, rows: Sequence[QueuedJob]) -> list[QueuedJob]:
         """Return those of `rows`, which are in order of their places and not empty, that may run in the next tick.

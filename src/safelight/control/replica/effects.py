@@ -78,6 +78,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Advance these rows by one step in one denoiser call; the other fields describe the call.
 
     Attributes:
+        parts: width, height and denoiser rows of each size, if several share the call.
         most_steps: so many equal calls may follow each other if no command comes in between; a simulation may do them
             as one.
     """
@@ -89,6 +90,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     denoiser_rows: int
     misfit_rows: int
     most_steps: int = 1
+    parts: tuple[tuple[int, int, int], ...] = ()
 
 
 class PreviewRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):

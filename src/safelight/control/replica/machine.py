@@ -370,4 +370,5 @@ def _step_of(tick: Tick) -> Step:
         denoiser_rows=tick.denoiser_rows,
         misfit_rows=tick.misfit_rows,
         most_steps=tick.most_steps,
+        parts=tick.parts,
     )

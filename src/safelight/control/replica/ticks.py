@@ -7,6 +7,7 @@ from typing import Final
 
 from safelight.control.batch import QueuedJob, place_of
 from safelight.control.folding import Folding
+from safelight.control.mixing import Part, mixed
 from safelight.control.order.protocol import Place, weighs
 from safelight.control.replica.config import ReplicaConfig
 from safelight.control.turns import in_turn
@@ -28,6 +29,7 @@ class Tick:
         slowdown: how many times longer it takes because of them.
         bare: those of the requests whose rows run without their LoRAs, which are still being loaded.
         most_steps: how many equal calls may follow each other if no command comes in between.
+        parts: width, height and denoiser rows of each size, if several share the call; the first is the tick's own.
     """
 
     model: str
@@ -40,6 +42,7 @@ class Tick:
     folded: Composition = NO_ADAPTERS
     bare: tuple[str, ...] = ()
     most_steps: int = 1
+    parts: tuple[Part, ...] = ()
 
     def ticked(self, seconds: float, *, steps: int = 1) -> Ticked:
         """Return the record of `steps` such calls, which took `seconds`."""
@@ -54,6 +57,7 @@ class Tick:
             plain_s=seconds / self.slowdown,
             request_ids=self.request_ids,
             steps=steps,
+            sizes=max(1, len(self.parts)),
         )
 
 
@@ -127,8 +131,13 @@ class TickScheduler:
             paces=self._paces,
             max_denoiser_rows=most,
         )
-        denoiser_rows = sum(row.denoiser_rows for row in batch)
         misfit_rows = folding.misfit_rows(batch)
+        parts: tuple[Part, ...] = ()
+        if not misfit_rows and len(batch) < len(waiting) and self._mixes(model):
+            batch, parts = mixed(
+                batch, waiting, folded=folding.folded, pace=self._paces[model], now=now, max_denoiser_rows=most
+            )
+        denoiser_rows = sum(row.denoiser_rows for row in batch)
         return Tick(
             model=model,
             width=width,
@@ -139,8 +148,15 @@ class TickScheduler:
             slowdown=folding.slowdown(misfit_rows, denoiser_rows),
             folded=folding.folded,
             bare=tuple(row.id for row in batch if row.is_bare),
-            most_steps=self._most_steps(batch, folding, denoiser_rows, now),
+            most_steps=1 if parts else self._most_steps(batch, folding, denoiser_rows, now),
+            parts=parts,
         )
+
+    def _mixes(self, model: str) -> bool:
+        """Whether pictures of different sizes may share a call of `model`."""
+        if self._config.deterministic or not getattr(self._config.batching, "mixes_sizes", False):
+            return False
+        return self._paces[model].profile.mixes_sizes
 
     def _most_steps(self, batch: Sequence[QueuedJob], folding: Folding, denoiser_rows: int, now: float) -> int:
         """Return for how many ticks every choice is the same if no command comes: until a row of the batch ends."""

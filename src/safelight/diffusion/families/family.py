@@ -12,7 +12,14 @@ from safelight.core.pixels import Pixels
 from safelight.diffusion.families.components import ModelFolder
 from safelight.diffusion.families.controlnet_base import ControlNetBase, pixel_hint, plain_config
 from safelight.diffusion.families.defaults import GenerationDefaults
-from safelight.diffusion.families.parts import Autoencoder, Conditioning, Denoiser, NoiseProcess, TextEncoder
+from safelight.diffusion.families.parts import (
+    Autoencoder,
+    Conditioning,
+    Denoiser,
+    NoiseProcess,
+    SizeMixing,
+    TextEncoder,
+)
 from safelight.diffusion.families.residuals import Residuals
 from safelight.diffusion.folder import read_index
 from safelight.diffusion.placement import Placement
@@ -101,6 +108,18 @@ class Family:
         `guidance`, of shape (rows,), is for models that read it themselves; `residuals` are added within.
         """
         return self.denoiser.denoise(latents, times, conditionings, guidance, residuals)
+
+    @property
+    def mixes_sizes(self) -> bool:
+        """Whether pictures of different sizes can share a denoiser call."""
+        return isinstance(self.denoiser, SizeMixing) and self.denoiser.mixes_sizes
+
+    def denoise_mixed(
+        self, groups: Sequence[Tensor], times: Tensor, conditionings: Sequence[Conditioning]
+    ) -> list[Tensor]:
+        """Return the raw prediction for each group of latents of one size; see `SizeMixing`."""
+        assert isinstance(self.denoiser, SizeMixing), "this family does not mix sizes"
+        return self.denoiser.denoise_mixed(groups, times, conditionings)
 
     def controlnet_hint(self, picture: Pixels) -> Tensor:
         """Return a control picture, of the size of the picture to paint, as this family's ControlNets read it."""

@@ -6,7 +6,7 @@ tensors of shape (rows, channels, height, width).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -118,6 +118,26 @@ class Denoiser(Protocol):
         """Return the raw prediction for latents at (rows,) times.
 
         `guidance`, of shape (rows,), is for models that read it themselves; `residuals` are added within.
+        """
+        ...
+
+
+@runtime_checkable
+class SizeMixing(Protocol):
+    """A denoiser whose calls can have rows of several sizes."""
+
+    @property
+    def mixes_sizes(self) -> bool:
+        """Whether this network can."""
+        ...
+
+    def denoise_mixed(
+        self, groups: Sequence[Tensor], times: Tensor, conditionings: Sequence[Conditioning]
+    ) -> list[Tensor]:
+        """Return the raw prediction for each group of latents, which are of one size each.
+
+        Times, of shape (all rows,), and conditionings are in the order of the groups. No row has LoRAs that are not
+        folded, nor ControlNets.
         """
         ...
 

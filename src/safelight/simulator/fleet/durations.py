@@ -63,7 +63,10 @@ class Durations:
     def step_s(self, step: Step, jobs: Iterable[Job], *, steps: int = 1) -> float:
         """Return the seconds of one denoiser call over the rows of `jobs`, on average over `steps` such calls."""
         profile = self._models[step.model].profile
-        seconds = profile.tick_s(step.denoiser_rows, width=step.width, height=step.height)
+        if step.parts:
+            seconds = profile.mixed_s(step.parts)
+        else:
+            seconds = profile.tick_s(step.denoiser_rows, width=step.width, height=step.height)
         costs = profile.adapter_costs
         if step.misfit_rows and costs is not None:
             is_plain = self._folded.get(step.model, NO_ADAPTERS).is_empty
