@@ -181,7 +181,7 @@ class WorkerState:
 
     def tick(self, ticked: Ticked, now: float) -> None:
         """Learn from a tick, and note the progress of its requests; the next one may take as long."""
-        self._tick_ends_s = now + ticked.seconds
+        self._tick_ends_s = now - ticked.ended_ago_s + ticked.seconds / ticked.steps
         if (pace := self.paces.get(ticked.model)) is not None:
             pace.observe(ticked)
         for request_id in ticked.request_ids:

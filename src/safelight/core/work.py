@@ -135,6 +135,7 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     Attributes:
         steps: how many calls; more than one only in a simulation.
         sizes: how many picture sizes share each call; `width` and `height` are the first one's.
+        ended_ago_s: seconds since the last of them was over; only in a simulation, which may report late.
         width, height: of its pictures, in pixels.
         denoiser_rows: of the call; `misfit_rows` of them had other LoRAs than `folded`.
         folded: the composition that the weights held.
@@ -153,6 +154,7 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     request_ids: tuple[str, ...]
     steps: int = 1
     sizes: int = 1
+    ended_ago_s: float = 0.0
 
 
 class Previewed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -163,7 +163,9 @@ class WorkerProcess:
         done = self._calls_over(running)
         if done > running.reported:
             assert isinstance(running.effect, Step)
-            self._send(self._ticked(running, done - running.reported))
+            ticked = self._ticked(running, done - running.reported)
+            ended_ago_s = self._timeline.now_s - (running.start_s + done * running.call_s)
+            self._send(msgspec.structs.replace(ticked, ended_ago_s=ended_ago_s))
             running.reported = done
 
     def slow_down(self, factor: float) -> None:
