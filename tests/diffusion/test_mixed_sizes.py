@@ -50,7 +50,8 @@ def test_pictures_of_several_sizes_are_decoded_together_in_their_order(engine, a
 @pytest.mark.parametrize(
     ("write", "mixes"),
     [
-        pytest.param(write_stable_diffusion_3, True, id="sd3"),
+        pytest.param(partial(write_stable_diffusion_3, is_3_5=False), True, id="sd3"),
+        pytest.param(write_stable_diffusion_3, False, id="sd3.5-medium"),
         pytest.param(write_stable_diffusion, False, id="sd"),
         pytest.param(write_flux, False, id="flux"),
     ],
@@ -62,7 +63,7 @@ def test_a_family_says_whether_it_mixes_sizes(write, mixes, tmp_path):
 @torch.inference_mode()
 @pytest.mark.parametrize("has_t5", [True, False])
 def test_predictions_of_mixed_sizes_are_those_of_each_size_alone(has_t5, tmp_path):
-    folder = write_stable_diffusion_3(tmp_path / "model", has_t5=has_t5)
+    folder = write_stable_diffusion_3(tmp_path / "model", has_t5=has_t5, is_3_5=False)
     family = family_of(folder).load(folder, placement=ON_CPU)
     conditioning = family.encode(["a red circle", "a blue star"])
     multiple = family.size_multiple
