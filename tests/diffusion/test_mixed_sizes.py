@@ -1,5 +1,7 @@
 """Pictures of different sizes in one denoiser call."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
