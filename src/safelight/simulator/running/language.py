@@ -54,6 +54,7 @@ def language_simulation(
             costs=_costs(model, group.speed),
         ),
         make_policy=lambda: BoundedWait(mode.make(), max_wait_s=max_wait_s),
+        routing=policies.routing,
         requests=_requests(requests, work, seed),
     )
 
