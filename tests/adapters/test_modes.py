@@ -193,6 +193,7 @@ def test_the_policies_go_by_these_names():
         "always-corrected",
         "payback",
         "dlora-credit",
+        "dlora-credit-measured",
     }
 
 

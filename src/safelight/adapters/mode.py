@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Literal, Protocol
 
 from safelight.core.adapter import NO_ADAPTERS, Composition
@@ -120,6 +119,11 @@ class ModePolicy(Protocol):
 
 def first_that_fit(rows: Iterable[QueuedRow], max_denoiser_rows: int) -> tuple[QueuedRow, ...]:
     """Return the longest prefix of `rows` that fits one call, at least one row."""
-    ordered = tuple(rows)
-    totals = [sum(row.denoiser_rows for row in ordered[: end + 1]) for end in range(len(ordered))]
-    return ordered[: max(1, len(list(takewhile(lambda total: total <= max_denoiser_rows, totals))))]
+    fitting: list[QueuedRow] = []
+    total = 0
+    for row in rows:
+        total += row.denoiser_rows
+        if fitting and total > max_denoiser_rows:
+            break
+        fitting.append(row)
+    return tuple(fitting)

@@ -6,6 +6,7 @@ from typing import Final
 
 from safelight.adapters.bounded_wait import MAX_WAIT_S, BoundedWait
 from safelight.adapters.dlora import DloraCredit
+from safelight.adapters.dlora_measured import DloraMeasured
 from safelight.adapters.fixed import AlwaysCorrected, AlwaysMerged, AlwaysUnmerged
 from safelight.adapters.mode import ModePolicy
 from safelight.adapters.payback import Payback
@@ -36,6 +37,7 @@ ADAPTER_MODES: Final = (
     AdapterMode(name=AlwaysMerged.name, make=AlwaysMerged),
     AdapterMode(name=AlwaysCorrected.name, make=AlwaysCorrected),
     AdapterMode(name=DloraCredit.name, make=DloraCredit),
+    AdapterMode(name=DloraMeasured.name, make=DloraMeasured),
 )
 
 ADAPTER_MODE_NAMES: Final = tuple(mode.name for mode in ADAPTER_MODES)

@@ -93,14 +93,16 @@ class Payback:
             for composition in sorted(shares, key=lambda each: -shares[each])
             if composition == queue.folded or shares[composition] * highest > self._margin * costs.switch_s
         ]
-        return [self._plan(tuple(heaviest[:count]), queue, costs) for count in range(len(heaviest) + 1)]
+        alone_s = {
+            each: self._margin * costs.switch_s * (each != queue.folded)
+            + sum(drain_s(queue.of(each), costs, queue.max_denoiser_rows).values())
+            for each in heaviest
+        }
+        return [self._plan(dict(list(alone_s.items())[:count]), queue, costs) for count in range(len(heaviest) + 1)]
 
-    def _plan(self, alone: tuple[Composition, ...], queue: Queue, costs: ModeCosts) -> _Plan:
-        switch_s = self._margin * costs.switch_s
-        alone_s = sum(
-            switch_s * (each != queue.folded) + sum(drain_s(queue.of(each), costs, queue.max_denoiser_rows).values())
-            for each in alone
-        )
+    def _plan(self, seconds_alone: dict[Composition, float], queue: Queue, costs: ModeCosts) -> _Plan:
+        """Return the plan that serves some compositions alone, in so many seconds each, and all others together."""
+        switch_s, alone, alone_s = self._margin * costs.switch_s, tuple(seconds_alone), sum(seconds_alone.values())
         rest = tuple(row for row in queue.rows if row.composition not in alone)
         shares = drain_s(rest, costs, queue.max_denoiser_rows)
         if not shares:

@@ -41,11 +41,16 @@ class LanguageConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Iteration:
-    """What one iteration took, and which sequences it finished."""
+    """What one iteration took, and which sequences it finished.
+
+    Attributes:
+        tokens: that went through the model: whole prompts of new sequences, and one of each of the others.
+    """
 
     seconds: float
     finished: tuple[Sequence, ...]
     sequences: int
+    tokens: int
     adapter_loads: int
     has_switched: bool
     preemptions: int
@@ -72,9 +77,30 @@ class LanguageReplica:
     def free_blocks(self) -> int:
         return self._memory.free
 
+    @property
+    def max_sequences(self) -> int:
+        return self._config.max_sequences
+
+    @property
+    def request_s(self) -> float:
+        """Seconds that a request of the expected length would take alone."""
+        return self._lengths.remaining(0) * self._config.costs.tick_s(1)
+
+    @property
+    def work_left_s(self) -> float:
+        """Seconds of full iterations that the tokens which are expected of all sequences would take."""
+        tokens = sum(self._lengths.remaining(each.generated) for each in self._sequences.values())
+        full = min(len(self._sequences), self.max_sequences)
+        return tokens * self._config.costs.tick_s(full) / full if full else 0.0
+
+    def hosts(self, adapter: str) -> bool:
+        """Whether an adapter is on the device."""
+        return adapter in self._resident
+
     def fits(self, request: LanguageRequest) -> bool:
         """Whether it could ever serve a request."""
-        return self._memory.fits_alone(request.prompt_tokens + request.output_tokens + 1)
+        fits_iteration = request.prompt_tokens <= self._config.max_tokens
+        return fits_iteration and self._memory.fits_alone(request.prompt_tokens + request.output_tokens + 1)
 
     def add(self, request: LanguageRequest) -> None:
         """Take a request that fits."""
@@ -92,6 +118,7 @@ class LanguageReplica:
         loads = self._load({each.request.adapter for each in batch if each.request.adapter is not None})
         rows = [self._row(each) for each in batch]
         prompt_tokens = sum(each.request.prompt_tokens for each in batch if each.is_new)
+        tokens = prompt_tokens + sum(not each.is_new for each in batch)
         seconds = (
             self._config.costs.ticking_s(self._folded, rows)
             + prompt_tokens * self._config.prefill_s_per_token
@@ -107,6 +134,7 @@ class LanguageReplica:
             seconds=seconds,
             finished=self._finish(batch),
             sequences=len(batch),
+            tokens=tokens,
             adapter_loads=loads,
             has_switched=has_switched,
             preemptions=preemptions,
@@ -141,7 +169,7 @@ class LanguageReplica:
             own = sequence.request.adapter
             lacks_slot = own is not None and own not in adapters and len(adapters) == self._config.adapter_slots
             cost = sequence.request.prompt_tokens if sequence.is_new else 1
-            if lacks_slot or (batch and tokens + cost > self._config.max_tokens):
+            if lacks_slot or tokens + cost > self._config.max_tokens:
                 continue
             moved = self._make_room(sequence, batch)
             if moved is None:

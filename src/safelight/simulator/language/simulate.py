@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from safelight.adapters.mode import ModePolicy
+from safelight.control.routing.protocol import RoutingPolicy
 from safelight.core.adapter import LoraUse
 from safelight.core.level import Level, Route
 from safelight.core.outcome import Outcome, StageOutcome, Status
 from safelight.core.request import ImageRequest
 from safelight.simulator.language.jobs import LanguageRequest, Sequence
 from safelight.simulator.language.replica import Iteration, LanguageConfig, LanguageReplica
+from safelight.simulator.language.routing import route
 from safelight.simulator.simulation import OnOutcome, OnProgress, OnSpan, SimulatedRun, Span
 
 PROGRESS_ITERATIONS: Final = 500
@@ -26,12 +28,14 @@ class LanguageSimulation:
     Attributes:
         workers: their names.
         make_policy: makes the adapter mode of one replica.
+        routing: chooses the replica of each request.
     """
 
     model: str
     workers: tuple[str, ...]
     config: LanguageConfig
     make_policy: Callable[[], ModePolicy]
+    routing: RoutingPolicy
     requests: Iterable[LanguageRequest]
 
 
@@ -40,7 +44,7 @@ def simulate_language(
 ) -> SimulatedRun:
     """Simulate until every request has ended, and return what was counted.
 
-    A request goes to the replica with the fewest unfinished ones. Of events of one time, iterations end first.
+    A request goes to a replica as it arrives, and stays there. Of events of one time, iterations end first.
     """
     return _LanguageRun(simulation, on_outcome, on_span).run(on_progress)
 
@@ -77,8 +81,9 @@ class _LanguageRun:
 
     def _arrive(self, request: LanguageRequest) -> int | None:
         """Give a request to a replica, and return which one; None if it is refused."""
+        sequence = self._counts.arrived
         self._counts.arrived += 1
-        number = min(range(len(self._replicas)), key=lambda each: len(self._replicas[each].sequences))
+        number = route(request, sequence, self._replicas, self._simulation.routing, request.arrived_s)
         if not self._replicas[number].fits(request):
             self._counts.ended += 1
             self._on_outcome(self._outcome(request, None, "", request.arrived_s))

@@ -46,6 +46,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         latency_mean_s, latency_p50_s, latency_p95_s, latency_p99_s: from arrival to the picture, of finished requests.
         latency_per_step_mean_s: mean of the latency divided by the steps of the last stage; of language models, per
             token.
+        latency_per_step_p90_s: 90th percentile of the same.
+        queue_per_step_mean_s: mean of the latency without computing, divided by the steps in the same way.
         queue_mean_s: from arrival to the first step, of finished requests.
         throughput_per_s: finished requests per second of virtual time.
         quality: mean over finished requests whose level has a known quality; of a cascade that has a curve of it, that
@@ -78,6 +80,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     latency_p95_s: float | None
     latency_p99_s: float | None
     latency_per_step_mean_s: float | None
+    latency_per_step_p90_s: float | None
+    queue_per_step_mean_s: float | None
     queue_mean_s: float | None
     throughput_per_s: float | None
     quality: float | None

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import chain, islice
 
 import numpy as np
@@ -53,6 +54,7 @@ def language_simulation(
             costs=_costs(model, group.speed),
         ),
         make_policy=lambda: BoundedWait(mode.make(), max_wait_s=max_wait_s),
+        routing=policies.routing,
         requests=_requests(requests, work, seed),
     )
 
@@ -62,7 +64,7 @@ def _costs(model: ServedModel, speed: float) -> ModeCosts:
     width, height = model.spec.width, model.spec.height
     return ModeCosts(
         switch_s=costs.switch_s / speed,
-        tick_s=lambda rows: model.profile.tick_s(rows, width=width, height=height) / speed,
+        tick_s=cache(lambda rows: model.profile.tick_s(rows, width=width, height=height) / speed),
         unmerged_overhead=costs.unmerged_overhead,
         correction_overhead=costs.correction_overhead,
     )

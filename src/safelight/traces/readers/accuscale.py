@@ -1,7 +1,8 @@
 """Workloads as tables of times or of counts: meant for AccuScale's (Argus: Agarwal et al., Middleware 2025).
 
-The published files, one with normal and one with bursty load, were not at hand when this was written, so columns are
-found by their names, in any case:
+The published files, one with normal and one with bursty load, are too large for the copies of their repository that
+were at hand when this was written; its notebooks call the requests of an interval `frequency`. So columns are found by
+their names, in any case:
 
 | column | names |
 | --- | --- |
@@ -35,7 +36,7 @@ SEED = 0
 SECONDS = ("time", "timestamp", "arrival", "arrival_time", "exp_time", "normal_time", "second", "seconds")
 MINUTES = ("minute", "minutes", "min")
 GAPS = ("gap", "gap_s", "interarrival", "inter_arrival_time")
-COUNTS = ("count", "counts", "requests", "num_requests", "invocations", "load")
+COUNTS = ("frequency", "count", "counts", "requests", "num_requests", "invocations", "load")
 PER_MINUTE = ("qpm", "rpm")
 PROMPTS = ("prompt", "prompts", "query", "caption")
 
