@@ -1,8 +1,9 @@
 """How far the simulator's predictions are from what the live server does, at several loads.
 
-One command does it all: it calibrates `shapes-large` on this machine, finds by simulation how many requests a second
-two workers could serve, and for each load serves a trace of that share of it, with two worker processes and the
-default policies. Then it simulates the requests of the outcome log with the calibrated profile.
+One command does it all: it calibrates `shapes-large` on this machine, and fits the speed of workers beside a server and
+a client to one live run. It finds by simulation how many requests a second two workers could serve, and for each load
+serves another trace of that share of it, with two worker processes and the default policies. Then it simulates the
+requests of the outcome log with the calibrated profile.
 
 The trace has Poisson arrivals, 8 to 50 steps, one of eight LoRAs in a third of the requests, and deadlines of 6 times
 the time alone. The highest load is served twice, to show how much two live runs of the same trace differ.
@@ -11,6 +12,7 @@ the time alone. The highest load is served twice, to show how much two live runs
   what was measured, and of attainment as a difference.
 - `spread_90`: the same between the two live runs at the highest load.
 - `errors`: all of them, with signs.
+- `speed`: of the fitted run, relative to the calibration.
 
 Nothing else should run meanwhile. It takes about 20 minutes.
 """
@@ -50,6 +52,7 @@ SCENARIO = """
 [[fleet]]
 name = "cpu"
 count = {workers}
+speed = {speed}
 models = ["{model}"]
 
 [models.{model}]
@@ -75,17 +78,25 @@ open = ["admission=open"]
 """
 
 
+FIT_LOAD = 0.45
+FIT_ROUNDS = 7
+SPEEDS = (0.4, 1.6)
+"""Between which the speed is looked for."""
+
+
 def main() -> int:
     """Serve, simulate and compare; returns the exit status."""
     options = parsed()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         calibrate(options.profile, folder / "profile.toml")
-        write_scenario(folder)
         profile = Profile.from_toml((folder / "profile.toml").read_text(encoding="utf-8"))
+        write_scenario(folder)
+        speed = fitted_speed(folder, profile, seconds=options.seconds / 2, seed=options.seed + 1)
+        write_scenario(folder, speed=speed)
         capacity = capacity_per_s(folder, profile, seed=options.seed)
-        note(f"two workers serve {capacity:.3g} requests/s, simulated")
-        report = {"simulated_capacity_per_s": round(capacity, 3), "errors": {}}
+        note(f"two workers serve {capacity:.3g} requests/s, simulated, at {speed:.3g} times the calibrated speed")
+        report = {"simulated_capacity_per_s": round(capacity, 3), "speed": round(speed, 3), "errors": {}}
         for load in options.loads:
             percent = round(100 * load)
             write_trace(folder, profile, rate=load * capacity, seconds=options.seconds, seed=options.seed)
@@ -126,10 +137,27 @@ def calibrate(given: Path | None, path: Path) -> None:
     )
 
 
-def write_scenario(folder: Path) -> None:
+def fitted_speed(folder: Path, profile: Profile, *, seconds: float, seed: int) -> float:
+    """Return how fast workers are beside a server and a client, relative to their calibration.
+
+    It is the speed with which the simulation has the mean latency of a live run, whose trace is not used again.
+    """
+    write_trace(folder, profile, rate=FIT_LOAD * capacity_per_s(folder, profile, seed=seed), seconds=seconds, seed=seed)
+    note(f"fitting the speed for {seconds:g} s")
+    log = served(folder, "fit.jsonl")
+    slow, fast = SPEEDS
+    for _ in range(FIT_ROUNDS):
+        speed = (slow * fast) ** 0.5
+        write_scenario(folder, speed=speed)
+        slow, fast = (speed, fast) if errors_against(folder, log)["latency_mean_s"] > 0 else (slow, speed)
+    return (slow * fast) ** 0.5
+
+
+def write_scenario(folder: Path, *, speed: float = 1.0) -> None:
     """Describe the fleet of the live server."""
     text = SCENARIO.format(
         workers=WORKERS,
+        speed=speed,
         model=MODEL,
         steps=MOST_STEPS,
         guidance_scale=guidance_scale(),
