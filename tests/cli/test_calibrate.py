@@ -44,6 +44,11 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured(ca
     assert "There is no folder" in capfd.readouterr().err
 
 
+def test_two_models_are_refused_since_a_profile_is_of_one(capfd):
+    assert main(["calibrate", "--model", "shapes-small", "--model", "shapes-large"]) == 2
+    assert "a profile is of one" in capfd.readouterr().err
+
+
 def test_a_folder_that_is_no_model_is_refused_in_its_own_words(capfd, tmp_path):
     assert main(["calibrate", "--model", str(tmp_path), "--json"]) == 1
     assert "model_index.json" in capfd.readouterr().err

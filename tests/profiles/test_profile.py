@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from profiles.makers import a_profile
 from safelight.core.errors import ProfileError
 from safelight.core.model import AdapterCosts, ModelSpec, StepTime
-from safelight.profiles.parts import LoadTime, LoadTimes, Memory, SizeTimes, Spread
+from safelight.profiles.parts import LevelQuality, LoadTime, LoadTimes, Memory, SimilarityQuality, SizeTimes, Spread
 from safelight.profiles.profile import Profile
 
 SIDES = st.integers(1, 4096)
@@ -36,6 +36,8 @@ PROFILES = st.builds(
     memory=st.none() | st.builds(Memory, weights_bytes=st.integers(0, 1 << 40)),
     loads=st.builds(LoadTimes, disk=st.builds(LoadTime, constant_s=SECONDS, s_per_byte=SECONDS)),
     deferral=st.sampled_from([(), ((0.0, 0.1), (0.5, 0.9))]),
+).filter(
+    lambda profile: len({(each.width, each.height) for each in (profile, *profile.sizes)}) == 1 + len(profile.sizes)
 )
 TOML = a_profile(device="cpu").to_toml()
 
@@ -188,3 +190,50 @@ def test_figures_that_cannot_be_are_refused_by_their_key(changes, words):
 
 def test_a_file_of_format_1_is_read():
     assert Profile.from_toml(TOML.replace("format = 2", "format = 1")) == a_profile(device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sizes": (SizeTimes(width=64, height=64, step_times=a_profile().step_times),)}, "`sizes` has 64x64 twice"),
+        ({"quality": (LevelQuality(steps=4, first_step=4, quality=1.0),)}, "`quality.0.` skips 4 of 4 steps"),
+        ({"quality": (LevelQuality(steps=4, quality=1.0),) * 2}, "`quality` has 4 steps from step 0 on twice"),
+        ({"similarity": (SimilarityQuality(steps=4, first_step=1, curve=()),)}, "`similarity.0..curve` has no points"),
+    ],
+)
+def test_entries_that_say_nothing_or_twice_are_refused(changes, words):
+    with pytest.raises(ProfileError, match=words):
+        Profile.from_toml(a_profile(**changes).to_toml())
+
+
+def test_a_number_beyond_all_bounds_is_refused():
+    text = TOML + "\n[memory]\nweights_bytes = 1" + "0" * 400 + "\n"
+    with pytest.raises(ProfileError, match=r"`memory\.weights_bytes` is too large"):
+        Profile.from_toml(text)
+
+
+def test_decoding_takes_time_between_that_of_measured_sizes():
+    sizes = (SizeTimes(width=128, height=128, step_times=a_profile().step_times, decode_s=0.3),)
+    profile = a_profile(sizes=sizes, decode_s=0.1, extrapolates=False)
+    assert profile.decoding_s(width=128, height=128) == 0.3
+    assert 0.1 < profile.decoding_s(width=96, height=96) < 0.3
+
+
+@pytest.mark.parametrize("has_source", [True, False])
+def test_work_beside_steps_beyond_the_measurements_is_refused(has_source):
+    profile = a_profile(extrapolates=False)
+    with pytest.raises(ProfileError, match=r"no measured `decode_s` at 128x128"):
+        profile.decoding_s(width=128, height=128)
+    if has_source:
+        with pytest.raises(ProfileError, match=r"no measured `encode_picture_s` at 128x128"):
+            profile.encoding_s(width=128, height=128, has_source=True)
+    else:
+        assert profile.encoding_s(width=128, height=128, has_source=False) == profile.encode_s
+
+
+def test_a_controlnet_over_more_rows_than_were_measured_is_refused():
+    times = (StepTime(denoiser_rows=1, seconds=0.1), StepTime(denoiser_rows=8, seconds=0.2))
+    profile = a_profile(controlnet_times=times, extrapolates=False)
+    assert profile.controlnet_s(8, width=64, height=64) == 0.2
+    with pytest.raises(ProfileError, match="no measured ControlNet over 9 rows; 1 to 8 rows are measured"):
+        profile.controlnet_s(9, width=64, height=64)

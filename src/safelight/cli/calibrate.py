@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from safelight.cli.console import notes, progress_bar
+from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import AsJson
 from safelight.cli.output_files import check_output_files
@@ -22,7 +23,7 @@ calibrating = typer.Typer()
 )
 def calibrate(
     *,
-    model: Annotated[str, typer.Option(metavar="NAME|DIR", help="A shipped model, or a diffusers folder.")],
+    model: Annotated[list[str], typer.Option(metavar="NAME|DIR", help="A shipped model, or a diffusers folder.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the profile here.")
     ] = None,
@@ -49,7 +50,9 @@ def calibrate(
     from safelight.oneshot.calibration import CalibrationPlan
     from safelight.oneshot.calibration import calibrate as measure
 
-    (folder,) = model_folders([model])
+    if len(model) > 1:
+        raise Misuse(f"--model names {len(model)} models, and a profile is of one; calibrate them one after the other.")
+    (folder,) = model_folders(model)
     check_output_files([output] if output is not None else [])
     plan = CalibrationPlan(
         model=folder,

@@ -3,13 +3,15 @@
 import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from safelight.core.errors import ProfileError
 from safelight.core.model import StepTime
 from safelight.profiles.parts import Curve
+
+MOST: Final = 1 << 62
 
 
 def check(profile: Any) -> None:  # noqa: ANN401 - a Profile, which imports this module
@@ -25,8 +27,30 @@ def check(profile: Any) -> None:  # noqa: ANN401 - a Profile, which imports this
     _check_times(profile.controlnet_times, "controlnet_times")
     _check_deferral(profile.deferral)
     _check_curve(profile.mix_quality, "mix_quality")
+    _check_sizes(profile)
+    _check_levels(profile.quality, "quality")
+    _check_levels(profile.similarity, "similarity")
     for number, level in enumerate(profile.similarity):
+        if not level.curve:
+            raise ProfileError(f"`similarity[{number}].curve` has no points")
         _check_curve(level.curve, f"similarity[{number}].curve")
+
+
+def _check_sizes(profile: Any) -> None:  # noqa: ANN401 - see `check`
+    sizes = [(profile.width, profile.height), *((size.width, size.height) for size in profile.sizes)]
+    if doubled := {size for size in sizes if sizes.count(size) > 1}:
+        width, height = min(doubled)
+        raise ProfileError(f"`sizes` has {width}x{height} twice, with the model's own size")
+
+
+def _check_levels(levels: Sequence[Any], place: str) -> None:
+    seen: set[tuple[int, int]] = set()
+    for number, level in enumerate(levels):
+        if not 0 <= level.first_step < level.steps:
+            raise ProfileError(f"`{place}[{number}]` skips {level.first_step} of {level.steps} steps")
+        if (level.steps, level.first_step) in seen:
+            raise ProfileError(f"`{place}` has {level.steps} steps from step {level.first_step} on twice")
+        seen.add((level.steps, level.first_step))
 
 
 def _check_numbers(profile: Any) -> None:  # noqa: ANN401 - see `check`
@@ -41,6 +65,8 @@ def _numbers(value: Any, place: str) -> Iterable[tuple[str, float]]:  # noqa: AN
     match value:
         case bool():
             return
+        case int() if abs(value) > MOST:
+            raise ProfileError(f"`{place}` is too large a number")
         case int() | float():
             yield place, float(value)
         case dict():

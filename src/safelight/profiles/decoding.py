@@ -25,7 +25,7 @@ def decoded(text: str, kind: type[Kind], *, formats: Sequence[int], latest: int)
     except tomllib.TOMLDecodeError as error:
         raise ProfileError(f"It is not TOML: {error}") from error
     written = raw.get("format", latest)
-    if written not in formats:
+    if isinstance(written, bool) or written not in formats:
         known = " and ".join(map(str, formats))
         raise ProfileError(f"It is of format {written!r}; this version reads {known}. Calibrate again, or upgrade")
     try:

@@ -1,12 +1,14 @@
 """Measurements of one model on one device; they never change. `docs/profiles.md` describes the file format."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Final, Literal
 
 import msgspec
 
+from safelight.core.errors import ProfileError
 from safelight.core.model import AdapterCosts, ModelSpec, StepTime
 from safelight.profiles.checks import check
 from safelight.profiles.curve import StepCurve
@@ -150,8 +152,21 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self.curve.seconds(max(1, own_rows))
 
     def controlnet_s(self, denoiser_rows: int, *, width: int, height: int) -> float:
-        """Return the seconds that one ControlNet over so many rows adds to a call; 0 if that was not measured."""
-        if not self.controlnet_times or not denoiser_rows:
+        """Return the seconds that one ControlNet over so many rows adds to a call; other sizes take as long by pixels.
+
+        Raises:
+            ProfileError: if it was not measured, or not for so many rows, unless the profile extrapolates.
+        """
+        if not denoiser_rows:
+            return 0.0
+        most = max((time.denoiser_rows for time in self.controlnet_times), default=0)
+        if denoiser_rows > most and not self.extrapolates:
+            measured = f"1 to {most} rows are" if most else "nothing is"
+            raise ProfileError(
+                f"{self.model!r} has no measured ControlNet over {denoiser_rows} rows; {measured} measured. "
+                "Measure it, or let the profile extrapolate (`extrapolates = true`)."
+            )
+        if not most:
             return 0.0
         return self._controlnet_curve.seconds(denoiser_rows) * self.scale(width, height)
 
@@ -160,23 +175,43 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return StepCurve(self.controlnet_times)
 
     def decoding_s(self, *, width: int, height: int) -> float:
-        """Return the seconds of decoding one picture of this size in pixels."""
-        measured = self._outside_of(width, height)
-        if measured is not None and measured.decode_s is not None:
-            return measured.decode_s
-        return self.decode_s * self.scale(width, height)
+        """Return the seconds of decoding one picture of this size in pixels; raises ProfileError as `tick_s`."""
+        if self.extrapolates and not self.sizes:
+            return self.decode_s * self.scale(width, height)
+        return self._between("decode_s", self.decode_s, width, height)
 
     def encoding_s(self, *, width: int, height: int, has_source: bool) -> float:
-        """Return the seconds before a picture's first step: its prompt, and the picture that it starts from."""
+        """Return the seconds before a picture's first step: its prompt, and the picture that it starts from.
+
+        Raises:
+            ProfileError: as `tick_s`, for a start picture.
+        """
         if not has_source:
             return self.encode_s
-        measured = self._outside_of(width, height)
-        if measured is not None and measured.encode_picture_s is not None:
-            return self.encode_s + measured.encode_picture_s
-        return self.encode_s + self.encode_picture_s * self.scale(width, height)
+        if self.extrapolates and not self.sizes:
+            return self.encode_s + self.encode_picture_s * self.scale(width, height)
+        return self.encode_s + self._between("encode_picture_s", self.encode_picture_s, width, height)
 
-    def _outside_of(self, width: int, height: int) -> SizeTimes | None:
-        return next((each for each in self.sizes if (each.width, each.height) == (width, height)), None)
+    def _between(self, name: str, own_s: float, width: int, height: int) -> float:
+        """Return seconds on the line through those of the measured sizes, by pixels."""
+        pixels, own_pixels = width * height, self.width * self.height
+        points = {each.width * each.height: getattr(each, name) for each in self.sizes}
+        points = {size: seconds for size, seconds in points.items() if seconds is not None} | {own_pixels: own_s}
+        known = sorted(points)
+        if pixels in points:
+            return float(points[pixels])
+        right = bisect_left(known, pixels)
+        if 0 < right < len(known):
+            low, high = known[right - 1], known[right]
+            share = (pixels - low) / (high - low)
+            return float(points[low] + share * (points[high] - points[low]))
+        if not self.extrapolates:
+            raise ProfileError(
+                f"{self.model!r} has no measured `{name}` at {width}x{height}; measured are {known[0]:,} to "
+                f"{known[-1]:,} pixels. Measure it, or let the profile extrapolate (`extrapolates = true`)."
+            )
+        nearest = known[min(right, len(known) - 1)]
+        return float(points[nearest] * pixels / nearest)
 
     def quality_of(self, *, steps: int, first_step: int = 0) -> float | None:
         """Return the quality of pictures of a level; None if it is not known."""
