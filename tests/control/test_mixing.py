@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from control.makers import LARGE, job, spec, use
 from safelight.control.batch import QueuedJob
 from safelight.control.mixing import mixed
+from safelight.control.replica.config import ReplicaConfig
+from safelight.control.replica.ticks import TickScheduler
 from safelight.core.adapter import NO_ADAPTERS
 from safelight.core.model import StepTime
 from safelight.profiles.pace import PaceEstimate
@@ -68,3 +70,19 @@ def test_a_mixed_call_has_all_rows_of_its_sizes_and_fits(sides, most):
         assert sum(part[2] for part in parts) == len(rows)
         for width, _, count in parts[1:]:
             assert count == sides.count(width)
+
+
+def ticked_parts(**fields):
+    """The parts of the next tick of a replica with a row of each of two sizes."""
+    ticks = TickScheduler({LARGE: pace()}, config=ReplicaConfig(max_denoiser_rows=8))
+    ticks.hold(job("a", side=64, **fields))
+    ticks.hold(job("b", side=32))
+    return ticks.next_tick(0.0).parts
+
+
+def test_a_replica_mixes_sizes():
+    assert ticked_parts() == ((64, 64, 1), (32, 32, 1))
+
+
+def test_a_replica_mixes_no_sizes_while_a_row_has_a_deadline():
+    assert ticked_parts(deadline_s=60.0) == ()

@@ -262,9 +262,10 @@ class WorkerState:
             rows[held.job.kind] += held.denoiser_rows
             if held.request.loras:
                 overheads[held.model] = self._overhead(held.model)
-        return max(
-            (self._call_s(kind, count) * (1 + overheads.get(kind[0], 0.0)) for kind, count in rows.items()), default=0.0
-        )
+        calls_s = {kind: self._call_s(kind, count) * (1 + overheads.get(kind[0], 0.0)) for kind, count in rows.items()}
+        if all(held.request.deadline_s is None for held in self.requests.values()):
+            return sum(calls_s.values())  # sizes may share a call
+        return max(calls_s.values(), default=0.0)
 
     def is_hopeless(self, request: RequestState, now: float) -> bool:
         """Whether one of its requests misses its deadline even if it has the worker for itself from now on."""

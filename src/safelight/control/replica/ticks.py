@@ -133,7 +133,7 @@ class TickScheduler:
         )
         misfit_rows = folding.misfit_rows(batch)
         parts: tuple[Part, ...] = ()
-        if not misfit_rows and len(batch) < len(waiting) and self._mixes(model):
+        if not misfit_rows and len(batch) < len(waiting) and self._mixes(model, waiting):
             batch, parts = mixed(
                 batch, waiting, folded=folding.folded, pace=self._paces[model], now=now, max_denoiser_rows=most
             )
@@ -152,8 +152,13 @@ class TickScheduler:
             parts=parts,
         )
 
-    def _mixes(self, model: str) -> bool:
-        """Whether pictures of different sizes may share a call of `model`."""
+    def _mixes(self, model: str, rows: Sequence[QueuedJob]) -> bool:
+        """Whether pictures of different sizes may share a call of `model`: where no deadline was promised.
+
+        Promises are made for calls of one size, and a call of several takes longer than each of those.
+        """
+        if any(row.job.request.deadline_s is not None for row in rows):
+            return False
         if self._config.deterministic or not getattr(self._config.batching, "mixes_sizes", False):
             return False
         return self._paces[model].profile.mixes_sizes
