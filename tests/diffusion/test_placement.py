@@ -14,12 +14,13 @@ from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.errors import PlacementError
 from safelight.core.pixels import Pixels
 from safelight.core.source import PictureSource
-from safelight.diffusion.engine import DiffusionEngine, _predict, _walk
+from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.families.registry import family_of
 from safelight.diffusion.loading import LoadedModel, load_model
 from safelight.diffusion.paint import paint
 from safelight.diffusion.placement import DTYPES, Placement, find_placement
 from safelight.diffusion.rows import levels_now
+from safelight.diffusion.stepping import _predict, _walk
 
 pytestmark = pytest.mark.filterwarnings("ignore:`FluxPosEmbed` is deprecated:FutureWarning")
 
