@@ -2,7 +2,8 @@
 
 Three servers differ in `--policy` alone. Each has one worker with `shapes-small` and `shapes-large`; only one gets load
 at a time. Requests ask for the models 4 to 1, for 4 to 50 steps and two sizes; a third has one of eight LoRAs. A
-deadline is 3 times what the same request takes alone, measured first. Refused, failed and late requests miss theirs.
+deadline is 3 times what the same request takes alone and without LoRAs, measured first. Refused, failed and late
+requests miss theirs.
 
 - capacity: the highest Poisson rate with 99 % of deadlines met;
 - burst: at half of our capacity as the mean rate, the largest multiple of it, for 10 s, with 90 % met, over the
