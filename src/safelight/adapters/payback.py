@@ -3,9 +3,10 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
+
+import msgspec
 
 from safelight.adapters.mode import UNMERGED, Choice, ModeCosts, Queue, QueuedRow, corrected, merged
 from safelight.core.adapter import NO_ADAPTERS, Composition
@@ -18,8 +19,7 @@ ROUNDING: Final = 1e-9
 """Costs that differ by a smaller share are equal."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
+class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Serve these compositions one after another, each merged and alone, then all other rows together over `fold`.
 
     Attributes:
@@ -66,7 +66,7 @@ class Payback:
         a minimum of lines, if all rows have LoRAs: one that is no better at both ends is no better in between.
         """
         later = Queue(
-            rows=tuple(replace(row, steps_left=row.steps_left - ticks + 1) for row in queue.rows),
+            rows=tuple(msgspec.structs.replace(row, steps_left=row.steps_left - ticks + 1) for row in queue.rows),
             max_denoiser_rows=queue.max_denoiser_rows,
             folded=queue.folded,
         )
