@@ -1,6 +1,6 @@
 """A mode that says that it stays makes the same choice in each of the next ticks."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 import pytest
 from hypothesis import given, settings

@@ -23,6 +23,7 @@ class Stage(Enum):
 
 MOVING: Final = (Stage.TO_HOST, Stage.TO_DEVICE)
 IN_BANK: Final = (Stage.TO_DEVICE, Stage.ON_DEVICE)
+UNDER_WAY: Final = (*MOVING, Stage.ON_DEVICE)
 AT_REST: Final = (Stage.ON_HOST, Stage.ON_DEVICE)
 
 

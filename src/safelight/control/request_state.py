@@ -47,7 +47,7 @@ class RequestState:
         late_from_s: from when on it is late if it still waits.
         is_late: whether it is known to miss its deadline.
         compute_s: seconds of the ticks of this attempt that it has taken part in.
-        weights_bytes: of each adapter that it needs.
+        weights_bytes: of each adapter that it needs; `adapter_bytes` of all.
         predicted_s: seconds from arrival to the end that admission has predicted; None if it could not.
         stages: those that have ended.
         id, model, denoiser_rows: of its present stage.
@@ -87,9 +87,11 @@ class RequestState:
     id: str = field(init=False)
     model: str = field(init=False)
     denoiser_rows: int = field(init=False)
+    adapter_bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.id = self.request.id
+        self.adapter_bytes = sum(self.weights_bytes.values())
         self._set_job(self.job)
 
     def _set_job(self, job: Job) -> None:

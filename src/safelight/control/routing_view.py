@@ -72,7 +72,7 @@ class RoutingView:
     @property
     def open(self) -> Iterator[WorkerState]:
         """Those that may take anything and are not claimed, by load."""
-        return (worker for worker in self._open if worker not in self._claimed)
+        return (worker for worker in self._open if worker not in self._claimed) if self._claimed else iter(self._open)
 
     @property
     def is_open(self) -> bool:
@@ -80,7 +80,8 @@ class RoutingView:
 
     @property
     def _fitting(self) -> Iterator[WorkerState]:
-        return (worker for worker in self.open if worker.has_room(self._request))
+        request = self._request
+        return (worker for worker in self.open if worker.has_room(request))
 
     @property
     def has_room(self) -> bool:
@@ -96,8 +97,10 @@ class RoutingView:
     def with_room(self) -> Sequence[Candidate]:
         """The least loaded ones that have room, in order of joining."""
         if self._with_room is None:
-            fitting = islice(self._fitting, COMPARED_WORKERS)
-            self._with_room = [self.candidate(worker) for worker in sorted(fitting, key=_by_number)]
+            fitting = sorted(islice(self._fitting, COMPARED_WORKERS), key=_by_number)
+            self._with_room = [
+                Candidate(worker, self._request, is_claimed=False, now=self._now) for worker in fitting
+            ]
         return self._with_room
 
     @cached_property

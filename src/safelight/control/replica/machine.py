@@ -208,6 +208,8 @@ class ReplicaMachine:
 
     def _admit(self, now: float) -> None:
         """Schedule the rows that may run with the loaded adapters, and fail those that never can."""
+        if not self._awaiting:
+            return
         while (loss := self._adapters.loss) is not None:
             request_id, reason = loss
             self._fail([request_id], reason, now)
