@@ -47,6 +47,8 @@ class Payback:
         self._margin = margin
 
     def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
+        if queue.folded.is_empty and not self._may_pay(queue, costs):
+            return Choice(mode=UNMERGED, rows=queue.rows)
         plan = min(self._plans(queue, costs), key=lambda plan: plan.cost_s)
         if plan.alone:
             alone = {row.composition for row in queue.rows if row.composition in plan.alone}
@@ -57,6 +59,12 @@ class Payback:
             return Choice(mode=UNMERGED, rows=queue.rows)
         fits_all = all(row.composition == plan.fold for row in queue.rows)
         return Choice(mode=merged(plan.fold) if fits_all else corrected(plan.fold), rows=queue.rows)
+
+    def _may_pay(self, queue: Queue, costs: ModeCosts) -> bool:
+        """Return whether to save the overhead of all rows would be worth a switch."""
+        total_s = sum(drain_s(queue.rows, costs, queue.max_denoiser_rows).values())
+        highest = max(costs.unmerged_overhead, costs.correction_overhead)
+        return total_s * highest > self._margin * costs.switch_s
 
     def stays(self, queue: Queue, costs: ModeCosts, ticks: int) -> bool:
         """Return whether all rows run, over the present weights, in each of the next `ticks` ticks that they share.

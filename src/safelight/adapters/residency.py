@@ -56,7 +56,11 @@ class Residency:
     @property
     def host_bytes(self) -> int:
         """Host memory that is used, or reserved for loads under way."""
-        return sum(weights.spec.weights_bytes for weights in self._weights.values() if not weights.is_absent)
+        total = 0
+        for weights in self._weights.values():
+            if weights.stage is not Stage.ABSENT:
+                total += weights.spec.weights_bytes
+        return total
 
     def stage(self, handle: AdapterHandle) -> Stage:
         return self._weights[handle].stage if handle in self._weights else Stage.ABSENT
@@ -274,12 +278,15 @@ class Residency:
         return [*(move for each in victims for move in each.leave_host()), LoadToHost(handle=weights.handle)]
 
     def _load_to_device(self, weights: Weights, evictable: Evictable) -> list[Move]:
-        kind = weights.spec.kind
-        in_bank = (each for each in self._weights.values() if each.stage in IN_BANK and each.spec.kind == kind)
-        lacking = sum(slots_of(each.spec) for each in in_bank) + slots_of(weights.spec) - self._capacity.slots(kind)
+        kind = weights.kind
+        taken = weights.slots
+        for each in self._weights.values():
+            if each.kind == kind and each.stage in IN_BANK:
+                taken += each.slots
+        lacking = taken - self._capacity.slots(kind)
         victims: Sequence[Weights] | None = ()
         if lacking > 0:
-            at_rest = (each for each in evictable() if each.stage is Stage.ON_DEVICE and each.spec.kind == kind)
+            at_rest = (each for each in evictable() if each.stage is Stage.ON_DEVICE and each.kind == kind)
             victims = enough(at_rest, lacking, slots_of)
         if victims is None:
             return []

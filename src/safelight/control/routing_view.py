@@ -143,8 +143,9 @@ class RoutingView:
 def routed(state: RequestState) -> RoutedRequest:
     """Return a request as a routing policy sees it; its key is that of its first LoRA, else of its first ControlNet."""
     request = state.request
-    names = [use.name for use in request.loras] or [use.name for use in request.controlnets] or [request.id]
-    return RoutedRequest(sequence=state.sequence, key=routing_key(names[0]), has_adapter=bool(state.job.handles))
+    uses = request.loras or request.controlnets
+    name = uses[0].name if uses else request.id
+    return RoutedRequest(sequence=state.sequence, key=routing_key(name), has_adapter=bool(state.job.handles))
 
 
 class _Candidates(Sequence[Candidate]):
