@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -47,9 +47,11 @@ class Payback:
         self._margin = margin
 
     def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
-        if queue.folded.is_empty and not self._may_pay(queue, costs):
+        shares = drain_s(queue.rows, costs, queue.max_denoiser_rows)
+        highest = max(costs.unmerged_overhead, costs.correction_overhead)
+        if queue.folded.is_empty and sum(shares.values()) * highest <= self._margin * costs.switch_s:
             return Choice(mode=UNMERGED, rows=queue.rows)
-        plan = min(self._plans(queue, costs), key=lambda plan: plan.cost_s)
+        plan = min(self._plans(queue, costs, shares), key=lambda plan: plan.cost_s)
         if plan.alone:
             alone = {row.composition for row in queue.rows if row.composition in plan.alone}
             urgent = next(row.composition for row in queue.rows if row.composition in alone)
@@ -59,12 +61,6 @@ class Payback:
             return Choice(mode=UNMERGED, rows=queue.rows)
         fits_all = all(row.composition == plan.fold for row in queue.rows)
         return Choice(mode=merged(plan.fold) if fits_all else corrected(plan.fold), rows=queue.rows)
-
-    def _may_pay(self, queue: Queue, costs: ModeCosts) -> bool:
-        """Return whether to save the overhead of all rows would be worth a switch."""
-        total_s = sum(drain_s(queue.rows, costs, queue.max_denoiser_rows).values())
-        highest = max(costs.unmerged_overhead, costs.correction_overhead)
-        return total_s * highest > self._margin * costs.switch_s
 
     def stays(self, queue: Queue, costs: ModeCosts, ticks: int) -> bool:
         """Return whether all rows run, over the present weights, in each of the next `ticks` ticks that they share.
@@ -87,14 +83,17 @@ class Payback:
         """Return the plans; None if a row has no LoRAs, or compositions have the same work but for rounding."""
         if any(row.composition.is_empty for row in queue.rows):
             return None
-        works_s = sorted(drain_s(queue.rows, costs, queue.max_denoiser_rows).values())
+        shares = drain_s(queue.rows, costs, queue.max_denoiser_rows)
+        works_s = sorted(shares.values())
         if any(more - less <= ROUNDING * more for less, more in pairwise(works_s)):
             return None
-        return self._plans(queue, costs)
+        return self._plans(queue, costs, shares)
 
-    def _plans(self, queue: Queue, costs: ModeCosts) -> list[_Plan]:
-        """Return the plans to compare; those with fewer compositions alone come first."""
-        shares = drain_s(queue.rows, costs, queue.max_denoiser_rows)
+    def _plans(self, queue: Queue, costs: ModeCosts, shares: Mapping[Composition, float]) -> list[_Plan]:
+        """Return the plans to compare; those with fewer compositions alone come first.
+
+        `shares` is `drain_s` of all rows.
+        """
         highest = max(costs.unmerged_overhead, costs.correction_overhead)
         heaviest = [
             composition
@@ -106,13 +105,24 @@ class Payback:
             + sum(drain_s(queue.of(each), costs, queue.max_denoiser_rows).values())
             for each in heaviest
         }
-        return [self._plan(dict(list(alone_s.items())[:count]), queue, costs) for count in range(len(heaviest) + 1)]
+        ranked = [dict(list(alone_s.items())[:count]) for count in range(1, len(heaviest) + 1)]
+        return [self._plan({}, shares, queue, costs), *(self._plan(each, None, queue, costs) for each in ranked)]
 
-    def _plan(self, seconds_alone: dict[Composition, float], queue: Queue, costs: ModeCosts) -> _Plan:
-        """Return the plan that serves some compositions alone, in so many seconds each, and all others together."""
+    def _plan(
+        self,
+        seconds_alone: Mapping[Composition, float],
+        shares: Mapping[Composition, float] | None,
+        queue: Queue,
+        costs: ModeCosts,
+    ) -> _Plan:
+        """Return the plan that serves some compositions alone, in so many seconds each, and all others together.
+
+        `shares` is `drain_s` of those others, if it is known.
+        """
         switch_s, alone, alone_s = self._margin * costs.switch_s, tuple(seconds_alone), sum(seconds_alone.values())
-        rest = tuple(row for row in queue.rows if row.composition not in alone)
-        shares = drain_s(rest, costs, queue.max_denoiser_rows)
+        if shares is None:
+            rest = tuple(row for row in queue.rows if row.composition not in alone)
+            shares = drain_s(rest, costs, queue.max_denoiser_rows)
         if not shares:
             return _Plan(cost_s=alone_s, alone=alone, fold=NO_ADAPTERS)
         entry = alone[-1] if alone else queue.folded
@@ -122,7 +132,7 @@ class Payback:
             misfit_s = total_s - shares.get(fold, 0.0)
             return switch_s * (fold != entry) + total_s + costs.overhead(fold) * misfit_s
 
-        heaviest = max(shares, key=lambda each: shares[each])
+        heaviest = max(shares.items(), key=lambda each: each[1])[0]
         costs_s = {fold: together_s(fold) for fold in (entry, NO_ADAPTERS, heaviest)}
         fold = min(costs_s, key=lambda each: costs_s[each])
         fold_s = costs_s.pop(fold)

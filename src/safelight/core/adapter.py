@@ -32,7 +32,7 @@ class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rank(self) -> int:
         """The largest rank of its layers."""
-        return max(self.ranks, default=0)
+        return self.ranks[-1] if self.ranks else 0
 
     @property
     def touches_text(self) -> bool:

@@ -115,14 +115,16 @@ class ReplicaMachine:
         match event:
             case Drained():
                 self._begin_tick(now)
-            case AddAdapter() | RemoveAdapter() | Prefetch() | Place():
-                self._do(self._adapters.obey(event, now))
+            case Prepared() | Folded() | Stepped() | Decoded():
+                self._of_tick(event, now)
             case AdapterRead() | AdapterNotRead() | AdapterCopied() | AdapterNotCopied():
                 self._do(self._adapters.noted(event, now))
-            case FetchLatents() | PutLatents() | DropLatents() | Captured() | LatentsKept() | LatentsNotKept():
-                self._do(self._latents.handle(event))
             case Run(job=job):
                 self._hold(job, now)
+            case AddAdapter() | RemoveAdapter() | Prefetch() | Place():
+                self._do(self._adapters.obey(event, now))
+            case FetchLatents() | PutLatents() | DropLatents() | Captured() | LatentsKept() | LatentsNotKept():
+                self._do(self._latents.handle(event))
             case Cancel(request_id=request_id):
                 self._cancel(request_id, now)
             case Pause(request_id=request_id):
