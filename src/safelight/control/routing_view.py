@@ -98,9 +98,7 @@ class RoutingView:
         """The least loaded ones that have room, in order of joining."""
         if self._with_room is None:
             fitting = sorted(islice(self._fitting, COMPARED_WORKERS), key=_by_number)
-            self._with_room = [
-                Candidate(worker, self._request, is_claimed=False, now=self._now) for worker in fitting
-            ]
+            self._with_room = [Candidate(worker, self._request, is_claimed=False, now=self._now) for worker in fitting]
         return self._with_room
 
     @cached_property

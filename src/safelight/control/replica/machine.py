@@ -125,12 +125,8 @@ class ReplicaMachine:
                 self._do(self._adapters.obey(event, now))
             case FetchLatents() | PutLatents() | DropLatents() | Captured() | LatentsKept() | LatentsNotKept():
                 self._do(self._latents.handle(event))
-            case Cancel(request_id=request_id):
-                self._cancel(request_id, now)
-            case Pause(request_id=request_id):
-                self._pause(request_id, now)
-            case RowPaused():
-                self._paused(event, now)
+            case Cancel() | Pause() | RowPaused():
+                self._stop(event, now)
             case _:
                 self._of_tick(event, now)
         if self._tick is None:
@@ -180,6 +176,15 @@ class ReplicaMachine:
             self._latents.used(job.level.start)
         if job.handles:
             self._do(self._adapters.hold(job.id, job.handles, now))
+
+    def _stop(self, event: Cancel | Pause | RowPaused, now: float) -> None:
+        match event:
+            case Cancel(request_id=request_id):
+                self._cancel(request_id, now)
+            case Pause(request_id=request_id):
+                self._pause(request_id, now)
+            case RowPaused():
+                self._paused(event, now)
 
     def _cancel(self, request_id: str, now: float) -> None:
         if request_id in self._held:
