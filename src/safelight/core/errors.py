@@ -278,6 +278,13 @@ class ModelFolderError(SafelightError):
     """A model folder that is missing, damaged, or not allowed."""
 
 
+class GateFileError(SafelightError):
+    """A file of a gate that is missing, damaged, or made for other models."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"The gate {shorten(str(path))} cannot be used: {reason}.")
+
+
 class PlacementError(SafelightError):
     """A device or a precision that is not available."""
 

@@ -1,0 +1,106 @@
+"""The network of a gate: a picture and its prompt in, one number out."""
+
+import re
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SIDE: Final = 64
+"""Pictures are resized to squares of this side, in pixels."""
+
+WORDS: Final = 4096
+"""Words are hashed into so many embeddings; the first one fills up short prompts."""
+
+MOST_WORDS: Final = 128
+PHRASE: Final = 7
+"""So many neighbouring words are read together."""
+
+WIDTH: Final = 64
+HEADS: Final = 4
+GRID: Final = 8
+"""The picture is looked at as so many cells a side."""
+
+
+def word_numbers(prompts: Sequence[str]) -> Tensor:
+    """Return the words and signs of each prompt as numbers, `(prompts, words)`; 0 fills up; at most `MOST_WORDS`."""
+    numbers = [
+        [1 + zlib.crc32(word.encode()) % (WORDS - 1) for word in re.findall(r"\w+|[^\w\s]", prompt.lower())]
+        for prompt in prompts
+    ]
+    longest = min(MOST_WORDS, max((len(each) for each in numbers), default=1) or 1)
+    return torch.tensor([(each + [0] * longest)[:longest] for each in numbers], dtype=torch.long)
+
+
+class GateNet(nn.Module):
+    """Convolutions read the picture, attention compares it with the words, in both orders.
+
+    Of about 11 million multiply-adds a picture, so that it costs little beside the light model.
+    """
+
+    def __init__(self, *, width: int = WIDTH, words: int = WORDS) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 24, 5, stride=2, padding=2)
+        self.fine = nn.Sequential(_Block(24, 48, stride=2), _Block(48, 48))
+        self.coarse = nn.Sequential(_Block(48, width, stride=2), _Block(width, width))
+        self.cells = nn.Parameter(0.02 * torch.randn(GRID * GRID, width))
+        self.words = nn.Embedding(words, width, padding_idx=0)
+        self.places = nn.Parameter(0.02 * torch.randn(MOST_WORDS, width))
+        self.reading = nn.Conv1d(width, width, PHRASE, padding=PHRASE // 2)
+        self.looking = nn.ModuleList([_Attention(width), _Attention(width)])
+        self.verdict = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, 1))
+
+    def forward(self, pictures: Tensor, words: Tensor) -> Tensor:
+        """Return a logit for each of `pictures`, `(n, 3, SIDE, SIDE)` in [-1, 1], with `words`, `(n, words)`."""
+        seen = self.coarse(self.fine(functional.gelu(self.stem(pictures))))
+        cells = seen.flatten(2).transpose(1, 2) + self.cells
+        is_word = words > 0
+        text = self.words(words) + self.places[: words.shape[1]]
+        text = text + functional.gelu(self.reading(text.transpose(1, 2)).transpose(1, 2))
+        for layer in self.looking:
+            text = layer(text, cells)
+        weight = is_word.unsqueeze(-1).to(text.dtype)
+        pooled = (text * weight).sum(1) / weight.sum(1).clamp(min=1)
+        logits: Tensor = self.verdict(pooled).squeeze(-1)
+        return logits
+
+
+class _Block(nn.Module):
+    """A depthwise and a pointwise convolution, with a residual path where the shape stays."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(inputs, inputs, 5, stride=stride, padding=2, groups=inputs)
+        self.norm = nn.GroupNorm(1, inputs)
+        self.widen = nn.Conv2d(inputs, 2 * outputs, 1)
+        self.narrow = nn.Conv2d(2 * outputs, outputs, 1)
+        self.is_residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.narrow(functional.gelu(self.widen(self.norm(self.depthwise(x)))))
+        return x + made if self.is_residual else made
+
+
+class _Attention(nn.Module):
+    """Queries take from keys, then pass a small feed-forward network; both with residual paths."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query_norm, self.key_norm, self.norm = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+        self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        query = self._heads(self.query(self.query_norm(queries)))
+        key, value = (self._heads(each) for each in self.key_value(self.key_norm(keys)).chunk(2, dim=-1))
+        taken = functional.scaled_dot_product_attention(query, key, value)
+        queries = queries + self.out(taken.transpose(1, 2).flatten(2))
+        result: Tensor = queries + self.feed(self.norm(queries))
+        return result
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (HEADS, -1)).transpose(1, 2)
