@@ -35,6 +35,7 @@ SafelightError
 import difflib
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 from safelight.core.adapter import AdapterHandle
 
