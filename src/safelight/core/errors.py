@@ -25,6 +25,7 @@ SafelightError
 ├── ControlNetServiceEnded    loading a ControlNet ends that process repeatedly
 ├── AdapterLost               an adapter that rows use no longer computes; it can be loaded again
 ├── ModelFolderError          a model on disk cannot be served
+├── GateFileError             a gate cannot be read, or was made for other models
 ├── PlacementError            the device or the precision is not available
 ├── AdapterFileError          an adapter on disk cannot be used
 ├── ExtensionError            a member that an installed package adds cannot be used

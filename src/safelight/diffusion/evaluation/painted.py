@@ -40,7 +40,7 @@ def paint_captions(
         path = folder / f"{first:06d}.safetensors"
         pictures = _read(path, len(own))
         if pictures is None:
-            jobs = (make_job(engine.models, text, model=model, seed=seed + first + n) for n, text in enumerate(own))
+            jobs = [make_job(engine.models, text, model=model, seed=seed + first + n) for n, text in enumerate(own)]
             painted = []
             for number, picture in enumerate(paint_all(engine, jobs)):
                 painted.append(np.frombuffer(picture.rgb, np.uint8).reshape(picture.height, picture.width, 3))

@@ -21,6 +21,7 @@ PHRASE: Final = 7
 
 WIDTH: Final = 64
 HEADS: Final = 4
+BATCH: Final = 128
 GRID: Final = 8
 """The picture is looked at as so many cells a side."""
 
@@ -33,6 +34,25 @@ def word_numbers(prompts: Sequence[str]) -> Tensor:
     ]
     longest = min(MOST_WORDS, max((len(each) for each in numbers), default=1) or 1)
     return torch.tensor([(each + [0] * longest)[:longest] for each in numbers], dtype=torch.long)
+
+
+def signals_of(pictures: Tensor) -> Tensor:
+    """Return pictures, `(n, height, width, 3)` in bytes, as the network reads them: `(n, 3, SIDE, SIDE)` in [-1, 1].
+
+    Other sizes are resized by the mean of areas.
+    """
+    signals = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
+    return signals if signals.shape[-2:] == (SIDE, SIDE) else functional.adaptive_avg_pool2d(signals, SIDE)
+
+
+@torch.inference_mode()
+def logits_of(net: "GateNet", pictures: Tensor, prompts: Sequence[str]) -> Tensor:
+    """Return the logit of each of `pictures`, as `signals_of` takes them, with its prompt."""
+    parts = [
+        net(signals_of(pictures[first : first + BATCH]), word_numbers(prompts[first : first + BATCH]))
+        for first in range(0, len(prompts), BATCH)
+    ]
+    return torch.cat(parts)
 
 
 class GateNet(nn.Module):
@@ -103,4 +123,4 @@ class _Attention(nn.Module):
         return result
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (HEADS, -1)).transpose(1, 2)
+        return x.view(*x.shape[:-1], HEADS, -1).transpose(1, 2)

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from safelight.core.errors import GateFileError
 from safelight.core.model import GateSpec
 from safelight.core.pixels import Pixels
 from safelight.diffusion.gates.gate_file import GateCard, GateFile, read_gate
-from safelight.diffusion.gates.net import SIDE, GateNet, word_numbers
+from safelight.diffusion.gates.net import SIDE, GateNet, logits_of
 
 MEASURED_CALLS = 5
+MEASURED_PROMPT = "a large red circle left of a small blue star on a white background"
 
 
 class NetGate:
@@ -33,22 +33,28 @@ class NetGate:
 
     def score(self, pictures: Sequence[Pixels], prompts: Sequence[str]) -> list[float]:
         """Return the calibrated probability that each picture is good enough for its prompt."""
-        signals = torch.cat([signal_of(picture) for picture in pictures])
-        return self.score_signals(signals, prompts).tolist()
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for number, picture in enumerate(pictures):
+            by_size.setdefault((picture.height, picture.width), []).append(number)
+        scores = [0.0] * len(pictures)
+        for (height, width), own in by_size.items():
+            pixels = torch.frombuffer(bytearray(b"".join(pictures[each].rgb for each in own)), dtype=torch.uint8)
+            found = self.scores_of(pixels.view(len(own), height, width, 3), [prompts[each] for each in own])
+            for number, score in zip(own, found.tolist(), strict=True):
+                scores[number] = score
+        return scores
 
-    @torch.inference_mode()
-    def score_signals(self, signals: Tensor, prompts: Sequence[str]) -> Tensor:
-        """Return the probabilities, `(n,)`, for pictures as `signal_of` makes them, `(n, 3, SIDE, SIDE)`."""
-        logits = self._net(signals, word_numbers(prompts))
-        return torch.sigmoid(self._card.slope * logits + self._card.intercept)
+    def scores_of(self, pictures: Tensor, prompts: Sequence[str]) -> Tensor:
+        """Return the same for pictures of one size, `(n, height, width, 3)` in bytes."""
+        return torch.sigmoid(self._card.slope * logits_of(self._net, pictures, prompts) + self._card.intercept)
 
     def _measured_s(self) -> float:
         """Return the seconds of scoring one picture."""
-        signals, prompts = torch.zeros(1, 3, SIDE, SIDE), ["a large red circle on a white background"]
+        pictures, prompts = torch.zeros(1, SIDE, SIDE, 3, dtype=torch.uint8), [MEASURED_PROMPT]
         seconds = []
         for _ in range(MEASURED_CALLS):
             began_s = time.perf_counter()
-            torch.sigmoid(self._net(signals, word_numbers(prompts)))
+            self.scores_of(pictures, prompts)
             seconds.append(time.perf_counter() - began_s)
         return min(seconds)
 
@@ -83,12 +89,3 @@ def spec_of(card: GateCard, *, seconds: float = 0.0) -> GateSpec:
         best_share=card.best_share,
         seconds=seconds,
     )
-
-
-def signal_of(picture: Pixels) -> Tensor:
-    """Return a picture, `(1, 3, SIDE, SIDE)` in [-1, 1], its sides resized by the mean of areas."""
-    pixels = torch.frombuffer(bytearray(picture.rgb), dtype=torch.uint8)
-    signal = pixels.reshape(1, picture.height, picture.width, 3).permute(0, 3, 1, 2).float() / 127.5 - 1
-    if (picture.height, picture.width) != (SIDE, SIDE):
-        signal = functional.adaptive_avg_pool2d(signal, SIDE)
-    return signal

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from safelight.diffusion.gates.calibration import Line, calibrated
 from safelight.diffusion.gates.judges import Judge, Verdicts
-from safelight.diffusion.gates.net import SIDE, GateNet, word_numbers
+from safelight.diffusion.gates.net import GateNet, logits_of, signals_of, word_numbers
 from safelight.diffusion.training.fit import TrainingConfig, fit
 from safelight.shapes.vocabulary import BACKGROUNDS, COLOURS, SHAPES, SIZES
 
@@ -81,9 +81,7 @@ class TrainedGate:
     suits: NDArray[np.bool_]
 
 
-def train_gate(
-    lessons: PaintedLessons, recipe: GateRecipe, folder: Path, progress: Progress
-) -> TrainedGate:
+def train_gate(lessons: PaintedLessons, recipe: GateRecipe, folder: Path, progress: Progress) -> TrainedGate:
     """Train a gate, or go on training it, on the first lessons, and calibrate it on the others.
 
     The logits and labels that are returned are those of the lessons that calibrate.
@@ -91,7 +89,8 @@ def train_gate(
     border = round(len(lessons.prompts) * (1 - recipe.calibration_share))
     net = train_net(lessons.part(0, border), recipe, folder, progress)
     held = lessons.part(border, len(lessons.prompts))
-    logits, suits = logits_of(net, held.pictures, held.prompts), held.suits
+    logits = logits_of(net, torch.from_numpy(held.pictures), held.prompts).double().numpy()
+    suits = held.suits
     return TrainedGate(net=net, line=calibrated(logits, suits), logits=logits, suits=suits)
 
 
@@ -133,19 +132,3 @@ def changed(prompt: str, prompts: Sequence[str], rng: np.random.Generator) -> st
     alike = next(alike for alike in _ALIKE if words[place] in alike)
     words[place] = alike[int(rng.integers(len(alike)))]
     return " ".join(words)
-
-
-def signals_of(pictures: Tensor) -> Tensor:
-    """Return pictures, `(n, height, width, 3)` in bytes, as the network reads them: `(n, 3, SIDE, SIDE)` in [-1, 1]."""
-    signals = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
-    return signals if signals.shape[-2:] == (SIDE, SIDE) else functional.adaptive_avg_pool2d(signals, SIDE)
-
-
-@torch.inference_mode()
-def logits_of(net: GateNet, pictures: NDArray[np.uint8], prompts: Sequence[str]) -> NDArray[np.float64]:
-    """Return the logit of each picture with its prompt."""
-    parts = [
-        net(signals_of(torch.from_numpy(pictures[first : first + 256])), word_numbers(prompts[first : first + 256]))
-        for first in range(0, len(prompts), 256)
-    ]
-    return torch.cat(parts).double().numpy()
