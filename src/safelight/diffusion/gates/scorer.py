@@ -10,8 +10,8 @@ from torch import Tensor
 from safelight.core.errors import GateFileError
 from safelight.core.model import GateSpec
 from safelight.core.pixels import Pixels
-from safelight.diffusion.gates.gate_file import GateCard, GateFile, read_gate
 from safelight.diffusion.gates.net import SIDE, GateNet, logits_of
+from safelight.profiles.gate_file import GateCard, GateFile, read_gate
 
 MEASURED_CALLS = 5
 MEASURED_PROMPT = "a large red circle left of a small blue star on a white background"

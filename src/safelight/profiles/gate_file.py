@@ -15,7 +15,7 @@ from safelight.core.errors import GateFileError
 from safelight.reports.atomic_files import write_atomically
 
 FORMAT: Final = "safelight-gate-1"
-NET, ROUTER = "net.", "router."
+NET: Final = "net."
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -49,19 +49,18 @@ class GateCard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class GateFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A gate as its file has it: the weights of its network, and those of its router."""
+    """A gate as its file has it: the weights of its network, and the arrays of its router, if it has one."""
 
     card: GateCard
     net: Arrays
-    router: Arrays
+    router: Arrays = {}
 
 
 def write_gate(gate: GateFile, path: Path) -> None:
     """Write a gate to `path`, as a whole or not at all."""
     tensors = {NET + name: array for name, array in gate.net.items()}
-    tensors |= {ROUTER + name: array for name, array in gate.router.items()}
     metadata = {"format": FORMAT, "gate": msgspec.json.encode(gate.card).decode()}
-    write_atomically(path, partial(save_file, tensors, metadata=metadata))
+    write_atomically(path, partial(save_file, {**tensors, **gate.router}, metadata=metadata))
 
 
 def read_gate(path: Path) -> GateFile:
@@ -86,5 +85,5 @@ def read_gate(path: Path) -> GateFile:
     return GateFile(
         card=card,
         net={name.removeprefix(NET): array for name, array in tensors.items() if name.startswith(NET)},
-        router={name.removeprefix(ROUTER): array for name, array in tensors.items() if name.startswith(ROUTER)},
+        router={name: array for name, array in tensors.items() if not name.startswith(NET)},
     )
