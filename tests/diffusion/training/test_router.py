@@ -5,13 +5,22 @@ import pytest
 import torch
 from rich.progress import Progress
 
-from safelight.cascade.router import places_of
+from safelight.cascade.router import Router, places_of
 from safelight.diffusion.gates.calibration import auc, calibration_error
 from safelight.diffusion.training.router import RouterNet, RouterRecipe, train_router
 
 ADJECTIVES = ("red", "blue", "green", "grey", "round", "square")
 THINGS = ("boat", "house", "tree", "dog", "hand", "clock")
-RECIPE = RouterRecipe(buckets=256, hidden=8, epochs=8)
+BUCKETS = 256
+RECIPE = RouterRecipe(hidden=8, steps=300)
+
+
+def trained(prompts: list[str], suits: np.ndarray) -> Router:
+    places = [places_of(prompt, BUCKETS) for prompt in prompts]
+    arrays = train_router(places, suits, Progress(disable=True), buckets=BUCKETS, recipe=RECIPE)
+    router = Router.from_arrays(arrays)
+    assert router is not None
+    return router
 
 
 @pytest.fixture
@@ -27,20 +36,20 @@ def suits(prompts: list[str]) -> np.ndarray:
 
 
 def test_a_router_learns_which_words_are_hard_and_how_sure_it_may_be(prompts: list[str], suits: np.ndarray) -> None:
-    router = train_router(prompts[:1_500], suits[:1_500], Progress(disable=True), RECIPE)
+    router = trained(prompts[:1_500], suits[:1_500])
     hardness = np.array([router.hardness(prompt) for prompt in prompts[1_500:]])
     assert auc(hardness, ~suits[1_500:]) > 0.8
     assert calibration_error(hardness, ~suits[1_500:]) < 0.08
 
 
 def test_the_trained_network_is_the_one_that_serves(prompts: list[str], suits: np.ndarray) -> None:
-    router = train_router(prompts[:200], suits[:200], Progress(disable=True), RECIPE)
-    net = RouterNet(RECIPE)
+    router = trained(prompts[:200], suits[:200])
+    net = RouterNet(RECIPE, buckets=BUCKETS)
     with torch.no_grad():
         for name in ("embedding", "hidden_bias", "output"):
             getattr(net, name).copy_(torch.from_numpy(getattr(router, name)))
         net.output_bias.fill_(router.output_bias)
-        places = [torch.tensor(places_of(prompt, RECIPE.buckets)) for prompt in (*prompts[:5], "a")]
+        places = [torch.tensor(places_of(prompt, BUCKETS)) for prompt in (*prompts[:5], "a")]
         starts = torch.tensor([0, *(len(each) for each in places[:-1])]).cumsum(0)
         own = torch.sigmoid(net(torch.cat(places), starts) / router.temperature)
     assert [router.hardness(prompt) for prompt in (*prompts[:5], "a")] == pytest.approx(own.tolist(), abs=1e-5)
@@ -49,4 +58,4 @@ def test_the_trained_network_is_the_one_that_serves(prompts: list[str], suits: n
 def test_a_router_is_not_trained_on_a_handful_of_prompts(prompts: list[str], suits: np.ndarray) -> None:
     for labels in (suits[:5], suits[:6]):
         with pytest.raises(ValueError, match="at least"):
-            train_router(prompts[:5], labels, Progress(disable=True), RECIPE)
+            trained(prompts[:5], labels)
