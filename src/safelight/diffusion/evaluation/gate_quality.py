@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import msgspec
@@ -15,7 +16,7 @@ from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.evaluation.painted import paint_captions
 from safelight.diffusion.evaluation.quality import Progress
 from safelight.diffusion.gates.calibration import Numbers, auc, calibration_error
-from safelight.diffusion.gates.judges import Judge
+from safelight.diffusion.gates.judges import SCENE, Judge
 from safelight.diffusion.gates.scorer import NetGate
 from safelight.diffusion.paint import make_job, paint
 from safelight.shapes.sampling import held_out_captions
@@ -72,6 +73,18 @@ def score_gate(
         deferral=float(1 - above.mean()),
         good_above=float(good[above].mean()) if above.any() else None,
     )
+
+
+def score_loaded(
+    engine: DiffusionEngine, prompts: Sequence[str], *, folder: Path | None, on_picture: Progress
+) -> GateQuality:
+    """Judge the only gate that `engine` has loaded by the scene score; pictures are kept in `folder`."""
+    (gate,) = engine.gates
+    assert isinstance(gate, NetGate)
+    if folder is not None:
+        return score_gate(engine, gate, SCENE, prompts=prompts, folder=folder, on_picture=on_picture)
+    with TemporaryDirectory() as own:
+        return score_gate(engine, gate, SCENE, prompts=prompts, folder=Path(own), on_picture=on_picture)
 
 
 def held_out(count: int) -> list[str]:

@@ -1,5 +1,6 @@
 """Pictures of many captions, kept in files as they are painted, so that an interrupted run goes on."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from safelight.core.errors import SafelightError
 from safelight.diffusion.engine import DiffusionEngine
 from safelight.diffusion.paint import make_job, paint_all
 from safelight.reports.atomic_files import write_atomically
@@ -18,6 +20,15 @@ PART: Final = 256
 """Pictures of one file."""
 
 Pictures = NDArray[np.uint8]
+
+
+class FolderTaken(SafelightError):
+    """A folder that holds pictures of something else."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"{str(folder)!r} holds pictures of another model, seed or list of prompts; name another folder."
+        )
 
 
 def paint_captions(
@@ -31,9 +42,12 @@ def paint_captions(
 ) -> Pictures:
     """Return the pictures of `captions`, `(captions, height, width, 3)`; the seed of each is `seed` plus its number.
 
-    Each `PART` pictures are kept in a file of `folder`, which belongs to these captions and this seed alone.
+    Each `PART` pictures are kept in a file of `folder`, which is for this model, these captions and this seed alone.
+
+    Raises:
+        FolderTaken: if it belongs to others.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder, f"{model}\0{seed}\0" + "\0".join(captions))
     parts = []
     for first in range(0, len(captions), PART):
         own = captions[first : first + PART]
@@ -50,6 +64,16 @@ def paint_captions(
         on_picture(first + len(own), len(captions))
         parts.append(pictures)
     return np.concatenate(parts)
+
+
+def _claim(folder: Path, contents: str) -> None:
+    """Note what a folder is for; raises FolderTaken if it is for something else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    note, digest = folder / "pictures.sha256", hashlib.sha256(contents.encode()).hexdigest()
+    if not note.exists():
+        write_atomically(note, lambda path: path.write_text(digest))
+    elif note.read_text() != digest:
+        raise FolderTaken(folder)
 
 
 def _read(path: Path, count: int) -> Pictures | None:

@@ -3,7 +3,7 @@
 import re
 import zlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch.nn import functional
 SIDE: Final = 64
 """Pictures are resized to squares of this side, in pixels."""
 
-WORDS: Final = 4096
+WORDS: Final = 2048
 """Words are hashed into so many embeddings; the first one fills up short prompts."""
 
 MOST_WORDS: Final = 128
@@ -26,12 +26,14 @@ GRID: Final = 8
 """The picture is looked at as so many cells a side."""
 
 
+def words_of(prompt: str) -> list[str]:
+    """Return the words and signs of a prompt, in order."""
+    return re.findall(r"\w+|[^\w\s]", prompt.lower())
+
+
 def word_numbers(prompts: Sequence[str]) -> Tensor:
     """Return the words and signs of each prompt as numbers, `(prompts, words)`; 0 fills up; at most `MOST_WORDS`."""
-    numbers = [
-        [1 + zlib.crc32(word.encode()) % (WORDS - 1) for word in re.findall(r"\w+|[^\w\s]", prompt.lower())]
-        for prompt in prompts
-    ]
+    numbers = [[1 + zlib.crc32(word.encode()) % (WORDS - 1) for word in words_of(prompt)] for prompt in prompts]
     longest = min(MOST_WORDS, max((len(each) for each in numbers), default=1) or 1)
     return torch.tensor([(each + [0] * longest)[:longest] for each in numbers], dtype=torch.long)
 
@@ -55,6 +57,14 @@ def logits_of(net: "GateNet", pictures: Tensor, prompts: Sequence[str]) -> Tenso
     return torch.cat(parts)
 
 
+class Look(NamedTuple):
+    """What the network finds: a logit for each picture, features of each cell and of each word, `(n, ..., width)`."""
+
+    logits: Tensor
+    cells: Tensor
+    words: Tensor
+
+
 class GateNet(nn.Module):
     """Convolutions read the picture, attention compares it with the words, in both orders.
 
@@ -75,8 +85,12 @@ class GateNet(nn.Module):
 
     def forward(self, pictures: Tensor, words: Tensor) -> Tensor:
         """Return a logit for each of `pictures`, `(n, 3, SIDE, SIDE)` in [-1, 1], with `words`, `(n, words)`."""
-        seen = self.coarse(self.fine(functional.gelu(self.stem(pictures))))
-        cells = seen.flatten(2).transpose(1, 2) + self.cells
+        return self.look(pictures, words).logits
+
+    def look(self, pictures: Tensor, words: Tensor) -> "Look":
+        """Return the same with what was found in each cell and for each word, which training can teach too."""
+        seen = self.coarse(self.fine(functional.gelu(self.stem(pictures)))).flatten(2).transpose(1, 2)
+        cells = seen + self.cells
         is_word = words > 0
         text = self.words(words) + self.places[: words.shape[1]]
         text = text + functional.gelu(self.reading(text.transpose(1, 2)).transpose(1, 2))
@@ -84,8 +98,7 @@ class GateNet(nn.Module):
             text = layer(text, cells)
         weight = is_word.unsqueeze(-1).to(text.dtype)
         pooled = (text * weight).sum(1) / weight.sum(1).clamp(min=1)
-        logits: Tensor = self.verdict(pooled).squeeze(-1)
-        return logits
+        return Look(logits=self.verdict(pooled).squeeze(-1), cells=seen, words=text)
 
 
 class _Block(nn.Module):
