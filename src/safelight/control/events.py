@@ -1,16 +1,23 @@
 """Events for the controller; the service passes them with the time."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from safelight.core.request import ImageRequest
 from safelight.core.work import Ready, WorkerEvent
+from safelight.latents.plan import ReusePlan
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """Requests that are accepted together or not at all."""
+    """Requests that are accepted together or not at all.
+
+    Attributes:
+        reuse: for some of them, by id, how their first stage reuses earlier latents, or captures its own.
+    """
 
     requests: tuple[ImageRequest, ...]
+    reuse: Mapping[str, ReusePlan] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
