@@ -1,10 +1,9 @@
 """A mode that says that it stays makes the same choice in each of the next ticks."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from safelight.adapters.mode import ModeCosts, Queue, QueuedRow
 from safelight.adapters.modes import ADAPTER_MODES

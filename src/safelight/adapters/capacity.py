@@ -32,8 +32,14 @@ class AdapterCapacity:
 
     def holds(self, specs: Sequence[AdapterSpec]) -> bool:
         """Whether all of these can be on the device at the same time."""
-        host_bytes = sum(spec.weights_bytes for spec in specs)
-        return self.has(host_bytes, {kind: sum(_slots_of(kind, specs)) for kind in KINDS})
+        host_bytes = ranks = controlnets = 0
+        for spec in specs:
+            host_bytes += spec.weights_bytes
+            if spec.kind == "lora":
+                ranks += spec.rank
+            else:
+                controlnets += 1
+        return self.has(host_bytes, {"lora": ranks, "controlnet": controlnets})
 
     def has(self, host_bytes: int, slots: Mapping[AdapterKind, int]) -> bool:
         """Whether there are so many bytes and slots of each kind."""
@@ -48,6 +54,8 @@ class AdapterCapacity:
             AdapterTooLarge: if one does not fit alone, or all together take too much memory.
             TooManyAdapters: if each would fit on the device, but not all together.
         """
+        if self.holds(specs):
+            return
         for spec in specs:
             self._check_alone(spec)
         for kind in KINDS:

@@ -1,14 +1,14 @@
 """What the weights may hold during a tick, what that costs, and the type of a choice."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+import msgspec
 
 from safelight.core.adapter import NO_ADAPTERS, Composition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mode:
+class Mode(msgspec.Struct, frozen=True, kw_only=True):
     """What is folded into the weights, and whether rows of other compositions run too, with low-rank corrections."""
 
     folded: Composition
@@ -34,8 +34,7 @@ def corrected(composition: Composition) -> Mode:
     return Mode(folded=composition, takes_misfits=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueuedRow:
+class QueuedRow(msgspec.Struct, frozen=True, kw_only=True):
     """A picture that could take part in the next tick.
 
     Attributes:
@@ -49,8 +48,7 @@ class QueuedRow:
     slack_s: float = float("inf")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Queue:
+class Queue(msgspec.Struct, frozen=True, kw_only=True):
     """The rows of one model and size, most urgent first and at least one, and what the weights hold now."""
 
     rows: tuple[QueuedRow, ...]
@@ -67,16 +65,14 @@ class Queue:
         return tuple(row for row in self.rows if row.composition == composition)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """The mode of the next tick, and the rows that may run, most urgent first: as many as fit run."""
 
     mode: Mode
     rows: tuple[QueuedRow, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModeCosts:
+class ModeCosts(msgspec.Struct, frozen=True, kw_only=True):
     """The measured costs of modes on one device.
 
     Attributes:

@@ -3,34 +3,30 @@
 The driver reports the end of loads; evictions take effect at once.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from safelight.core.adapter import AdapterHandle
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadToHost:
+class LoadToHost(msgspec.Struct, frozen=True, kw_only=True):
     """Read these weights from disk into host memory."""
 
     handle: AdapterHandle
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadToDevice:
+class LoadToDevice(msgspec.Struct, frozen=True, kw_only=True):
     """Copy these weights from host memory to the device, a LoRA to any free pages; they stay in host memory too."""
 
     handle: AdapterHandle
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvictFromDevice:
+class EvictFromDevice(msgspec.Struct, frozen=True, kw_only=True):
     """Free the pages or the slot of these weights on the device; they stay in host memory."""
 
     handle: AdapterHandle
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvictFromHost:
+class EvictFromHost(msgspec.Struct, frozen=True, kw_only=True):
     """Free these weights in host memory; they are not on the device."""
 
     handle: AdapterHandle

@@ -2,10 +2,11 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Final
+
+import msgspec
 
 from safelight.adapters.mode import UNMERGED, Choice, ModeCosts, Queue, QueuedRow, corrected, merged
 from safelight.core.adapter import NO_ADAPTERS, Composition
@@ -18,8 +19,7 @@ ROUNDING: Final = 1e-9
 """Costs that differ by a smaller share are equal."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
+class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Serve these compositions one after another, each merged and alone, then all other rows together over `fold`.
 
     Attributes:
@@ -47,7 +47,11 @@ class Payback:
         self._margin = margin
 
     def choose(self, queue: Queue, costs: ModeCosts, now: float) -> Choice:
-        plan = min(self._plans(queue, costs), key=lambda plan: plan.cost_s)
+        shares = drain_s(queue.rows, costs, queue.max_denoiser_rows)
+        highest = max(costs.unmerged_overhead, costs.correction_overhead)
+        if queue.folded.is_empty and sum(shares.values()) * highest <= self._margin * costs.switch_s:
+            return Choice(mode=UNMERGED, rows=queue.rows)
+        plan = min(self._plans(queue, costs, shares), key=lambda plan: plan.cost_s)
         if plan.alone:
             alone = {row.composition for row in queue.rows if row.composition in plan.alone}
             urgent = next(row.composition for row in queue.rows if row.composition in alone)
@@ -66,7 +70,7 @@ class Payback:
         a minimum of lines, if all rows have LoRAs: one that is no better at both ends is no better in between.
         """
         later = Queue(
-            rows=tuple(replace(row, steps_left=row.steps_left - ticks + 1) for row in queue.rows),
+            rows=tuple(msgspec.structs.replace(row, steps_left=row.steps_left - ticks + 1) for row in queue.rows),
             max_denoiser_rows=queue.max_denoiser_rows,
             folded=queue.folded,
         )
@@ -79,14 +83,17 @@ class Payback:
         """Return the plans; None if a row has no LoRAs, or compositions have the same work but for rounding."""
         if any(row.composition.is_empty for row in queue.rows):
             return None
-        works_s = sorted(drain_s(queue.rows, costs, queue.max_denoiser_rows).values())
+        shares = drain_s(queue.rows, costs, queue.max_denoiser_rows)
+        works_s = sorted(shares.values())
         if any(more - less <= ROUNDING * more for less, more in pairwise(works_s)):
             return None
-        return self._plans(queue, costs)
+        return self._plans(queue, costs, shares)
 
-    def _plans(self, queue: Queue, costs: ModeCosts) -> list[_Plan]:
-        """Return the plans to compare; those with fewer compositions alone come first."""
-        shares = drain_s(queue.rows, costs, queue.max_denoiser_rows)
+    def _plans(self, queue: Queue, costs: ModeCosts, shares: Mapping[Composition, float]) -> list[_Plan]:
+        """Return the plans to compare; those with fewer compositions alone come first.
+
+        `shares` is `drain_s` of all rows.
+        """
         highest = max(costs.unmerged_overhead, costs.correction_overhead)
         heaviest = [
             composition
@@ -98,13 +105,24 @@ class Payback:
             + sum(drain_s(queue.of(each), costs, queue.max_denoiser_rows).values())
             for each in heaviest
         }
-        return [self._plan(dict(list(alone_s.items())[:count]), queue, costs) for count in range(len(heaviest) + 1)]
+        ranked = [dict(list(alone_s.items())[:count]) for count in range(1, len(heaviest) + 1)]
+        return [self._plan({}, shares, queue, costs), *(self._plan(each, None, queue, costs) for each in ranked)]
 
-    def _plan(self, seconds_alone: dict[Composition, float], queue: Queue, costs: ModeCosts) -> _Plan:
-        """Return the plan that serves some compositions alone, in so many seconds each, and all others together."""
+    def _plan(
+        self,
+        seconds_alone: Mapping[Composition, float],
+        shares: Mapping[Composition, float] | None,
+        queue: Queue,
+        costs: ModeCosts,
+    ) -> _Plan:
+        """Return the plan that serves some compositions alone, in so many seconds each, and all others together.
+
+        `shares` is `drain_s` of those others, if it is known.
+        """
         switch_s, alone, alone_s = self._margin * costs.switch_s, tuple(seconds_alone), sum(seconds_alone.values())
-        rest = tuple(row for row in queue.rows if row.composition not in alone)
-        shares = drain_s(rest, costs, queue.max_denoiser_rows)
+        if shares is None:
+            rest = tuple(row for row in queue.rows if row.composition not in alone)
+            shares = drain_s(rest, costs, queue.max_denoiser_rows)
         if not shares:
             return _Plan(cost_s=alone_s, alone=alone, fold=NO_ADAPTERS)
         entry = alone[-1] if alone else queue.folded
@@ -114,7 +132,7 @@ class Payback:
             misfit_s = total_s - shares.get(fold, 0.0)
             return switch_s * (fold != entry) + total_s + costs.overhead(fold) * misfit_s
 
-        heaviest = max(shares, key=lambda each: shares[each])
+        heaviest = max(shares.items(), key=lambda each: each[1])[0]
         costs_s = {fold: together_s(fold) for fold in (entry, NO_ADAPTERS, heaviest)}
         fold = min(costs_s, key=lambda each: costs_s[each])
         fold_s = costs_s.pop(fold)

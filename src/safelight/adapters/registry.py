@@ -112,9 +112,9 @@ class AdapterRegistry:
         if len(names) > self._max_per_picture:
             raise TooManyAdapters(len(names), limit=self._max_per_picture, param=param)
         found = tuple(self.find(name, kind=kind, model=model, param=param) for name in sorted(set(names)))
-        lease = Lease(adapters=found)
-        self._rows.update(lease.handles)
-        return lease
+        for adapter in found:
+            self._rows[adapter.handle] += 1
+        return Lease(adapters=found)
 
     def release(self, lease: Lease) -> tuple[Registered, ...]:
         """End `lease`, once; returns the adapters whose weights are no longer needed."""

@@ -8,7 +8,7 @@ from typing import Final
 from safelight.adapters.capacity import KINDS, AdapterCapacity, slots_of
 from safelight.adapters.moves import EvictFromHost, LoadToDevice, LoadToHost, Move
 from safelight.adapters.registry import Registered
-from safelight.adapters.weights import AT_REST, IN_BANK, MOVING, Stage, Weights, enough
+from safelight.adapters.weights import AT_REST, IN_BANK, MOVING, UNDER_WAY, Stage, Weights, enough
 from safelight.core.adapter import AdapterHandle, AdapterKind
 
 SPARE_ENTRIES: Final = 64
@@ -51,11 +51,16 @@ class Residency:
         self._expected: list[Weights] = []
         self._placed: list[Weights] = []
         self._most_known = SPARE_ENTRIES
+        self._is_quiet = True
 
     @property
     def host_bytes(self) -> int:
         """Host memory that is used, or reserved for loads under way."""
-        return sum(weights.spec.weights_bytes for weights in self._weights.values() if not weights.is_absent)
+        total = 0
+        for weights in self._weights.values():
+            if weights.stage is not Stage.ABSENT:
+                total += weights.spec.weights_bytes
+        return total
 
     def stage(self, handle: AdapterHandle) -> Stage:
         return self._weights[handle].stage if handle in self._weights else Stage.ABSENT
@@ -82,8 +87,8 @@ class Residency:
         assert row_id not in self._rows, f"{row_id} is held already"
         wanted = {adapter.handle: adapter for adapter in adapters}
         self._capacity.check([adapter.spec for adapter in wanted.values()])
-        self._rows[row_id] = _Row(weights=self._weights_of(wanted.values(), now), is_granted=not wanted)
-        return self._serve()
+        row = self._rows[row_id] = _Row(weights=self._weights_of(wanted.values(), now), is_granted=not wanted)
+        return self._serve_also(row) if self._is_quiet else self._serve()
 
     def expect(self, adapters: Iterable[Registered], now: float) -> list[Move]:
         """Replace the expected adapters by these, the soonest needed first."""
@@ -104,13 +109,16 @@ class Residency:
         """Release a held row."""
         for weights in self._rows.pop(row_id).weights:
             weights.used_s = now
-        return self._serve()
+        return [] if self._is_quiet else self._serve()
 
     def loaded(self, handle: AdapterHandle) -> list[Move]:
         """Note that the load under way has succeeded."""
         weights = self._under_way(handle)
         weights.stage = Stage.ON_HOST if weights.stage is Stage.TO_HOST else Stage.ON_DEVICE
-        return self._serve()
+        if not self._is_quiet:
+            return self._serve()
+        needed = self._held()
+        return self._bring_quietly([weights] if weights in needed else [], needed)
 
     def failed(self, handle: AdapterHandle) -> list[Move]:
         """Note that the load under way has failed and left nothing behind.
@@ -151,6 +159,27 @@ class Residency:
         assert weights.stage in MOVING, f"{handle} is not being loaded"
         return weights
 
+    def _held(self) -> dict[Weights, None]:
+        """Return the weights of all rows."""
+        return dict.fromkeys(weights for row in self._rows.values() for weights in row.weights)
+
+    def _serve_also(self, row: _Row) -> list[Move]:
+        """Serve a new row while all others are granted, and nothing of theirs waits for memory."""
+        needed = self._held()
+        if not self._capacity.holds([weights.spec for weights in needed]):
+            return self._serve()
+        row.is_granted = True
+        self._forget_absent(needed)
+        return self._bring_quietly(row.weights, needed)
+
+    def _bring_quietly(self, some: Iterable[Weights], needed: Collection[Weights]) -> list[Move]:
+        """Bring some of the needed weights while nobody else waits for memory."""
+        moves: list[Move] = []
+        for weights in some:
+            moves += self._bring(weights, partial(self._spare, needed))
+            self._is_quiet = self._is_quiet and weights.stage in UNDER_WAY
+        return moves
+
     def _serve(self) -> list[Move]:
         moves = self._dismiss()
         needed = self._grant()
@@ -174,6 +203,12 @@ class Residency:
                 moves += self._load_to_device(weights, partial(self._spare, wanted, expected, beyond))
         if (expected or fitting) and all(each.stage is not Stage.TO_HOST for each in self._weights.values()):
             moves += self._read_ahead([*expected, *fitting], partial(self._spare, wanted), _absent_bytes(held))
+        self._is_quiet = (
+            not (self._expected or self._placed or awaited)
+            and all(row.is_granted for row in self._rows.values())
+            and all(weights.stage in UNDER_WAY for weights in needed)
+            and not any(weights.is_leaving for weights in self._weights.values())
+        )
         return moves
 
     def _spare(self, wanted: Collection[Weights], *wishes: Iterable[Weights]) -> Iterator[Weights]:
@@ -243,12 +278,15 @@ class Residency:
         return [*(move for each in victims for move in each.leave_host()), LoadToHost(handle=weights.handle)]
 
     def _load_to_device(self, weights: Weights, evictable: Evictable) -> list[Move]:
-        kind = weights.spec.kind
-        in_bank = (each for each in self._weights.values() if each.stage in IN_BANK and each.spec.kind == kind)
-        lacking = sum(slots_of(each.spec) for each in in_bank) + slots_of(weights.spec) - self._capacity.slots(kind)
+        kind = weights.kind
+        taken = weights.slots
+        for each in self._weights.values():
+            if each.kind == kind and each.stage in IN_BANK:
+                taken += each.slots
+        lacking = taken - self._capacity.slots(kind)
         victims: Sequence[Weights] | None = ()
         if lacking > 0:
-            at_rest = (each for each in evictable() if each.stage is Stage.ON_DEVICE and each.spec.kind == kind)
+            at_rest = (each for each in evictable() if each.stage is Stage.ON_DEVICE and each.kind == kind)
             victims = enough(at_rest, lacking, slots_of)
         if victims is None:
             return []

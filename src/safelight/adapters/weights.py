@@ -8,7 +8,7 @@ from typing import Final
 from safelight.adapters.capacity import slots_of
 from safelight.adapters.moves import EvictFromDevice, EvictFromHost, Move
 from safelight.adapters.registry import Registered
-from safelight.core.adapter import AdapterHandle, AdapterSpec
+from safelight.core.adapter import AdapterHandle, AdapterKind, AdapterSpec
 
 
 class Stage(Enum):
@@ -23,6 +23,7 @@ class Stage(Enum):
 
 MOVING: Final = (Stage.TO_HOST, Stage.TO_DEVICE)
 IN_BANK: Final = (Stage.TO_DEVICE, Stage.ON_DEVICE)
+UNDER_WAY: Final = (*MOVING, Stage.ON_DEVICE)
 AT_REST: Final = (Stage.ON_HOST, Stage.ON_DEVICE)
 
 
@@ -35,10 +36,12 @@ class Weights:
 
     spec: AdapterSpec = field(init=False)
     handle: AdapterHandle = field(init=False)
+    kind: AdapterKind = field(init=False)
     slots: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.spec, self.handle, self.slots = self.adapter.spec, self.adapter.handle, slots_of(self.adapter.spec)
+        self.spec, self.handle = self.adapter.spec, self.adapter.handle
+        self.kind, self.slots = self.spec.kind, slots_of(self.spec)
 
     @property
     def is_absent(self) -> bool:

@@ -78,9 +78,8 @@ def arrive(
             if preemption is not None:
                 commands += fleet.preempt(state, preemption)
                 continue
-            fleet.enqueue(state, now)
             queued.append(state)
-            commands += fleet.dispatch(now)
+            commands += fleet.accept(state, now)
             _check_overfull(fleet, state)
     except (Rejected, RequestError, ExtensionError) as error:
         ids = {state.id for state in bound}

@@ -3,7 +3,7 @@
 Every request that arrives ends in exactly one of `Reject`, `Deliver`, `GiveUp` and `Dismissed`.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from safelight.core.adapter import AdapterSpec
 from safelight.core.errors import ExtensionError, Rejected, RequestError, SafelightError, WorkFailed
@@ -12,8 +12,7 @@ from safelight.core.request import ImageRequest
 from safelight.core.work import Finished, WorkerCommand
 
 
-@dataclass(frozen=True, slots=True)
-class Reject:
+class Reject(msgspec.Struct, frozen=True):
     """The request is refused; one that can never be served, or that a policy failed to judge, has no outcome."""
 
     request: ImageRequest
@@ -21,24 +20,21 @@ class Reject:
     outcome: Outcome | None
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Send this to this worker."""
 
     worker: str
     command: WorkerCommand
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(msgspec.Struct, frozen=True):
     """End this worker, which hangs; `WorkerLeft` follows, and what it finishes until then counts."""
 
     worker: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerChanged:
+class WorkerChanged(msgspec.Struct, frozen=True):
     """From now on this worker gets no new work, for this reason; or it works again, without a reason."""
 
     worker: str
@@ -46,8 +42,7 @@ class WorkerChanged:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Deliver:
+class Deliver(msgspec.Struct, frozen=True):
     """The picture is ready."""
 
     request: ImageRequest
@@ -55,8 +50,7 @@ class Deliver:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(msgspec.Struct, frozen=True):
     """The request was accepted but there will be no picture."""
 
     request: ImageRequest
@@ -64,16 +58,14 @@ class GiveUp:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Dismissed:
+class Dismissed(msgspec.Struct, frozen=True):
     """The withdrawal has taken effect; the request uses no resources any more."""
 
     request: ImageRequest
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerOffer:
+class AnswerOffer(msgspec.Struct, frozen=True):
     """The result of an offer or a removal of an adapter: its spec, or an error."""
 
     offer: str

@@ -68,6 +68,27 @@ def dispatch(
     return placed
 
 
+def assign(
+    request: RequestState,
+    workers: Workers,
+    routing: RoutingPolicy,
+    *,
+    now: float,
+    may_join: Callable[[RequestState, WorkerState], bool],
+) -> bool:
+    """Assign a request while nothing waits, as `dispatch` would; returns whether a worker has it now.
+
+    Raises:
+        CannotServe: as `dispatch`.
+    """
+    view = RoutingView(request, workers, claimed=(), now=now)
+    chosen = _choose(routing, view, now) if view.is_open else None
+    if chosen is None or not may_join(request, chosen.worker):
+        return False
+    workers.take(chosen.worker, request)
+    return True
+
+
 def _choose(routing: RoutingPolicy, view: RoutingView, now: float) -> Candidate | None:
     try:
         chosen = routing.choose(view.routed, view, now)

@@ -1,15 +1,15 @@
 """Events for the controller; the service passes them with the time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from safelight.core.request import ImageRequest
 from safelight.core.work import Ready, WorkerEvent
 from safelight.latents.plan import ReusePlan
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(msgspec.Struct, frozen=True):
     """Requests that are accepted together or not at all.
 
     Attributes:
@@ -17,56 +17,49 @@ class Arrived:
     """
 
     requests: tuple[ImageRequest, ...]
-    reuse: Mapping[str, ReusePlan] = field(default_factory=dict)
+    reuse: Mapping[str, ReusePlan] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
+class Withdrawn(msgspec.Struct, frozen=True):
     """This picture is no longer wanted."""
 
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerStarting:
+class WorkerStarting(msgspec.Struct, frozen=True):
     """A worker begins to load its models; `WorkerJoined` or `WorkerLeft` follows."""
 
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerHeard:
+class WorkerHeard(msgspec.Struct, frozen=True):
     """A part of an event of a worker has come, which shows that the worker runs."""
 
     worker: str
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerJoined:
+class WorkerJoined(msgspec.Struct, frozen=True):
     """A worker is ready; its name is never used for another one."""
 
     worker: str
     ready: Ready
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerLeft:
+class WorkerLeft(msgspec.Struct, frozen=True):
     """A worker has ended, and what it held is lost; `reason` is fit for users."""
 
     worker: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
+class Reported(msgspec.Struct, frozen=True):
     """A worker sent an event."""
 
     worker: str
     event: WorkerEvent
 
 
-@dataclass(frozen=True, slots=True)
-class AdapterOffered:
+class AdapterOffered(msgspec.Struct, frozen=True):
     """An adapter is at `path`; requests may name it once a worker has read it.
 
     Attributes:
@@ -80,29 +73,25 @@ class AdapterOffered:
     is_initial: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AdapterRemoved:
+class AdapterRemoved(msgspec.Struct, frozen=True):
     """No new request may name this adapter; the answer repeats `offer`."""
 
     offer: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class PartChanged:
+class PartChanged(msgspec.Struct, frozen=True):
     """Another part of the service is ready, or lacks what `missing` says, fit for users."""
 
     part: str
     missing: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class DrainBegan:
+class DrainBegan(msgspec.Struct, frozen=True):
     """No new request is accepted from now on; accepted ones continue."""
 
 
-@dataclass(frozen=True, slots=True)
-class TimePassed:
+class TimePassed(msgspec.Struct, frozen=True):
     """The time `next_wakeup_s` has come."""
 
 

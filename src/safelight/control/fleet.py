@@ -81,17 +81,20 @@ class FleetController:
 
         A request expires just after its deadline, so that what is ready in the same moment is delivered.
         """
-        expiry_s = self._fleet.expiries.next_s
-        after_s = None if expiry_s is None else math.nextafter(expiry_s, math.inf)
         fleet = self._fleet
-        due_s = (
-            fleet.orphans.next_due_s,
-            fleet.liveness.next_check_s,
-            fleet.plans.next_s,
-            fleet.last_chances.next_s,
-            after_s,
-        )
-        return min((each for each in due_s if each is not None), default=None)
+        expiry_s = fleet.expiries.next_s
+        due_s = [
+            moment_s
+            for moment_s in (
+                fleet.orphans.next_due_s,
+                fleet.liveness.next_check_s,
+                fleet.plans.next_s,
+                fleet.last_chances.next_s,
+                None if expiry_s is None else math.nextafter(expiry_s, math.inf),
+            )
+            if moment_s is not None
+        ]
+        return min(due_s) if due_s else None
 
     @property
     def models(self) -> Mapping[str, ModelSpec]:

@@ -7,7 +7,7 @@ from functools import partial
 from safelight.control.adapter_directory import AdapterDirectory
 from safelight.control.commands import Command, Dismissed, GiveUp, Send
 from safelight.control.config import ControlConfig
-from safelight.control.dispatch import dispatch
+from safelight.control.dispatch import assign, dispatch
 from safelight.control.levels.demand import DemandEstimate
 from safelight.control.levels.load import FleetLoad
 from safelight.control.liveness import Liveness
@@ -138,9 +138,20 @@ class FleetState:
         self.prediction.workers_changed()
         self.orphans.lost([model for model in worker.paces if not self.workers.serving(model)], self.waiting, now)
 
+    def accept(self, state: RequestState, now: float) -> list[Command]:
+        """Send an admitted request to a worker, or queue it."""
+        may_join = partial(self._may_join, now=now)
+        if not len(self.waiting) and assign(state, self.workers, self.policies.routing, now=now, may_join=may_join):
+            return [_run(state)]
+        self._enqueue_weighed(state)
+        return self.dispatch(now)
+
     def enqueue(self, state: RequestState, now: float) -> None:
         """Queue a request for its present stage."""
         self.prediction.weigh(state, now)
+        self._enqueue_weighed(state)
+
+    def _enqueue_weighed(self, state: RequestState) -> None:
         self.waiting.add(state)
         if state.is_punctual:
             state.late_from_s = self.prediction.late_from_s(state)
@@ -170,9 +181,8 @@ class FleetState:
         commands: list[Command] = []
         may_join = partial(self._may_join, now=now)
         for state in dispatch(self.waiting, self.workers, self.policies.routing, now=now, may_join=may_join):
-            assert state.worker is not None
             self.waiting.remove(state)
-            commands.append(Send(state.worker, Run(job=state.job)))
+            commands.append(_run(state))
         return commands
 
     def _may_join(self, state: RequestState, worker: WorkerState, *, now: float) -> bool:
@@ -348,3 +358,9 @@ class FleetState:
                 (self._prefetching.add if handles else self._prefetching.discard)(worker.name)
                 commands.append(Send(worker.name, Prefetch(handles=handles)))
         return commands
+
+
+def _run(state: RequestState) -> Send:
+    """Return the command for the worker that has just taken a request."""
+    assert state.worker is not None
+    return Send(state.worker, Run(job=state.job))

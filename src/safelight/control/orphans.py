@@ -17,7 +17,7 @@ class Orphans:
     @property
     def next_due_s(self) -> float | None:
         """When the next request expires; None if no request waits for an unserved model."""
-        return min(self._due_s.values(), default=None)
+        return min(self._due_s.values()) if self._due_s else None
 
     def arrived(self, request: RequestState) -> None:
         """Note that a request waits for a model that no live worker serves."""

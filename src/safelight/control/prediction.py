@@ -112,8 +112,8 @@ class Prediction:
         own = self._workers.by_model.get(request.model)
         if own is None or not own.open or not own.open[0].is_empty:
             return True
-        learned_s = min(worker.service_s(request) for worker in list(islice(own.idle, COMPARED_WORKERS)))
-        if now + learned_s + self.later_s(request, now) <= request.request.due_s:
+        spare_s = request.request.due_s - now - self.later_s(request, now)
+        if any(worker.service_s(request) <= spare_s for worker in islice(own.idle, COMPARED_WORKERS)):
             return True
         last_s = self._probed_s.get(request.model)
         if last_s is not None and now - last_s < PROBE_S:

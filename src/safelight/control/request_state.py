@@ -47,7 +47,7 @@ class RequestState:
         late_from_s: from when on it is late if it still waits.
         is_late: whether it is known to miss its deadline.
         compute_s: seconds of the ticks of this attempt that it has taken part in.
-        weights_bytes: of each adapter that it needs.
+        weights_bytes: of each adapter that it needs; `adapter_bytes` of all.
         predicted_s: seconds from arrival to the end that admission has predicted; None if it could not.
         stages: those that have ended.
         id, model, denoiser_rows: of its present stage.
@@ -87,9 +87,11 @@ class RequestState:
     id: str = field(init=False)
     model: str = field(init=False)
     denoiser_rows: int = field(init=False)
+    adapter_bytes: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.id = self.request.id
+        self.adapter_bytes = sum(self.weights_bytes.values())
         self._set_job(self.job)
 
     def _set_job(self, job: Job) -> None:
@@ -112,7 +114,7 @@ class RequestState:
             sequence=sequence,
             place=place,
             first_place=place,
-            job=Job(request=request, level=route.levels[0], adapters=tuple(weights_bytes)),
+            job=Job(request=request, level=route.levels[0], adapters=tuple(weights_bytes), gate=route.scorer_after(0)),
             queued_s=request.arrived_s,
             weights_bytes=weights_bytes,
         )
@@ -177,7 +179,13 @@ class RequestState:
         self.stages.append(ended)
         self.pauses = self.stops = 0
         self._start_over(
-            Job(request=self.request, level=self.route.levels[stage], adapters=self.job.adapters, stage=stage)
+            Job(
+                request=self.request,
+                level=self.route.levels[stage],
+                adapters=self.job.adapters,
+                stage=stage,
+                gate=self.route.scorer_after(stage),
+            )
         )
         self.queued_s = now
         self.worker = None

@@ -72,7 +72,7 @@ class RoutingView:
     @property
     def open(self) -> Iterator[WorkerState]:
         """Those that may take anything and are not claimed, by load."""
-        return (worker for worker in self._open if worker not in self._claimed)
+        return (worker for worker in self._open if worker not in self._claimed) if self._claimed else iter(self._open)
 
     @property
     def is_open(self) -> bool:
@@ -80,7 +80,8 @@ class RoutingView:
 
     @property
     def _fitting(self) -> Iterator[WorkerState]:
-        return (worker for worker in self.open if worker.has_room(self._request))
+        request = self._request
+        return (worker for worker in self.open if worker.has_room(request))
 
     @property
     def has_room(self) -> bool:
@@ -96,8 +97,8 @@ class RoutingView:
     def with_room(self) -> Sequence[Candidate]:
         """The least loaded ones that have room, in order of joining."""
         if self._with_room is None:
-            fitting = islice(self._fitting, COMPARED_WORKERS)
-            self._with_room = [self.candidate(worker) for worker in sorted(fitting, key=_by_number)]
+            fitting = sorted(islice(self._fitting, COMPARED_WORKERS), key=_by_number)
+            self._with_room = [Candidate(worker, self._request, is_claimed=False, now=self._now) for worker in fitting]
         return self._with_room
 
     @cached_property
@@ -140,8 +141,9 @@ class RoutingView:
 def routed(state: RequestState) -> RoutedRequest:
     """Return a request as a routing policy sees it; its key is that of its first LoRA, else of its first ControlNet."""
     request = state.request
-    names = [use.name for use in request.loras] or [use.name for use in request.controlnets] or [request.id]
-    return RoutedRequest(sequence=state.sequence, key=routing_key(names[0]), has_adapter=bool(state.job.handles))
+    uses = request.loras or request.controlnets
+    name = uses[0].name if uses else request.id
+    return RoutedRequest(sequence=state.sequence, key=routing_key(name), has_adapter=bool(state.job.handles))
 
 
 class _Candidates(Sequence[Candidate]):

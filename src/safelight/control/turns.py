@@ -28,7 +28,7 @@ def in_turn(
     zero laxity: Lee, TENCON 1994). A row that misses it anyway takes its `late_place`. Both hold within the patience of
     the order: who is older goes by its place alone.
     """
-    if order.patience_s <= 0 or all(row.job.request.deadline_s is None for row in rows):
+    if len(rows) == 1 or order.patience_s <= 0 or all(row.job.request.deadline_s is None for row in rows):
         return list(rows)
     longest_tick_s = max(_full_tick_s(kind, paces, max_denoiser_rows) for kind in {row.kind for row in rows})
     pressing: list[tuple[Place, QueuedJob]] = []

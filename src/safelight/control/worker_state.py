@@ -126,9 +126,11 @@ class WorkerState:
 
     def has_room(self, request: RequestState) -> bool:
         """Whether there is room for `request` now; a suspect has room only on an empty worker."""
-        if request.is_suspect:
-            return self.is_empty and not self.is_suspected
-        return self.is_open and self.used_rows + self._rows_of(request) <= self.capacity_rows
+        if self.is_suspected or self._suspects:
+            return False
+        if not self.requests:
+            return True
+        return not request.is_suspect and self.lacking_rows(request) == 0
 
     @property
     def may_preempt(self) -> bool:
@@ -241,11 +243,11 @@ class WorkerState:
 
     def loading_s(self, request: RequestState) -> float:
         """Return the seconds of loading the adapters of `request` that are not on its device."""
-        resident, s_per_byte, seconds = self._resident, self._loads.s_per_byte, 0.0
-        for handle, weights_bytes in request.weights_bytes.items():
-            if handle not in resident:
-                seconds += weights_bytes * s_per_byte
-        return seconds
+        resident, weights_bytes = self._resident, request.weights_bytes
+        if resident.isdisjoint(weights_bytes):
+            return request.adapter_bytes * self._loads.s_per_byte
+        held_bytes = sum(weights_bytes[handle] for handle in weights_bytes.keys() & resident)
+        return (request.adapter_bytes - held_bytes) * self._loads.s_per_byte
 
     def encoding_s(self, request: RequestState) -> float:
         """Return the seconds of encoding the prompt and the start picture of `request`."""

@@ -32,7 +32,7 @@ class AdapterSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rank(self) -> int:
         """The largest rank of its layers."""
-        return max(self.ranks, default=0)
+        return self.ranks[-1] if self.ranks else 0
 
     @property
     def touches_text(self) -> bool:
@@ -101,8 +101,11 @@ NO_ADAPTERS = Composition()
 
 def composition_of(uses: Iterable[AdapterUse]) -> Composition:
     """Return the sum of `uses`, whatever their order: scales of one adapter add up, and a sum of 0 is left out."""
+    each = tuple(uses)
+    if len(each) == 1:
+        return Composition(each if each[0].scale else ())
     scales = defaultdict[AdapterHandle, list[float]](list)
-    for use in uses:
+    for use in each:
         scales[use.handle].append(use.scale)
     sums = {handle: fsum(parts) for handle, parts in sorted(scales.items())}
     return Composition(tuple(AdapterUse(handle=handle, scale=scale) for handle, scale in sums.items() if scale))

@@ -87,8 +87,7 @@ class EventLoop:
         if arriving is None and self.controller.is_idle:
             return False
         arrives_s = math.inf if arriving is None else arriving.arrived_s
-        wakeup_s = self.controller.next_wakeup_s
-        wakes_s = math.inf if wakeup_s is None else max(wakeup_s, timeline.now_s)
+        wakes_s = max(self._fleet.next_wakeup_s, timeline.now_s)
         if timeline.next_s <= arrives_s and timeline.next_s <= wakes_s:
             if timeline.next_s == math.inf:
                 raise SimulationStuck(self.counts.arrived - self.counts.ended, timeline.now_s)

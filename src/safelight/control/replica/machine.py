@@ -1,6 +1,6 @@
 """The replica machine: events of one worker in, effects out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -17,6 +17,7 @@ from safelight.control.replica.effects import (
     EvictAdapter,
     FinishRows,
     Fold,
+    GateLook,
     PauseRow,
     PreviewRow,
     ResumeRow,
@@ -115,20 +116,18 @@ class ReplicaMachine:
         match event:
             case Drained():
                 self._begin_tick(now)
-            case AddAdapter() | RemoveAdapter() | Prefetch() | Place():
-                self._do(self._adapters.obey(event, now))
+            case Prepared() | Folded() | Stepped() | Decoded():
+                self._of_tick(event, now)
             case AdapterRead() | AdapterNotRead() | AdapterCopied() | AdapterNotCopied():
                 self._do(self._adapters.noted(event, now))
-            case FetchLatents() | PutLatents() | DropLatents() | Captured() | LatentsKept() | LatentsNotKept():
-                self._do(self._latents.handle(event))
             case Run(job=job):
                 self._hold(job, now)
-            case Cancel(request_id=request_id):
-                self._cancel(request_id, now)
-            case Pause(request_id=request_id):
-                self._pause(request_id, now)
-            case RowPaused():
-                self._paused(event, now)
+            case AddAdapter() | RemoveAdapter() | Prefetch() | Place():
+                self._do(self._adapters.obey(event, now))
+            case FetchLatents() | PutLatents() | DropLatents() | Captured() | LatentsKept() | LatentsNotKept():
+                self._do(self._latents.handle(event))
+            case Cancel() | Pause() | RowPaused():
+                self._stop(event, now)
             case _:
                 self._of_tick(event, now)
         if self._tick is None:
@@ -179,6 +178,15 @@ class ReplicaMachine:
         if job.handles:
             self._do(self._adapters.hold(job.id, job.handles, now))
 
+    def _stop(self, event: Cancel | Pause | RowPaused, now: float) -> None:
+        match event:
+            case Cancel(request_id=request_id):
+                self._cancel(request_id, now)
+            case Pause(request_id=request_id):
+                self._pause(request_id, now)
+            case RowPaused():
+                self._paused(event, now)
+
     def _cancel(self, request_id: str, now: float) -> None:
         if request_id in self._held:
             self._give_up(request_id, now)
@@ -208,6 +216,8 @@ class ReplicaMachine:
 
     def _admit(self, now: float) -> None:
         """Schedule the rows that may run with the loaded adapters, and fail those that never can."""
+        if not self._awaiting:
+            return
         while (loss := self._adapters.loss) is not None:
             request_id, reason = loss
             self._fail([request_id], reason, now)
@@ -300,7 +310,8 @@ class ReplicaMachine:
         self._fail(event.broken_ids, NOT_FINITE, now)
         finished = tuple(request_id for request_id in done if request_id in self._held)
         if finished:
-            self._effects.append(FinishRows(request_ids=finished))
+            looks = tuple(_looks_at(self._held[request_id].job for request_id in finished))
+            self._effects.append(FinishRows(request_ids=finished, looks=looks))
         else:
             self._tick = None
 
@@ -319,6 +330,7 @@ class ReplicaMachine:
                 compute_s=held.compute_s + event.seconds,
                 prompt_tokens=tokens,
                 steps_without_loras=held.steps_without_loras,
+                score=event.scores.get(request_id),
             )
             self._effects.append(sent)
         for request_id in event.request_ids:
@@ -359,6 +371,12 @@ class ReplicaMachine:
 def _job_in(tick: Tick, held: HeldJob) -> Job:
     """Return the job as its row runs in `tick`, perhaps without its LoRAs."""
     return held.job.without_loras() if held.job.id in tick.bare else held.job
+
+
+def _looks_at(jobs: Iterable[Job]) -> Iterator[GateLook]:
+    return (
+        GateLook(request_id=job.id, gate=job.gate, prompt=job.request.prompt) for job in jobs if job.gate is not None
+    )
 
 
 def _step_of(tick: Tick) -> Step:

@@ -2,8 +2,9 @@
 
 from bisect import insort
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from safelight.control.batch import QueuedJob, place_of
 from safelight.control.folding import Folding
@@ -20,8 +21,7 @@ SAFE_STRETCH: Final = 1.5
 """Calls may take so many times as long as predicted before a deadline changes what runs in them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
     """One denoiser call: rows of one model and size, most urgent first, with `folded` in the weights.
 
     Attributes:

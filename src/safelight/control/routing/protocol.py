@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol, TypeVar, runtime_checkable
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoutedRequest:
+
+class RoutedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request as a routing policy sees it.
 
     Attributes:

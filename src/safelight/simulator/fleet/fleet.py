@@ -1,5 +1,6 @@
 """Drives the fleet controller over simulated workers: the counterpart of the live service."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -95,6 +96,7 @@ class SimulatedFleet:
         self._reports: deque[tuple[str, WorkerEvent]] = deque()
         self._woken: dict[str, WorkerProcess] = {}
         self._is_settling = False
+        self._next_wakeup_s: float | None = None
         registered = self.controller.know(adapter.spec for adapter in simulation.adapters)
         self._catalog: dict[AdapterHandle, Registered] = {each.handle: each for each in registered}
         by_name = {adapter.spec.name: adapter for adapter in simulation.adapters}
@@ -252,8 +254,17 @@ class SimulatedFleet:
                 woken.pop(next(iter(woken))).resume()
         self._is_settling = False
 
+    @property
+    def next_wakeup_s(self) -> float:
+        """When to call `wake_up` if no event comes before; inf for never."""
+        if self._next_wakeup_s is None:
+            wakeup_s = self.controller.next_wakeup_s
+            self._next_wakeup_s = math.inf if wakeup_s is None else wakeup_s
+        return self._next_wakeup_s
+
     def _handle(self, event: Event) -> None:
         self._counts.events += 1
+        self._next_wakeup_s = None
         for command in self.controller.handle(event, self._timeline.now_s):
             self._obey(command)
 

@@ -125,7 +125,6 @@ class WorkerProcess:
         self._jobs: dict[str, Job] = {}
         self._steps_run: dict[str, int] = {}
         self._running: _Running | None = None
-        self._is_drained = True
         self._hangs_until_s = -math.inf
 
     def post(self, command: ReplicaCommand | AdapterRead | AdapterNotRead) -> None:
@@ -148,9 +147,7 @@ class WorkerProcess:
                     return
             if inbox:
                 effects.extend(machine.handle(inbox.popleft(), now))
-                self._is_drained = False
-            elif not self._is_drained or not machine.is_idle:
-                self._is_drained = True
+            elif not machine.is_idle:
                 effects.extend(machine.handle(Drained(), now))
             else:
                 return
