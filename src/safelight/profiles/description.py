@@ -29,8 +29,10 @@ def _times(profile: Profile) -> Iterator[tuple[str, str]]:
     for size in profile.sizes:
         yield f"  at {size.width}x{size.height}", _calls(size.step_times)
     yield "encode a prompt", _ms(profile.encode_s)
-    yield "encode a picture", _ms(profile.encode_picture_s)
+    yield "encode a picture", NOT_MEASURED if profile.encode_picture_s is None else _ms(profile.encode_picture_s)
     yield "decode a picture", _ms(profile.decode_s)
+    yield "encode so many at once", _batch(profile.encode_batch)
+    yield "decode so many at once", _batch(profile.decode_batch)
     yield "ControlNet, in a call", _calls(profile.controlnet_times)
     spread = profile.spread
     parts = {"step": spread.step, "encode": spread.encode, "decode": spread.decode, "load": spread.load}
@@ -68,13 +70,17 @@ def _qualities(profile: Profile) -> Iterator[tuple[str, str]]:
         yield "quality by light share", _curve(profile.mix_quality)
     if profile.deferral:
         yield "deferral by threshold", _curve(profile.deferral)
-    for level in profile.similarity:
-        yield f"  {level.steps} steps from {level.first_step}, by similarity", _curve(level.curve)
+    for each in profile.similarity:
+        yield f"  {each.steps} steps from {each.first_step}, by similarity", _curve(each.curve)
 
 
 def _calls(times: Sequence[StepTime]) -> str:
     ordered = sorted(times, key=lambda time: time.denoiser_rows)
     return ", ".join(f"{time.denoiser_rows} rows {_ms(time.seconds)}" for time in ordered) or NOT_MEASURED
+
+
+def _batch(curve: Curve) -> str:
+    return ", ".join(f"{count:g} {_ms(seconds)}" for count, seconds in curve) or NOT_MEASURED
 
 
 def _loads(loads: LoadTimes) -> str:

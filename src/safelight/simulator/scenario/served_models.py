@@ -194,7 +194,7 @@ def _spec(name: str, entry: ModelEntry, profile: Profile) -> ModelSpec:
         step_times=profile.step_times,
         encode_s=profile.encode_s,
         decode_s=profile.decode_s,
-        encode_picture_s=profile.encode_picture_s,
+        encode_picture_s=profile.encode_picture_s or 0.0,
         guidance=entry.guidance,
         adapter_costs=profile.adapter_costs,
     )
