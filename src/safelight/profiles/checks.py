@@ -13,8 +13,8 @@ from safelight.profiles.parts import Curve
 
 MOST: Final = 1 << 62
 
-NOISE: Final = 0.5
-"""Times of more pixels may fall to this share of those of fewer; less than that is a mistake."""
+NOISE: Final = 0.25
+"""Times of more pixels may fall to this share of those of fewer; what falls further is a mistake."""
 
 
 def check(profile: Any) -> None:  # noqa: ANN401 - a Profile, which imports this module
@@ -69,6 +69,8 @@ def _check_batch(curve: Curve, place: str) -> None:
     _check_curve(curve, place)
     if curve and curve[0][0] != 1:
         raise ProfileError(f"`{place}` begins with {curve[0][0]:g}; its first point is that of 1")
+    if any(seconds <= 0 for _, seconds in curve):
+        raise ProfileError(f"`{place}` has a call that takes no time")
     if wrong := [count for count, _ in curve if count != int(count)]:
         raise ProfileError(f"`{place}` has {wrong[0]:g} in one call; it must be a whole number")
 

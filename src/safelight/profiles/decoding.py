@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -47,4 +47,5 @@ def _explained(problem: str, kind: type[Any]) -> str:
 
 def _struct_in(hint: Any) -> type[Any]:  # noqa: ANN401 - a type, or a generic one
     """Return the struct of a field that holds one, none, or several."""
-    return next(part for part in (hint, *get_args(hint)) if hasattr(part, "__struct_fields__"))
+    structs: Iterator[type[Any]] = (part for part in (hint, *get_args(hint)) if hasattr(part, "__struct_fields__"))
+    return next(structs)

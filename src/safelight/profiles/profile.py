@@ -10,7 +10,7 @@ import msgspec
 
 from safelight.core.errors import ProfileError
 from safelight.core.model import AdapterCosts, ModelSpec, StepTime
-from safelight.profiles.batches import batch_seconds
+from safelight.profiles.batches import BatchTimes
 from safelight.profiles.checks import check
 from safelight.profiles.curve import StepCurve
 from safelight.profiles.decoding import decoded
@@ -181,15 +181,23 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def decoding_s(self, *, width: int, height: int, pictures: int = 1) -> float:
         """Return the seconds of decoding pictures of this size in one call; raises ProfileError as `tick_s`."""
-        alone = batch_seconds(self.decode_batch, pictures, alone_s=self.decode_s)
         if self.extrapolates and not self.sizes:
-            return alone * self.scale(width, height)
-        own_s = self._between("decode_s", self.decode_s, width, height)
-        return own_s * pictures if not self.decode_s else own_s * (alone / self.decode_s)
+            alone_s = self.decode_s * self.scale(width, height)
+        else:
+            alone_s = self._between("decode_s", self.decode_s, width, height)
+        return alone_s if pictures == 1 else alone_s * self._decoding.seconds(pictures) / self._decoding.seconds(1)
 
     def prompts_s(self, prompts: int) -> float:
         """Return the seconds of encoding so many prompts in one call."""
-        return batch_seconds(self.encode_batch, prompts, alone_s=self.encode_s)
+        return self.encode_s if prompts == 1 else self._encoding.seconds(prompts)
+
+    @cached_property
+    def _encoding(self) -> BatchTimes:
+        return BatchTimes(self.encode_batch, alone_s=self.encode_s)
+
+    @cached_property
+    def _decoding(self) -> BatchTimes:
+        return BatchTimes(self.decode_batch, alone_s=self.decode_s or 1.0)
 
     def encoding_s(self, *, width: int, height: int, has_source: bool) -> float:
         """Return the seconds before a picture's first step: its prompt, and the picture that it starts from.
