@@ -6,6 +6,7 @@ from pathlib import Path
 
 from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, AdapterSpec, Composition
 from safelight.core.errors import AdapterFileError, LatentsFileError
+from safelight.core.gate_scorer import GateScorer
 from safelight.core.job import Job, PausedRow
 from safelight.core.model import ModelSpec, StepTime
 from safelight.core.pixels import Pixels
@@ -26,7 +27,14 @@ class NullEngine:
     long as there is a file beside it that ends in `.lock`, it reads on, and makes one that ends in `.reading`.
     """
 
-    def __init__(self, *, step_s: float = 0.0, names: Sequence[str] = ("null-large", "null-small")) -> None:
+    def __init__(
+        self,
+        *,
+        step_s: float = 0.0,
+        names: Sequence[str] = ("null-large", "null-small"),
+        gates: Sequence[GateScorer] = (),
+    ) -> None:
+        self.gates = tuple(gates)
         self._step_s = step_s
         self._jobs: dict[str, Job] = {}
         self._steps_run: dict[str, int] = {}

@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+from fake_gate import FakeGate
 from null_engine import NullEngine
 
 from safelight.control.replica.config import ReplicaConfig
@@ -40,6 +41,7 @@ if __name__ == "__main__":
     parser.add_argument("--dtype")
     parser.add_argument("--number", type=int, default=0)
     parser.add_argument("--controlnet-service", "--control-service")
+    parser.add_argument("--gate", action="append", default=[], help="the name of a fake gate, with or without folders")
     parser.add_argument("--policy", action="append")
     parser.add_argument("--step-s", type=float, default=0.0)
     parser.add_argument("--load-s", type=float, default=0.0)
@@ -52,7 +54,8 @@ if __name__ == "__main__":
         until_s = time.process_time() + arguments.load_s
         while time.process_time() < until_s:  # a load computes
             pass
-        engine = NullEngine(step_s=arguments.step_s)
+        gates = [FakeGate(Path(path).stem) for path in arguments.gate]
+        engine = NullEngine(step_s=arguments.step_s, gates=gates)
         if arguments.blocking_file is None:
             return engine
         if arguments.block == "start":

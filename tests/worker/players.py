@@ -49,6 +49,7 @@ def job(
     captures: tuple[float, ...] = (),
     start=None,
     paused=None,
+    gate: str | None = None,
     **asked,
 ) -> Job:
     """A job for the first generation of these adapters."""
@@ -73,7 +74,11 @@ def job(
         captures=captures,
     )
     return Job(
-        request=request, level=level, adapters=tuple(handle(name) for name in (*controlnets, *loras)), paused=paused
+        request=request,
+        level=level,
+        adapters=tuple(handle(name) for name in (*controlnets, *loras)),
+        paused=paused,
+        gate=gate,
     )
 
 

@@ -114,7 +114,7 @@ class RequestState:
             sequence=sequence,
             place=place,
             first_place=place,
-            job=Job(request=request, level=route.levels[0], adapters=tuple(weights_bytes)),
+            job=Job(request=request, level=route.levels[0], adapters=tuple(weights_bytes), gate=route.scorer_after(0)),
             queued_s=request.arrived_s,
             weights_bytes=weights_bytes,
         )
@@ -179,7 +179,13 @@ class RequestState:
         self.stages.append(ended)
         self.pauses = self.stops = 0
         self._start_over(
-            Job(request=self.request, level=self.route.levels[stage], adapters=self.job.adapters, stage=stage)
+            Job(
+                request=self.request,
+                level=self.route.levels[stage],
+                adapters=self.job.adapters,
+                stage=stage,
+                gate=self.route.scorer_after(stage),
+            )
         )
         self.queued_s = now
         self.worker = None

@@ -34,6 +34,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         stage: which of the route's levels this is, counted from 0.
         attempt: counts from 1.
         paused: the row to resume; None to begin anew.
+        gate: the name of the gate that scores the picture; None for no score.
     """
 
     request: ImageRequest
@@ -42,6 +43,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     stage: int = 0
     attempt: int = 1
     paused: PausedRow | None = None
+    gate: str | None = None
 
     @property
     def id(self) -> str:

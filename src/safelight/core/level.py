@@ -52,11 +52,13 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     A picture without a score is not accepted.
 
     Attributes:
+        name: of the gate in the worker that scores the picture; None if nothing does.
         share: of the pictures that it is expected not to accept.
         keeps_deadline: whether a picture that it does not accept is the answer all the same if the next stage would
             miss the deadline.
     """
 
+    name: str | None = None
     threshold: float
     share: float = 1.0
     keeps_deadline: bool = False
@@ -77,3 +79,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     def ends_at(self, stage: int, score: float | None) -> bool:
         """Return whether a picture of this stage, counted from 0, with this score is the answer."""
         return stage == len(self.levels) - 1 or self.gates[stage].accepts(score)
+
+    def scorer_after(self, stage: int) -> str | None:
+        """Return the name of the gate that scores the picture of this stage, counted from 0; None if nothing does."""
+        return self.gates[stage].name if stage < len(self.gates) else None

@@ -29,6 +29,25 @@ class AdapterCosts(msgspec.Struct, frozen=True, kw_only=True):
     correction_overhead: float
 
 
+class GateSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A gate that a worker has loaded: it scores finished pictures of the model `light`.
+
+    Attributes:
+        name: as jobs and cascades name it.
+        heavy: the model that paints what the gate does not accept.
+        deferral: pairs of a threshold and the share of light pictures that score below it, as measured.
+        best_share: escalating a larger share made no better pictures.
+        seconds: measured, of scoring one picture.
+    """
+
+    name: str
+    light: str
+    heavy: str
+    deferral: tuple[tuple[float, float], ...] = ((0.0, 0.0), (1.0, 1.0))
+    best_share: float = 1.0
+    seconds: float = 0.0
+
+
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A served model: its name, what requests can set, and the speed that was measured when it was loaded.
 

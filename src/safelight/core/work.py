@@ -4,7 +4,7 @@ import msgspec
 
 from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, AdapterSpec, Composition
 from safelight.core.job import Job, PausedRow
-from safelight.core.model import ModelSpec
+from safelight.core.model import GateSpec, ModelSpec
 from safelight.core.pixels import Pixels
 from safelight.core.source import LatentsHandle
 
@@ -103,6 +103,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         adapter_bytes: host memory for adapters; 0 if it does not tell.
         device_ranks: how many ranks the LoRAs on its device may have together.
         device_controlnets: how many ControlNets its device holds.
+        gates: those that can score pictures of its models.
     """
 
     models: tuple[ModelSpec, ...]
@@ -110,6 +111,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     adapter_bytes: int = 0
     device_ranks: int = 0
     device_controlnets: int = 0
+    gates: tuple[GateSpec, ...] = ()
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -202,7 +204,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         compute_s: seconds of the encoding, ticks and decoding that included this picture.
         prompt_tokens: tokens of the prompt that the model read.
         steps_without_loras: steps that ran before the picture's LoRAs were loaded.
-        score: of the picture, if a scorer ran.
+        score: the probability that the picture is good enough, by the gate of its job; None without one, or if the
+            gate has failed.
     """
 
     request_id: str

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from safelight.core.adapter import NO_ADAPTERS, AdapterHandle, AdapterSpec, Composition
 from safelight.core.errors import AdapterFileError, LatentsFileError, ModelFolderError
+from safelight.core.gate_scorer import GateScorer
 from safelight.core.job import Job, PausedRow
 from safelight.core.model import ModelSpec
 from safelight.core.pixels import Pixels
@@ -62,7 +63,9 @@ class DiffusionEngine:
         *,
         load_controlnet: LoadControlNet | None = None,
         deterministic: bool = False,
+        gates: Sequence[GateScorer] = (),
     ) -> None:
+        self.gates = tuple(gates)
         self._deterministic = deterministic
         self._models = {model.spec.name: model for model in models}
         self._load_controlnet = load_controlnet

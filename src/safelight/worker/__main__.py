@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="the socket of the process that has the ControlNets",
     )
+    parser.add_argument("--gate", action="append", default=[], type=Path, help="a gate of a cascade; repeatable")
     parser.add_argument("--policy", action="append", default=[], metavar="FAMILY=NAME", help="repeatable")
     parser.add_argument("--deterministic", action="store_true", help="the same bytes for a request in any company")
     return parser

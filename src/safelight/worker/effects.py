@@ -1,5 +1,6 @@
 """Executes the effects of a replica over an engine."""
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from safelight.control.replica.effects import (
     Fold,
     ForgetAdapter,
     ForgetLatents,
+    GateLook,
     KeepLatents,
     PauseRow,
     PreviewRow,
@@ -113,8 +115,8 @@ class EffectRunner:
                 return self._step(effect)
             case CaptureRow(request_id=request_id):
                 return self._engine.captured(request_id)
-            case FinishRows(request_ids=request_ids):
-                return self._finish(request_ids)
+            case FinishRows():
+                return self._finish(effect)
 
     def _step(self, step: Step) -> Stepped | StepFailed | StepLostAdapter:
         started_s = time.perf_counter()
@@ -126,13 +128,31 @@ class EffectRunner:
             return StepFailed(reason=str(error))
         return Stepped(seconds=time.perf_counter() - started_s, broken_ids=tuple(broken))
 
-    def _finish(self, request_ids: tuple[str, ...]) -> Decoded:
+    def _finish(self, effect: FinishRows) -> Decoded:
+        request_ids = effect.request_ids
         tokens = tuple(self._engine.prompt_tokens(request_id) for request_id in request_ids)
         started_s = time.perf_counter()
         pictures = self._engine.finish(request_ids)
-        seconds = time.perf_counter() - started_s
         self._pictures |= zip(request_ids, pictures, strict=True)
-        return Decoded(request_ids=request_ids, seconds=seconds, prompt_tokens=tokens)
+        scores = self._scores(effect.looks)
+        seconds = time.perf_counter() - started_s
+        return Decoded(request_ids=request_ids, seconds=seconds, prompt_tokens=tokens, scores=scores)
+
+    def _scores(self, looks: tuple[GateLook, ...]) -> dict[str, float]:
+        """Return the scores of decoded pictures, without those whose gate is not here or fails."""
+        scores: dict[str, float] = {}
+        for gate in self._engine.gates:
+            own = [look for look in looks if look.gate == gate.spec.name]
+            if not own:
+                continue
+            pictures = [self._pictures[look.request_id] for look in own]
+            try:
+                found = gate.score(pictures, [look.prompt for look in own])
+            except (RuntimeError, SafelightError) as error:
+                sys.stderr.write(f"The gate {gate.spec.name!r} failed: {error}\n")
+                continue
+            scores |= {look.request_id: score for look, score in zip(own, found, strict=True)}
+        return scores
 
     def _event(self, effect: PreviewRow | SendPicture | SendLatents) -> WorkerEvent:
         match effect:
@@ -146,6 +166,7 @@ class EffectRunner:
                     compute_s=effect.compute_s,
                     prompt_tokens=effect.prompt_tokens,
                     steps_without_loras=effect.steps_without_loras,
+                    score=effect.score,
                 )
             case SendLatents(handle=handle):
                 return LatentsFetched(handle=handle, file=self._engine.latents(handle))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from safelight.core.adapter import AdapterHandle, AdapterSpec, Composition
+from safelight.core.gate_scorer import GateScorer
 from safelight.core.job import Job, PausedRow
 from safelight.core.model import ModelSpec
 from safelight.core.pixels import Pixels
@@ -14,6 +15,11 @@ from safelight.core.work import Captured
 
 class Engine(Protocol):
     """Denoises rows step by step; it decides nothing."""
+
+    @property
+    def gates(self) -> Sequence[GateScorer]:
+        """The gates that are loaded."""
+        ...
 
     @property
     def models(self) -> tuple[ModelSpec, ...]:

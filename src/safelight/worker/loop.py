@@ -66,7 +66,7 @@ class WorkerLoop:
 
     def run(self) -> None:
         """Serve commands until `Stop` or the end of the inbox."""
-        self._send(ready(self._engine.models, self._replica.config))
+        self._send(ready(self._engine.models, self._replica.config, tuple(gate.spec for gate in self._engine.gates)))
         try:
             while self._take_commands():
                 self._report(Drained())

@@ -9,7 +9,7 @@ from safelight.control.batching.deadline import DeadlineBatching
 from safelight.control.batching.protocol import BatchingPolicy
 from safelight.control.order.deadline import DeadlineOrder
 from safelight.control.order.protocol import OrderPolicy
-from safelight.core.model import ModelSpec
+from safelight.core.model import GateSpec, ModelSpec
 from safelight.core.work import Ready
 
 MAX_DENOISER_ROWS: Final = 32
@@ -47,8 +47,8 @@ class ReplicaConfig:
     coalesces_steps: bool = False
 
 
-def ready(models: tuple[ModelSpec, ...], config: ReplicaConfig) -> Ready:
-    """Return what a worker with these models and this configuration reports when it has started."""
+def ready(models: tuple[ModelSpec, ...], config: ReplicaConfig, gates: tuple[GateSpec, ...] = ()) -> Ready:
+    """Return what a worker with these models, gates and this configuration reports when it has started."""
     capacity = config.adapter_capacity
     return Ready(
         models=models,
@@ -56,4 +56,5 @@ def ready(models: tuple[ModelSpec, ...], config: ReplicaConfig) -> Ready:
         adapter_bytes=capacity.host_bytes,
         device_ranks=capacity.device_ranks,
         device_controlnets=capacity.device_controlnets,
+        gates=gates,
     )

@@ -107,10 +107,19 @@ class CaptureRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     request_id: str
 
 
+class GateLook(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture that the gate called `gate` scores, and the prompt that it was made for."""
+
+    request_id: str
+    gate: str
+    prompt: str
+
+
 class FinishRows(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Decode and free these rows, and keep the pictures for `SendPicture`."""
+    """Decode and free these rows, score those of `looks`, and keep the pictures for `SendPicture`."""
 
     request_ids: tuple[str, ...]
+    looks: tuple[GateLook, ...] = ()
 
 
 class SendPicture(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -120,6 +129,7 @@ class SendPicture(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     compute_s: float
     prompt_tokens: int
     steps_without_loras: int
+    score: float | None = None
 
 
 class DropRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):

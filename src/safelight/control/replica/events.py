@@ -111,11 +111,17 @@ class StepLostAdapter(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The result of `FinishRows`, which took `seconds`; `prompt_tokens` counts the tokens that the model read."""
+    """The result of `FinishRows`, which took `seconds`.
+
+    Attributes:
+        prompt_tokens: how many tokens of each prompt the model read.
+        scores: by request, of those that a gate has scored.
+    """
 
     request_ids: tuple[str, ...]
     seconds: float
     prompt_tokens: tuple[int, ...]
+    scores: dict[str, float] = {}
 
 
 class RowPaused(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -1,6 +1,6 @@
 """The replica machine: events of one worker in, effects out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -17,6 +17,7 @@ from safelight.control.replica.effects import (
     EvictAdapter,
     FinishRows,
     Fold,
+    GateLook,
     PauseRow,
     PreviewRow,
     ResumeRow,
@@ -309,7 +310,8 @@ class ReplicaMachine:
         self._fail(event.broken_ids, NOT_FINITE, now)
         finished = tuple(request_id for request_id in done if request_id in self._held)
         if finished:
-            self._effects.append(FinishRows(request_ids=finished))
+            looks = tuple(_looks_at(self._held[request_id].job for request_id in finished))
+            self._effects.append(FinishRows(request_ids=finished, looks=looks))
         else:
             self._tick = None
 
@@ -328,6 +330,7 @@ class ReplicaMachine:
                 compute_s=held.compute_s + event.seconds,
                 prompt_tokens=tokens,
                 steps_without_loras=held.steps_without_loras,
+                score=event.scores.get(request_id),
             )
             self._effects.append(sent)
         for request_id in event.request_ids:
@@ -368,6 +371,12 @@ class ReplicaMachine:
 def _job_in(tick: Tick, held: HeldJob) -> Job:
     """Return the job as its row runs in `tick`, perhaps without its LoRAs."""
     return held.job.without_loras() if held.job.id in tick.bare else held.job
+
+
+def _looks_at(jobs: Iterable[Job]) -> Iterator[GateLook]:
+    return (
+        GateLook(request_id=job.id, gate=job.gate, prompt=job.request.prompt) for job in jobs if job.gate is not None
+    )
 
 
 def _step_of(tick: Tick) -> Step:
