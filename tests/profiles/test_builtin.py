@@ -154,12 +154,16 @@ def test_memory_and_loads_on_an_h800_are_as_published(name):
         assert getattr(profile.model_loads, tier).seconds(weights_bytes) == pytest.approx(seconds, rel=1e-3)
 
 
-FID_OF_SD_TURBO = {0.0: 18.55, 0.4: 16.79, 1.0: 22.77}
-
-
-def test_the_quality_of_mixes_with_sd_turbo_is_that_of_diffserve():
-    known = dict(builtin_profile("sd-turbo-a100").mix_quality)
-    assert {share: known[share] for share in FID_OF_SD_TURBO} == FID_OF_SD_TURBO
+@pytest.mark.parametrize(
+    ("light", "fids"),
+    [
+        ("sd-turbo-a100", (18.55, 17.85, 17.33, 16.98, 16.79, 16.95, 17.26, 17.95, 18.86, 20.17, 22.77)),
+        ("sdxs-a100", (18.55, 17.68, 17.08, 16.97, 17.13, 17.58, 18.21, 19.23, 20.54, 22.34, 24.86)),
+        ("sdxl-lightning-a100", (23.31, 23.14, 23.27, 23.67, 24.42, 25.33, 26.34, 27.53, 29.27, 31.01, 33.27)),
+    ],
+)
+def test_the_quality_of_mixes_is_that_of_diffserve(light, fids):
+    assert builtin_profile(light).mix_quality == tuple((share / 10, fid) for share, fid in enumerate(fids))
 
 
 def test_dlora_counts_27_ms_for_an_unmerged_iteration_whatever_its_batch():
