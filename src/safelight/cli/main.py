@@ -16,6 +16,7 @@ from safelight.cli.errors import INTERRUPTED, message_of, status_of
 from safelight.cli.gates import score, train
 from safelight.cli.generate import generating
 from safelight.cli.keys import keys
+from safelight.cli.profiles import profiles
 from safelight.cli.serve import serving
 from safelight.cli.simulate.command import simulating
 from safelight.cli.trace.commands import trace
@@ -50,6 +51,11 @@ app.add_typer(
 app.add_typer(bench, name="bench")
 app.add_typer(simulating)
 app.add_typer(calibrating)
+app.add_typer(
+    profiles,
+    name="profiles",
+    epilog="Examples:\n\nsafelight profiles list\n\nsafelight profiles show sdxl-h800",
+)
 app.add_typer(train, name="train", epilog="Example:\n\nsafelight train shapes --folder runs/shapes")
 app.add_typer(score, name="score", epilog="Example:\n\nsafelight score shapes --json")
 

@@ -245,7 +245,8 @@ class DiffusionEngine:
         file = self._file(row, {"x0": row.x0}, kind="estimate", step=step, noise=noise)
         handle = LatentsHandle(id=f"{request_id}-{row.job.stage}-{row.job.attempt}-{step}")
         self._latents[handle] = file
-        return Captured(request_id=request_id, handle=handle, noise=noise, latents_bytes=len(file))
+        noises = tuple(row.schedule.sigma.tolist())
+        return Captured(request_id=request_id, handle=handle, noise=noise, latents_bytes=len(file), noises=noises)
 
     def latents(self, handle: LatentsHandle) -> bytes:
         """Return captured latents as a latents file; they stay.
