@@ -1,7 +1,7 @@
 """The results of a scenario as one document."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -85,6 +85,7 @@ class SimulationDocument(msgspec.Struct, frozen=True, kw_only=True):
         is_complete: whether all runs are there and complete.
         confidence: of the intervals.
         policies: the choices by name.
+        variant_policies: by variant and name: choices that differ from these.
         quality_metric: what `quality` means, where a profile says it.
         summaries: by variant, policy and load.
         runs: by variant, policy, load and seed.
@@ -97,6 +98,7 @@ class SimulationDocument(msgspec.Struct, frozen=True, kw_only=True):
     is_complete: bool
     confidence: float = CONFIDENCE
     policies: dict[str, tuple[str, ...]]
+    variant_policies: dict[str, dict[str, tuple[str, ...]]] = {}
     quality_metric: str = ""
     summaries: tuple[SummaryDocument, ...]
     runs: tuple[RunDocument, ...]
@@ -109,6 +111,7 @@ def document_of(
     title: str,
     policies: dict[str, tuple[str, ...]],
     is_complete: bool,
+    policies_of_variants: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
     quality_metric: str = "",
 ) -> SimulationDocument:
     """Return the document of the runs that there are."""
@@ -117,6 +120,11 @@ def document_of(
         title=title,
         is_complete=is_complete,
         policies=policies,
+        variant_policies={
+            variant: differing
+            for variant, own in (policies_of_variants or {}).items()
+            if (differing := {name: choices for name, choices in own.items() if choices != policies[name]})
+        },
         quality_metric=quality_metric,
         summaries=summaries_of(results),
         runs=tuple(

@@ -40,7 +40,7 @@ def run_one(
     """
     key = plan.keys[number]
     scenario = plan.variants[key.variant]
-    prepared = prepare(scenario, key, policies=plan.policies[key.policy], folder=Path(plan.folder))
+    prepared = prepare(scenario, key, policies=plan.policies[key.variant][key.policy], folder=Path(plan.folder))
     run = _Run(prepared, number, warmup_s=scenario.warmup_s, stop=stop, on_progress=on_progress)
     if outcomes is None:
         run.simulate(lambda outcome: None)
