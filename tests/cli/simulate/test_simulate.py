@@ -214,6 +214,16 @@ def test_a_log_is_shown_beside_predictions(scenario, tmp_path, capsys):
     assert "latency mean" in out
 
 
+def test_a_log_has_one_load_and_one_fleet(scenario, tmp_path, capsys):
+    log = tmp_path / "served.jsonl"
+    log.write_text('{"arrival_s": 1.0, "status": "finished", "duration_s": 2.0}\n', encoding="utf-8")
+    status, _, err = run([scenario(SMALL), "--against", str(log), "--load", "2"], capsys)
+    assert (status, "--load cannot be beside --against" in err) == (2, True)
+    text = SMALL + '[[variants]]\nname = "x"\nset = {}\n'
+    status, _, err = run([scenario(text), "--against", str(log)], capsys)
+    assert (status, "variants cannot be beside a log" in err) == (1, True)
+
+
 def test_a_log_without_outcomes_is_an_error(scenario, tmp_path, capsys):
     log = tmp_path / "trace.jsonl"
     log.write_text('{"arrival_s": 1.0}\n', encoding="utf-8")

@@ -94,6 +94,10 @@ def simulate(
 
     read, measured = read_scenario(scenario), None
     if against is not None:
+        if load:
+            raise Misuse(
+                "--load cannot be beside --against: the requests of a log have been measured at their own rate."
+            )
         replay = replay_of(read, against)
         read, measured = replay.scenario, replay.measured
     plan = plan_of(read, path=scenario, policies=policy, seeds=seed, loads=load)

@@ -33,8 +33,12 @@ def replay_of(scenario: Scenario, log: Path) -> Replay:
         log: of `safelight serve --outcomes`.
 
     Raises:
-        BadScenario: if the log cannot be read, or has no outcomes.
+        BadScenario: if the log cannot be read, or has no outcomes, or the scenario has variants.
     """
+    if scenario.variants:
+        raise BadScenario(
+            "cannot be beside a log, which is of one fleet; make a file of one of them.", place="variants"
+        )
     try:
         trace = open_trace(log, lenient=True)
         table = trace.frame.collect()
