@@ -96,7 +96,7 @@ def simulate(
     if against is not None:
         if load:
             raise Misuse(
-                "--load cannot be beside --against: the requests of a log have been measured at their own rate."
+                "--load cannot be beside --against: a log has been measured at its own rate."
             )
         replay = replay_of(read, against)
         read, measured = replay.scenario, replay.measured

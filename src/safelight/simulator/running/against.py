@@ -37,7 +37,7 @@ def replay_of(scenario: Scenario, log: Path) -> Replay:
     """
     if scenario.variants:
         raise BadScenario(
-            "cannot be beside a log, which is of one fleet; make a file of one of them.", place="variants"
+            "cannot be beside a log, which is of one fleet; name a file without them.", place="variants"
         )
     try:
         trace = open_trace(log, lenient=True)
