@@ -19,6 +19,7 @@ from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
 from safelight.core.work import Paused, Run, Stop, WorkerEvent
 from safelight.simulator.fleet.durations import Durations
+from safelight.simulator.fleet.early import EarlyRequests
 from safelight.simulator.fleet.loads import AdapterReads
 from safelight.simulator.fleet.timeline import Timeline
 from safelight.simulator.fleet.worker import WorkerProcess
@@ -104,6 +105,7 @@ class SimulatedFleet:
             handle: by_name[handle.name] for handle in self._catalog
         }
         self._last_worker: dict[str, str] = {}
+        self._early = EarlyRequests(simulation)
 
     def start(self) -> None:
         """Start all workers."""
@@ -282,7 +284,10 @@ class SimulatedFleet:
                     self._post(slot.process, sent)
             case Deliver(outcome=outcome) | GiveUp(outcome=outcome) | Dismissed(outcome=outcome):
                 self._end(outcome)
-            case Reject(outcome=outcome, error=error):
+            case Reject(request=request, outcome=outcome, error=error):
+                if outcome is None:
+                    ready, now = self.controller.models, self._timeline.now_s
+                    outcome = self._early.refused(request, error, ready=ready, now=now)
                 if outcome is None:
                     raise error
                 self._end(outcome)
