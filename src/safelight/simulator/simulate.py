@@ -67,7 +67,7 @@ class EventLoop:
             simulation, self._timeline, self.counts, on_outcome=on_outcome or _ignored, on_span=on_span
         )
         self._fleet.start()
-        faults = FaultPlayer(self._fleet, self._timeline, beat_s=simulation.control.liveness.beat_s)
+        faults = FaultPlayer(self._fleet, self._timeline, simulation.control.liveness)
         for fault in simulation.faults:
             faults.plan(fault)
         self._arrivals = iter(simulation.requests)

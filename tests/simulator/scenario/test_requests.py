@@ -172,3 +172,31 @@ def test_a_trace_of_a_later_version_is_an_error(tmp_path):
     )
     with pytest.raises(BadScenario, match=r"workload\.trace: .* is a trace of version 99"):
         made(TRACE, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ids", "found"),
+    [
+        ([("a", 1), ("b", 2)], ["a", "b", "b-1"]),
+        ([("a", 2), ("a-1", 1)], ["0", "0-1", "1"]),
+        ([("1", 1), (None, 1)], ["0", "1"]),
+    ],
+)
+def test_every_picture_has_an_id_of_its_own_whatever_the_trace_says(trace, ids, found):
+    lines = [
+        f'{{"arrival_s": {place}.0, "images": {images}' + ("}" if name is None else f', "request_id": "{name}"}}')
+        for place, (name, images) in enumerate(ids)
+    ]
+    assert [request.id for request in made(TRACE, folder=trace(*lines))] == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        changed("duration_s = 20.0", "duration_s = 1e9"),
+        changed("duration_s = 20.0", "", changed("rate_per_s = 1.0", "rate_curve = [[0, 1.0], [1e9, 1.0]]")),
+    ],
+)
+def test_more_requests_than_memory_has_room_for_are_an_error(text):
+    with pytest.raises(BadScenario, match="at most 50,000,000"):
+        made(text)

@@ -20,7 +20,7 @@ from safelight.core.request import ImageRequest
 from safelight.core.work import Paused, Run, Stop, WorkerEvent
 from safelight.simulator.fleet.durations import Durations
 from safelight.simulator.fleet.early import EarlyRequests
-from safelight.simulator.fleet.loads import AdapterReads
+from safelight.simulator.fleet.loads import AdapterReads, StoredWeights
 from safelight.simulator.fleet.timeline import Timeline
 from safelight.simulator.fleet.worker import WorkerProcess
 from safelight.simulator.simulation import (
@@ -55,7 +55,11 @@ class _Slot:
     Attributes:
         process: None while it starts.
         left_s: since when it has had no process, while it has none.
-        held: messages to and from a worker that cannot be reached; None while it can be reached.
+        starts: how many starts were planned; the last one counts.
+        ready_s: when the process that starts now will be ready; None if none starts.
+        slow_downs: factors of the present ones.
+        held: messages to and from a worker that cannot be reached until `cut_until_s`; None while it can be reached.
+        stored: where its machine has weights of adapters.
     """
 
     worker: SimulatedWorker
@@ -64,8 +68,17 @@ class _Slot:
     process: WorkerProcess | None = None
     joined_s: float = 0.0
     left_s: float = 0.0
-    slowness: float = 1.0
+    starts: int = 0
+    ready_s: float | None = None
+    slow_downs: list[float] = field(default_factory=list)
     held: "_Held | None" = None
+    cut_until_s: float = -math.inf
+    stored: StoredWeights = field(default_factory=StoredWeights)
+
+    @property
+    def slowness(self) -> float:
+        """How many times as long as by its profiles its work takes at present."""
+        return math.prod(self.slow_downs)
 
     @property
     def next_name(self) -> str:
@@ -130,11 +143,12 @@ class SimulatedFleet:
         return self._slots[worker].process
 
     def lose(self, worker: str, reason: str) -> None:
-        """End the present process of a worker; its successor starts soon."""
+        """End the present process of a worker, ready or starting; its successor starts soon."""
         slot = self._slots[worker]
         if slot.process is None:
+            self._start_again(slot)
             return
-        process, slot.process, slot.held = slot.process, None, None
+        process, slot.process, slot.held, slot.cut_until_s = slot.process, None, None, -math.inf
         process.is_dead = True
         slot.left_s = self._timeline.now_s
         self._counts.worker_s += slot.left_s - slot.joined_s
@@ -143,23 +157,37 @@ class SimulatedFleet:
         self._timeline.at(self._timeline.now_s + RESTART_PAUSE_S, partial(self._start, slot))
         self._settle()
 
-    def slow_down(self, worker: str, factor: float) -> None:
-        """Let all work of a worker take `factor` times as long as its profiles say, from its next effect on."""
+    def slow_down(self, worker: str, factor: float, *, ends: bool = False) -> None:
+        """Let all work of a worker take `factor` times as long, from its next effect on; or no longer."""
         slot = self._slots[worker]
-        slot.slowness = factor
+        (slot.slow_downs.remove if ends else slot.slow_downs.append)(factor)
         if slot.process is not None:
-            slot.process.slow_down(factor)
+            slot.process.slow_down(slot.slowness)
 
-    def cut_off(self, worker: str) -> None:
-        """Hold back all messages from and to a worker."""
+    def stall_start(self, worker: str, for_s: float, *, killed_after_s: float) -> None:
+        """Let a process that starts make no progress for so long; after `killed_after_s` another one is started."""
         slot = self._slots[worker]
-        if slot.process is not None and slot.held is None:
-            slot.held = _Held()
+        if slot.ready_s is not None:
+            self._delay(slot, slot.ready_s + for_s, fits=for_s <= killed_after_s, killed_after_s=killed_after_s)
+
+    def hide_start(self, worker: str, for_s: float, *, killed_after_s: float) -> None:
+        """Let nothing be heard of a process that starts, for so long; after `killed_after_s` another one is started."""
+        slot = self._slots[worker]
+        if slot.ready_s is not None:
+            heard_s = max(slot.ready_s, self._timeline.now_s + for_s)
+            self._delay(slot, heard_s, fits=for_s <= killed_after_s, killed_after_s=killed_after_s)
+
+    def cut_off(self, worker: str, until_s: float) -> None:
+        """Hold back all messages from and to a worker until then, or longer if it is cut off already."""
+        slot = self._slots[worker]
+        if slot.process is not None:
+            slot.held = slot.held or _Held()
+            slot.cut_until_s = max(slot.cut_until_s, until_s)
 
     def reconnect(self, process: WorkerProcess) -> None:
-        """Deliver what was held back, if that process is still there."""
+        """Deliver what was held back, if that process is still there and nothing else cuts it off."""
         slot = self._processes.get(process.name)
-        if slot is None or slot.held is None:
+        if slot is None or slot.held is None or slot.cut_until_s > self._timeline.now_s:
             return
         held, slot.held = slot.held, None
         self._reports.extend((process.name, event) for event in held.events)
@@ -181,9 +209,30 @@ class SimulatedFleet:
                 self._counts.worker_s += self._timeline.now_s - slot.joined_s
 
     def _start(self, slot: _Slot) -> None:
-        self._timeline.at(self._timeline.now_s + slot.worker.startup_s, partial(self._join, slot))
+        self._be_ready_at(slot, self._timeline.now_s + slot.worker.startup_s)
 
-    def _join(self, slot: _Slot) -> None:
+    def _be_ready_at(self, slot: _Slot, ready_s: float) -> None:
+        slot.starts, slot.ready_s = slot.starts + 1, ready_s
+        self._timeline.at(ready_s, partial(self._join, slot, slot.starts))
+
+    def _start_again(self, slot: _Slot) -> None:
+        """Begin anew with a process that starts, if one does."""
+        if slot.ready_s is not None:
+            slot.starts, slot.ready_s = slot.starts + 1, None
+            self._timeline.at(self._timeline.now_s + RESTART_PAUSE_S, partial(self._start, slot))
+
+    def _delay(self, slot: _Slot, ready_s: float, *, fits: bool, killed_after_s: float) -> None:
+        if fits:
+            self._be_ready_at(slot, ready_s)
+            return
+        slot.starts, start = slot.starts + 1, slot.starts + 1
+        killed_s = self._timeline.now_s + killed_after_s
+        self._timeline.at(killed_s, lambda: self._start_again(slot) if slot.starts == start else None)
+
+    def _join(self, slot: _Slot, start: int) -> None:
+        if slot.starts != start:
+            return
+        slot.ready_s = None
         name = slot.next_name
         slot.number += 1
         slot.process = self._process(name, slot)
@@ -210,7 +259,9 @@ class SimulatedFleet:
             name,
             machine,
             durations=durations,
-            reads=AdapterReads(self._adapters, worker.load_tiers, self._timeline, factor=durations.load_factor),
+            reads=AdapterReads(
+                self._adapters, worker.load_tiers, self._timeline, stored=slot.stored, factor=durations.load_factor
+            ),
             timeline=self._timeline,
             send=partial(self._reported, name),
             wake=self._settle,

@@ -172,14 +172,14 @@ class WorkerProcess:
 
     def _calls_over(self, running: _Running) -> int:
         """Return how many of equal calls in a row are over, without the last one."""
-        if running.steps == 1:
+        if running.steps == 1 or running.call_s <= 0:
             return 0
         return min(running.steps - 1, int((self._timeline.now_s - running.start_s) / running.call_s))
 
     def hang(self, until_s: float) -> None:
         """Let the present effect or call, or the next one, last until `until_s` at least."""
         self._cut_short()
-        self._hangs_until_s = until_s
+        self._hangs_until_s = max(self._hangs_until_s, until_s)
         if self._running is not None:
             self._running.end_s = max(self._running.end_s, until_s)
             self._plan_end(self._running)
@@ -288,7 +288,7 @@ class WorkerProcess:
         if running is None or running.steps == 1:
             return
         passed_s = self._timeline.now_s - running.start_s
-        steps = max(1, math.ceil(passed_s / running.call_s - 1e-9))
+        steps = max(1, math.ceil(passed_s / running.call_s - 1e-9)) if running.call_s > 0 else 1
         if steps >= running.steps:
             return
         running.steps = steps

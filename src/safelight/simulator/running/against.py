@@ -36,9 +36,7 @@ def replay_of(scenario: Scenario, log: Path) -> Replay:
         BadScenario: if the log cannot be read, or has no outcomes, or the scenario has variants.
     """
     if scenario.variants:
-        raise BadScenario(
-            "cannot be beside a log, which is of one fleet; name a file without them.", place="variants"
-        )
+        raise BadScenario("cannot be beside a log, which is of one fleet; name a file without them.", place="variants")
     try:
         trace = open_trace(log, lenient=True)
         table = trace.frame.collect()

@@ -10,8 +10,10 @@ import numpy as np
 from safelight.adapters.bounded_wait import BoundedWait
 from safelight.adapters.mode import ModeCosts
 from safelight.control.policies import Policies
+from safelight.core.errors import shorten
 from safelight.core.model import AdapterCosts
 from safelight.core.request import ImageRequest
+from safelight.simulator.errors import BadScenario
 from safelight.simulator.language.jobs import LanguageRequest
 from safelight.simulator.language.replica import LanguageConfig
 from safelight.simulator.language.simulate import LanguageSimulation
@@ -77,7 +79,12 @@ def _requests(requests: Iterable[ImageRequest], work: LanguageWork, seed: int) -
         some = list(chain([first], islice(remaining, BLOCK - 1)))
         prompts = draw_numbers(work.prompt_tokens, len(some), rng).tolist()
         for request, prompt_tokens in zip(some, prompts, strict=True):
-            assert request.steps is not None, "kinds of language work have steps"
+            if request.steps is None:
+                raise BadScenario(
+                    f"has a request without `steps`, {shorten(request.id)}; these are its output tokens. Give "
+                    "`steps` in a kind of [[workload.mix]].",
+                    place="workload",
+                )
             yield LanguageRequest(
                 id=request.id,
                 arrived_s=request.arrived_s,

@@ -7,7 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from safelight.core.adapter import AdapterKind
-from safelight.simulator.scenario.quantities import Bytes, Count, Name, NotNegative, Numbers, Share, check_numbers
+from safelight.simulator.scenario.quantities import (
+    AdapterCount,
+    Bytes,
+    Count,
+    Name,
+    NotNegative,
+    Numbers,
+    Share,
+    check_numbers,
+)
 
 Tier = Literal["remote", "disk", "host"]
 """Where weights are before a worker loads them."""
@@ -33,7 +42,7 @@ class AdapterGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     name: Name
     model: Name
     kind: AdapterKind = "lora"
-    count: Count | None = None
+    count: AdapterCount | None = None
     weights_bytes: Bytes = 10_000_000
     rank: Count = 16
     share: Share = 0.0

@@ -77,6 +77,7 @@ class RequestMaker:
         source = workload.trace or workload.like
         self._replaced: Sequence[Column] = source.replace if source is not None else ()
         self._adapters = TraceAdapters.of(scenario.adapters)
+        self._has_ids = False
 
     def requests(self, arrivals: Arrivals) -> Iterator[ImageRequest]:
         """Give all requests in order of arrival.
@@ -85,6 +86,7 @@ class RequestMaker:
             BadScenario: if the trace names a model or an adapter that the scenario does not have.
         """
         rng = np.random.default_rng([self._seed, 1])
+        self._has_ids = _has_ids(arrivals.table)
         for start in range(0, len(arrivals.times_s), BLOCK):
             times_s = arrivals.times_s[start : start + BLOCK].tolist()
             seeds = rng.integers(1 << 31, size=len(times_s)).tolist()
@@ -157,7 +159,7 @@ class RequestMaker:
         self, number: int, time_s: float, asked: Asked, row: Mapping[str, Any], seed: int
     ) -> Iterator[ImageRequest]:
         width, height = asked.size
-        name = row.get("request_id") or str(number)
+        name = row["request_id"] if self._has_ids else str(number)
         request = ImageRequest(
             id=name,
             prompt=row.get("prompt") or row.get("prompt_id") or "",
@@ -190,6 +192,18 @@ class RequestMaker:
         model = self._scenario.largest_model_of(asked.model)
         steps = asked.steps or self._scenario.models[model].steps
         return deadlines.solo_times * self._solo_s(model, steps, asked.size, asked.guidance_scale)
+
+
+def _has_ids(table: pl.DataFrame | None) -> bool:
+    """Whether each picture of a trace has an id of its own; otherwise requests are numbered."""
+    if table is None or table["request_id"].null_count():
+        return False
+    ids = table["request_id"]
+    if ids.n_unique() < len(ids):
+        return False
+    several = table.filter(pl.col("images") > 1)["request_id", "images"].rows()
+    further = {f"{name}-{number}" for name, images in several for number in range(1, images)}
+    return not (further and ids.is_in(list(further)).any())
 
 
 def adapter_names_of(table: pl.DataFrame | None, kind: str) -> list[str]:

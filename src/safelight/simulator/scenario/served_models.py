@@ -100,12 +100,21 @@ def rows_per_call(group: WorkerGroup, served: Mapping[str, ServedModel]) -> int:
 
 def check_memory(group: WorkerGroup, served: Mapping[str, ServedModel]) -> None:
     """Raise BadScenario if the weights of the group's models and a full call do not fit its devices."""
-    weights = {name: model.weights_bytes for name, model in served.items() if model.weights_bytes is not None}
+    if group.memory_bytes is None:
+        return
+    unknown = [name for name, model in served.items() if model.weights_bytes is None]
+    if unknown:
+        raise BadScenario(
+            f"cannot be checked: the weights of {unknown[0]!r} are not known. Give `weights_bytes` under "
+            f"[models.{unknown[0]}], `memory` in its profile, or leave `memory_bytes` out.",
+            place=f"fleet {group.name!r}: memory_bytes",
+        )
+    weights = {name: model.weights_bytes or 0.0 for name, model in served.items()}
     memories = [model.profile.memory for model in served.values() if model.profile.memory is not None]
     rows = rows_per_call(group, served)
     call_bytes = max((memory.row_bytes * rows + memory.picture_bytes for memory in memories), default=0)
     needed = sum(weights.values()) + call_bytes
-    if group.memory_bytes is not None and needed > group.memory_bytes:
+    if needed > group.memory_bytes:
         parts = [f"{size / GB:.3g} GB of {name}" for name, size in weights.items()]
         parts += [f"{call_bytes / GB:.3g} GB of a call"] if call_bytes else []
         raise BadScenario(
