@@ -90,9 +90,10 @@ class Fault:
     """What goes wrong at one worker.
 
     Attributes:
-        kind: it dies; its present or next effect hangs while it still sends signs of life; all its work takes `factor`
-            times as long; no message passes from and to it.
-        worker: name of a `SimulatedWorker`; the fault is for the process that it has at `at_s`.
+        kind: it dies; its present or next effect, or its start, hangs while it still sends signs of life; all its work
+            takes `factor` times as long; no message passes from and to it.
+        worker: name of a `SimulatedWorker`; the fault is for the process that it has at `at_s`, unless it is slow: that
+            is of the machine.
         at_s, for_s: on the virtual clock; None lasts until the end. `die` has no duration.
     """
 
