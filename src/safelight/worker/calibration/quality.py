@@ -142,9 +142,7 @@ class QualityMeasurement:
         if self._heavy is None:
             self._heavy = self._cascading.load_heavy()
         (spec,) = self._heavy.models
-        jobs = [
-            make_job(self._heavy.models, caption, model=spec.name, seed=SEED + number) for number, caption in part
-        ]
+        jobs = [make_job(self._heavy.models, caption, model=spec.name, seed=SEED + number) for number, caption in part]
         self._measured.heavy += _judged(paint(self._heavy, jobs), part)
 
     def _paint_starts(self, kind: str, part: Sequence[tuple[int, str]]) -> None:
@@ -217,9 +215,7 @@ class QualityMeasurement:
                 for kind in similarities
                 if (first_step, kind) in self._measured.starts
             }
-            yield SimilarityQuality(
-                steps=self._spec.steps, first_step=first_step, curve=tuple(sorted(points.items()))
-            )
+            yield SimilarityQuality(steps=self._spec.steps, first_step=first_step, curve=tuple(sorted(points.items())))
 
     def _gate_curves(self) -> tuple[Curve, Curve]:
         """Return the deferral by threshold, and the quality by the share of pictures that stay the light model's."""
