@@ -33,6 +33,9 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
         previews: how many previews are made, approximately; 0 for none.
         tenant: the user or application that asks.
         allows_reuse: whether other pictures may start from its latents, and it from theirs.
+        min_quality: the least probability that the picture is good enough, from 0 to 1, at which a gate may accept that
+            of a light model; None leaves the threshold to the level policy.
+        uses_cascade: whether a light model may paint it where the request names a cascade and no quality.
     """
 
     id: str
@@ -56,6 +59,8 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     previews: int = 0
     tenant: str = ""
     allows_reuse: bool = False
+    min_quality: float | None = None
+    uses_cascade: bool = True
 
     @property
     def due_s(self) -> float:
