@@ -26,7 +26,19 @@ def test_everything_that_takes_time_was_measured(calibrated):
     assert calibrated.adapter_costs.switch_s > 0
     assert calibrated.restore_s > 0
     assert min(calibrated.loads.disk.s_per_byte, calibrated.loads.host.s_per_byte) > 0
+    assert min(calibrated.loads.disk.constant_s, calibrated.model_loads.disk.s_per_byte) > 0
     assert calibrated.memory.weights_bytes > 1e6
+
+
+def test_memory_of_calls_and_of_decoding_was_measured(calibrated):
+    pixels = 3 * calibrated.width * calibrated.height
+    assert calibrated.memory.picture_bytes > pixels
+    assert 1e4 < calibrated.memory.row_bytes < 1e8
+
+
+def test_several_pictures_at_once_were_measured(calibrated):
+    assert [count for count, _ in calibrated.encode_batch] == [count for count, _ in calibrated.decode_batch]
+    assert calibrated.prompts_s(16) < 16 * calibrated.encode_s
 
 
 def test_a_profile_names_the_machine_and_the_versions(calibrated):

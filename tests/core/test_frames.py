@@ -16,6 +16,7 @@ from safelight.core.level import Level
 from safelight.core.model import AdapterCosts, ModelSpec, StepTime
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
+from safelight.core.reuse import Reuse
 from safelight.core.source import LatentsHandle, PictureSource
 from safelight.core.work import (
     AdapterAdded,
@@ -107,7 +108,8 @@ requests = st.builds(
     deadline_s=st.none() | times_s,
     previews=counts,
     tenant=words,
-    allows_reuse=st.booleans(),
+    reuse=st.sampled_from(get_args(Reuse)),
+    has_free_seed=st.booleans(),
 )
 levels = st.builds(
     Level,

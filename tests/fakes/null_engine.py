@@ -1,5 +1,6 @@
 """An engine that paints nothing, in a set time: for testing and timing all that stands around a real one."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,12 +63,15 @@ class NullEngine:
 
     def captured(self, request_id: str) -> Captured | None:
         level = self._jobs[request_id].level
-        noise = 1 - (self._steps_run[request_id] - 1) / level.steps
-        if noise not in level.captures:
+        noise = 1 - (self._steps_run[request_id] + level.first_step - 1) / level.steps
+        step = self._steps_run[request_id] + level.first_step - 1
+        due = [math.ceil((1 - each) * level.steps - 1e-9) for each in level.captures]
+        if step not in due:
             return None
         handle = LatentsHandle(id=f"{request_id}:{noise}")
         self.kept[handle] = request_id.encode()
-        return Captured(request_id=request_id, handle=handle, noise=noise, latents_bytes=LATENTS_BYTES)
+        noises = tuple(1 - step / level.steps for step in range(level.steps))
+        return Captured(request_id=request_id, handle=handle, noise=noise, latents_bytes=LATENTS_BYTES, noises=noises)
 
     def latents(self, handle: LatentsHandle) -> bytes:
         return self.kept[handle]
@@ -155,6 +159,7 @@ def _spec(name: str, step_s: float) -> ModelSpec:
         step_times=tuple(StepTime(denoiser_rows=rows, seconds=max(step_s, 1e-5)) for rows in (1, 2, 4, 8, 16, 32)),
         encode_s=1e-5,
         decode_s=1e-5,
+        weights=f"weights of {name}",
     )
 
 

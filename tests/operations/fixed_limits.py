@@ -17,6 +17,9 @@ from safelight.server.wire.bodies import MAX_BOUNDARY_BYTES, MOST_FIELDS, MOST_F
 from safelight.server.wire.fields import MAX_CONTROLS
 from safelight.service.paint_request import MAX_PICTURES, MAX_PROMPT_CHARACTERS
 from safelight.service.pictures import MOST_PIXELS
+from safelight.service.reuse.disk import MAX_WRITING_BYTES
+from safelight.service.reuse.disk import READ_WITHIN_S as READ_PICTURE_WITHIN_S
+from safelight.service.reuse.recorder import MOST_RECORDINGS
 from safelight.worker.controlnet_service.service import CALL_WITHIN_S
 
 FIXED_LIMITS = {
@@ -49,4 +52,7 @@ FIXED_LIMITS = {
     "characters of one value of a log entry": [MOST_CHARACTERS],
     "spans that wait for the collector of traces": [ExportLimits().max_waiting],
     "time to send the last spans at the end": [ExportLimits().flush_s],
+    "time of a read from `--reuse-dir`": [READ_PICTURE_WITHIN_S],
+    "bytes of earlier pictures that wait for a slow disk": [MAX_WRITING_BYTES],
+    "pictures whose estimates are collected at once": [MOST_RECORDINGS],
 }

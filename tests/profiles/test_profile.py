@@ -18,6 +18,7 @@ STEP_TIMES = st.lists(
     max_size=4,
     unique_by=lambda time: time.denoiser_rows,
 ).map(tuple)
+SLOW_TIMES = st.sampled_from([(StepTime(denoiser_rows=41, seconds=1e6),), (StepTime(denoiser_rows=50, seconds=2e6),)])
 COSTS = st.builds(AdapterCosts, switch_s=SECONDS, unmerged_overhead=SECONDS, correction_overhead=SECONDS)
 PROFILES = st.builds(
     Profile,
@@ -31,7 +32,7 @@ PROFILES = st.builds(
     encode_picture_s=SECONDS,
     adapter_costs=st.none() | COSTS,
     extrapolates=st.booleans(),
-    sizes=st.lists(st.builds(SizeTimes, width=SIDES, height=SIDES, step_times=STEP_TIMES), max_size=2).map(tuple),
+    sizes=st.lists(st.builds(SizeTimes, width=SIDES, height=SIDES, step_times=SLOW_TIMES), max_size=2).map(tuple),
     spread=st.builds(Spread, step=st.floats(0, 1), load=st.floats(0, 1)),
     memory=st.none() | st.builds(Memory, weights_bytes=st.integers(0, 1 << 40)),
     loads=st.builds(LoadTimes, disk=st.builds(LoadTime, constant_s=SECONDS, s_per_byte=SECONDS)),
@@ -231,9 +232,62 @@ def test_work_beside_steps_beyond_the_measurements_is_refused(has_source):
         assert profile.encoding_s(width=128, height=128, has_source=False) == profile.encode_s
 
 
-def test_a_controlnet_over_more_rows_than_were_measured_is_refused():
+def times_of(*rows, seconds=0.1):
+    return tuple(StepTime(denoiser_rows=count, seconds=seconds * count) for count in rows)
+
+
+def test_a_controlnet_over_rows_or_at_a_size_that_was_not_measured_is_refused():
     times = (StepTime(denoiser_rows=1, seconds=0.1), StepTime(denoiser_rows=8, seconds=0.2))
     profile = a_profile(controlnet_times=times, extrapolates=False)
     assert profile.controlnet_s(8, width=64, height=64) == 0.2
-    with pytest.raises(ProfileError, match="no measured ControlNet over 9 rows; 1 to 8 rows are measured"):
-        profile.controlnet_s(9, width=64, height=64)
+    for rows, side in ((9, 64), (1, 32), (1, 128)):
+        with pytest.raises(ProfileError, match=f"no measured ControlNet in a call of {rows} rows of {side}x{side}"):
+            profile.controlnet_s(rows, width=side, height=side)
+    with pytest.raises(ProfileError, match=r"no measured ControlNet in a call of 1 rows.*measured are 2 to 8 rows"):
+        msgspec.structs.replace(profile, controlnet_times=times_of(2, 8)).controlnet_s(1, width=64, height=64)
+    size = SizeTimes(width=128, height=128, step_times=times_of(1, 8), controlnet_times=times_of(1, 8, seconds=0.7))
+    with_sizes = msgspec.structs.replace(profile, sizes=(size,))
+    assert with_sizes.controlnet_s(1, width=128, height=128) == 0.7
+    assert 0.1 < with_sizes.controlnet_s(1, width=96, height=96) < 0.7
+
+
+def test_start_pictures_and_controlnets_that_were_never_measured_are_refused_or_estimated():
+    profile = a_profile(encode_picture_s=None, extrapolates=False)
+    with pytest.raises(ProfileError, match="no measured start picture"):
+        profile.encoding_s(width=64, height=64, has_source=True)
+    with pytest.raises(ProfileError, match="no measured ControlNet"):
+        profile.controlnet_s(2, width=64, height=64)
+    estimated = msgspec.structs.replace(profile, extrapolates=True)
+    assert estimated.encoding_s(width=64, height=64, has_source=True) == estimated.encode_s
+
+
+@given(pictures=st.integers(1, 20))
+def test_several_pictures_in_one_call_take_less_time_than_one_by_one(pictures):
+    profile = a_profile(decode_s=0.01, decode_batch=((1, 0.01), (4, 0.02), (8, 0.04)))
+    together = profile.decoding_s(width=64, height=64, pictures=pictures)
+    assert together <= pictures * 0.01
+    assert together >= profile.decoding_s(width=64, height=64, pictures=max(1, pictures - 1)) * (pictures != 1) - 0.03
+    assert a_profile(decode_s=0.01).decoding_s(width=64, height=64, pictures=pictures) == pytest.approx(pictures * 0.01)
+
+
+def test_more_pixels_never_take_less_time_and_times_that_fall_to_a_quarter_are_refused():
+    noisy = SizeTimes(width=128, height=128, step_times=times_of(1, 8, seconds=0.09))
+    profile = a_profile(step_times=times_of(1, 8), sizes=(noisy,), extrapolates=False)
+    assert profile.tick_s(8, width=128, height=128) == pytest.approx(0.8)
+    assert Profile.from_toml(profile.to_toml()) == profile
+    fallen = msgspec.structs.replace(noisy, step_times=times_of(1, 8, seconds=0.02))
+    with pytest.raises(ProfileError, match=r"`sizes\[0\].step_times` falls from 0.1 s at 64x64 to 0.02 s at 128x128"):
+        Profile.from_toml(msgspec.structs.replace(profile, sizes=(fallen,)).to_toml())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[sizes]]\nwidth = 9\nheight = 9\nstep_time = []", "step_times"),
+        ("[memory]\nweight_bytes = 9", "weights_bytes"),
+        ("[loads.disk]\ns_per_bytes = 9", "s_per_byte"),
+    ],
+)
+def test_an_unknown_key_inside_is_refused_with_the_nearest_one(text, words):
+    with pytest.raises(ProfileError, match=f"did you mean '{words}'"):
+        Profile.from_toml(TOML + "\n" + text)

@@ -13,12 +13,13 @@ from safelight.cli.bench.commands import bench
 from safelight.cli.calibrate import calibrating
 from safelight.cli.console import notes
 from safelight.cli.errors import INTERRUPTED, message_of, status_of
+from safelight.cli.gates import score, train
 from safelight.cli.generate import generating
 from safelight.cli.keys import keys
+from safelight.cli.profiles import profiles
 from safelight.cli.serve import serving
 from safelight.cli.simulate.command import simulating
 from safelight.cli.trace.commands import trace
-from safelight.cli.training import score, train
 from safelight.core.errors import SafelightError
 from safelight.core.version import __version__
 
@@ -50,6 +51,11 @@ app.add_typer(
 app.add_typer(bench, name="bench")
 app.add_typer(simulating)
 app.add_typer(calibrating)
+app.add_typer(
+    profiles,
+    name="profiles",
+    epilog="Examples:\n\nsafelight profiles list\n\nsafelight profiles show sdxl-h800",
+)
 app.add_typer(train, name="train", epilog="Example:\n\nsafelight train shapes --folder runs/shapes")
 app.add_typer(score, name="score", epilog="Example:\n\nsafelight score shapes --json")
 

@@ -16,6 +16,7 @@ from safelight.cli.extras import need_serve_extra
 from safelight.cli.log_options import LogOptions
 from safelight.cli.option_groups import grouped
 from safelight.cli.options import Deterministic, Device, Dtype, Models, Threads
+from safelight.cli.reuse_options import ReuseOptions
 from safelight.cli.worker_options import WorkerOptions
 from safelight.control.policies import Policies, describe_policies, deterministic_policies_from, policies_from
 from safelight.core.errors import nearest, shorten
@@ -64,6 +65,7 @@ DrainS = Annotated[
     "safelight serve --model shapes-small --model path/to/a/diffusers/folder\n\n"
     "safelight serve --adapters path/to/a/folder/of/adapters\n\n"
     "safelight serve --workers 2 --controlnet-service\n\n"
+    "safelight serve --reuse private --reuse-dir cache\n\n"
     "safelight serve --policy throughput --policy routing=affinity\n\n"
     "SAFELIGHT_API_KEY=secret safelight serve --host 0.0.0.0\n\n"
     "safelight serve --host 0.0.0.0 --keys keys.txt"
@@ -88,6 +90,7 @@ def serve(
     bodies: BodyOptions,
     connections: ConnectionOptions,
     drain_s: DrainS = 30.0,
+    reuse: ReuseOptions,
     logs: LogOptions,
 ) -> int:
     """Serve models over HTTP, as OpenAI's image API does; a page to try them is at the root."""
@@ -115,6 +118,7 @@ def serve(
         liveness=liveness.limits,
         aliases=_aliases(alias or (), folders),
         **logs.settings,
+        reuse=reuse.settings(has_keys=access.keys is not None),
     )
     notes.print(f"Loading {', '.join(folder.resolve().name for folder in folders)} ...")
     return run_server(settings, on_ready=lambda url: notes.print(f"Safelight is ready at {url}; Ctrl-C ends it."))

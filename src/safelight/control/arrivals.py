@@ -1,6 +1,7 @@
 """Arrivals: a group of requests is accepted as a whole or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from safelight.control.admission_policies import retry_in
@@ -26,6 +27,9 @@ from safelight.core.level import Route
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
 from safelight.core.work import Run
+from safelight.latents.plan import ReusePlan
+
+NO_REUSE: Final[Mapping[str, ReusePlan]] = MappingProxyType({})
 
 DRAIN_RETRY_S: Final = 10.0
 
@@ -53,7 +57,9 @@ def _no_worker_yet() -> NotReady:
     return NotReady("No worker is ready; models are being loaded.", retry_after_s=NOT_READY_RETRY_S)
 
 
-def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> list[Command]:
+def arrive(
+    fleet: FleetState, requests: Sequence[ImageRequest], now: float, *, reuse: Mapping[str, ReusePlan] = NO_REUSE
+) -> list[Command]:
     """Accept all requests or none; errors that a retry cannot fix come before those that it can."""
     if fleet.is_draining:
         return _reject(fleet, requests, Draining(retry_after_s=DRAIN_RETRY_S), now)
@@ -65,7 +71,7 @@ def arrive(fleet: FleetState, requests: Sequence[ImageRequest], now: float) -> l
     try:
         for request in requests:
             fleet.note_demand(request, now)
-            bound.append(_bind(fleet, request, now))
+            bound.append(_bind(fleet, request, now, reuse.get(request.id)))
         _check_group(fleet, bound, now)
         for state in bound:
             preemption = _check_admission(fleet, state, now, may_preempt=len(bound) == 1)
@@ -102,10 +108,12 @@ def _check_group(fleet: FleetState, bound: Sequence[RequestState], now: float) -
         fleet.prediction.reserved_s = 0.0
 
 
-def _bind(fleet: FleetState, request: ImageRequest, now: float) -> RequestState:
+def _bind(fleet: FleetState, request: ImageRequest, now: float, reuse: ReusePlan | None) -> RequestState:
     """Choose a request's route and bind its adapters; raises RequestError, ExtensionError."""
     assert request.id not in fleet.requests, f"{request.id} has arrived before"
-    route = _route(fleet, request, now)
+    route = route_of(fleet, request, now)
+    if reuse is not None:
+        route = reuse.applied(route)
     sequence = fleet.next_sequence()
     try:
         place = _place(fleet, request, route, sequence, now)
@@ -124,7 +132,7 @@ def _place(fleet: FleetState, request: ImageRequest, route: Route, sequence: int
     return order.place(request, sequence, service_s=fleet.prediction.alone_s(request, route, now))
 
 
-def _route(fleet: FleetState, request: ImageRequest, now: float) -> Route:
+def route_of(fleet: FleetState, request: ImageRequest, now: float) -> Route:
     """Return the levels of a request; raises RequestError, or ExtensionError for levels that no worker can serve."""
     try:
         route = fleet.policies.level.route(request, fleet.models, fleet.load(now))
@@ -233,7 +241,7 @@ def _rejected(
     if not isinstance(error, Rejected) or not fleet.models:
         return None
     try:
-        route = _route(fleet, request, now)
+        route = route_of(fleet, request, now)
     except (RequestError, ExtensionError):
         return None
     total_s = now - request.arrived_s

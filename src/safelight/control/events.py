@@ -1,15 +1,23 @@
 """Events for the controller; the service passes them with the time."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from safelight.core.request import ImageRequest
 from safelight.core.work import Ready, WorkerEvent
+from safelight.latents.plan import ReusePlan
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """Requests that are accepted together or not at all."""
+    """Requests that are accepted together or not at all.
+
+    Attributes:
+        reuse: for some of them, by id, how their first stage reuses earlier latents, or captures its own.
+    """
 
     requests: tuple[ImageRequest, ...]
+    reuse: Mapping[str, ReusePlan] = msgspec.field(default_factory=dict)
 
 
 class Withdrawn(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from safelight.adapters.registry import Registered
-from safelight.control.arrivals import NOT_READY_RETRY_S, arrive, refusal
+from safelight.control.arrivals import NOT_READY_RETRY_S, arrive, refusal, route_of
 from safelight.control.commands import AnswerOffer, Command, Deliver, Kill, Reject, Send, WorkerChanged
 from safelight.control.config import ControlConfig
 from safelight.control.events import (
@@ -29,7 +29,9 @@ from safelight.control.request_state import RequestState
 from safelight.control.worker_state import WorkerState
 from safelight.core.adapter import AdapterHandle, AdapterSpec
 from safelight.core.errors import AdapterFileError, NotReady, Rejected, RequestError
+from safelight.core.level import Route
 from safelight.core.model import ModelSpec
+from safelight.core.request import ImageRequest
 from safelight.core.work import (
     AdapterAdded,
     AdapterEvicted,
@@ -183,6 +185,14 @@ class FleetController:
         """Whether a live worker serves `model`."""
         return bool(self._fleet.workers.serving(model))
 
+    def route_of(self, request: ImageRequest, now: float) -> Route:
+        """Return the levels that a request would get now, without reuse.
+
+        Raises:
+            RequestError, ExtensionError: if it can have none.
+        """
+        return route_of(self._fleet, request, now)
+
     def position(self, request_id: str) -> int | None:
         """Return how many requests wait ahead of this one, or None when it does not wait."""
         state = self._fleet.requests.get(request_id)
@@ -194,8 +204,8 @@ class FleetController:
 
     def _take_in(self, event: Event, now: float) -> list[Command]:  # noqa: C901, PLR0911 - one branch for each event
         match event:
-            case Arrived(requests):
-                return arrive(self._fleet, requests, now)
+            case Arrived(requests, reuse):
+                return arrive(self._fleet, requests, now, reuse=reuse)
             case Withdrawn(request_id):
                 return self._withdraw(request_id, now)
             case WorkerStarting(worker):

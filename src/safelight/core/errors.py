@@ -25,6 +25,7 @@ SafelightError
 ├── ControlNetServiceEnded    loading a ControlNet ends that process repeatedly
 ├── AdapterLost               an adapter that rows use no longer computes; it can be loaded again
 ├── ModelFolderError          a model on disk cannot be served
+├── GateFileError             a gate cannot be read, or was made for other models
 ├── PlacementError            the device or the precision is not available
 ├── AdapterFileError          an adapter on disk cannot be used
 ├── ExtensionError            a member that an installed package adds cannot be used
@@ -35,6 +36,7 @@ SafelightError
 import difflib
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 from safelight.core.adapter import AdapterHandle
 
@@ -276,6 +278,13 @@ class AdapterLost(SafelightError):
 
 class ModelFolderError(SafelightError):
     """A model folder that is missing, damaged, or not allowed."""
+
+
+class GateFileError(SafelightError):
+    """A file of a gate that is missing, damaged, or made for other models."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"The gate {shorten(str(path))} cannot be used: {reason}.")
 
 
 class PlacementError(SafelightError):

@@ -65,6 +65,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
         encode_s, decode_s: measured seconds of encoding one prompt and decoding one picture.
         encode_picture_s: measured seconds of encoding one start picture.
         mixes_sizes: whether pictures of different sizes can share a denoiser call.
+        weights: a fingerprint of its weights; empty if it is not known.
     """
 
     name: str
@@ -84,3 +85,4 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     guidance: Guidance = "classifier-free"
     adapter_costs: AdapterCosts | None = None
     mixes_sizes: bool = False
+    weights: str = ""

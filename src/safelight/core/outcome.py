@@ -6,6 +6,7 @@ import msgspec
 
 from safelight.core.level import Level, Route
 from safelight.core.request import ImageRequest
+from safelight.core.reuse import Reused
 from safelight.core.source import LatentsHandle
 
 Status = Literal["finished", "failed", "cancelled", "rejected", "expired"]
@@ -54,7 +55,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         reason: why there is no picture, as a short stable name; empty when there is one.
         total_s: seconds from arrival to the end.
         predicted_s: seconds from arrival to the end that admission has predicted; None if it could not.
-        stages: those that were begun, in order; the picture is that of the last one.
+        stages: those that were begun, in order; the picture is that of the last one. None for an earlier picture.
+        reused: what of an earlier picture served it.
     """
 
     request: ImageRequest
@@ -64,11 +66,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     total_s: float = 0.0
     predicted_s: float | None = None
     stages: tuple[StageOutcome, ...] = ()
+    reused: Reused | None = None
 
     @property
     def level(self) -> Level:
         """The level of its last stage, or the first of its route if none was begun."""
         return self.stages[-1].level if self.stages else self.route.levels[0]
+
+    @property
+    def steps_run(self) -> int:
+        """Steps of its last stage that were run; none if an earlier picture was the answer."""
+        return self.level.steps_to_run if self.stages else 0
 
     @property
     def worker(self) -> str | None:

@@ -6,6 +6,7 @@ import msgspec
 
 from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.outcome import Outcome, StageOutcome
+from safelight.core.reuse import Reused
 
 
 class AdapterScale(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +42,8 @@ class StageProvenance(msgspec.Struct, frozen=True, kw_only=True):
 class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True):
     """How one picture was made; `steps_without_loras` steps ran before its LoRAs were loaded.
 
-    `met_deadline` is None without a deadline; `late_s` is None for a picture that was in time.
+    `met_deadline` is None without a deadline; `late_s` is None for a picture that was in time; `reused` is None for one
+    that was made from nothing earlier.
     """
 
     id: str
@@ -58,6 +60,7 @@ class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True):
     met_deadline: bool | None = None
     late_s: float | None = None
     stages: tuple[StageProvenance, ...] = ()
+    reused: Reused | None = None
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +96,7 @@ def provenance_of(outcomes: Sequence[Outcome]) -> Provenance:
     return Provenance(
         model=first.level.model,
         steps=first.level.steps,
-        steps_run=first.level.steps_to_run,
+        steps_run=first.steps_run,
         seed=first.request.seed,
         sampler=first.level.sampler,
         guidance_scale=first.level.guidance_scale,
@@ -128,6 +131,7 @@ def _of_picture(outcome: Outcome) -> PictureProvenance:
         met_deadline=None if outcome.request.deadline_s is None else outcome.met_deadline,
         late_s=outcome.late_s or None,
         stages=tuple(_of_stage(stage) for stage in outcome.stages),
+        reused=outcome.reused,
     )
 
 

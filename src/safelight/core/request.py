@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from safelight.core.adapter import ControlNetUse, LoraUse
+from safelight.core.reuse import Reuse, ReuseScope
 from safelight.core.source import PictureSource
 
 Quality = Literal["low", "medium", "high", "xhigh", "max"]
@@ -32,7 +33,10 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
         on_deadline: what happens when the deadline passes: the picture is finished late, or it is given up.
         previews: how many previews are made, approximately; 0 for none.
         tenant: the user or application that asks.
-        allows_reuse: whether other pictures may start from its latents, and it from theirs.
+        reuse: what of earlier pictures may serve it; unless `none`, its picture may serve later ones.
+        reuse_scope: whose pictures.
+        has_free_seed: whether the client has set no seed, so that an earlier picture's seed is as good.
+        sibling: which picture of its call it is, counted from 0; `siblings` is how many there are.
         min_quality: the least probability that the picture is good enough, from 0 to 1, at which a gate may accept that
             of a light model; None leaves the threshold to the level policy.
         uses_cascade: whether a light model may paint it where the request names a cascade and no quality.
@@ -58,7 +62,11 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     on_deadline: OnDeadline = "finish"
     previews: int = 0
     tenant: str = ""
-    allows_reuse: bool = False
+    reuse: Reuse = "none"
+    reuse_scope: ReuseScope = "private"
+    has_free_seed: bool = False
+    sibling: int = 0
+    siblings: int = 1
     min_quality: float | None = None
     uses_cascade: bool = True
 

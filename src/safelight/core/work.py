@@ -169,12 +169,17 @@ class Previewed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Captured(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The worker has captured the estimate of a picture at one of the noise levels in `Level.captures`."""
+    """The worker has captured the estimate of a picture at one of the noise levels in `Level.captures`.
+
+    Attributes:
+        noises: the noise level at which each step of the row's schedule starts.
+    """
 
     request_id: str
     handle: LatentsHandle
     noise: float
     latents_bytes: int
+    noises: tuple[float, ...] = ()
 
 
 class LatentsFetched(msgspec.Struct, frozen=True, kw_only=True, tag=True):

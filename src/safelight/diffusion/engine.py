@@ -1,6 +1,6 @@
 """The engine: step-level batching over rows that are each at a step of their own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from safelight.diffusion.controlnets.batch import RowControlNet
 from safelight.diffusion.controlnets.controlnet import ControlNet, LoadControlNet
 from safelight.diffusion.controlnets.local import CONFIG, LocalControlNet
 from safelight.diffusion.families.parts import Conditioning
+from safelight.diffusion.gates.scorer import load_gate
 from safelight.diffusion.latents_file import Kind, LatentsFile, LatentsHeader
 from safelight.diffusion.loading import LoadedModel, load_model
 from safelight.diffusion.lora.weights import LoraWeights
@@ -85,6 +86,7 @@ class DiffusionEngine:
         lora_ranks: int = LORA_RANKS,
         load_controlnet: LoadControlNet | None = None,
         deterministic: bool = False,
+        gates: Iterable[Path] = (),
     ) -> "DiffusionEngine":
         """Load model folders and measure them; of all LoRAs beside one model, the ranks come to `lora_ranks` at most.
 
@@ -93,6 +95,7 @@ class DiffusionEngine:
 
         Raises:
             ModelFolderError: if a folder cannot be served, or two would be served under one name.
+            GateFileError: if a gate is damaged, or was made for other models.
         """
         torch.set_num_threads(threads)
         if deterministic:
@@ -111,7 +114,9 @@ class DiffusionEngine:
         names = [model.spec.name for model in models]
         if doubled := {name for name in names if names.count(name) > 1}:
             raise ModelFolderError(f"Two model folders are called {min(doubled)!r}; rename one of them.")
-        return cls(models, load_controlnet=load_controlnet, deterministic=deterministic)
+        weights = {model.spec.name: model.weights for model in models}
+        scorers = [load_gate(path, weights) for path in gates]
+        return cls(models, load_controlnet=load_controlnet, deterministic=deterministic, gates=scorers)
 
     @property
     def models(self) -> tuple[ModelSpec, ...]:
@@ -240,7 +245,8 @@ class DiffusionEngine:
         file = self._file(row, {"x0": row.x0}, kind="estimate", step=step, noise=noise)
         handle = LatentsHandle(id=f"{request_id}-{row.job.stage}-{row.job.attempt}-{step}")
         self._latents[handle] = file
-        return Captured(request_id=request_id, handle=handle, noise=noise, latents_bytes=len(file))
+        noises = tuple(row.schedule.sigma.tolist())
+        return Captured(request_id=request_id, handle=handle, noise=noise, latents_bytes=len(file), noises=noises)
 
     def latents(self, handle: LatentsHandle) -> bytes:
         """Return captured latents as a latents file; they stay.

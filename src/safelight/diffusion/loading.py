@@ -71,6 +71,7 @@ def load_model(
         ModelFolderError: if it cannot be served.
     """
     definition = family_of(folder)
+    weights = fingerprint(folder)
     family = definition.load(folder, placement=placement)
     defaults = _read_defaults(folder / SETTINGS, family.defaults)
     width, height = family.native_size
@@ -97,6 +98,7 @@ def load_model(
         encode_picture_s=measure_encode_picture_s(family, placement),
         guidance=family.guidance,
         mixes_sizes=family.mixes_sizes,
+        weights=weights,
         adapter_costs=measure_adapter_costs(family, loras, placement, max_denoiser_rows=rows_per_call)
         if lora_ranks
         else None,
@@ -105,7 +107,7 @@ def load_model(
         family=family,
         placement=placement,
         spec=spec,
-        weights=fingerprint(folder),
+        weights=weights,
         preview=fit_preview(family),
         unprompted=family.encode([None])[0],
         loras=loras,

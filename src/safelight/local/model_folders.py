@@ -8,6 +8,7 @@ from safelight.core.errors import RequestError, nearest, shorten
 
 SHIPPED_MODELS = Path(__file__).parent.parent / "models"
 SHIPPED_ADAPTERS = SHIPPED_MODELS / "adapters"
+SHIPPED_GATE = SHIPPED_MODELS / "gates" / "shapes.safetensors"
 
 
 def shipped_models() -> Mapping[str, Path]:

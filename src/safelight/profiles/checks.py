@@ -13,6 +13,9 @@ from safelight.profiles.parts import Curve
 
 MOST: Final = 1 << 62
 
+NOISE: Final = 0.25
+"""Times of more pixels may fall to this share of those of fewer; what falls further is a mistake."""
+
 
 def check(profile: Any) -> None:  # noqa: ANN401 - a Profile, which imports this module
     """Raise ProfileError for figures that cannot be."""
@@ -24,10 +27,14 @@ def check(profile: Any) -> None:  # noqa: ANN401 - a Profile, which imports this
         if not size.step_times or min(size.width, size.height) < 1:
             raise ProfileError(f"`sizes[{number}]` needs step_times and a size of at least one pixel")
         _check_times(size.step_times, f"sizes[{number}].step_times")
+        _check_times(size.controlnet_times, f"sizes[{number}].controlnet_times")
     _check_times(profile.controlnet_times, "controlnet_times")
+    _check_batch(profile.encode_batch, "encode_batch")
+    _check_batch(profile.decode_batch, "decode_batch")
     _check_deferral(profile.deferral)
     _check_curve(profile.mix_quality, "mix_quality")
     _check_sizes(profile)
+    _check_pixels(profile)
     _check_levels(profile.quality, "quality")
     _check_levels(profile.similarity, "similarity")
     for number, level in enumerate(profile.similarity):
@@ -41,6 +48,31 @@ def _check_sizes(profile: Any) -> None:  # noqa: ANN401 - see `check`
     if doubled := {size for size in sizes if sizes.count(size) > 1}:
         width, height = min(doubled)
         raise ProfileError(f"`sizes` has {width}x{height} twice, with the model's own size")
+
+
+def _check_pixels(profile: Any) -> None:  # noqa: ANN401 - see `check`
+    """Raise ProfileError if calls of as many rows take far less time with more pixels."""
+    places = {id(size): f"sizes[{number}].step_times" for number, size in enumerate(profile.sizes)}
+    ordered = sorted((profile, *profile.sizes), key=lambda size: size.width * size.height)
+    for fewer, more in pairwise(ordered):
+        known = {time.denoiser_rows: time.seconds for time in fewer.step_times}
+        for time in more.step_times:
+            if time.seconds < NOISE * known.get(time.denoiser_rows, 0.0):
+                raise ProfileError(
+                    f"`{places.get(id(more), 'step_times')}` falls from {known[time.denoiser_rows]:g} s at "
+                    f"{fewer.width}x{fewer.height} to {time.seconds:g} s at {more.width}x{more.height}, for "
+                    f"{time.denoiser_rows} rows; more pixels take more time"
+                )
+
+
+def _check_batch(curve: Curve, place: str) -> None:
+    _check_curve(curve, place)
+    if curve and curve[0][0] != 1:
+        raise ProfileError(f"`{place}` begins with {curve[0][0]:g}; its first point is that of 1")
+    if any(seconds <= 0 for _, seconds in curve):
+        raise ProfileError(f"`{place}` has a call that takes no time")
+    if wrong := [count for count, _ in curve if count != int(count)]:
+        raise ProfileError(f"`{place}` has {wrong[0]:g} in one call; it must be a whole number")
 
 
 def _check_levels(levels: Sequence[Any], place: str) -> None:

@@ -2,8 +2,8 @@
 
 import re
 import tomllib
-from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -11,6 +11,7 @@ from safelight.core.errors import ProfileError, nearest
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
+_NAME: Final = re.compile(r"\w*[a-z]\w*")
 _UNKNOWN: Final = re.compile(r"unknown field `(?P<name>[^`]*)`(?: - at `\$\.?(?P<place>[^`]*)`)?")
 
 
@@ -37,6 +38,14 @@ def decoded(text: str, kind: type[Kind], *, formats: Sequence[int], latest: int)
 def _explained(problem: str, kind: type[Any]) -> str:
     """Return the problem of an unknown key with the nearest valid one."""
     found = _UNKNOWN.search(problem)
-    if found is None or found["place"]:
+    if found is None:
         return problem
+    for name in _NAME.findall(found["place"] or ""):
+        kind = _struct_in(get_type_hints(kind)[name])
     return f"{problem}; {nearest(found['name'], kind.__struct_fields__)}"
+
+
+def _struct_in(hint: Any) -> type[Any]:  # noqa: ANN401 - a type, or a generic one
+    """Return the struct of a field that holds one, none, or several."""
+    structs: Iterator[type[Any]] = (part for part in (hint, *get_args(hint)) if hasattr(part, "__struct_fields__"))
+    return next(structs)

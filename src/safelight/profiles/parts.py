@@ -16,6 +16,7 @@ class SizeTimes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     step_times: tuple[StepTime, ...]
     decode_s: float | None = None
     encode_picture_s: float | None = None
+    controlnet_times: tuple[StepTime, ...] = ()
 
 
 class LoadTime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

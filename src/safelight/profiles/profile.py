@@ -10,6 +10,7 @@ import msgspec
 
 from safelight.core.errors import ProfileError
 from safelight.core.model import AdapterCosts, ModelSpec, StepTime
+from safelight.profiles.batches import BatchTimes
 from safelight.profiles.checks import check
 from safelight.profiles.curve import StepCurve
 from safelight.profiles.decoding import decoded
@@ -33,7 +34,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         width, height: the model's own size in pixels, which figures without a size of their own are for.
         step_times: seconds of one denoiser call by rows.
         encode_s, decode_s: seconds of encoding one prompt, and of decoding one picture.
-        encode_picture_s: seconds of encoding one start picture.
+        encode_picture_s: seconds of encoding one start picture; None if that was not measured.
+        encode_batch, decode_batch: seconds of encoding so many prompts, or decoding so many pictures, in one call;
+            without them, each takes as long as alone.
         sizes: the same for other sizes.
         mixes_sizes: whether pictures of different sizes can share a denoiser call.
         extrapolates: whether times beyond the measured rows and sizes are estimated; otherwise they are errors.
@@ -58,7 +61,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     step_times: tuple[StepTime, ...]
     encode_s: float
     decode_s: float
-    encode_picture_s: float = 0.0
+    encode_picture_s: float | None = None
+    encode_batch: Curve = ()
+    decode_batch: Curve = ()
     sizes: tuple[SizeTimes, ...] = ()
     mixes_sizes: bool = False
     extrapolates: bool = True
@@ -152,33 +157,47 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self.curve.seconds(max(1, own_rows))
 
     def controlnet_s(self, denoiser_rows: int, *, width: int, height: int) -> float:
-        """Return the seconds that one ControlNet over so many rows adds to a call; other sizes take as long by pixels.
+        """Return the seconds that one ControlNet over so many rows adds to a call.
 
         Raises:
-            ProfileError: if it was not measured, or not for so many rows, unless the profile extrapolates.
+            ProfileError: if it was not measured, or not for so many rows of this size, unless the profile extrapolates.
         """
         if not denoiser_rows:
             return 0.0
-        most = max((time.denoiser_rows for time in self.controlnet_times), default=0)
-        if denoiser_rows > most and not self.extrapolates:
-            measured = f"1 to {most} rows are" if most else "nothing is"
-            raise ProfileError(
-                f"{self.model!r} has no measured ControlNet over {denoiser_rows} rows; {measured} measured. "
-                "Measure it, or let the profile extrapolate (`extrapolates = true`)."
+        if self._controlnet_grid is not None:
+            return self._controlnet_grid.seconds(
+                denoiser_rows, width=width, height=height, extrapolates=self.extrapolates
             )
-        if not most:
+        if self.extrapolates:
             return 0.0
-        return self._controlnet_curve.seconds(denoiser_rows) * self.scale(width, height)
+        raise ProfileError(f"{self.model!r} has no measured ControlNet (`controlnet_times`). Measure it")
 
     @cached_property
-    def _controlnet_curve(self) -> StepCurve:
-        return StepCurve(self.controlnet_times)
+    def _controlnet_grid(self) -> StepGrid | None:
+        own = SizeTimes(width=self.width, height=self.height, step_times=self.controlnet_times)
+        others = (msgspec.structs.replace(size, step_times=size.controlnet_times) for size in self.sizes)
+        known = [size for size in (own, *others) if size.step_times]
+        return StepGrid(known, model=self.model, what="ControlNet in a call") if known else None
 
-    def decoding_s(self, *, width: int, height: int) -> float:
-        """Return the seconds of decoding one picture of this size in pixels; raises ProfileError as `tick_s`."""
+    def decoding_s(self, *, width: int, height: int, pictures: int = 1) -> float:
+        """Return the seconds of decoding pictures of this size in one call; raises ProfileError as `tick_s`."""
         if self.extrapolates and not self.sizes:
-            return self.decode_s * self.scale(width, height)
-        return self._between("decode_s", self.decode_s, width, height)
+            alone_s = self.decode_s * self.scale(width, height)
+        else:
+            alone_s = self._between("decode_s", self.decode_s, width, height)
+        return alone_s if pictures == 1 else alone_s * self._decoding.seconds(pictures) / self._decoding.seconds(1)
+
+    def prompts_s(self, prompts: int) -> float:
+        """Return the seconds of encoding so many prompts in one call."""
+        return self.encode_s if prompts == 1 else self._encoding.seconds(prompts)
+
+    @cached_property
+    def _encoding(self) -> BatchTimes:
+        return BatchTimes(self.encode_batch, alone_s=self.encode_s)
+
+    @cached_property
+    def _decoding(self) -> BatchTimes:
+        return BatchTimes(self.decode_batch, alone_s=self.decode_s or 1.0)
 
     def encoding_s(self, *, width: int, height: int, has_source: bool) -> float:
         """Return the seconds before a picture's first step: its prompt, and the picture that it starts from.
@@ -188,9 +207,17 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """
         if not has_source:
             return self.encode_s
+        return self.encode_s + self.start_picture_s(width=width, height=height)
+
+    def start_picture_s(self, *, width: int, height: int) -> float:
+        """Return the seconds of encoding one start picture of this size; raises ProfileError as `tick_s`."""
+        if self.encode_picture_s is None:
+            if self.extrapolates:
+                return 0.0
+            raise ProfileError(f"{self.model!r} has no measured start picture (`encode_picture_s`). Measure it")
         if self.extrapolates and not self.sizes:
-            return self.encode_s + self.encode_picture_s * self.scale(width, height)
-        return self.encode_s + self._between("encode_picture_s", self.encode_picture_s, width, height)
+            return self.encode_picture_s * self.scale(width, height)
+        return self._between("encode_picture_s", self.encode_picture_s, width, height)
 
     def _between(self, name: str, own_s: float, width: int, height: int) -> float:
         """Return seconds on the line through those of the measured sizes, by pixels."""

@@ -6,6 +6,7 @@ from safelight.core.adapter import LoraUse
 from safelight.core.errors import RequestError
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest, OnDeadline
+from safelight.core.reuse import Reuse, ReuseScope
 from safelight.server.wire.chat import ChatOptions, ChatRequest
 from safelight.server.wire.images import EditRequest, GenerationRequest
 from safelight.server.wire.options import PaintOptions
@@ -67,6 +68,8 @@ class _Options(TypedDict):
     grace_steps: int
     deadline_s: float | None
     on_deadline: OnDeadline
+    reuse: Reuse
+    reuse_scope: ReuseScope
 
 
 def _options(options: PaintOptions) -> _Options:
@@ -81,6 +84,8 @@ def _options(options: PaintOptions) -> _Options:
         grace_steps=options.lora_grace_steps or 0,
         deadline_s=options.deadline_s,
         on_deadline=options.on_deadline or "finish",
+        reuse=options.reuse or "none",
+        reuse_scope=options.reuse_scope or "private",
     )
 
 

@@ -13,6 +13,7 @@ from safelight.server.bodies import BODY_BUDGET_BYTES
 from safelight.server.connections.limits import ConnectionLimits
 from safelight.server.json_scan import JsonLimits
 from safelight.service.line_writer import MAX_WAITING_BYTES
+from safelight.service.reuse.settings import ReuseSettings
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
@@ -69,6 +70,7 @@ class ServerSettings:
         liveness: when workers, and the process with the ControlNets, are suspected, and when they are killed.
         outcomes: file to which one JSON line a request is added; none when None.
         max_outcome_bytes: of lines of that file that wait for a slow disk; further ones are lost, and counted.
+        reuse: of earlier pictures.
         aliases: further names of served models: alias to model name.
         log_form: `auto` is text at a terminal, else JSON.
         log_level: events below it are not logged.
@@ -103,6 +105,7 @@ class ServerSettings:
     liveness: LivenessLimits = field(default_factory=LivenessLimits)
     outcomes: Path | None = None
     max_outcome_bytes: int = MAX_WAITING_BYTES
+    reuse: ReuseSettings = field(default_factory=ReuseSettings)
     aliases: Mapping[str, str] = field(default_factory=dict)
     log_form: LogForm = DEFAULT_LOG_FORM
     log_level: LogLevel = DEFAULT_LOG_LEVEL

@@ -72,6 +72,8 @@ class ServerState:
                 outcomes=self.outcomes,
                 log=log,
                 on_end=spans.ended,
+                epoch_s=clock.epoch_s(),
+                reuse=settings.reuse,
             )
         )
         self.loop_lag = LoopLag(metrics.registry, clock=clock, call_later=call_later, log=log)
@@ -93,6 +95,7 @@ class ServerState:
             self.controlnets.start(
                 on_change=partial(self.service.part_changed, "ControlNet service"), on_collapse=self.service.collapsed
             )
+        await self.service.reuse.load()
         self.service.start(find_adapters(self.settings.adapters))
         self._watching = asyncio.create_task(self.access.watch())
         return self

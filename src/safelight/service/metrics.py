@@ -9,6 +9,7 @@ from safelight.core.outcome import Outcome
 from safelight.core.work import Ticked
 from safelight.service.body_metrics import BodyMetrics
 from safelight.service.outcome_metrics import SECONDS, OutcomeMetrics
+from safelight.service.reuse.metrics import ReuseMetrics
 from safelight.service.worker_metrics import WorkerMetrics
 
 _STEP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -73,6 +74,7 @@ class Metrics:
         )
         self.of_bodies = BodyMetrics(self._registry)
         self.of_outcomes = OutcomeMetrics(self._registry)
+        self.of_reuse = ReuseMetrics(self._registry)
 
     @property
     def registry(self) -> CollectorRegistry:

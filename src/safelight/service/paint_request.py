@@ -13,6 +13,7 @@ from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.errors import InvalidParameter
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest, OnDeadline, Quality
+from safelight.core.reuse import Reuse, ReuseScope
 from safelight.core.source import PictureSource
 from safelight.service.pictures import Source, fit
 
@@ -68,6 +69,8 @@ class PaintRequest:
     sources: tuple[Source, ...] = ()
     strength: float | None = None
     previews: int = PREVIEWS
+    reuse: Reuse = "none"
+    reuse_scope: ReuseScope = "private"
 
 
 def image_requests(paint: PaintRequest, model: ModelSpec, *, arrived_s: float) -> tuple[ImageRequest, ...]:
@@ -97,11 +100,16 @@ def image_requests(paint: PaintRequest, model: ModelSpec, *, arrived_s: float) -
         deadline_s=paint.deadline_s,
         on_deadline=paint.on_deadline,
         previews=paint.previews,
+        reuse=paint.reuse,
+        reuse_scope=paint.reuse_scope,
+        has_free_seed=paint.seed is None,
     )
     fitted = [_from_source(plain, source, paint, model) for source in paint.sources or (None,)]
     pictures = [request for request in fitted for _ in range(paint.pictures)]
     return tuple(
-        msgspec.structs.replace(request, id=f"img_{secrets.token_hex(12)}", seed=seed + number)
+        msgspec.structs.replace(
+            request, id=f"img_{secrets.token_hex(12)}", seed=seed + number, sibling=number, siblings=len(pictures)
+        )
         for number, request in enumerate(pictures)
     )
 

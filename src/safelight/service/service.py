@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
+
+import msgspec
 
 from safelight.control.commands import (
     AnswerOffer,
@@ -46,16 +48,31 @@ from safelight.core.errors import (
     SafelightError,
     ShutDown,
 )
+from safelight.core.job import Job
+from safelight.core.level import Route
 from safelight.core.log import Log
 from safelight.core.model import ModelSpec
 from safelight.core.outcome import Outcome
 from safelight.core.pool import WorkerPool
 from safelight.core.request import ImageRequest
-from safelight.core.work import Previewed, Ready, Run, Ticked, WorkerEvent
+from safelight.core.work import (
+    Captured,
+    Finished,
+    LatentsDropped,
+    LatentsFetched,
+    Previewed,
+    Ready,
+    Run,
+    Ticked,
+    WorkerEvent,
+)
 from safelight.service.metrics import Metrics
 from safelight.service.outcome_log import OutcomeLog
 from safelight.service.pending import Delivery, PendingPicture, Preview
 from safelight.service.recent import RecentPictures
+from safelight.service.reuse.cache import ReuseCache, ReuseParts
+from safelight.service.reuse.prepared import NOTHING, ExactHit, PreparedReuse
+from safelight.service.reuse.settings import ReuseSettings
 
 Sleep = Callable[[float, Callable[[], None]], Callable[[], object]]
 """`(seconds, action) -> cancel`: calls `action` once after `seconds`."""
@@ -70,7 +87,8 @@ def call_later(seconds: float, action: Callable[[], None]) -> Callable[[], objec
 class ServiceParts:
     """The parts of a service; `call_later` uses the same clock.
 
-    `on_end` gets the record of each request that has ended, in the context in which the request was made.
+    `epoch_s` is the Unix time at which the clock was 0. `on_end` gets the record of each request that has ended, in the
+    context in which the request was made.
     """
 
     controller: FleetController
@@ -81,6 +99,8 @@ class ServiceParts:
     log: Log
     call_later: Sleep = call_later
     on_end: Callable[[Outcome], None] = lambda _: None
+    epoch_s: float = 0.0
+    reuse: ReuseSettings = field(default_factory=ReuseSettings)
 
 
 class Service:
@@ -95,6 +115,17 @@ class Service:
         self._outcomes = parts.outcomes
         self._log = parts.log
         self._on_end = parts.on_end
+        self.reuse = ReuseCache(
+            ReuseParts(
+                settings=parts.reuse,
+                controller=parts.controller,
+                clock=parts.clock,
+                epoch_s=parts.epoch_s,
+                metrics=parts.metrics.of_reuse,
+                send=parts.pool.send,
+                log=parts.log,
+            )
+        )
         self._pending: dict[str, PendingPicture] = {}
         self._offers: dict[str, asyncio.Future[AdapterSpec]] = {}
         self._offer_numbers = count()
@@ -135,6 +166,7 @@ class Service:
         """End the workers."""
         self._cancel_wakeup()
         await self.pool.stop()
+        self.reuse.close()
 
     def check_ready(self) -> None:
         """Raise Rejected while a part is missing, and while the service shuts down."""
@@ -150,8 +182,10 @@ class Service:
             self._metrics.refused(refusal.reason)
             raise refusal
 
-    def submit(self, requests: Sequence[ImageRequest], *, partial_images: int = 0) -> tuple[PendingPicture, ...]:
-        """Accept all of `requests`, or none.
+    def submit(
+        self, requests: Sequence[ImageRequest], *, partial_images: int = 0, prepared: PreparedReuse = NOTHING
+    ) -> tuple[PendingPicture, ...]:
+        """Accept all of `requests`, or none; `prepared` is what `reuse.prepare` has found for them.
 
         Raises:
             Rejected: when they are not accepted now.
@@ -162,10 +196,19 @@ class Service:
         for each in pending:
             self._pending[each.request.id] = each
         self._idle.clear()
-        self._handle(Arrived(tuple(requests)))
-        first = pending[0].delivery
-        if first.done() and isinstance(refusal := first.exception(), Rejected | RequestError | ExtensionError):
-            raise refusal
+        painted = tuple(each for each in pending if each.request.id not in prepared.hits)
+        arriving = tuple(each for each in requests if each.id not in prepared.hits)
+        for request in arriving:
+            self.reuse.begin(request, prepared)
+        if arriving:
+            self._handle(Arrived(arriving, prepared.plans))
+            first = painted[0].delivery
+            if first.done() and isinstance(refusal := first.exception(), Rejected | RequestError | ExtensionError):
+                for request_id in prepared.hits:
+                    self._forget(request_id).fail(refusal)
+                raise refusal
+        for request_id, hit in prepared.hits.items():
+            self._deliver_earlier(request_id, hit)
         return pending
 
     def withdraw(self, request_id: str, reason: SafelightError | None = None) -> bool:
@@ -253,6 +296,7 @@ class Service:
         self._log.warning("worker lost", worker=worker, reason=reason)
         self._metrics.of_workers.lost("hung" if worker in self._hung else "died")
         self._hung.discard(worker)
+        self.reuse.lost(worker)
         self._handle(WorkerLeft(worker, reason))
 
     def reported(self, worker: str, events: Sequence[WorkerEvent]) -> None:
@@ -264,6 +308,8 @@ class Service:
                 if pending := self._pending.get(event.request_id):
                     pending.progress(event)
                 continue
+            if isinstance(event, Captured | LatentsFetched | LatentsDropped):
+                self.reuse.note(worker, event)
             if isinstance(event, Ticked):
                 self._metrics.ticked(event)
             self._handle(Reported(worker, event))
@@ -323,9 +369,8 @@ class Service:
     def _obey(self, command: Command) -> None:  # noqa: C901 - one branch for each command
         match command:
             case Send(worker=worker, command=message):
-                if isinstance(message, Run) and message.job.attempt > 1:
-                    job = message.job
-                    self._log.warning("picture runs again", id=job.id, attempt=job.attempt, worker=worker)
+                if isinstance(message, Run):
+                    self._before_run(worker, message.job)
                 self.pool.send(worker, message)
             case WorkerChanged(worker=worker, is_suspected=True, reason=reason):
                 self._log.warning("worker suspected", worker=worker, reason=reason)
@@ -338,6 +383,8 @@ class Service:
                 self.pool.kill(worker)
             case Deliver(finished=finished, outcome=outcome):
                 self.recent.add(now_s=self._clock.now_s(), total_s=outcome.total_s)
+                outcome = msgspec.structs.replace(outcome, reused=self.reuse.reused(outcome))
+                self.reuse.finished(outcome, finished)
                 pending = self._close(outcome)
                 pending.deliver(Delivery(request=pending.request, finished=finished, outcome=outcome))
             case Reject(request=request, error=error, outcome=None):
@@ -352,6 +399,30 @@ class Service:
                 self._close(outcome).fail(Cancelled())
             case AnswerOffer(offer=offer, result=result):
                 self._answer(self._offers.pop(offer), result)
+
+    def _before_run(self, worker: str, job: Job) -> None:
+        if job.attempt > 1:
+            self._log.warning("picture runs again", id=job.id, attempt=job.attempt, worker=worker)
+        if (put := self.reuse.put_for(job)) is not None:
+            self.pool.send(worker, put)
+
+    def _deliver_earlier(self, request_id: str, hit: ExactHit) -> None:
+        """Answer with an earlier picture."""
+        pending = self._pending[request_id]
+        request = msgspec.structs.replace(pending.request, seed=hit.entry.seed)
+        pending.request = request
+        self.reuse.hit(request, hit)
+        outcome = Outcome(
+            request=request,
+            route=Route(levels=(hit.level,)),
+            status="finished",
+            total_s=self._clock.now_s() - request.arrived_s,
+            reused=hit.reused,
+        )
+        finished = Finished(
+            request_id=request_id, picture=hit.picture, compute_s=0.0, prompt_tokens=hit.entry.prompt_tokens
+        )
+        self._close(outcome).deliver(Delivery(request=request, finished=finished, outcome=outcome))
 
     def _answer(self, verdict: asyncio.Future[AdapterSpec], result: AdapterSpec | SafelightError) -> None:
         if verdict.done():
@@ -388,6 +459,7 @@ class Service:
 
     def _forget(self, request_id: str) -> PendingPicture:
         pending = self._pending.pop(request_id)
+        self.reuse.ended(request_id)
         if not self._pending:
             self._idle.set()
         return pending

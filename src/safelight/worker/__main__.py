@@ -10,7 +10,7 @@ from pathlib import Path
 from safelight.control.policies import deterministic_policies_from, policies_from
 from safelight.control.replica.config import MAX_DENOISER_ROWS, ReplicaConfig
 from safelight.core.child import TRY_AGAIN, may_pass
-from safelight.core.errors import ExtensionError, ModelFolderError, PlacementError
+from safelight.core.errors import ExtensionError, GateFileError, ModelFolderError, PlacementError
 from safelight.worker.determinism import prepare_environment
 from safelight.worker.engine import Engine
 from safelight.worker.lifeline import die_with_parent
@@ -57,11 +57,12 @@ def main() -> int:
             max_denoiser_rows=arguments.max_denoiser_rows,
             load_controlnet=load_controlnet,
             deterministic=arguments.deterministic,
+            gates=arguments.gate,
         )
 
     try:
         run_worker(make_engine, config=config)
-    except (ExtensionError, ModelFolderError, PlacementError, OSError, MemoryError) as error:
+    except (ExtensionError, GateFileError, ModelFolderError, PlacementError, OSError, MemoryError) as error:
         if may_pass(error) or may_pass(error.__context__):
             print(f"The worker lacks something for now: {error}", file=sys.stderr)
             return TRY_AGAIN

@@ -76,7 +76,7 @@ async def paint(call: PaintCall, request: Request) -> Response:
     make_requests = partial(call.image_requests, model, state.service.now_s)
     if call.has_pictures:
         image_requests = await state.encoder.decode(make_requests)
-        # The same request may have come meanwhile; from here to the shared response nothing waits.
+        # The same request may have come meanwhile.
         if identity is not None and (known := state.responses.find(identity)) is not None:
             _drop_inputs(call, body)
             return await _send(known, call, request, is_replay=True)
@@ -85,7 +85,11 @@ async def paint(call: PaintCall, request: Request) -> Response:
     _drop_inputs(call, body)
     tenant = caller_of(request.scope).tenant
     owned = [msgspec.structs.replace(each, tenant=tenant) for each in image_requests] if tenant else image_requests
-    pictures = state.service.submit(owned, partial_images=call.partial_images)
+    prepared = await state.service.reuse.prepare(owned)
+    if identity is not None and (known := state.responses.find(identity)) is not None:
+        return await _send(known, call, request, is_replay=True)
+    # From here to the shared response nothing waits.
+    pictures = state.service.submit(owned, partial_images=call.partial_images, prepared=prepared)
     shared = _share(call, AcceptedPictures(state=state, pictures=pictures), identity)
     return await _send(shared, call, request, is_replay=False)
 

@@ -6,6 +6,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from safelight.core.adapter import LoraUse
 from safelight.core.request import OnDeadline
+from safelight.core.reuse import Reuse, ReuseScope
 from safelight.server.wire.fields import (
     MAX_CONTROLS,
     MAX_LORAS,
@@ -97,6 +98,22 @@ class PaintOptions(BaseModel):
         Field(
             description="What becomes of an accepted picture that is not ready at its deadline: `finish` (default) "
             "delivers it late, and the answer says so; `expire` ends it with a 504."
+        ),
+    ] = None
+    reuse: Annotated[
+        Reuse | None,
+        Field(
+            description="What of earlier pictures may serve this one, and of it later ones: `none` (default); `exact`, "
+            "the picture of the same request; `approximate`, also a start from a similar picture, but not with a seed, "
+            "with n above 1, or for an edit; `always`, then too. The answer says what was reused. Refused by a server "
+            "that reuses nothing."
+        ),
+    ] = None
+    reuse_scope: Annotated[
+        ReuseScope | None,
+        Field(
+            description="Whose pictures: `private` (default), those of the key's own tenant; `shared`, also those that "
+            "other tenants have shared in this way, and they may use this one."
         ),
     ] = None
     on_disconnect: Annotated[OnDisconnect, Field(description="What becomes of the work when the client goes away.")] = (

@@ -1,5 +1,7 @@
 """The provenance of pictures, and their token counts."""
 
+from typing import Literal
+
 from pydantic import BaseModel
 
 
@@ -49,10 +51,27 @@ class StageProvenance(BaseModel):
     steps_without_loras: int
 
 
+class ReusedProvenance(BaseModel):
+    """What of an earlier picture served a picture: the finished picture (`exact`), or its estimate as a start.
+
+    `noise` is the level that the start was re-noised to.
+    """
+
+    tier: Literal["exact", "approximate"]
+    scope: Literal["private", "shared"]
+    similarity: float
+    noise: float | None = None
+    steps_saved: int
+    saved_s: float
+    age_s: float
+    model: str
+
+
 class PictureProvenance(BaseModel):
     """How one picture was made; `steps_without_loras` ran before its LoRAs were loaded.
 
-    `met_deadline` is there if there was a deadline, and `late_s` if it was missed.
+    `met_deadline` is there if there was a deadline, and `late_s` if it was missed; `reused` if an earlier picture
+    served it.
     """
 
     id: str
@@ -69,6 +88,7 @@ class PictureProvenance(BaseModel):
     met_deadline: bool | None = None
     late_s: float | None = None
     stages: list[StageProvenance]
+    reused: ReusedProvenance | None = None
 
 
 class Provenance(BaseModel):

@@ -33,14 +33,15 @@ class Durations:
         self._load_spread = max((model.profile.spread.load for model in worker.models), default=0.0)
         self._folded: dict[str, Composition] = {}
 
-    def encoding_s(self, jobs: Iterable[Job]) -> float:
-        """Return the seconds of encoding the prompts and start pictures of `jobs`, one after the other."""
+    def encoding_s(self, jobs: Sequence[Job]) -> float:
+        """Return the seconds of encoding the prompts of `jobs` at once, and their start pictures one by one."""
         seconds = 0.0
-        for job in jobs:
-            model, width, height = job.kind
-            profile, has_source = self._models[model].profile, job.request.source is not None
-            one_s = profile.encoding_s(width=width, height=height, has_source=has_source)
-            seconds += one_s * self._factor(profile.spread.encode)
+        for model, prompts in Counter(job.kind[0] for job in jobs).items():
+            profile = self._models[model].profile
+            seconds += profile.prompts_s(prompts) * self._factor(profile.spread.encode)
+        for model, width, height in (job.kind for job in jobs if job.request.source is not None):
+            profile = self._models[model].profile
+            seconds += profile.start_picture_s(width=width, height=height) * self._factor(profile.spread.encode)
         return self._scaled(seconds)
 
     def resuming_s(self, job: Job) -> float:
@@ -77,12 +78,12 @@ class Durations:
         return self._scaled(seconds * self._factor(profile.spread.step / math.sqrt(steps)))
 
     def decoding_s(self, jobs: Iterable[Job]) -> float:
-        """Return the seconds of decoding the pictures of `jobs`, one after the other."""
+        """Return the seconds of decoding the pictures of `jobs`, those of one size at once."""
         seconds = 0.0
-        for job in jobs:
-            model, width, height = job.kind
+        for (model, width, height), count in Counter(job.kind for job in jobs).items():
             profile = self._models[model].profile
-            seconds += profile.decoding_s(width=width, height=height) * self._factor(profile.spread.decode)
+            decode_s = profile.decoding_s(width=width, height=height, pictures=count)
+            seconds += decode_s * self._factor(profile.spread.decode)
         return self._scaled(seconds)
 
     def load_factor(self) -> float:

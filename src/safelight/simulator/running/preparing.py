@@ -93,9 +93,10 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
     arrivals = arrivals_of(scenario.workload, folder=folder, load=key.load, seed=key.seed)
     adapters = _adapters(scenario, arrivals)
     sizes = _sizes(scenario, served)
+    steered = {each.spec.model for each in adapters if each.spec.kind == "controlnet"}
     for group in scenario.fleet:
         check_memory(group, served[group.name])
-        check_points(group, served[group.name], _asked_sizes(scenario, sizes))
+        check_points(group, served[group.name], _asked_sizes(scenario, sizes), steered=steered)
         _check_capacity(group, adapters)
     maker = RequestMaker(scenario, sizes=sizes, solo_s=_solo_time(scenario, served), seed=key.seed)
     requests, chosen = maker.requests(arrivals), policies_from(policies)

@@ -1,6 +1,6 @@
 """Models of a scenario with their profiles: what workers report of them, and how long requests take."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,11 @@ def check_memory(group: WorkerGroup, served: Mapping[str, ServedModel]) -> None:
 
 
 def check_points(
-    group: WorkerGroup, served: Mapping[str, ServedModel], sizes: Mapping[str, set[tuple[int, int]]]
+    group: WorkerGroup,
+    served: Mapping[str, ServedModel],
+    sizes: Mapping[str, set[tuple[int, int]]],
+    *,
+    steered: Collection[str],
 ) -> None:
     """Raise BadScenario if the profiles lack a call that may happen.
 
@@ -123,6 +127,7 @@ def check_points(
         group: of workers.
         served: its models.
         sizes: that requests of each model may have, in pixels.
+        steered: models that have ControlNets.
     """
     most = rows_per_call(group, served)
     for name, model in served.items():
@@ -132,11 +137,15 @@ def check_points(
                 place=f"fleet {group.name!r}: max_denoiser_rows",
             )
         for width, height in sorted(sizes.get(name, ())):
-            for rows in (model.least_rows, most):
-                try:
+            try:
+                for rows in (model.least_rows, most):
                     model.profile.tick_s(rows, width=width, height=height)
-                except ProfileError as error:
-                    raise BadScenario(f": {error}", place=f"fleet {group.name!r}") from error
+                model.profile.decoding_s(width=width, height=height)
+                if name in steered:
+                    for rows in (model.least_rows, most):
+                        model.profile.controlnet_s(rows, width=width, height=height)
+            except ProfileError as error:
+                raise BadScenario(f": {error}", place=f"fleet {group.name!r}") from error
 
 
 def read_profile(given: str | dict[str, Any], *, folder: Path, place: str) -> Profile:
@@ -194,7 +203,7 @@ def _spec(name: str, entry: ModelEntry, profile: Profile) -> ModelSpec:
         step_times=profile.step_times,
         encode_s=profile.encode_s,
         decode_s=profile.decode_s,
-        encode_picture_s=profile.encode_picture_s,
+        encode_picture_s=profile.encode_picture_s or 0.0,
         guidance=entry.guidance,
         adapter_costs=profile.adapter_costs,
     )

@@ -48,20 +48,16 @@ def _calibrated(arguments: argparse.Namespace) -> Calibrated:
     calibration = Calibration(
         engine,
         adapters=_adapters_in(arguments.adapters),
+        folder=arguments.model,
         max_denoiser_rows=arguments.max_denoiser_rows,
-        wait=placement.wait,
+        placement=placement,
         note=lambda done, total: _say(Calibrating(done=done, total=total)),
     )
     profile = calibration.profile(
         device=arguments.device_name,
         source=f"safelight calibrate {__version__}, torch {torch.__version__}, diffusers {diffusers.__version__}",
-        weights_bytes=_weights_bytes(arguments.model),
     )
     return Calibrated(profile=profile)
-
-
-def _weights_bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("*/*.safetensors"))
 
 
 def _adapters_in(folders: Sequence[Path]) -> list[Path]:

@@ -1,7 +1,6 @@
 """The measurements: of whole effects of a worker, as its replica asks for them."""
 
-import resource
-import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,13 +26,19 @@ from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest
 from safelight.core.source import PictureSource
 from safelight.diffusion.engine import DiffusionEngine
-from safelight.profiles.parts import LoadTime, LoadTimes, Memory, SizeTimes, Spread
+from safelight.diffusion.placement import Placement
+from safelight.profiles.parts import LoadTimes, Memory, SizeTimes, Spread
 from safelight.profiles.profile import Profile
-from safelight.worker.calibration.timing import Timing, once, timed
+from safelight.worker.calibration.loads import line_through, model_loads, smaller_lora
+from safelight.worker.calibration.memory import bytes_of, used_bytes
+from safelight.worker.calibration.timing import REPEATS, Timing, once, timed
 
 OWN_ROWS: Final = (1, 2, 4, 8, 16, 32)
 OTHER_ROWS: Final = (1, 2, 8, 32)
-CONTROLNET_ROWS: Final = (2, 8)
+CONTROLNET_ROWS: Final = (1, 8, 32)
+BATCHES: Final = (1, 2, 4, 16)
+"""Prompts that are encoded at once, and pictures that are decoded at once."""
+CONTROLNET_REPEATS: Final = 5
 STEPS: Final = 100
 """Of the rows whose steps are measured: more than are run."""
 
@@ -47,10 +52,13 @@ class _Figures:
     steps: dict[tuple[int, int], list[StepTime]] = field(default_factory=dict)
     decode_s: dict[tuple[int, int], float] = field(default_factory=dict)
     source_s: dict[tuple[int, int], float] = field(default_factory=dict)
-    encode_s: float = 0.0
+    encode_batch: list[tuple[int, float]] = field(default_factory=list)
+    decode_batch: list[tuple[int, float]] = field(default_factory=list)
     row_bytes: int = 0
-    controlnet: list[StepTime] = field(default_factory=list)
+    picture_bytes: int = 0
+    controlnet: dict[tuple[int, int], list[StepTime]] = field(default_factory=dict)
     loads: LoadTimes = field(default_factory=LoadTimes)
+    model_loads: LoadTimes = field(default_factory=LoadTimes)
     costs: AdapterCosts | None = None
     restore_s: float | None = None
     step_spreads: list[float] = field(default_factory=list)
@@ -68,8 +76,9 @@ class Calibration:
         engine: DiffusionEngine,
         *,
         adapters: Sequence[Path],
+        folder: Path,
         max_denoiser_rows: int,
-        wait: Callable[[], None],
+        placement: Placement,
         note: Note,
     ) -> None:
         """Take an engine with one model.
@@ -77,22 +86,26 @@ class Calibration:
         Args:
             engine: with one model.
             adapters: folders and files of LoRAs and ControlNets; the first of each kind that fits is measured.
+            folder: of the model.
             max_denoiser_rows: of the largest call.
-            wait: returns when the device has done all that it was given.
+            placement: of the model.
             note: gets how many measurements are over, and how many there are.
         """
         self._engine = engine
         (self._spec,) = engine.models
         self._adapters = adapters
         self._most_rows = max_denoiser_rows
-        self._wait = wait
+        self._folder = folder
+        self._placement = placement
+        self._wait = placement.wait
         self._note = note
         self._numbers = count()
         self._figures = _Figures()
 
-    def profile(self, *, device: str, source: str, weights_bytes: int) -> Profile:
+    def profile(self, *, device: str, source: str) -> Profile:
         """Measure everything, and return the profile."""
         spec, figures = self._spec, self._figures
+        weights_bytes = used_bytes(self._placement.device) or _file_bytes(self._folder)
         self._run(self._plan())
         own = (spec.width, spec.height)
         return Profile(
@@ -102,9 +115,11 @@ class Calibration:
             width=spec.width,
             height=spec.height,
             step_times=tuple(figures.steps[own]),
-            encode_s=figures.encode_s,
+            encode_s=figures.encode_batch[0][1],
             decode_s=figures.decode_s[own],
             encode_picture_s=figures.source_s[own],
+            encode_batch=tuple(figures.encode_batch),
+            decode_batch=tuple(figures.decode_batch),
             sizes=tuple(
                 SizeTimes(
                     width=width,
@@ -112,27 +127,31 @@ class Calibration:
                     step_times=tuple(times),
                     decode_s=figures.decode_s[width, height],
                     encode_picture_s=figures.source_s[width, height],
+                    controlnet_times=tuple(figures.controlnet.get((width, height), ())),
                 )
                 for (width, height), times in figures.steps.items()
                 if (width, height) != own
             ),
             extrapolates=False,
-            controlnet_times=tuple(figures.controlnet),
+            controlnet_times=tuple(figures.controlnet.get(own, ())),
             adapter_costs=figures.costs or spec.adapter_costs,
             restore_s=figures.restore_s,
             loads=figures.loads,
-            memory=Memory(weights_bytes=weights_bytes, row_bytes=figures.row_bytes),
+            model_loads=figures.model_loads,
+            memory=Memory(
+                weights_bytes=weights_bytes, row_bytes=figures.row_bytes, picture_bytes=figures.picture_bytes
+            ),
             spread=Spread(step=median(figures.step_spreads), **figures.spreads),
         )
 
     def _plan(self) -> list[Callable[[], None]]:
         own = (self._spec.width, self._spec.height)
-        plan: list[Callable[[], None]] = [self._measure_encoding]
+        plan: list[Callable[[], None]] = [self._measure_memory, self._measure_encoding, self._measure_decoding]
         for size in sizes_of(self._spec):
             measured = (rows for rows in (OWN_ROWS if size == own else OTHER_ROWS) if rows <= self._most_rows)
             plan += [partial(self._measure_steps, size, rows) for rows in measured]
             plan.append(partial(self._measure_outside, size))
-        return [*plan, self._measure_lora, self._measure_controlnet]
+        return [*plan, self._measure_lora, self._measure_controlnet, self._measure_model_load]
 
     def _run(self, plan: Sequence[Callable[[], None]]) -> None:
         for done, measure in enumerate(plan):
@@ -141,39 +160,63 @@ class Calibration:
         self._note(len(plan), len(plan))
 
     def _measure_encoding(self) -> None:
-        timing = self._timed(lambda: self._drop(self._begin(1, self._own)))
-        self._figures.encode_s, self._figures.spreads["encode"] = timing.typical_s, timing.spread
+        """Measure encoding one prompt, and several at once."""
+        for prompts in BATCHES:
+            timing = self._timed(partial(self._encode, prompts))
+            self._figures.encode_batch.append((prompts, timing.typical_s))
+            if prompts == 1:
+                self._figures.spreads["encode"] = timing.spread
+
+    def _encode(self, prompts: int) -> None:
+        self._drop(self._begin_pictures(prompts, self._own))
+
+    def _measure_decoding(self) -> None:
+        """Measure decoding one picture, and several at once, after each other so that the machine is equally warm."""
+        for pictures in BATCHES:
+            timing = self._timed_decoding(self._own, pictures)
+            self._figures.decode_batch.append((pictures, timing.typical_s))
+
+    def _measure_memory(self) -> None:
+        """Measure the memory of a full call, and of decoding."""
+        device, rows = self._placement.device, self._most_rows
+        begun: list[tuple[str, ...]] = []
+
+        def call() -> None:
+            begun.append(self._begin(rows, self._own, steps=1))
+            self._engine.step(begun[-1])
+
+        self._figures.row_bytes = bytes_of(call, device=device) // rows
+        (ids,) = begun
+        some, others = ids[:4], ids[4:]
+        self._drop(others)
+        self._figures.picture_bytes = bytes_of(lambda: self._engine.finish(some), device=device) // len(some)
 
     def _measure_steps(self, size: tuple[int, int], rows: int) -> None:
-        before = _peak_bytes()
         ids = self._begin(rows, size)
         timing = self._timed(lambda: self._engine.step(ids))
         self._drop(ids)
         self._figures.steps.setdefault(size, []).append(StepTime(denoiser_rows=rows, seconds=timing.typical_s))
         self._figures.step_spreads.append(timing.spread)
-        if size == self._own and rows > 1:
-            grown = max(0, _peak_bytes() - before)
-            self._figures.row_bytes = max(self._figures.row_bytes, grown // rows)
 
     def _measure_outside(self, size: tuple[int, int]) -> None:
         """Measure decoding, and encoding a start picture."""
-        waiting: list[tuple[str, ...]] = []
-
-        def prepare() -> None:
-            ids = self._begin(1, size, steps=1)
-            self._engine.step(ids)
-            waiting.append(ids)
-
-        for _ in range(9):
-            prepare()
-        timing = self._timed(lambda: self._engine.finish(waiting.pop()))
-        for ids in waiting:
-            self._drop(ids)
+        timing = self._timed_decoding(size, 1)
         self._figures.decode_s[size] = timing.typical_s
         if size == self._own:
             self._figures.spreads["decode"] = timing.spread
         with_source = self._timed(lambda: self._drop(self._begin(1, size, source=_picture(size))))
-        self._figures.source_s[size] = max(0.0, with_source.typical_s - self._figures.encode_s)
+        self._figures.source_s[size] = max(0.0, with_source.typical_s - self._figures.encode_batch[0][1])
+
+    def _timed_decoding(self, size: tuple[int, int], pictures: int) -> Timing:
+        """Time decoding pictures at once; they have been painted before."""
+        waiting: list[tuple[str, ...]] = []
+        for _ in range(REPEATS + 1):
+            waiting.append(self._begin_pictures(pictures, size, steps=1))
+            self._engine.step(waiting[-1])
+        timing = self._timed(lambda: self._engine.finish(waiting.pop()))
+        for ids in waiting:
+            self._drop(ids)
+        return timing
 
     def _measure_lora(self) -> None:
         """Measure loads of a LoRA, and folding and unfolding it."""
@@ -182,18 +225,12 @@ class Calibration:
             return
         handle, path, weights_bytes = found
         spec, weights = self._engine.read_adapter(handle.name, path)
-        read = self._timed(lambda: self._engine.read_adapter(handle.name, path))
-
-        def copy() -> None:
-            self._engine.load_adapter(handle, weights)
-            self._wait()
-            self._engine.evict_adapter(handle)
-
-        copied = self._timed(copy)
+        read, copied = self._timed_load(handle, path)
+        small = self._small_load(handle, path)
         self._figures.spreads["load"] = read.spread
         self._figures.loads = LoadTimes(
-            disk=LoadTime(s_per_byte=read.typical_s / weights_bytes),
-            host=LoadTime(s_per_byte=copied.typical_s / weights_bytes),
+            disk=line_through(small and (small[0], small[1].typical_s), (weights_bytes, read.typical_s)),
+            host=line_through(small and (small[0], small[2].typical_s), (weights_bytes, copied.typical_s)),
         )
         self._engine.load_adapter(handle, weights)
         folded = composition_of([AdapterUse(handle=handle, scale=1.0)])
@@ -207,6 +244,32 @@ class Calibration:
                 correction_overhead=costs.correction_overhead,
             )
             self._figures.restore_s = restore
+
+    def _timed_load(self, handle: AdapterHandle, path: Path) -> tuple[Timing, Timing]:
+        """Time reading a LoRA, and copying it to the device."""
+        _, weights = self._engine.read_adapter(handle.name, path)
+
+        def copy() -> None:
+            self._engine.load_adapter(handle, weights)
+            self._wait()
+            self._engine.evict_adapter(handle)
+
+        return self._timed(lambda: self._engine.read_adapter(handle.name, path)), self._timed(copy)
+
+    def _small_load(self, handle: AdapterHandle, path: Path) -> tuple[int, Timing, Timing] | None:
+        """Return the bytes and times of a part of a LoRA; None if it has no part that can be used alone."""
+        with tempfile.TemporaryDirectory() as folder:
+            part = smaller_lora(path, Path(folder))
+            if part is None:
+                return None
+            try:
+                spec, _ = self._engine.read_adapter(handle.name, part)
+            except AdapterFileError:
+                return None
+            return spec.weights_bytes, *self._timed_load(handle, part)
+
+    def _measure_model_load(self) -> None:
+        self._figures.model_loads = model_loads(self._folder, placement=self._placement, wait=self._wait)
 
     def _timed_folds(self, model: str, composition: Composition) -> tuple[float, float]:
         """Return the typical seconds of folding a composition, and of unfolding it."""
@@ -224,15 +287,21 @@ class Calibration:
         handle, path, _ = found
         _, weights = self._engine.read_adapter(handle.name, path)
         self._engine.load_adapter(handle, weights)
-        for rows in (rows for rows in CONTROLNET_ROWS if rows <= self._most_rows):
-            plain, steered = self._begin(rows, self._own), self._begin(rows, self._own, controlnet=handle)
-            added = [
-                self._once(partial(self._engine.step, steered)) - self._once(partial(self._engine.step, plain))
-                for _ in range(6)
-            ][1:]
-            self._figures.controlnet.append(StepTime(denoiser_rows=rows, seconds=max(0.0, median(added))))
-            self._drop((*plain, *steered))
+        for size in sizes_of(self._spec):
+            for rows in (rows for rows in CONTROLNET_ROWS if rows <= self._most_rows):
+                added_s = self._added_s(rows, size, handle)
+                self._figures.controlnet.setdefault(size, []).append(StepTime(denoiser_rows=rows, seconds=added_s))
         self._engine.evict_adapter(handle)
+
+    def _added_s(self, rows: int, size: tuple[int, int], controlnet: AdapterHandle) -> float:
+        """Return the seconds by which a call with a ControlNet is longer than the same call without it."""
+        plain, steered = self._begin(rows, size), self._begin(rows, size, controlnet=controlnet)
+        added = [
+            self._once(partial(self._engine.step, steered)) - self._once(partial(self._engine.step, plain))
+            for _ in range(CONTROLNET_REPEATS)
+        ][1:]
+        self._drop((*plain, *steered))
+        return max(0.0, median(added))
 
     @property
     def _own(self) -> tuple[int, int]:
@@ -256,6 +325,12 @@ class Calibration:
         """Begin pictures whose calls have `rows` denoiser rows: two for each picture, unless there is only one."""
         pictures, guidance = (rows, 1.0) if rows == 1 or self._spec.guidance != "classifier-free" else (rows // 2, 3.0)
         jobs = [self._job(size, steps, guidance, source, controlnet) for _ in range(pictures)]
+        self._engine.begin(jobs)
+        return tuple(job.id for job in jobs)
+
+    def _begin_pictures(self, pictures: int, size: tuple[int, int], *, steps: int = STEPS) -> tuple[str, ...]:
+        """Begin so many pictures, each with one denoiser row."""
+        jobs = [self._job(size, steps, 1.0, None, None) for _ in range(pictures)]
         self._engine.begin(jobs)
         return tuple(job.id for job in jobs)
 
@@ -321,7 +396,5 @@ def _picture(size: tuple[int, int]) -> Pixels:
     return Pixels(width=width, height=height, rgb=bytes(3 * width * height))
 
 
-def _peak_bytes() -> int:
-    """Return the largest memory that this process has used so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def _file_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*/*.safetensors"))

@@ -1,0 +1,1 @@
+"""Gates: small networks that say whether a light model's picture is good enough."""

@@ -1,0 +1,1 @@
+"""Earlier pictures and latents in RAM and on disk, which `latents` decides about."""
