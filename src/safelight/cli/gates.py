@@ -1,18 +1,23 @@
 """`safelight train gate` and `safelight score gate`: what decides whether a light model's picture is good enough."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.progress import Progress
 
+from safelight.cascade.router import BUCKETS, places_of
 from safelight.cli.console import notes, progress_bar
 from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import AsJson, TrainingThreads
 from safelight.cli.training import score, train
 from safelight.local.model_folders import SHIPPED_GATE, model_folders
+from safelight.profiles.gate_file import Arrays
 
 __all__ = ["score", "train"]
 
@@ -22,7 +27,16 @@ Prompts = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Prompts, one a line.", show_default="captions of the embedded domain"),
 ]
+JudgeName = Annotated[
+    str,
+    typer.Option(metavar="JUDGE", help="What says which pictures are good: scene, or clip:FOLDER for a CLIP model."),
+]
+Least = Annotated[
+    float,
+    typer.Option(metavar="SCORE", min=0.0, max=1.0, help="The CLIPScore of a good picture, with a CLIP judge."),
+]
 LEAST_PROMPTS = 64
+LEAST_CLIP_SCORE = 0.7
 
 
 @train.command(
@@ -38,6 +52,8 @@ def train_gate(
     prompts: Prompts = None,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where the gate goes.")],
     name: Annotated[str, typer.Option(metavar="NAME", help="The name of the gate.")] = "gate",
+    judge: JudgeName = "scene",
+    least: Least = LEAST_CLIP_SCORE,
     folder: Annotated[
         Path, typer.Option(metavar="DIR", help="Where pictures and checkpoints go; a second run goes on from there.")
     ] = Path("runs/gate"),
@@ -47,12 +63,21 @@ def train_gate(
 ) -> None:
     """Train a gate for a cascade of two models, on pictures that the light one paints; started again, it goes on."""
     need_serve_extra()
+    from safelight.diffusion.gates.judge_names import load_judge
     from safelight.diffusion.training.cascade_gate import GatePlan, make_gate, training_captions
 
-    texts = training_captions(count) if prompts is None else _read_prompts(prompts)[:count]
+    texts = training_captions(count) if prompts is None else read_prompts(prompts)[:count]
     light_folder, heavy_folder = model_folders([light, heavy])
     plan = GatePlan(
-        name=name, light=light_folder, heavy=heavy_folder, prompts=texts, folder=folder, steps=steps, threads=threads
+        name=name,
+        light=light_folder,
+        heavy=heavy_folder,
+        prompts=texts,
+        folder=folder,
+        steps=steps,
+        threads=threads,
+        judge=load_judge(judge, least=least),
+        train_router=router_of,
     )
     with Progress(console=notes) as progress:
         card = make_gate(plan, output, progress)
@@ -84,7 +109,7 @@ def score_gate(
     from safelight.diffusion.engine import DiffusionEngine
     from safelight.diffusion.evaluation import gate_quality
 
-    texts = gate_quality.held_out(count) if prompts is None else _read_prompts(prompts)[:count]
+    texts = gate_quality.held_out(count) if prompts is None else read_prompts(prompts)[:count]
     engine = DiffusionEngine.load(model_folders([light, heavy]), threads=threads, gates=[gate])
     with progress_bar("pictures") as note:
         quality = gate_quality.score_loaded(engine, texts, folder=folder, on_picture=note)
@@ -95,7 +120,14 @@ def score_gate(
         print(f"{label:20} {value}")
 
 
-def _read_prompts(path: Path) -> list[str]:
+def router_of(prompts: Sequence[str], suits: NDArray[np.bool_], progress: Progress) -> Arrays:
+    """Train a router for the gate's file."""
+    from safelight.diffusion.training.router import train_router
+
+    return train_router([places_of(prompt) for prompt in prompts], suits, progress, buckets=BUCKETS)
+
+
+def read_prompts(path: Path) -> list[str]:
     """Return the lines of a file that are not empty; raises Misuse."""
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]

@@ -1,6 +1,6 @@
 """A judge by CLIP: how near a picture's vector is to that of its prompt (CLIPScore: Hessel et al., EMNLP 2021)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -97,6 +97,14 @@ class ClipVerdicts:
         """Return the CLIPScore, at most 1."""
         similarity = float(self.vector @ self.judge.encoders.text_vectors([prompt])[0])
         return min(1.0, SCALE * max(0.0, similarity))
+
+    def words(self, prompt: str) -> Mapping[int, bool]:
+        """Return nothing: CLIP reads a prompt as a whole."""
+        return {}
+
+    def objects(self) -> Sequence[tuple[int, ...]]:
+        """Return nothing: CLIP sees a picture as a whole."""
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Everything from prompts to the file of a gate."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ from safelight.diffusion.folder import fingerprint
 from safelight.diffusion.gates.calibration import auc, best_share, calibration_error, deferral_curve
 from safelight.diffusion.gates.judges import SCENE, Judge
 from safelight.diffusion.training.gates import GateRecipe, judged, train_gate
-from safelight.profiles.gate_file import GateCard, GateFile, write_gate
+from safelight.profiles.gate_file import Arrays, GateCard, GateFile, write_gate
 from safelight.shapes.caption import caption_of
 from safelight.shapes.sampling import draw_scene, is_held_out, vary
 
@@ -27,9 +27,18 @@ HEAVY_PICTURES: Final = 256
 """The heavy model paints so many of the prompts that calibrate, to learn how often it is good enough."""
 
 
+TrainRouter = Callable[[Sequence[str], NDArray[np.bool_], Progress], Arrays]
+"""From prompts, and whether the light picture of each was good enough, to the arrays of a router."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GatePlan:
-    """Which gate is made of what; `folder` keeps pictures and checkpoints."""
+    """Which gate is made of what.
+
+    Attributes:
+        folder: keeps pictures and checkpoints; gates of one light model, its prompts and its judge may share it.
+        train_router: makes the router beside the gate; None for no router.
+    """
 
     name: str
     light: Path
@@ -39,6 +48,7 @@ class GatePlan:
     steps: int
     threads: int = 1
     judge: Judge = SCENE
+    train_router: TrainRouter | None = None
 
 
 def make_gate(plan: GatePlan, output: Path, progress: Progress) -> GateCard:
@@ -73,7 +83,8 @@ def make_gate(plan: GatePlan, output: Path, progress: Progress) -> GateCard:
         calibration_error=calibration_error(probabilities, trained.suits),
     )
     net = {name: value.half().numpy() for name, value in trained.net.state_dict().items()}
-    write_gate(GateFile(card=card, net=net), output)
+    router = plan.train_router(plan.prompts, lessons.suits, progress) if plan.train_router else {}
+    write_gate(GateFile(card=card, net=net, router=router), output)
     return card
 
 
