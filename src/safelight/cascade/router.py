@@ -17,6 +17,9 @@ Numbers = NDArray[np.float32]
 BUCKETS: Final = 2048
 """How many places words and pairs of neighbouring words are hashed to by default."""
 
+_EVEN: Final = ((0.0, 1.0), (1.0, 0.0))
+"""Prompts of which as many are of any hardness as of any other."""
+
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -42,7 +45,7 @@ class Router:
     output_bias: float = 0.0
     temperature: float = 1.0
     threshold: float = math.inf
-    shares: tuple[tuple[float, float], ...] = ((0.0, 1.0), (1.0, 0.0))
+    shares: tuple[tuple[float, float], ...] = _EVEN
 
     def __post_init__(self) -> None:
         if self.embedding.ndim != 2 or not self.embedding.size:
@@ -101,13 +104,13 @@ class Router:
         """Return the router among named arrays, or None if there is none; ValueError if it is incomplete."""
         if "router.embedding" not in arrays:
             return None
-        missing = {"router.hidden_bias", "router.output", "router.scalars", "router.shares"} - arrays.keys()
+        missing = {"router.hidden_bias", "router.output", "router.scalars"} - arrays.keys()
         if missing:
             raise ValueError(f"the router lacks {min(missing)!r}")
         scalars = arrays["router.scalars"]
         if scalars.shape != (3,):
             raise ValueError(f"the router's scalars have the shape {scalars.shape}, not (3,)")
-        shares = arrays["router.shares"]
+        shares = arrays.get("router.shares", np.array(_EVEN, dtype=np.float32))
         if shares.ndim != 2 or shares.shape[1:] != (2,) or len(shares) < 2:
             raise ValueError(f"the router's shares have the shape {shares.shape}, not (points, 2)")
         return cls(
