@@ -4,11 +4,12 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from safelight.cascade.router import Router
+if TYPE_CHECKING:
+    from safelight.cascade.router import Router
 
 StageSeconds = Mapping[int, float]
 """Seconds of a stage by pictures per call."""
@@ -46,7 +47,7 @@ class Cascade(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     threshold: float = THRESHOLD
     best_share: float = 1.0
     gate: str | None = None
-    router: Router | None = None
+    router: "Router | None" = None
     rival: str | None = None
     rival_deferral: Curve = LINEAR
     takes_unnamed: bool = True
