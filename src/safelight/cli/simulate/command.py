@@ -95,9 +95,7 @@ def simulate(
     read, measured = read_scenario(scenario), None
     if against is not None:
         if load:
-            raise Misuse(
-                "--load cannot be beside --against: a log has been measured at its own rate."
-            )
+            raise Misuse("--load cannot be beside --against: a log has been measured at its own rate.")
         replay = replay_of(read, against)
         read, measured = replay.scenario, replay.measured
     plan = plan_of(read, path=scenario, policies=policy, seeds=seed, loads=load)

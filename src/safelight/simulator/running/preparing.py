@@ -35,7 +35,8 @@ from safelight.simulator.scenario.served_models import (
     rows_per_call,
     served_models,
 )
-from safelight.simulator.scenario.workload import ANY_MODEL, MixEntry
+from safelight.simulator.scenario.workload import MixEntry
+from safelight.traces.row import ANY_MODEL
 from safelight.simulator.simulation import (
     Fault,
     LoadCost,
