@@ -34,7 +34,7 @@ stand as their source has them.
 | `retries` | attempts lost before |
 | `pauses` | how many times it was stopped between two steps, and went on later or elsewhere |
 | `steps_without_loras` | steps that ran while its LoRAs were still being loaded |
-| `asked_model` | the model or cascade that was asked for, where the server chose from several; `any` left it to the server |
+| `asked_model` | the model or cascade that was asked for; `any` left the choice to the server |
 | `asked_steps`, `asked_guidance_scale` | likewise; null if the request left them to the server |
 | `asked_quality` | likewise: `low`, `medium`, `high`, `xhigh` or `max` |
 | `stages` | levels that were begun; none if an earlier picture was the answer |

@@ -26,8 +26,8 @@ class Replay:
 def replay_of(scenario: Scenario, log: Path) -> Replay:
     """Return a scenario with the requests of an outcome log as its workload.
 
-    Arrivals, models, steps, sizes, adapters, start pictures and deadlines are those of the log. Requests that their clients cancelled
-    are left out. If a request of the log has expired, late requests expire.
+    Arrivals, models, steps, sizes, adapters, start pictures and deadlines are those of the log. Requests that their
+    clients cancelled are left out. If a request of the log has expired, late requests expire.
 
     Args:
         scenario: with the fleet, the profiles and the policies; its workload's `models` rename models of the log.

@@ -36,7 +36,6 @@ from safelight.simulator.scenario.served_models import (
     served_models,
 )
 from safelight.simulator.scenario.workload import MixEntry
-from safelight.traces.row import ANY_MODEL
 from safelight.simulator.simulation import (
     Fault,
     LoadCost,
@@ -46,6 +45,7 @@ from safelight.simulator.simulation import (
     SimulatedWorker,
     Simulation,
 )
+from safelight.traces.row import ANY_MODEL
 
 UNET = ("unet",)
 
