@@ -97,6 +97,29 @@ def test_an_adapter_that_no_worker_can_hold_is_an_error():
     assert "fleet 'gpu' cannot hold an adapter: 'a-1' has rank 300" in message_of(text)
 
 
+LORAS = '[[adapters]]\nname = "a"\nmodel = "m"\ncount = 1\nshare = 0.5\n'
+COSTS = "{ switch_s = 0.1, unmerged_overhead = 0.1, correction_overhead = 0.1 }"
+
+
+def test_work_that_no_figures_tell_is_said_to_take_no_time():
+    assert prepared(SMALL).notes == ()
+    known = changed("encode_s", f"adapter_costs = {COSTS}, encode_s")
+    known = changed("count = 2", "count = 2\nload_tiers = { disk = { constant_s = 1 } }", known)
+    assert prepared(LORAS + known).notes == ()
+    said = " ".join(prepared(LORAS + SMALL).notes)
+    assert "LoRAs of 'm' add no time to calls on 'gpu'" in said
+    assert "Loads of adapters take no time on 'gpu'" in said
+
+
+def test_qualities_of_unlike_metrics_are_said_to_be():
+    metric = 'quality_metric = "FID", encode_s'
+    text = changed("encode_s", metric) + "[models.n]\n" + INLINE.replace("encode_s", metric.replace("FID", "SSIM"), 1)
+    text = changed('models = ["m"]', 'models = ["m", "n"]', text)
+    assert prepared(changed("encode_s", metric)).quality_metric == "FID"
+    assert "unlike metrics, whose mean means nothing: FID of 'm'; SSIM of 'n'" in prepared(text).quality_metric
+    assert prepared(changed("steps = 10", "quality = 1.0", text)).quality_metric == "SSIM"
+
+
 def test_deadlines_are_multiples_of_the_time_alone_on_the_fastest_worker():
     group = SMALL[: SMALL.index("[models.m]")].replace('"gpu"', '"fast"') + "speed = 2.0\n"
     requests = prepared("[deadlines]\nsolo_times = 3.0\n" + group + SMALL).simulation.requests
