@@ -111,6 +111,22 @@ def test_work_that_no_figures_tell_is_said_to_take_no_time():
     assert "Loads of adapters take no time on 'gpu'" in said
 
 
+def test_workers_report_times_of_their_own_size_and_speed():
+    text = changed("count = 2", "count = 2\nspeed = 2.0", changed("steps = 10", "steps = 10\nheight = 128"))
+    text = changed("encode_s", f"extrapolates = true, mixes_sizes = true, adapter_costs = {COSTS}, encode_s", text)
+    (worker, _) = prepared(text).simulation.workers
+    spec, profile = worker.models[0].spec, worker.models[0].profile
+    assert [time.seconds for time in spec.step_times] == [
+        profile.tick_s(rows, width=64, height=128) / 2 for rows in (1, 8)
+    ]
+    assert (spec.encode_s, spec.decode_s, spec.adapter_costs.switch_s) == (0.05, 0.1, 0.05)
+    assert spec.mixes_sizes
+
+
+def test_memory_without_known_weights_is_an_error():
+    assert "models.m.weights_bytes is missing" in message_of(changed("count = 2", "count = 2\nmemory_bytes = 8e9"))
+
+
 def test_qualities_of_unlike_metrics_are_said_to_be():
     metric = 'quality_metric = "FID", encode_s'
     text = changed("encode_s", metric) + "[models.n]\n" + INLINE.replace("encode_s", metric.replace("FID", "SSIM"), 1)
