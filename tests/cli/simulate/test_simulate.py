@@ -224,6 +224,30 @@ def test_a_log_has_one_load_and_one_fleet(scenario, tmp_path, capsys):
     assert (status, "variants cannot be beside a log" in err) == (1, True)
 
 
+TWO_MODELS = (
+    '[policies]\ndefault = "level=cascade-static"\n'
+    + SMALL.replace('models = ["m"]', 'models = ["m", "n"]').replace('model = "m"\n', 'model = "both"\n')
+    + next(line for line in SMALL.splitlines() if line.startswith("profile =")).join(["[models.n]\n", "\n"])
+    + '[[cascades]]\nname = "both"\nlight = "m"\nheavy = "n"\ndeferral = [[0.0, 0.0], [1.0, 1.0]]\n'
+)
+
+
+def test_a_simulation_of_the_log_of_a_cascade_predicts_it_exactly(scenario, tmp_path, capsys):
+    log, path = tmp_path / "outcomes.jsonl", scenario(TWO_MODELS)
+    first = document([path, "--outcomes", str(log)], capsys)
+    (found,) = document([path, "--against", str(log)], capsys)["predictions"]
+    assert 0 < first["runs"][0]["figures"]["escalated"] < 1
+    assert {name: round(error, 9) for name, error in found["errors"].items()} == dict.fromkeys(found["errors"], 0.0)
+    assert found["figures"]["escalated"]["mean"] == first["runs"][0]["figures"]["escalated"]
+
+
+def test_a_log_of_reused_pictures_is_refused(scenario, tmp_path, capsys):
+    log = tmp_path / "served.jsonl"
+    log.write_text('{"arrival_s": 1.0, "status": "finished", "duration_s": 2.0, "stages": 0}\n', encoding="utf-8")
+    status, _, err = run([scenario(SMALL), "--against", str(log)], capsys)
+    assert (status, "1 requests that earlier pictures served" in err) == (1, True)
+
+
 def test_a_log_without_outcomes_is_an_error(scenario, tmp_path, capsys):
     log = tmp_path / "trace.jsonl"
     log.write_text('{"arrival_s": 1.0}\n', encoding="utf-8")

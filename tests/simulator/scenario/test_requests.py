@@ -19,7 +19,9 @@ TRACE = SMALL[: SMALL.index("[workload.arrivals]")] + '[workload.trace]\npath = 
 def made(text, *, folder=None, load=1.0, seed=0):
     """Return all requests of a scenario."""
     scenario = parse_scenario(text)
-    maker = RequestMaker(scenario, sizes=dict.fromkeys(scenario.models, (64, 64)), solo_s=lambda *level: 2.0, seed=seed)
+    maker = RequestMaker(
+        scenario, sizes=dict.fromkeys(scenario.served_names, (64, 64)), solo_s=lambda *level: 2.0, seed=seed
+    )
     return list(maker.requests(arrivals_of(scenario.workload, folder=folder, load=load, seed=seed)))
 
 
@@ -127,6 +129,43 @@ def test_models_of_a_trace_are_renamed(trace):
     folder = trace('{"arrival_s": 1.0, "base_model": "SDXL"}')
     (request,) = made(TRACE + '[workload.models]\nSDXL = "m"\n', folder=folder)
     assert request.model == "m"
+
+
+TWO_MODELS = (
+    changed('models = ["m"]', 'models = ["m", "n"]', TRACE)
+    + next(line for line in SMALL.splitlines() if line.startswith("profile =")).join(["[models.n]\n", "\n"])
+    + '[[cascades]]\nname = "both"\nlight = "m"\nheavy = "n"\ndeferral = [[0.0, 0.0], [1.0, 1.0]]\n'
+)
+
+
+def test_a_row_of_an_outcome_log_asks_for_what_its_request_asked_for(trace):
+    served = '"base_model": "n", "steps": 9, "guidance_scale": 3.0'
+    folder = trace(
+        f'{{"arrival_s": 1.0, {served}, "asked_model": "both", "asked_quality": "high"}}',
+        f'{{"arrival_s": 1.0, {served}, "asked_model": "any", "asked_steps": 7}}',
+        f'{{"arrival_s": 1.0, {served}, "asked_model": "n"}}',
+    )
+    asked = [(each.model, each.steps, each.guidance_scale, each.quality) for each in made(TWO_MODELS, folder=folder)]
+    assert asked == [("both", None, None, "high"), (None, 7, None, "medium"), ("n", 9, 3.0, "medium")]
+
+
+def test_pictures_of_a_trace_start_from_pictures(trace):
+    folder = trace(
+        '{"arrival_s": 1.0, "steps": 49, "task": "image-to-image", "strength": 0.5918367346938775}',
+        '{"arrival_s": 1.0, "steps": 10, "task": "image-to-image"}',
+        '{"arrival_s": 1.0, "steps": 10, "task": "inpainting"}',
+        '{"arrival_s": 1.0, "steps": 10, "task": "text-to-image", "strength": 0.5}',
+    )
+    sources = [each.source and each.source.first_step(each.steps) for each in made(TRACE, folder=folder)]
+    assert sources == [20, 2, 0, None]
+    replaced = made(TRACE + 'replace = ["task"]\n', folder=folder)
+    assert {each.source for each in replaced} == {None}
+
+
+@pytest.mark.parametrize("video", ['"frames": 16', '"task": "text-to-video"'])
+def test_a_video_is_refused_by_name(video, trace):
+    with pytest.raises(BadScenario, match="'x' for a video"):
+        made(TRACE, folder=trace(f'{{"arrival_s": 1.0, "request_id": "x", {video}}}'))
 
 
 def test_an_unknown_model_of_a_trace_is_an_error(trace):

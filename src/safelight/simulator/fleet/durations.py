@@ -71,7 +71,7 @@ class Durations:
             is_plain = self._folded.get(step.model, NO_ADAPTERS).is_empty
             overhead = costs.unmerged_overhead if is_plain else costs.correction_overhead
             seconds *= 1 + overhead * step.misfit_rows / step.denoiser_rows
-        if profile.controlnet_times or not profile.extrapolates:
+        if profile.has_controlnet_times or not profile.extrapolates:
             seconds += _controlnets_s(profile, step, jobs)
         return self._scaled(seconds * self._factor(profile.spread.step / math.sqrt(steps)))
 

@@ -34,6 +34,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         rate_per_s: mean arrivals per second.
         is_complete: False if it was interrupted; then figures are those of what had happened.
+        notes: sentences on what the figures leave out.
         timeline: by periods of one length.
         spans: of the workers, at the start of the run.
     """
@@ -43,6 +44,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     is_complete: bool
     figures: Figures
     quality_metric: str = ""
+    notes: tuple[str, ...] = ()
     timeline: tuple[PeriodFigures, ...] = ()
     spans: tuple[Span, ...] = ()
 
@@ -87,6 +89,7 @@ class SimulationDocument(msgspec.Struct, frozen=True, kw_only=True):
         policies: the choices by name.
         variant_policies: by variant and name: choices that differ from these.
         quality_metric: what `quality` means, where a profile says it.
+        notes: sentences on what the figures leave out.
         summaries: by variant, policy and load.
         runs: by variant, policy, load and seed.
     """
@@ -100,6 +103,7 @@ class SimulationDocument(msgspec.Struct, frozen=True, kw_only=True):
     policies: dict[str, tuple[str, ...]]
     variant_policies: dict[str, dict[str, tuple[str, ...]]] = {}
     quality_metric: str = ""
+    notes: tuple[str, ...] = ()
     summaries: tuple[SummaryDocument, ...]
     runs: tuple[RunDocument, ...]
 
@@ -113,6 +117,7 @@ def document_of(
     is_complete: bool,
     policies_of_variants: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
     quality_metric: str = "",
+    notes: tuple[str, ...] = (),
 ) -> SimulationDocument:
     """Return the document of the runs that there are."""
     return SimulationDocument(
@@ -126,6 +131,7 @@ def document_of(
             if (differing := {name: choices for name, choices in own.items() if choices != policies[name]})
         },
         quality_metric=quality_metric,
+        notes=notes,
         summaries=summaries_of(results),
         runs=tuple(
             RunDocument(

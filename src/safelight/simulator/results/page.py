@@ -34,6 +34,7 @@ def write_page(path: Path, document: SimulationDocument, results: Sequence[RunRe
     notes = [MARK]
     if not document.is_complete:
         notes.append("The simulation was interrupted; runs that are marked as incomplete end early.")
+    notes += document.notes
     first = {(each.key.variant, each.key.policy, each.key.load): each for each in reversed(results)}
     drawn = [result for result in results if any(result is each for each in first.values())]
     chapters = [

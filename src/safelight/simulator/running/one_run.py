@@ -52,6 +52,7 @@ def run_one(
         is_complete=run.is_complete,
         figures=run.tally.figures(run.counters),
         quality_metric=prepared.quality_metric,
+        notes=prepared.notes,
         timeline=run.tally.periods,
         spans=tuple(run.spans),
     )

@@ -54,6 +54,7 @@ class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
             policies=self._first_policies,
             policies_of_variants=self.policies,
             quality_metric=next((result.quality_metric for result in results), ""),
+            notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
             is_complete=len(results) == len(self.keys) and all(result.is_complete for result in results),
         )
 

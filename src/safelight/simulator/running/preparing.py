@@ -13,13 +13,13 @@ from safelight.core.adapter import AdapterSpec
 from safelight.core.errors import RequestError
 from safelight.core.level import Level
 from safelight.profiles.parts import LoadTime, LoadTimes
-from safelight.profiles.profile import Profile
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.language.simulate import LanguageSimulation
 from safelight.simulator.results.figures import RunKey
 from safelight.simulator.results.tally import QualityOf
 from safelight.simulator.results.timeline import QualityOfMix
 from safelight.simulator.running.language import language_simulation
+from safelight.simulator.running.notes import costless, metric_of
 from safelight.simulator.scenario.adapters import AdapterGroup
 from safelight.simulator.scenario.arrivals import Arrivals, arrivals_of
 from safelight.simulator.scenario.cascades import check_cascades, scorer_of
@@ -35,7 +35,7 @@ from safelight.simulator.scenario.served_models import (
     rows_per_call,
     served_models,
 )
-from safelight.simulator.scenario.workload import ANY_MODEL, MixEntry
+from safelight.simulator.scenario.workload import MixEntry
 from safelight.simulator.simulation import (
     Fault,
     LoadCost,
@@ -45,6 +45,7 @@ from safelight.simulator.simulation import (
     SimulatedWorker,
     Simulation,
 )
+from safelight.traces.row import ANY_MODEL
 
 UNET = ("unet",)
 
@@ -64,6 +65,7 @@ class PreparedRun:
         quality_of: of a level's pictures.
         quality_of_mix: of a mix of pictures, by numbers of pictures of each model; None takes the mean of qualities.
         quality_metric: what qualities mean, where a profile says it.
+        notes: sentences on what costs nothing because no figures tell it.
     """
 
     simulation: Simulation | LanguageSimulation
@@ -74,6 +76,7 @@ class PreparedRun:
     quality_of: QualityOf
     quality_of_mix: QualityOfMix | None
     quality_metric: str
+    notes: tuple[str, ...]
 
 
 def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder: Path) -> PreparedRun:
@@ -125,12 +128,32 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
         rate_per_s=arrivals.rate_per_s * key.load,
         quality_of=_quality(scenario, served),
         quality_of_mix=_quality_of_mix(scenario),
-        quality_metric=next((profile.quality_metric for profile in _profiles(served) if profile.quality_metric), ""),
+        quality_metric=metric_of(_metrics(scenario, served)),
+        notes=() if scenario.language is not None else _notes(scenario, served, adapters),
     )
 
 
-def _profiles(served: Served) -> list[Profile]:
-    return [model.profile for group in served.values() for model in group.values()]
+def _notes(scenario: Scenario, served: Served, adapters: Sequence[SimulatedAdapter]) -> tuple[str, ...]:
+    return tuple(
+        note
+        for group in scenario.fleet
+        for note in costless(
+            group,
+            {name: model.profile for name, model in served[group.name].items()},
+            adapters,
+            _load_tiers(group, served[group.name]),
+        )
+    )
+
+
+def _metrics(scenario: Scenario, served: Served) -> dict[str, str]:
+    """Return the metrics of the models whose qualities are those of their profiles."""
+    return {
+        name: model.profile.quality_metric
+        for group in served.values()
+        for name, model in group.items()
+        if model.profile.quality_metric and scenario.models[name].quality is None
+    }
 
 
 def _with_curves(scenario: Scenario, served: Served) -> Scenario:

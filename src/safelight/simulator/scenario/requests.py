@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -11,23 +11,28 @@ import polars as pl
 from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.errors import nearest, shorten
 from safelight.core.pixels import Pixels
-from safelight.core.request import ImageRequest
+from safelight.core.request import ImageRequest, Quality
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.scenario.adapters import AdapterGroup
 from safelight.simulator.scenario.arrivals import Arrivals
 from safelight.simulator.scenario.request_kinds import Asked, KindSampler, Size
 from safelight.simulator.scenario.scenario import Scenario
+from safelight.simulator.scenario.start_pictures import source_of
 from safelight.simulator.scenario.workload import Column
+from safelight.traces.row import ANY_MODEL
 
 BLOCK = 4096
 """Requests that are drawn together."""
+
+QUALITIES = get_args(Quality)
 
 SoloTime = Callable[[str, int, Size, float | None], float]
 """Seconds of a request alone, by model, steps, size and guidance scale."""
 
 _TRACE_COLUMNS = (
     *("request_id", "base_model", "controlnets", "loras", "prompt", "prompt_id", "width", "height", "steps"),
-    *("images", "guidance_scale", "seed", "deadline_s", "tenant"),
+    *("images", "guidance_scale", "seed", "deadline_s", "tenant", "task", "strength", "frames"),
+    *("asked_model", "asked_steps", "asked_guidance_scale", "asked_quality"),
 )
 
 
@@ -109,11 +114,11 @@ class RequestMaker:
         return [self._with_row(asked[place], row) for place, row in enumerate(rows)]
 
     def _model_of(self, row: Mapping[str, Any]) -> str | None:
-        theirs: str | None = row["base_model"]
+        theirs: str | None = row["asked_model"] or row["base_model"]
         if theirs is None or "model" in self._replaced:
             return None
         ours = self._scenario.workload.models.get(theirs, theirs)
-        if ours not in self._sizes:
+        if ours not in self._sizes and ours != ANY_MODEL:
             raise BadScenario(
                 f"asks for the model {shorten(theirs)}; {nearest(theirs, tuple(self._sizes))} "
                 "Name what serves it under [workload.models], or let `replace` have 'model'.",
@@ -123,8 +128,11 @@ class RequestMaker:
 
     def _with_row(self, asked: Asked, row: Mapping[str, Any]) -> Asked:
         changes: dict[str, Any] = {}
+        row = self._as_asked(row, asked.model)
         if row["steps"] is not None and "steps" not in self._replaced:
             changes["steps"] = row["steps"]
+        if row["asked_quality"] in QUALITIES and "steps" not in self._replaced:
+            changes["quality"] = row["asked_quality"]
         if row["width"] is not None and row["height"] is not None and "size" not in self._replaced:
             changes["size"] = (row["width"], row["height"])
         if row["deadline_s"] is not None and "deadline" not in self._replaced:
@@ -133,11 +141,23 @@ class RequestMaker:
             changes["guidance_scale"] = row["guidance_scale"]
         if row["tenant"] is not None:
             changes["tenant"] = row["tenant"]
-        if "adapters" not in self._replaced and asked.model is not None:
+        if "task" not in self._replaced:
+            changes["source"] = source_of(row, changes.get("size", asked.size))
+        if "adapters" not in self._replaced:
             changes |= self._adapters_of(row, asked.model)
         return replace(asked, **changes)
 
-    def _adapters_of(self, row: Mapping[str, Any], model: str) -> dict[str, Any]:
+    def _as_asked(self, row: Mapping[str, Any], model: str | None) -> Mapping[str, Any]:
+        """Return a row with the steps and guidance of the request if its level was chosen from several."""
+        if row["asked_model"] is None or model in self._scenario.models:
+            return row
+        return {**row, "steps": row["asked_steps"], "guidance_scale": row["asked_guidance_scale"]}
+
+    def _adapters_of(self, row: Mapping[str, Any], asked: str | None) -> dict[str, Any]:
+        served = row["base_model"]
+        model = asked if asked in self._scenario.models else self._scenario.workload.models.get(served, served)
+        if model is None or model not in self._scenario.models:
+            return {}
         found: dict[str, Any] = {}
         if row["loras"] is not None:
             found["loras"] = tuple(
@@ -178,6 +198,8 @@ class RequestMaker:
             deadline_s=self._deadline_s(asked),
             on_deadline=self._scenario.deadlines.on_deadline,
             tenant=asked.tenant,
+            quality=asked.quality,
+            source=asked.source,
         )
         yield request
         for further in range(1, row.get("images") or 1):

@@ -10,7 +10,7 @@ import msgspec
 from safelight.control.replica.config import MAX_DENOISER_ROWS
 from safelight.core.errors import ProfileError, nearest
 from safelight.core.level import Level
-from safelight.core.model import ModelSpec
+from safelight.core.model import ModelSpec, StepTime
 from safelight.profiles.builtin import builtin_names, builtin_profile
 from safelight.profiles.profile import READ_FORMATS, Profile
 from safelight.simulator.errors import BadScenario
@@ -85,7 +85,7 @@ def served_models(models: Mapping[str, ModelEntry], group: WorkerGroup, *, folde
         memory = None if profile.memory is None else profile.memory.weights_bytes
         served[name] = ServedModel(
             profile=profile,
-            spec=_spec(name, entry, profile),
+            spec=_spec(name, entry, profile, group.speed, place),
             weights_bytes=memory if entry.weights_bytes is None else entry.weights_bytes,
         )
     return served
@@ -100,21 +100,18 @@ def rows_per_call(group: WorkerGroup, served: Mapping[str, ServedModel]) -> int:
 
 def check_memory(group: WorkerGroup, served: Mapping[str, ServedModel]) -> None:
     """Raise BadScenario if the weights of the group's models and a full call do not fit its devices."""
-    if group.memory_bytes is None:
-        return
-    unknown = [name for name, model in served.items() if model.weights_bytes is None]
-    if unknown:
+    weights = {name: model.weights_bytes for name, model in served.items() if model.weights_bytes is not None}
+    if group.memory_bytes is not None and (unknown := [name for name in served if name not in weights]):
         raise BadScenario(
-            f"cannot be checked: the weights of {unknown[0]!r} are not known. Give `weights_bytes` under "
-            f"[models.{unknown[0]}], `memory` in its profile, or leave `memory_bytes` out.",
-            place=f"fleet {group.name!r}: memory_bytes",
+            "is missing, and the profile has no `memory`; give it, or leave out `memory_bytes` of "
+            f"fleet {group.name!r}.",
+            place=f"models.{unknown[0]}.weights_bytes",
         )
-    weights = {name: model.weights_bytes or 0.0 for name, model in served.items()}
     memories = [model.profile.memory for model in served.values() if model.profile.memory is not None]
     rows = rows_per_call(group, served)
     call_bytes = max((memory.row_bytes * rows + memory.picture_bytes for memory in memories), default=0)
     needed = sum(weights.values()) + call_bytes
-    if needed > group.memory_bytes:
+    if group.memory_bytes is not None and needed > group.memory_bytes:
         parts = [f"{size / GB:.3g} GB of {name}" for name, size in weights.items()]
         parts += [f"{call_bytes / GB:.3g} GB of a call"] if call_bytes else []
         raise BadScenario(
@@ -196,8 +193,22 @@ def _checked(raw: dict[str, Any], place: str) -> Profile:
         raise BadScenario(f": {error}" if place else str(error), place=place) from error
 
 
-def _spec(name: str, entry: ModelEntry, profile: Profile) -> ModelSpec:
+def _spec(name: str, entry: ModelEntry, profile: Profile, speed: float, place: str) -> ModelSpec:
+    """Return what a worker measures of the model at its own size when it starts; raises BadScenario."""
     width, height = entry.width or profile.width, entry.height or profile.height
+    try:
+        times = tuple(
+            StepTime(
+                denoiser_rows=time.denoiser_rows,
+                seconds=profile.tick_s(time.denoiser_rows, width=width, height=height) / speed,
+            )
+            for time in profile.step_times
+        )
+        decode_s = profile.decoding_s(width=width, height=height)
+        picture_s = 0.0 if profile.encode_picture_s is None else profile.start_picture_s(width=width, height=height)
+    except ProfileError as error:
+        raise BadScenario(f": {error}", place=place) from error
+    costs = profile.adapter_costs
     return ModelSpec(
         name=name,
         family=entry.family,
@@ -209,10 +220,11 @@ def _spec(name: str, entry: ModelEntry, profile: Profile) -> ModelSpec:
         guidance_scale=entry.guidance_scale,
         sampler=entry.sampler,
         samplers=entry.samplers or (entry.sampler,),
-        step_times=profile.step_times,
-        encode_s=profile.encode_s,
-        decode_s=profile.decode_s,
-        encode_picture_s=profile.encode_picture_s or 0.0,
+        step_times=times,
+        encode_s=profile.encode_s / speed,
+        decode_s=decode_s / speed,
+        encode_picture_s=picture_s / speed,
         guidance=entry.guidance,
-        adapter_costs=profile.adapter_costs,
+        adapter_costs=None if costs is None else msgspec.structs.replace(costs, switch_s=costs.switch_s / speed),
+        mixes_sizes=profile.mixes_sizes,
     )

@@ -18,13 +18,14 @@ from safelight.simulator.scenario.quantities import (
     check_numbers,
     parse_size,
 )
+from safelight.traces.row import ANY_MODEL
 
 LIKE = ("katz-a", "katz-b", "katz")
 """Published traces whose statistics are built in; katz has both services."""
 
 PROCESSES = ("constant", "poisson", "gamma", "bursty", "diurnal")
 
-Column = Literal["model", "steps", "size", "deadline", "adapters"]
+Column = Literal["model", "steps", "size", "deadline", "adapters", "task"]
 """What requests of a trace may get from the scenario instead."""
 
 
@@ -138,9 +139,6 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     arrivals: ArrivalSource | None = None
     mix: tuple[MixEntry, ...] = ()
     models: dict[str, str] = {}
-
-
-ANY_MODEL = "any"
 
 
 def check_workload(workload: Workload, models: Sequence[str]) -> None:
