@@ -4,6 +4,7 @@ SafelightError
 └── SimulatorError
     ├── RequestNotRouted    a request that a routing policy sends nowhere, although every worker has room
     ├── SimulationStuck     requests that never end
+    ├── RunFailed           one of several runs that cannot be done (`running.failure`)
     └── BadScenario         a scenario that cannot be simulated as it is
 """
 

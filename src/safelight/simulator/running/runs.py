@@ -12,6 +12,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from safelight.simulator.results.documents import RunResult
+from safelight.simulator.running.failure import RunFailed
 from safelight.simulator.running.one_run import run_one
 from safelight.simulator.running.plan import SimulationPlan, decoded, encoded
 from safelight.simulator.running.progress import OnProgress, RunProgress
@@ -41,17 +42,21 @@ def run_all(
         on_progress: is called now and then.
 
     Raises:
-        SafelightError: if a run cannot be done; the others are ended.
+        RunFailed: if a run cannot be done after others have been; it has their results. Present runs end early.
+        SafelightError: if a run cannot be done, and there are no results.
     """
     numbers = range(len(plan.keys))
     report = on_progress or (lambda progress: None)
     paths = dict(zip(numbers, outcomes or (), strict=False))
     if min(jobs, len(numbers)) == 1:
-        results = []
+        results: list[RunResult] = []
         for number in numbers:
             if stop.is_set:
                 break
-            results.append(run_one(plan, number, outcomes=paths.get(number), stop=stop, on_progress=report))
+            try:
+                results.append(run_one(plan, number, outcomes=paths.get(number), stop=stop, on_progress=report))
+            except Exception as error:
+                raise _failure(error, plan, number, results) from error
         return results
     return _in_processes(plan, min(jobs, len(numbers)), paths, stop, report)
 
@@ -69,8 +74,22 @@ def _in_processes(
         finally:
             ended.set()
             pool.shutdown(wait=False, cancel_futures=True)
-        answers = [future.result() for future in futures if not future.cancelled()]
-    return [decoded(answer, RunResult) for answer in answers]
+    errors = {number: error for number, future in enumerate(futures) if (error := _error_of(future)) is not None}
+    done = [future for number, future in enumerate(futures) if not future.cancelled() and number not in errors]
+    results = [decoded(future.result(), RunResult) for future in done]
+    for number, error in errors.items():
+        raise _failure(error, plan, number, results) from error
+    return results
+
+
+def _error_of(future: Future[bytes]) -> Exception | None:
+    error = None if future.cancelled() else future.exception()
+    assert error is None or isinstance(error, Exception), "processes pass no other errors on"
+    return error
+
+
+def _failure(error: Exception, plan: SimulationPlan, number: int, results: Sequence[RunResult]) -> Exception:
+    return RunFailed(plan.keys[number].text, error, results) if results else error
 
 
 def _watch(
