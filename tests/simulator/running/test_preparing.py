@@ -148,10 +148,3 @@ def test_the_quality_of_a_level_is_that_of_its_model_and_steps():
     of_level = prepared(changed("steps = 10", f"steps = 10\n{curve}")).quality_of
     found = [of_level(Level(model="m", steps=steps, guidance_scale=1, sampler="euler")) for steps in (4, 8, 12, 13)]
     assert found == [0.4, pytest.approx(0.6), 0.8, None]
-
-
-def test_a_language_trace_without_output_tokens_is_an_error(tmp_path):
-    (tmp_path / "t.jsonl").write_text('{"arrival_s": 0.0, "request_id": "r"}\n', encoding="utf-8")
-    text = SMALL[: SMALL.index("[workload.arrivals]")] + '[workload.trace]\npath = "t.jsonl"\n[language]\n'
-    with pytest.raises(BadScenario, match="without `steps`, 'r'"):
-        list(prepared(text, tmp_path).simulation.requests)

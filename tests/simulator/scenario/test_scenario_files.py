@@ -137,3 +137,21 @@ LANGUAGE = "[language]\nkv_blocks = 100\n"
 def test_an_error_in_language_work_names_the_key(text, said):
     message = message_of(text)
     assert [part for part in said if part not in message] == []
+
+
+TEXTS = LANGUAGE + SMALL + "steps = 5\n"
+
+
+@pytest.mark.parametrize(
+    ("section", "place"),
+    [
+        ('[[faults]]\nkind = "die"\nworker = "gpu-1"\nat_s = 1\n', "faults[0]"),
+        ('[deadlines]\non_deadline = "expire"\n', "deadlines.on_deadline"),
+        ("[limits]\nmax_attempts = 2\n", "limits.max_attempts"),
+        ('[[adapters]]\nname = "a"\nmodel = "m"\ncount = 2\nper_request = 2\n', "adapters[0].per_request"),
+        ('[policies]\nx = "order=arrival"\n', "policies"),
+    ],
+)
+def test_language_work_refuses_what_it_does_not_follow(section, place):
+    assert message_of(section + TEXTS).startswith(f"{place} ")
+    assert message_of(changed("count = 2", "count = 2\nstartup_s = 3.0", TEXTS)).startswith("fleet[0].startup_s ")

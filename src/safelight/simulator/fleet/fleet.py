@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import msgspec
+
 from safelight.adapters.registry import Registered
 from safelight.control.commands import Command, Deliver, Dismissed, GiveUp, Kill, Reject, Send
 from safelight.control.events import Arrived, Event, Reported, TimePassed, WorkerJoined, WorkerLeft
@@ -199,6 +201,17 @@ class SimulatedFleet:
         """Take an event of a worker, such as a sign of life."""
         self._reported(process.name, event)
         self._settle()
+
+    def counted(self) -> SimulatedRun:
+        """Return what was counted by now, with the time of workers that are there and of effects under way."""
+        now, processes = self._timeline.now_s, [slot.process for slot in self._slots.values() if slot.process]
+        under_way = [process.under_way() for process in processes]
+        return msgspec.structs.replace(
+            self._counts,
+            worker_s=self._counts.worker_s + sum(now - self._processes[each.name].joined_s for each in processes),
+            busy_s=self._counts.busy_s + sum(busy_s for busy_s, _ in under_way),
+            ticks=self._counts.ticks + sum(ticks for _, ticks in under_way),
+        )
 
     def close(self) -> None:
         """Count the time of the workers that are there at the end."""

@@ -184,6 +184,14 @@ class WorkerProcess:
             self._running.end_s = max(self._running.end_s, until_s)
             self._plan_end(self._running)
 
+    def under_way(self) -> tuple[float, int]:
+        """Return the seconds of the present effect so far, and how many of its calls are over."""
+        running = self._running
+        if running is None:
+            return 0.0, 0
+        ticks = self._calls_over(running) if running.is_step else 0
+        return self._timeline.now_s - running.start_s, ticks
+
     def beat(self) -> Beat:
         """Return the sign of life that it would send now."""
         running = self._running

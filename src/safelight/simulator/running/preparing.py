@@ -24,6 +24,7 @@ from safelight.simulator.scenario.adapters import AdapterGroup
 from safelight.simulator.scenario.arrivals import Arrivals, arrivals_of
 from safelight.simulator.scenario.cascades import check_cascades, scorer_of
 from safelight.simulator.scenario.fleet import TierCost, WorkerGroup
+from safelight.simulator.scenario.language_keys import check_language_policies
 from safelight.simulator.scenario.quantities import parse_size
 from safelight.simulator.scenario.request_kinds import Size
 from safelight.simulator.scenario.requests import RequestMaker, TraceAdapters, adapter_names_of
@@ -105,6 +106,7 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
     requests, chosen = maker.requests(arrivals), policies_from(policies)
     simulation: Simulation | LanguageSimulation
     if scenario.language is not None:
+        check_language_policies(policies)
         group = scenario.fleet[0]
         simulation = language_simulation(scenario, served[group.name], chosen, requests, seed=key.seed)
     else:
@@ -119,6 +121,7 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
             ),
             score=scorer_of(scenario.cascades, seed=key.seed),
             seed=key.seed,
+            warmup_s=scenario.warmup_s,
         )
     return PreparedRun(
         simulation=simulation,

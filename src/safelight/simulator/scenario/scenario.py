@@ -16,8 +16,9 @@ from safelight.simulator.scenario.decoding import decode, parse_toml
 from safelight.simulator.scenario.faults import FaultEntry, check_faults
 from safelight.simulator.scenario.fleet import WorkerGroup
 from safelight.simulator.scenario.language import LanguageWork, check_language
+from safelight.simulator.scenario.language_keys import check_language_keys, check_language_policies
 from safelight.simulator.scenario.models import ModelEntry, check_model
-from safelight.simulator.scenario.policies import DEFAULT_POLICIES, Choice, Limits, check_policies
+from safelight.simulator.scenario.policies import DEFAULT_POLICIES, Choice, Limits, check_policies, choices_of
 from safelight.simulator.scenario.quantities import Factor, NotNegative, Seed
 from safelight.simulator.scenario.variants import Variant, with_changes
 from safelight.simulator.scenario.workload import Workload, check_workload
@@ -170,8 +171,8 @@ def _check(scenario: Scenario) -> None:
     check_workload(scenario.workload, scenario.served_names)
     has_steps = all(kind.steps is not None for kind in scenario.workload.mix)
     check_language(scenario.language, models, has_steps=has_steps)
-    if scenario.language is not None and len(scenario.fleet) > 1:
-        raise BadScenario("has several groups; language work needs one.", place="fleet")
+    if scenario.language is not None:
+        _check_language_keys(scenario)
     _check_unique([group.name for group in scenario.adapters], "adapters")
     for number, adapters in enumerate(scenario.adapters):
         _check_known((adapters.model,), models, f"adapters[{number}].model")
@@ -182,6 +183,29 @@ def _check(scenario: Scenario) -> None:
     check_faults(scenario.faults, scenario.worker_names)
     if scenario.rates_per_s and scenario.loads != (1.0,):
         raise BadScenario("cannot be beside `loads`; leave one of them.", place="rates_per_s")
+
+
+def _check_language_keys(scenario: Scenario) -> None:
+    """Raise BadScenario for what language work does not follow."""
+    if len(scenario.fleet) > 1:
+        raise BadScenario("has several groups; language work needs one.", place="fleet")
+    lists: dict[str, Sequence[msgspec.Struct]] = {
+        "fleet": scenario.fleet,
+        "cascades": scenario.cascades,
+        "workload.mix": scenario.workload.mix,
+        "adapters": scenario.adapters,
+        "faults": scenario.faults,
+    }
+    check_language_keys(
+        [
+            ("deadlines", scenario.deadlines),
+            ("limits", scenario.limits),
+            *((f"models.{name}", model) for name, model in scenario.models.items()),
+            *((f"{name}[{number}]", each) for name, some in lists.items() for number, each in enumerate(some)),
+        ]
+    )
+    for choice in scenario.policies.values():
+        check_language_policies(choices_of(choice))
 
 
 def _check_known(names: Sequence[str], known: Sequence[str], place: str) -> None:
