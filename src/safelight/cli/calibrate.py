@@ -62,6 +62,8 @@ def calibrate(
         raise Misuse(f"--model names {len(model)} models, and a profile is of one; calibrate them one after the other.")
     (folder,) = model_folders(model)
     check_output_files([output] if output is not None else [])
+    if missing := [str(each) for each in adapters or () if not each.is_dir()]:
+        raise Misuse(f"There is no folder {missing[0]!r} to find adapters in (--adapters).")
     options = compute_options(device=device, dtype=dtype, threads=threads)
     quality = judging.plan(folder, options)
     if judging.times is not None:

@@ -164,6 +164,20 @@ def test_the_quickstart_can_be_simulated(capsys):
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_error_in_one_run_keeps_the_runs_before_it(jobs, scenario, capsys):
+    variants = [("small calls", 8), ("large calls", 16)]
+    text = SMALL + "".join(
+        f'[[variants]]\nname = "{name}"\nset = {{ "fleet.0.max_denoiser_rows" = {rows} }}\n' for name, rows in variants
+    )
+    status, out, err = run([scenario(text), "--json", "--jobs", jobs], capsys)
+    found = json.loads(out)
+    assert status == 1
+    assert "no measured call of 16 rows" in err
+    assert not found["is_complete"]
+    assert [each["variant"] for each in found["runs"]] == ["small calls"]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_keeps_the_runs_so_far(jobs, scenario, tmp_path):
     folder = tmp_path / "logs"
     folder.mkdir()

@@ -101,7 +101,10 @@ def simulate(
     check_output_files([path for path in (html, *paths) if path is not None], inputs=[scenario, against or ""])
     with interruption() as stop:
         with shown_progress(len(plan.keys)) as on_progress:
-            results = run_all(plan, jobs=jobs, outcomes=paths, stop=stop, on_progress=on_progress)
+            runs = run_all(plan, jobs=jobs, outcomes=paths, stop=stop, on_progress=on_progress)
+        results = runs.results
+        if runs.error is not None and not results:
+            raise runs.error
         document = plan.document(results)
         if html is not None:
             _write_page(html, document, results, scenario)
@@ -112,6 +115,9 @@ def simulate(
     if document.is_complete:
         return 0
     complete = sum(result.is_complete for result in results)
+    if runs.error is not None:
+        notes.print(f"{complete} of {len(plan.keys)} runs are complete", soft_wrap=True)
+        raise runs.error
     notes.print(f"[yellow]interrupted[/yellow]: {complete} of {len(plan.keys)} runs are complete", soft_wrap=True)
     return INTERRUPTED
 
