@@ -33,6 +33,11 @@ def asking(**settings):
     return msgspec.structs.replace(request(), **settings)
 
 
+def plain(**settings):
+    """A request for the cascade that leaves all to its models."""
+    return asking(**{"model": "auto", "steps": None, "guidance_scale": None} | settings)
+
+
 REQUESTS = SETTINGS.map(lambda settings: asking(**settings))
 every_policy = pytest.mark.parametrize("policy", LEVEL_POLICIES, ids=lambda policy: policy.name)
 
@@ -75,7 +80,7 @@ def test_no_two_policies_have_one_name():
     assert len({policy.name for policy in LEVEL_POLICIES}) == len(LEVEL_POLICIES)
 
 
-AUTO = Cascade(name="auto", light=SMALL, heavy=LARGE)
+AUTO = Cascade(name="auto", light=SMALL, heavy=LARGE, gate="gate")
 
 
 def under(demand_per_s, *, workers=4):
@@ -122,7 +127,7 @@ def test_low_quality_is_the_light_model_and_high_quality_the_heavy_one(policy, q
 def test_more_demand_never_escalates_more(policy):
     shares = []
     for demand_per_s in (0.1, 1, 4, 16, 64, 256):
-        route = policy.route(asking(model="auto", deadline_s=30.0), MODELS, under(demand_per_s))
+        route = policy.route(plain(deadline_s=30.0), MODELS, under(demand_per_s))
         shares.append(route.gates[0].share if route.gates else 0.0)
     assert shares == sorted(shares, reverse=True)
     assert shares[0] > shares[-1]

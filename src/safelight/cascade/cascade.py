@@ -4,12 +4,21 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+if TYPE_CHECKING:
+    from safelight.cascade.router import Router
+
 StageSeconds = Mapping[int, float]
 """Seconds of a stage by pictures per call."""
+
+Curve = tuple[tuple[float, float], ...]
+"""Pairs of a threshold and the share of light pictures that score below it."""
+
+LINEAR: Final[Curve] = ((0.0, 0.0), (1.0, 1.0))
+"""That of scores that are spread evenly."""
 
 THRESHOLD: Final = 0.5
 
@@ -22,6 +31,10 @@ class Cascade(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         deferral: pairs of a threshold and the share of light pictures that score below it, both rising from 0 to 1.
         threshold: of the gate where no policy chooses another one.
         best_share: escalating a larger share makes no better pictures; 1 if nothing is known.
+        gate: the name of the gate that scores light pictures; None for a cascade whose pictures have no scores.
+        router: what reads the prompt alone; None without one.
+        rival: another gate, which a baseline uses in place of `gate`, with its `rival_deferral`.
+        takes_unnamed: whether requests that name no model are for it, if it is the first cascade.
 
     Raises:
         ValueError: for a deferral curve that falls, or has numbers that are no shares.
@@ -30,20 +43,34 @@ class Cascade(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     name: str
     light: str
     heavy: str
-    deferral: tuple[tuple[float, float], ...] = ((0.0, 0.0), (1.0, 1.0))
+    deferral: Curve = LINEAR
     threshold: float = THRESHOLD
     best_share: float = 1.0
+    gate: str | None = None
+    router: "Router | None" = None
+    rival: str | None = None
+    rival_deferral: Curve = LINEAR
+    takes_unnamed: bool = True
 
     def __post_init__(self) -> None:
-        numbers = [number for point in self.deferral for number in point]
-        if not self.deferral or not all(math.isfinite(number) and 0 <= number <= 1 for number in numbers):
+        for curve in (self.deferral, self.rival_deferral):
+            self._check(curve)
+
+    def _check(self, curve: Curve) -> None:
+        numbers = [number for point in curve for number in point]
+        if not curve or not all(math.isfinite(number) and 0 <= number <= 1 for number in numbers):
             raise ValueError(f"the deferral curve of {self.name!r} needs thresholds and shares from 0 to 1")
-        for (threshold, share), (later, more) in pairwise(self.deferral):
+        for (threshold, share), (later, more) in pairwise(curve):
             if later <= threshold or more < share:
                 raise ValueError(
                     f"the deferral curve of {self.name!r} falls from {share} at {threshold} to {more} at {later}; "
                     "a higher threshold escalates more"
                 )
+
+    @property
+    def with_rival(self) -> "Cascade":
+        """Itself with the other gate in place of its own."""
+        return msgspec.structs.replace(self, gate=self.rival, deferral=self.rival_deferral)
 
     def share(self, threshold: float) -> float:
         """Return the share of light pictures that score below `threshold`."""

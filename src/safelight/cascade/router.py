@@ -17,6 +17,9 @@ Numbers = NDArray[np.float32]
 BUCKETS: Final = 2048
 """How many places words and pairs of neighbouring words are hashed to by default."""
 
+_EVEN: Final = ((0.0, 1.0), (1.0, 0.0))
+"""Prompts of which as many are of any hardness as of any other."""
+
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -30,6 +33,7 @@ class Router:
         output_bias: makes hard prompts positive, before `temperature`.
         temperature: divides what the network says, so that its probabilities are calibrated.
         threshold: a prompt of at least this hardness goes to the heavy model at once; above 1, none does.
+        shares: pairs of a hardness and the share of prompts that are at least so hard, as measured: hardness rises.
 
     Raises:
         ValueError: if the arrays do not fit each other, or are not finite.
@@ -41,6 +45,7 @@ class Router:
     output_bias: float = 0.0
     temperature: float = 1.0
     threshold: float = math.inf
+    shares: tuple[tuple[float, float], ...] = _EVEN
 
     def __post_init__(self) -> None:
         if self.embedding.ndim != 2 or not self.embedding.size:
@@ -53,6 +58,9 @@ class Router:
             raise ValueError("the router's weights are not finite")
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"the router's temperature is {self.temperature}, not above 0")
+        for (hardness, share), (harder, fewer) in pairwise(self.shares):
+            if not (0 <= hardness < harder <= 1 and 1 >= share >= fewer >= 0):
+                raise ValueError("the router's shares must fall from 1 to 0 while the hardness rises from 0 to 1")
 
     @property
     def buckets(self) -> int:
@@ -66,6 +74,20 @@ class Router:
         logit = (float(hidden @ self.output) + self.output_bias) / self.temperature
         return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, logit))))
 
+    def share(self, threshold: float) -> float:
+        """Return the share of prompts that are at least so hard."""
+        if threshold > 1:
+            return 0.0
+        hardness, shares = zip(*self.shares, strict=True)
+        return float(np.interp(threshold, hardness, shares))
+
+    def threshold_within(self, share: float) -> float:
+        """Return the least hardness that at most the share `share` of prompts has; above 1 if no prompt may have it."""
+        if share <= 0:
+            return math.inf
+        hardness, shares = zip(*reversed(self.shares), strict=True)
+        return float(np.interp(share, shares, hardness))
+
     def arrays(self) -> dict[str, Numbers]:
         """Return the router as named arrays, for a safetensors file."""
         scalars = (self.output_bias, self.temperature, self.threshold)
@@ -74,6 +96,7 @@ class Router:
             "router.hidden_bias": self.hidden_bias,
             "router.output": self.output,
             "router.scalars": np.array(scalars, dtype=np.float32),
+            "router.shares": np.array(self.shares, dtype=np.float32),
         }
 
     @classmethod
@@ -87,6 +110,9 @@ class Router:
         scalars = arrays["router.scalars"]
         if scalars.shape != (3,):
             raise ValueError(f"the router's scalars have the shape {scalars.shape}, not (3,)")
+        shares = arrays.get("router.shares", np.array(_EVEN, dtype=np.float32))
+        if shares.ndim != 2 or shares.shape[1:] != (2,) or len(shares) < 2:
+            raise ValueError(f"the router's shares have the shape {shares.shape}, not (points, 2)")
         return cls(
             embedding=arrays["router.embedding"].astype(np.float32),
             hidden_bias=arrays["router.hidden_bias"].astype(np.float32),
@@ -94,6 +120,7 @@ class Router:
             output_bias=float(scalars[0]),
             temperature=float(scalars[1]),
             threshold=float(scalars[2]),
+            shares=tuple((float(hardness), float(share)) for hardness, share in shares),
         )
 
 

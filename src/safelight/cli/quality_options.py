@@ -12,7 +12,6 @@ from safelight.core.errors import nearest
 from safelight.core.level import MAX_STEPS
 from safelight.local.model_folders import SHIPPED_GATE, model_folders, shipped_models
 from safelight.oneshot.calibration import QualityPlan
-from safelight.profiles.gate_file import read_gate
 
 PICTURES = 120
 
@@ -85,6 +84,8 @@ class QualityOptions:
 
     def _cascade(self, folder: Path) -> tuple[Path | None, Path | None]:
         """Return the gate and the heavy model, if there is a gate."""
+        from safelight.profiles.gate_file import read_gate
+
         name = folder.resolve().name
         if self.gate is None:
             if self.heavy is not None:

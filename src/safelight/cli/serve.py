@@ -105,7 +105,7 @@ def serve(
     folders = model_folders(model)
     limits = compute_options(device=device, dtype=dtype, threads=threads, deterministic=deterministic)
     settings = ServerSettings(
-        worker_argv=worker_argv(folders, *limits, *policies.worker_options),
+        worker_argv=worker_argv(folders, *limits, *policies.worker_options, *reuse.worker_options),
         workers=workers,
         controlnet_argv=controlnet_service_argv(*limits) if controlnet_service else (),
         adapters=adapter_folders(adapters or ()),

@@ -111,6 +111,11 @@ class AdapterDirectory:
         assert spec is not None
         return spec, self._forget_all(unused)
 
+    def are_of(self, names: Iterable[str], model: str) -> bool:
+        """Return whether all of these adapters are for `model`."""
+        own = {adapter.spec.name for adapter in self.registered if adapter.spec.model == model}
+        return own.issuperset(names)
+
     def bind(self, request: ImageRequest, route: Route) -> Mapping[AdapterHandle, int]:
         """Return the handles that the names in `request` mean now, with their bytes; the weights stay until `release`.
 

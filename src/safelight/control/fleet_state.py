@@ -8,8 +8,10 @@ from safelight.control.adapter_directory import AdapterDirectory
 from safelight.control.commands import Command, Dismissed, GiveUp, Send
 from safelight.control.config import ControlConfig
 from safelight.control.dispatch import assign, dispatch
+from safelight.control.levels.cascading import cascade_of
 from safelight.control.levels.demand import DemandEstimate
 from safelight.control.levels.load import FleetLoad
+from safelight.control.levels.steadiness import SteadyShare
 from safelight.control.liveness import Liveness
 from safelight.control.moments import Moments
 from safelight.control.order.late import late_place
@@ -62,6 +64,7 @@ class FleetState:
         self.adapters = AdapterDirectory()
         self.cascades = {cascade.name: cascade for cascade in config.cascades}
         self.demand = {name: DemandEstimate() for name in self.cascades}
+        self.steady = {name: SteadyShare() for name in self.cascades}
         self.orphans = Orphans(wait_s=config.orphan_wait_s)
         self.expiries = Moments(self._may_expire)
         self.letting_go = 0
@@ -90,14 +93,20 @@ class FleetState:
     def load(self, now: float) -> FleetLoad:
         """Return what level policies know."""
         return FleetLoad(
-            now=now, workers=self.workers, waiting=self.waiting, cascades=self.cascades, demand=self.demand
+            now=now,
+            workers=self.workers,
+            waiting=self.waiting,
+            cascades=self.cascades,
+            demand=self.demand,
+            steady=self.steady,
+            adapters=self.adapters,
         )
 
     def note_demand(self, request: ImageRequest, now: float) -> None:
-        """Count an arrival for the cascade that the request names, or for the first one if it names no model."""
-        name = next(iter(self.cascades), None) if request.model is None else request.model
-        if name in self.demand:
-            self.demand[name].arrived(now)
+        """Count an arrival for the cascade that the request is for, if it is for one."""
+        cascade = cascade_of(request, self.cascades)
+        if cascade is not None:
+            self.demand[cascade.name].arrived(now)
 
     def add_worker(self, name: str, ready: Ready, now: float) -> None:
         lookahead = self.config.lookahead_rows

@@ -1,6 +1,6 @@
 """How a request is served: levels, and the route through them."""
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -67,11 +67,29 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
         return score is not None and score >= self.threshold
 
 
+RouteReason = Literal["asked", "unfit", "prompt", "gate", "random", "load", "policy"]
+"""Why a request passes through these levels.
+
+`asked`: its client left no choice. `unfit`: no gate was trained for what it asks for. `prompt`: a router judged its
+prompt. `gate`: a gate decides. `random`: drawn. `load`: the load leaves no room for the heavy model. `policy`: the
+policy always does so.
+"""
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """The levels that a request may pass through, and the gate after each but the last."""
+    """The levels that a request may pass through, and the gate after each but the last.
+
+    Attributes:
+        cascade: the name of the cascade whose models these are; None without one.
+        reason: why these levels were chosen.
+        hardness: of the prompt, by the cascade's router: the probability that a light picture will not be good enough.
+    """
 
     levels: tuple[Level, ...]
     gates: tuple[Gate, ...] = ()
+    cascade: str | None = None
+    reason: RouteReason = "asked"
+    hardness: float | None = None
 
     def __post_init__(self) -> None:
         assert len(self.gates) == len(self.levels) - 1, "a route has a gate between each two levels"

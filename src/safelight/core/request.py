@@ -37,6 +37,9 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
         reuse_scope: whose pictures.
         has_free_seed: whether the client has set no seed, so that an earlier picture's seed is as good.
         sibling: which picture of its call it is, counted from 0; `siblings` is how many there are.
+        min_quality: the least probability that the picture is good enough, from 0 to 1, at which a gate may accept that
+            of a light model; None leaves the threshold to the level policy.
+        uses_cascade: whether a light model may paint it where the request names a cascade and no quality.
     """
 
     id: str
@@ -64,6 +67,8 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     has_free_seed: bool = False
     sibling: int = 0
     siblings: int = 1
+    min_quality: float | None = None
+    uses_cascade: bool = True
 
     @property
     def due_s(self) -> float:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from safelight.control.levels.constraints import find_model, level_on
 from safelight.control.levels.load import NO_LOAD, FleetLoad
+from safelight.core.errors import InvalidParameter
 from safelight.core.level import Route
 from safelight.core.model import ModelSpec
 from safelight.core.request import ImageRequest
@@ -18,4 +19,9 @@ class AsAsked:
     name: ClassVar[str] = "as-asked"
 
     def route(self, request: ImageRequest, models: Mapping[str, ModelSpec], load: FleetLoad = NO_LOAD) -> Route:
-        return Route(levels=(level_on(find_model(request.model, models), request),))
+        model = find_model(request.model, models)
+        if request.min_quality is not None:
+            raise InvalidParameter(
+                "min_quality", request.min_quality, f"no gate looks at pictures of {model.name}; name a cascade"
+            )
+        return Route(levels=(level_on(model, request),))

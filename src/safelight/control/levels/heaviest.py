@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from safelight.cascade.cascade import Cascade
-from safelight.control.levels.cascading import heavy_level, routed
+from safelight.control.levels.cascading import heavy_route, routed
 from safelight.control.levels.load import NO_LOAD, FleetLoad
 from safelight.core.level import Route
 from safelight.core.model import ModelSpec
@@ -20,6 +20,6 @@ class Heaviest:
 
     def route(self, request: ImageRequest, models: Mapping[str, ModelSpec], load: FleetLoad = NO_LOAD) -> Route:
         def choose(cascade: Cascade) -> Route:
-            return Route(levels=(heavy_level(cascade, request, models),))
+            return heavy_route(cascade, request, models, "policy")
 
         return routed(request, models, load, choose)

@@ -6,7 +6,9 @@ from typing import Final
 
 from safelight.cascade.cascade import Cascade, StageSeconds
 from safelight.cascade.thresholds import Waits
+from safelight.control.adapter_directory import AdapterDirectory
 from safelight.control.levels.demand import DemandEstimate
+from safelight.control.levels.steadiness import BAND, RISE_S, SteadyShare
 from safelight.control.waiting import WaitingQueue
 from safelight.control.workers import Workers
 from safelight.core.level import Level
@@ -22,7 +24,8 @@ class FleetLoad:
 
     Attributes:
         cascades: by name, as requests name them.
-        demand: of each cascade.
+        demand: of each cascade, and `steady` its share in force.
+        adapters: that requests may name.
     """
 
     now: float = 0.0
@@ -30,6 +33,13 @@ class FleetLoad:
     waiting: WaitingQueue = field(default_factory=WaitingQueue)
     cascades: Mapping[str, Cascade] = field(default_factory=dict)
     demand: Mapping[str, DemandEstimate] = field(default_factory=dict)
+    steady: Mapping[str, SteadyShare] = field(default_factory=dict)
+    adapters: AdapterDirectory = field(default_factory=AdapterDirectory)
+
+    def settled(self, cascade: Cascade, share: float, *, band: float = BAND, rise_s: float = RISE_S) -> float:
+        """Return the share in force for a cascade, now that the load allows `share`: without flapping."""
+        steady = self.steady.get(cascade.name)
+        return share if steady is None else steady.settle(share, self.now, band=band, rise_s=rise_s)
 
     def demand_per_s(self, cascade: Cascade) -> float:
         """Return how many requests arrive for a cascade in a second."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from safelight.cascade.cascade import Cascade
-from safelight.control.levels.cascading import UTILIZATION, affordable_share, heavy_level, light_level, routed
+from safelight.control.levels.cascading import UTILIZATION, heavy_route, light_route, routed, share_in_force
 from safelight.control.levels.load import NO_LOAD, FleetLoad
 from safelight.core.level import Route
 from safelight.core.model import ModelSpec
@@ -30,11 +30,16 @@ class RandomSplit:
 
     def route(self, request: ImageRequest, models: Mapping[str, ModelSpec], load: FleetLoad = NO_LOAD) -> Route:
         def choose(cascade: Cascade) -> Route:
-            share = affordable_share(cascade, request, models, load, utilization=self.utilization)
-            level = heavy_level if _draw(request.id) < share else light_level
-            return Route(levels=(level(cascade, request, models),))
+            share = share_in_force(cascade, request, models, load, utilization=self.utilization)
+            return split(cascade, request, models, share=share)
 
         return routed(request, models, load, choose)
+
+
+def split(cascade: Cascade, request: ImageRequest, models: Mapping[str, ModelSpec], *, share: float) -> Route:
+    """Return the route of the heavy model for the share `share` of requests, and of the light one for the others."""
+    to = heavy_route if _draw(request.id) < share else light_route
+    return to(cascade, request, models, "random")
 
 
 def _draw(request_id: str) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from safelight.cascade.cascade import THRESHOLD, Cascade
+from safelight.cascade.cascade import LINEAR, THRESHOLD, Cascade
 from safelight.core.errors import nearest
 from safelight.core.job import Job
 from safelight.core.request import ImageRequest
@@ -56,9 +56,10 @@ class CascadeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             name=self.name,
             light=self.light,
             heavy=self.heavy,
-            **({} if self.deferral is None else {"deferral": self.deferral}),
+            deferral=LINEAR if self.deferral is None else self.deferral,
             threshold=self.threshold,
             best_share=self.best_share,
+            gate=self.name,
         )
 
     def quality_of_mix(self, models: Mapping[str, int]) -> float | None:
