@@ -10,7 +10,7 @@ INTERRUPTED: Final = 130
 def main() -> int:
     """Run the command line, and return its exit status; Ctrl-C while it is imported ends it without a traceback."""
     try:
-        from safelight.cli import main as command
+        from safelight.cli import main as command  # noqa: PLC0415 - so that an interruption of it is handled
     except KeyboardInterrupt:
         return INTERRUPTED
     return command()

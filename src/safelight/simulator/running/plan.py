@@ -97,6 +97,8 @@ def _chosen(text: str, known: dict[str, tuple[str, ...]]) -> tuple[str, tuple[st
     try:
         check_policies({text: choices})
     except BadScenario as error:
+        if "=" in text and isinstance(error.__cause__, InvalidParameter):
+            raise error.__cause__ from error
         hint = nearest(text, tuple(known)).rstrip(".")
         raise InvalidParameter(
             "policy", text, f"write a name of the scenario, or choices of `serve --policy`; {hint}"
