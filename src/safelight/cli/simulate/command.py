@@ -13,8 +13,6 @@ from safelight.cli.options import AsJson
 from safelight.cli.output_files import check_output_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from safelight.simulator.results.documents import RunResult, SimulationDocument
     from safelight.simulator.results.fidelity import FidelityDocument
     from safelight.simulator.running.plan import SimulationPlan
@@ -105,9 +103,10 @@ def simulate(
     check_output_files([path for path in (html, *paths) if path is not None], inputs=[scenario, against or ""])
     with interruption() as stop:
         with shown_progress(len(plan.keys)) as on_progress:
-            results, failure = _runs(
-                lambda: run_all(plan, jobs=jobs, outcomes=paths, stop=stop, on_progress=on_progress)
-            )
+            runs = run_all(plan, jobs=jobs, outcomes=paths, stop=stop, on_progress=on_progress)
+        results = runs.results
+        if runs.error is not None and not results:
+            raise runs.error
         document = plan.document(results)
         if html is not None:
             _write_page(html, document, results, scenario)
@@ -115,24 +114,14 @@ def simulate(
             _show(document, as_json=as_json)
         else:
             _show_fidelity(fidelity_of(document, measured, log=against.name), as_json=as_json)
-    if failure is not None:
-        raise failure
     if document.is_complete:
         return 0
     complete = sum(result.is_complete for result in results)
+    if runs.error is not None:
+        notes.print(f"{complete} of {len(plan.keys)} runs are complete", soft_wrap=True)
+        raise runs.error
     notes.print(f"[yellow]interrupted[/yellow]: {complete} of {len(plan.keys)} runs are complete", soft_wrap=True)
     return INTERRUPTED
-
-
-def _runs(run: "Callable[[], list[RunResult]]") -> "tuple[Sequence[RunResult], Exception | None]":
-    """Return the results that there are, and why there are no more."""
-    from safelight.core.errors import SafelightError
-    from safelight.simulator.running.failure import RunFailed
-
-    try:
-        return run(), None
-    except RunFailed as failed:
-        return failed.results, failed if isinstance(failed.cause, SafelightError) else failed.cause
 
 
 def _outcome_paths(outcomes: Path | None, plan: "SimulationPlan") -> list[Path]:

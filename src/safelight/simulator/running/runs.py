@@ -4,15 +4,18 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+from safelight.core.errors import SafelightError
+from safelight.simulator.errors import ProcessKilled
 from safelight.simulator.results.documents import RunResult
-from safelight.simulator.running.failure import RunFailed
 from safelight.simulator.running.one_run import run_one
 from safelight.simulator.running.plan import SimulationPlan, decoded, encoded
 from safelight.simulator.running.progress import OnProgress, RunProgress
@@ -24,6 +27,19 @@ POLL_S = 0.1
 _NEVER = StopRequest()
 
 
+@dataclass(frozen=True, kw_only=True)
+class AllRuns:
+    """What was simulated.
+
+    Attributes:
+        results: of the runs that began, also of those that an error of another one ended.
+        error: why not all runs are there; None if nothing went wrong.
+    """
+
+    results: list[RunResult]
+    error: SafelightError | None = None
+
+
 def run_all(
     plan: SimulationPlan,
     *,
@@ -31,8 +47,8 @@ def run_all(
     outcomes: Sequence[Path] | None = None,
     stop: StopRequest = _NEVER,
     on_progress: OnProgress | None = None,
-) -> list[RunResult]:
-    """Return the results of all runs, in the order of the plan.
+) -> "AllRuns":
+    """Return the results of all runs, in the order of the plan; an error ends the others, and is returned with them.
 
     Args:
         plan: with at least one run.
@@ -40,30 +56,30 @@ def run_all(
         outcomes: a file for the outcome log of each run; None writes none.
         stop: ends the present runs early, and begins no more.
         on_progress: is called now and then.
-
-    Raises:
-        RunFailed: if a run cannot be done after others have been; it has their results. Present runs end early.
-        SafelightError: if a run cannot be done, and there are no results.
     """
     numbers = range(len(plan.keys))
     report = on_progress or (lambda progress: None)
     paths = dict(zip(numbers, outcomes or (), strict=False))
     if min(jobs, len(numbers)) == 1:
-        results: list[RunResult] = []
-        for number in numbers:
-            if stop.is_set:
-                break
-            try:
-                results.append(run_one(plan, number, outcomes=paths.get(number), stop=stop, on_progress=report))
-            except Exception as error:
-                raise _failure(error, plan, number, results) from error
-        return results
+        return _in_turn(plan, paths, stop, report)
     return _in_processes(plan, min(jobs, len(numbers)), paths, stop, report)
 
 
+def _in_turn(plan: SimulationPlan, paths: Mapping[int, Path], stop: StopRequest, report: OnProgress) -> AllRuns:
+    results: list[RunResult] = []
+    for number in range(len(plan.keys)):
+        if stop.is_set:
+            break
+        try:
+            results.append(run_one(plan, number, outcomes=paths.get(number), stop=stop, on_progress=report))
+        except SafelightError as error:
+            return AllRuns(results=results, error=error)
+    return AllRuns(results=results)
+
+
 def _in_processes(
-    plan: SimulationPlan, jobs: int, paths: dict[int, Path], stop: StopRequest, report: OnProgress
-) -> list[RunResult]:
+    plan: SimulationPlan, jobs: int, paths: Mapping[int, Path], stop: StopRequest, report: OnProgress
+) -> AllRuns:
     context = multiprocessing.get_context("spawn")
     ended, queue = context.Event(), context.SimpleQueue()
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(ended, queue)) as pool:
@@ -74,22 +90,15 @@ def _in_processes(
         finally:
             ended.set()
             pool.shutdown(wait=False, cancel_futures=True)
-    errors = {number: error for number, future in enumerate(futures) if (error := _error_of(future)) is not None}
-    done = [future for number, future in enumerate(futures) if not future.cancelled() and number not in errors]
-    results = [decoded(future.result(), RunResult) for future in done]
-    for number, error in errors.items():
-        raise _failure(error, plan, number, results) from error
-    return results
-
-
-def _error_of(future: Future[bytes]) -> Exception | None:
-    error = None if future.cancelled() else future.exception()
-    assert error is None or isinstance(error, Exception), "processes pass no other errors on"
-    return error
-
-
-def _failure(error: Exception, plan: SimulationPlan, number: int, results: Sequence[RunResult]) -> Exception:
-    return RunFailed(plan.keys[number].text, error, results) if results else error
+        results, errors = [], []
+        for future in (future for future in futures if not future.cancelled()):
+            try:
+                results.append(decoded(future.result(), RunResult))
+            except SafelightError as error:
+                errors.append(error)
+            except BrokenProcessPool:
+                errors.append(ProcessKilled())
+    return AllRuns(results=results, error=errors[0] if errors else None)
 
 
 def _watch(
