@@ -47,6 +47,10 @@ def timed(spec, *, tick_s, encode_s=0.0, decode_s=0.0):
     return SimulatedModel(spec=spec, profile=Profile.from_spec(spec))
 
 
+def renamed(spec, name):
+    return _replaced(spec, name=name)
+
+
 def _replaced(spec, **fields):
     return ModelSpec(**({name: getattr(spec, name) for name in spec.__struct_fields__} | fields))
 

@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
 
 import numpy as np
 
@@ -13,12 +12,9 @@ from safelight.core.job import Job
 from safelight.profiles.profile import Profile
 from safelight.simulator.simulation import SimulatedModel, SimulatedWorker
 
-LEAST_FACTOR: Final = 0.1
-"""A time that is drawn is at least this share of its mean."""
-
 
 class Durations:
-    """Seconds of one worker's effects; those with a spread are drawn from a normal distribution.
+    """Seconds of one worker's effects; those with a spread are log-normal.
 
     Attributes:
         slowness: how many times as long everything takes at present.
@@ -88,13 +84,14 @@ class Durations:
 
     def load_factor(self) -> float:
         """Return how many times as long as on average a load takes."""
-        return self._factor(self._load_spread)
+        return self._factor(self._load_spread) * self.slowness
 
     def _factor(self, spread: float) -> float:
-        """Draw a time as a share of its mean."""
+        """Draw a time as a share of its mean: log-normal, since no time is negative."""
         if not spread or self._rng is None:
             return 1.0
-        return max(LEAST_FACTOR, 1 + spread * float(self._rng.standard_normal()))
+        variance = math.log1p(spread**2)
+        return math.exp(math.sqrt(variance) * float(self._rng.standard_normal()) - variance / 2)
 
     def _scaled(self, seconds: float) -> float:
         return seconds * self.slowness * self._per_speed

@@ -1,6 +1,8 @@
 """What goes wrong in a simulated fleet."""
 
 import math
+from collections import defaultdict
+from collections.abc import Callable
 
 from safelight.control.liveness import BEAT_S
 from safelight.simulator.fleet.fleet import SimulatedFleet
@@ -20,6 +22,8 @@ class FaultPlayer:
         self._fleet = fleet
         self._timeline = timeline
         self._beat_s = beat_s
+        self._beating = set[str]()
+        self._factors = defaultdict[str, list[float]](list)
 
     def plan(self, fault: Fault) -> None:
         """Let a fault happen."""
@@ -32,9 +36,11 @@ class FaultPlayer:
             case "die":
                 self._fleet.lose(fault.worker, "it died")
             case "slow":
-                self._fleet.slow_down(fault.worker, fault.factor)
+                self._slow(fault, self._factors[fault.worker].append)
                 if until_s < math.inf:
-                    self._timeline.at(until_s, lambda: self._fleet.slow_down(fault.worker, 1.0))
+                    self._timeline.at(until_s, lambda: self._slow(fault, self._factors[fault.worker].remove))
+            case "hang" | "partition" if process is None:
+                self._fleet.halt_start(fault.worker, until_s, is_silent=fault.kind == "partition")
             case "hang" if process is not None:
                 self._beat(process)
                 process.hang(until_s)
@@ -44,9 +50,18 @@ class FaultPlayer:
                 if until_s < math.inf:
                     self._timeline.at(until_s, lambda: self._fleet.reconnect(process))
 
+    def _slow(self, fault: Fault, change: Callable[[float], None]) -> None:
+        change(fault.factor)
+        self._fleet.slow_down(fault.worker, math.prod(self._factors[fault.worker]))
+
     def _beat(self, process: WorkerProcess) -> None:
-        """Send signs of life from now on, until the process ends or nothing else is left to happen."""
+        """Send signs of life from now on, until the process ends."""
+        if process.name not in self._beating:
+            self._beating.add(process.name)
+            self._beat_on(process)
+
+    def _beat_on(self, process: WorkerProcess) -> None:
         if process.is_dead:
             return
         self._fleet.report(process, process.beat())
-        self._timeline.at(self._timeline.now_s + self._beat_s, lambda: self._beat(process))
+        self._timeline.at(self._timeline.now_s + self._beat_s, lambda: self._beat_on(process))

@@ -19,6 +19,7 @@ from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
 from safelight.core.work import Paused, Run, Stop, WorkerEvent
 from safelight.simulator.fleet.durations import Durations
+from safelight.simulator.fleet.early import refused_early
 from safelight.simulator.fleet.loads import AdapterReads
 from safelight.simulator.fleet.timeline import Timeline
 from safelight.simulator.fleet.worker import WorkerProcess
@@ -53,8 +54,11 @@ class _Slot:
 
     Attributes:
         process: None while it starts.
+        ready_s: when it will have one, while it has none; another time makes another `start`.
         left_s: since when it has had no process, while it has none.
+        on_disk: adapters of other machines that it has read.
         held: messages to and from a worker that cannot be reached; None while it can be reached.
+        cuts: for how many reasons it cannot be reached.
     """
 
     worker: SimulatedWorker
@@ -62,9 +66,13 @@ class _Slot:
     number: int = 0
     process: WorkerProcess | None = None
     joined_s: float = 0.0
+    ready_s: float = 0.0
+    start: int = 0
     left_s: float = 0.0
     slowness: float = 1.0
+    on_disk: set[AdapterHandle] = field(default_factory=set)
     held: "_Held | None" = None
+    cuts: int = 0
 
     @property
     def next_name(self) -> str:
@@ -108,7 +116,7 @@ class SimulatedFleet:
     def start(self) -> None:
         """Start all workers."""
         for slot in self._slots.values():
-            self._start(slot)
+            self._start(slot, self._timeline.now_s)
 
     def arrive(self, request: ImageRequest) -> None:
         """Let a request arrive now."""
@@ -128,36 +136,53 @@ class SimulatedFleet:
         return self._slots[worker].process
 
     def lose(self, worker: str, reason: str) -> None:
-        """End the present process of a worker; its successor starts soon."""
+        """End the present process of a worker, or its start; its successor starts soon."""
         slot = self._slots[worker]
         if slot.process is None:
+            self._start(slot, self._timeline.now_s + RESTART_PAUSE_S)
             return
-        process, slot.process, slot.held = slot.process, None, None
+        process, slot.process, slot.held, slot.cuts = slot.process, None, None, 0
         process.is_dead = True
         slot.left_s = self._timeline.now_s
         self._counts.worker_s += slot.left_s - slot.joined_s
         del self._processes[process.name]
         self._handle(WorkerLeft(process.name, reason))
-        self._timeline.at(self._timeline.now_s + RESTART_PAUSE_S, partial(self._start, slot))
+        self._start(slot, slot.left_s + RESTART_PAUSE_S)
         self._settle()
 
     def slow_down(self, worker: str, factor: float) -> None:
         """Let all work of a worker take `factor` times as long as its profiles say, from its next effect on."""
-        slot = self._slots[worker]
-        slot.slowness = factor
+        slot, now = self._slots[worker], self._timeline.now_s
+        before, slot.slowness = slot.slowness, factor
         if slot.process is not None:
             slot.process.slow_down(factor)
+        elif slot.ready_s < math.inf:
+            self._plan_join(slot, now + (slot.ready_s - now) * factor / before)
+
+    def halt_start(self, worker: str, until_s: float, *, is_silent: bool) -> None:
+        """Let a start stand still until `until_s`, or be silent; one that does so for too long begins anew."""
+        slot, now, limits = self._slots[worker], self._timeline.now_s, self._simulation.control.liveness
+        most_s = limits.start_silence_s if is_silent else limits.start_stalled_s
+        ready_s = max(slot.ready_s, until_s) if is_silent else slot.ready_s + until_s - now
+        if min(ready_s, until_s) - now > most_s:
+            self._start(slot, now + most_s + RESTART_PAUSE_S)
+        else:
+            self._plan_join(slot, ready_s)
 
     def cut_off(self, worker: str) -> None:
         """Hold back all messages from and to a worker."""
         slot = self._slots[worker]
-        if slot.process is not None and slot.held is None:
-            slot.held = _Held()
+        if slot.process is not None:
+            slot.cuts += 1
+            slot.held = slot.held or _Held()
 
     def reconnect(self, process: WorkerProcess) -> None:
-        """Deliver what was held back, if that process is still there."""
+        """Deliver what was held back, if that process is still there, and no other fault cuts it off."""
         slot = self._processes.get(process.name)
         if slot is None or slot.held is None:
+            return
+        slot.cuts -= 1
+        if slot.cuts:
             return
         held, slot.held = slot.held, None
         self._reports.extend((process.name, event) for event in held.events)
@@ -178,10 +203,18 @@ class SimulatedFleet:
             else:
                 self._counts.worker_s += self._timeline.now_s - slot.joined_s
 
-    def _start(self, slot: _Slot) -> None:
-        self._timeline.at(self._timeline.now_s + slot.worker.startup_s, partial(self._join, slot))
+    def _start(self, slot: _Slot, begins_s: float) -> None:
+        self._plan_join(slot, begins_s + slot.worker.startup_s * slot.slowness)
 
-    def _join(self, slot: _Slot) -> None:
+    def _plan_join(self, slot: _Slot, ready_s: float) -> None:
+        """Let a worker be ready at a time, instead of any that was planned before."""
+        slot.start += 1
+        slot.ready_s = ready_s
+        self._timeline.at(ready_s, partial(self._join, slot, slot.start))
+
+    def _join(self, slot: _Slot, start: int) -> None:
+        if start != slot.start:
+            return
         name = slot.next_name
         slot.number += 1
         slot.process = self._process(name, slot)
@@ -208,7 +241,14 @@ class SimulatedFleet:
             name,
             machine,
             durations=durations,
-            reads=AdapterReads(self._adapters, worker.load_tiers, self._timeline, factor=durations.load_factor),
+            reads=AdapterReads(
+                self._adapters,
+                worker.load_tiers,
+                self._timeline,
+                factor=durations.load_factor,
+                on_disk=slot.on_disk,
+                is_first=slot.number == 1,
+            ),
             timeline=self._timeline,
             send=partial(self._reported, name),
             wake=self._settle,
@@ -282,7 +322,9 @@ class SimulatedFleet:
                     self._post(slot.process, sent)
             case Deliver(outcome=outcome) | GiveUp(outcome=outcome) | Dismissed(outcome=outcome):
                 self._end(outcome)
-            case Reject(outcome=outcome, error=error):
+            case Reject(request=request, outcome=outcome, error=error):
+                if outcome is None and any(slot.number == 0 for slot in self._slots.values()):
+                    outcome = refused_early(request, error, self._simulation, now=self._timeline.now_s)
                 if outcome is None:
                     raise error
                 self._end(outcome)

@@ -14,7 +14,8 @@ Answer = Callable[[AdapterRead | AdapterNotRead], None]
 class AdapterReads:
     """The reads of one worker: one LoRA and one ControlNet at a time, as in the live worker.
 
-    An adapter that was read once from another machine is on the worker's disk from then on.
+    An adapter that was read once from another machine is on the worker's disk from then on. One that begins in host
+    memory is read from the disk when it has left that, or in a later process.
     """
 
     def __init__(
@@ -24,14 +25,26 @@ class AdapterReads:
         timeline: Timeline,
         *,
         factor: Callable[[], float] = lambda: 1.0,
+        on_disk: set[AdapterHandle] | None = None,
+        is_first: bool = True,
     ) -> None:
-        """Start; `factor` draws how many times as long as on average a load takes."""
+        """Start.
+
+        Args:
+            adapters: of the simulation.
+            tiers: what loads cost.
+            timeline: of the simulation.
+            factor: draws how many times as long as on average a load takes.
+            on_disk: adapters of other machines that earlier processes of the worker have read; is added to.
+            is_first: whether it is the worker's first process, whose host memory has what begins there.
+        """
         self._adapters = adapters
         self._tiers = tiers
         self._timeline = timeline
         self._factor = factor
         self._free_s: dict[AdapterKind, float] = {}
-        self._on_disk: set[AdapterHandle] = set()
+        self._on_disk = set[AdapterHandle]() if on_disk is None else on_disk
+        self._was_in_host = set[AdapterHandle]() if is_first else set(adapters)
 
     def begin(self, effect: ReadAdapter, answer: Answer) -> None:
         """Read weights after those that are being read."""
@@ -51,7 +64,8 @@ class AdapterReads:
         return self._tiers.host.seconds(self._adapters[handle].spec.weights_bytes) * self._factor()
 
     def _reading_s(self, handle: AdapterHandle, adapter: SimulatedAdapter) -> float:
-        if adapter.tier == "host":
+        if adapter.tier == "host" and handle not in self._was_in_host:
+            self._was_in_host.add(handle)
             return 0.0
         weights_bytes = adapter.spec.weights_bytes
         seconds = self._tiers.disk.seconds(weights_bytes)

@@ -179,7 +179,7 @@ class WorkerProcess:
     def hang(self, until_s: float) -> None:
         """Let the present effect or call, or the next one, last until `until_s` at least."""
         self._cut_short()
-        self._hangs_until_s = until_s
+        self._hangs_until_s = max(self._hangs_until_s, until_s)
         if self._running is not None:
             self._running.end_s = max(self._running.end_s, until_s)
             self._plan_end(self._running)
@@ -196,7 +196,7 @@ class WorkerProcess:
         """Execute an effect; returns whether it takes time."""
         match effect:
             case Step():
-                steps = 1 if self._inbox else effect.most_steps
+                steps = 1 if self._inbox or self._hangs_until_s > self._timeline.now_s else effect.most_steps
                 jobs = tuple(self._jobs[request_id] for request_id in effect.request_ids)
                 return self._begin(effect, self.durations.step_s(effect, jobs, steps=steps), None, steps=steps)
             case BeginRows(jobs=jobs):
