@@ -23,6 +23,12 @@ from safelight.traces.synthesis.synthesize import SynthesisOptions, synthesize
 if TYPE_CHECKING:
     from safelight.traces.synthesis.template import ServiceTemplate
 
+MOST_REQUESTS = 50_000_000
+"""Of one run."""
+
+MOST_IMAGES = 1000
+"""That one request of a trace asks for."""
+
 CURVE_POINTS = 10_001
 """So many points of a rate curve are integrated over."""
 
@@ -90,6 +96,7 @@ def process_of(source: ArrivalSource) -> ArrivalProcess:
 
 def _of_process(source: ArrivalSource, load: float, rng: np.random.Generator) -> Arrivals:
     process = process_of(source)
+    _check_count(source, load)
     if source.rate_curve:
         return _along(np.array(source.rate_curve), process, load, rng)
     assert source.rate_per_s is not None
@@ -100,6 +107,20 @@ def _of_process(source: ArrivalSource, load: float, rng: np.random.Generator) ->
         assert source.duration_s is not None
         times_s = until(process, source.duration_s, rate=rate, rng=rng)
     return Arrivals(times_s=times_s, table=None, rate_per_s=source.rate_per_s)
+
+
+def _check_count(source: ArrivalSource, load: float) -> None:
+    """Raise BadScenario for more requests than can be kept in memory."""
+    expected = source.requests or 0.0
+    if source.rate_curve:
+        times_s, rates = np.array(source.rate_curve).T
+        expected = float(np.trapezoid(rates, times_s)) * load
+    elif source.duration_s is not None and source.rate_per_s is not None:
+        expected = source.duration_s * source.rate_per_s * load
+    if expected > MOST_REQUESTS:
+        raise BadScenario(
+            f"brings about {expected:.3g} requests; a run has at most {MOST_REQUESTS:,}.", place="workload.arrivals"
+        )
 
 
 def _along(curve: Points, process: ArrivalProcess, load: float, rng: np.random.Generator) -> Arrivals:
@@ -144,6 +165,9 @@ def _of_table(table: pl.DataFrame, load: float, place: str) -> Arrivals:
         raise BadScenario("has no request.", place=place)
     if table["arrival_s"].null_count():
         raise BadScenario("has requests that do not tell when they arrive.", place=place)
+    images = table.select(pl.col("images").max()).item()
+    if images is not None and images > MOST_IMAGES:
+        raise BadScenario(f"has a request for {images:,} pictures; at most {MOST_IMAGES:,} can be.", place=place)
     times_s = table["arrival_s"].to_numpy()
     times_s = times_s - times_s[0]
     length_s = float(times_s[-1])

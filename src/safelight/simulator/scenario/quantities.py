@@ -9,6 +9,10 @@ import numpy.typing as npt
 from safelight.simulator.errors import BadScenario
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+Workers = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+Adapters = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+"""Numbers of things that are held in memory one by one."""
+
 Bytes = Annotated[float, msgspec.Meta(ge=0)]
 """A number of bytes, such as `80e9`."""
 
