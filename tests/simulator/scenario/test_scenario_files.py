@@ -139,6 +139,12 @@ def test_an_error_in_language_work_names_the_key(text, said):
     assert [part for part in said if part not in message] == []
 
 
+def test_a_key_that_does_not_count_for_a_fault_is_an_error():
+    died = SMALL + '[[faults]]\nkind = "die"\nworker = "gpu-1"\nat_s = 1\n'
+    assert message_of(died + "for_s = 3.0\n").startswith("faults[0].for_s does not count for `die`")
+    assert message_of(died + "factor = 3.0\n").startswith("faults[0].factor does not count for `die`")
+
+
 TEXTS = LANGUAGE + SMALL + "steps = 5\n"
 
 

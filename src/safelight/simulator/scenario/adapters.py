@@ -53,7 +53,11 @@ class AdapterGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(f"{self.name}-{number}" for number in range(1, (self.count or 0) + 1))
+        return tuple(map(self.name_of, range(self.count or 0)))
+
+    def name_of(self, number: int) -> str:
+        """Return the name of an adapter, counted from 0 here."""
+        return f"{self.name}-{number + 1}"
 
     @property
     def weights(self) -> npt.NDArray[np.float64]:

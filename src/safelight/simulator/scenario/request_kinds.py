@@ -116,7 +116,7 @@ class KindSampler:
             if group.model == model:
                 into = loras if group.kind == "lora" else controlnets
                 for place, numbers in _draw_adapters(group, count, rng):
-                    into[place] += [(group.names[number], group.scale) for number in numbers]
+                    into[place] += [(group.name_of(number), group.scale) for number in numbers]
         return loras, controlnets
 
 
