@@ -1,7 +1,6 @@
 """What goes wrong in a fleet: nothing is answered twice, and work moves once."""
 
 from collections import Counter
-from dataclasses import replace
 
 import msgspec
 import pytest
@@ -71,27 +70,6 @@ def test_a_fault_has_the_same_outcomes_if_equal_calls_are_one_event(fault):
     assert [outcome.total_s for outcome in one] == pytest.approx([outcome.total_s for outcome in each])
 
 
-def test_a_request_before_its_worker_was_ever_ready_is_refused():
-    other = timed(SPEC, tick_s=0.1)
-    other = replace(other, spec=renamed(other.spec, "other"))
-    late = replace(workers(1, model=other, startup_s=5.0)[0], name="late")
-    wanted = ((0.1, "model"), (0.2, None), (1.0, "model"), (1.0, "other"), (6.0, "other"))
-    (kind,) = poisson(1, 1.0)
-    requests = [
-        msgspec.structs.replace(kind, id=f"r{number}", arrived_s=arrived_s, model=model)
-        for number, (arrived_s, model) in enumerate(wanted)
-    ]
-    _, outcomes = run(simulation(workers=(*workers(1, startup_s=0.5), late), requests=requests))
-    ended = {each.request.id: (each.status, each.reason, each.level.model) for each in outcomes}
-    assert [ended[f"r{number}"] for number in range(5)] == [
-        ("rejected", "not_ready", "model"),
-        ("rejected", "not_ready", "model"),
-        ("finished", "", "model"),
-        ("rejected", "not_ready", "other"),
-        ("finished", "", "other"),
-    ]
-
-
 def test_a_worker_that_died_starts_again_after_its_startup_time():
     _, outcomes = run(
         simulation(
@@ -109,57 +87,6 @@ def test_a_slow_worker_takes_so_many_times_as_long():
     fault = Fault(kind="slow", worker="w0", at_s=1.0, factor=3.0)
     plain, slow = (run(simulation(1, faults=faults, **alone))[1][0].total_s for faults in ((), (fault,)))
     assert slow == pytest.approx(3 * plain)
-
-
-def end_of(*faults, startup_s=0.0, arrives_s=5.0, **fields):
-    """Return when the only request of a simulation of one worker is finished; its work takes 20 calls of 0.03 s."""
-    (request,) = poisson(1, 1e9, steps=lambda rng: 20, begin_s=arrives_s)
-    control = config("admission=open", liveness=LIMITS)
-    run_of = {"workers": workers(1, startup_s=startup_s), "requests": [request], "control": control, **fields}
-    _, (outcome,) = run(simulation(1, faults=faults, **run_of))
-    assert outcome.status == "finished"
-    return outcome.request.arrived_s + outcome.total_s
-
-
-def fault(kind, at_s, for_s=None, **fields):
-    return Fault(kind=kind, worker="w0", at_s=at_s, for_s=for_s, **fields)
-
-
-def test_overlapping_faults_do_not_end_each_other():
-    work_s = end_of() - 5.0
-    slow = fault("slow", 1.0, factor=3.0)
-    assert end_of(slow, fault("slow", 2.0, 1.0)) == pytest.approx(5.0 + 3 * work_s)
-    assert end_of(slow, fault("slow", 2.0)) == pytest.approx(5.0 + 6 * work_s)
-    assert end_of(fault("hang", 4.0, 2.5), fault("hang", 4.1, 0.5)) == pytest.approx(6.5 + work_s, abs=0.1)
-    apart = fault("partition", 4.9, 1.5), fault("partition", 5.0, 0.2)
-    assert end_of(*apart) == pytest.approx(end_of(apart[0]))
-
-
-@pytest.mark.parametrize(
-    ("faults", "ready_s"),
-    [
-        ([], 10.0),
-        ([fault("die", 4.0)], 14.1),
-        ([fault("slow", 4.0, factor=3.0)], 22.0),
-        ([fault("slow", 4.0, 6.0, factor=3.0)], 14.0),
-        ([fault("hang", 4.0, 5.0)], 15.0),
-        ([fault("hang", 4.0)], 34.1),
-        ([fault("partition", 4.0, 2.0)], 10.0),
-        ([fault("partition", 4.0, 8.0)], 12.0),
-        ([fault("partition", 4.0)], 24.1),
-    ],
-)
-def test_faults_during_a_start_delay_it(faults, ready_s):
-    spans = []
-    limits = LivenessLimits(start_silence_s=10.0, start_stalled_s=20.0)
-    made = simulation(
-        workers=workers(1, startup_s=10.0),
-        requests=poisson(1, 1e9, begin_s=100.0),
-        control=config("admission=open", liveness=limits),
-        faults=faults,
-    )
-    simulate(made, on_span=spans.append)
-    assert next(span.end_s for span in spans if span.kind == "start") == pytest.approx(ready_s)
 
 
 def test_a_slow_down_begins_at_the_next_call():

@@ -89,7 +89,7 @@ class Durations:
         return self._factor(self._load_spread) * self.slowness
 
     def _factor(self, spread: float) -> float:
-        """Draw a time as a share of its mean: log-normal, since no time is negative."""
+        """Draw a time as a share of its mean."""
         if not spread or self._rng is None:
             return 1.0
         shape = 1 / spread**2

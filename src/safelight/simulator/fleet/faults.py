@@ -1,8 +1,6 @@
 """What goes wrong in a simulated fleet."""
 
 import math
-from collections import defaultdict
-from collections.abc import Callable
 
 from safelight.control.liveness import LivenessLimits
 from safelight.simulator.fleet.fleet import SimulatedFleet
@@ -38,7 +36,7 @@ class FaultPlayer:
             case "die":
                 self._fleet.lose(fault.worker, "it died")
             case "slow":
-                self._slow(fault, self._factors[fault.worker].append)
+                self._fleet.slow_down(fault.worker, fault.factor)
                 if until_s < math.inf:
                     self._timeline.at(until_s, lambda: self._fleet.slow_down(fault.worker, fault.factor, ends=True))
             case "hang" if process is not None:
@@ -57,17 +55,8 @@ class FaultPlayer:
             self._beating.add(process.name)
             self._beat(process)
 
-    def _slow(self, fault: Fault, change: Callable[[float], None]) -> None:
-        change(fault.factor)
-        self._fleet.slow_down(fault.worker, math.prod(self._factors[fault.worker]))
-
     def _beat(self, process: WorkerProcess) -> None:
-        """Send signs of life from now on, until the process ends."""
-        if process.name not in self._beating:
-            self._beating.add(process.name)
-            self._beat_on(process)
-
-    def _beat_on(self, process: WorkerProcess) -> None:
+        """Send signs of life from now on, until the process ends or nothing else is left to happen."""
         if process.is_dead:
             return
         self._fleet.report(process, process.beat())

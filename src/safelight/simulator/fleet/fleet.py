@@ -56,7 +56,6 @@ class _Slot:
 
     Attributes:
         process: None while it starts.
-        ready_s: when it will have one, while it has none; another time makes another `start`.
         left_s: since when it has had no process, while it has none.
         starts: how many starts were planned; the last one counts.
         ready_s: when the process that starts now will be ready; None if none starts.
@@ -70,8 +69,6 @@ class _Slot:
     number: int = 0
     process: WorkerProcess | None = None
     joined_s: float = 0.0
-    ready_s: float = 0.0
-    start: int = 0
     left_s: float = 0.0
     starts: int = 0
     ready_s: float | None = None
@@ -128,7 +125,7 @@ class SimulatedFleet:
     def start(self) -> None:
         """Start all workers."""
         for slot in self._slots.values():
-            self._start(slot, self._timeline.now_s)
+            self._start(slot)
 
     def arrive(self, request: ImageRequest) -> None:
         """Let a request arrive now."""
@@ -159,7 +156,7 @@ class SimulatedFleet:
         self._counts.worker_s += slot.left_s - slot.joined_s
         del self._processes[process.name]
         self._handle(WorkerLeft(process.name, reason))
-        self._start(slot, slot.left_s + RESTART_PAUSE_S)
+        self._timeline.at(self._timeline.now_s + RESTART_PAUSE_S, partial(self._start, slot))
         self._settle()
 
     def slow_down(self, worker: str, factor: float, *, ends: bool = False) -> None:
@@ -193,9 +190,6 @@ class SimulatedFleet:
         """Deliver what was held back, if that process is still there and nothing else cuts it off."""
         slot = self._processes.get(process.name)
         if slot is None or slot.held is None or slot.cut_until_s > self._timeline.now_s:
-            return
-        slot.cuts -= 1
-        if slot.cuts:
             return
         held, slot.held = slot.held, None
         self._reports.extend((process.name, event) for event in held.events)

@@ -35,19 +35,8 @@ class AdapterReads:
         *,
         stored: StoredWeights | None = None,
         factor: Callable[[], float] = lambda: 1.0,
-        on_disk: set[AdapterHandle] | None = None,
-        is_first: bool = True,
     ) -> None:
-        """Start.
-
-        Args:
-            adapters: of the simulation.
-            tiers: what loads cost.
-            timeline: of the simulation.
-            factor: draws how many times as long as on average a load takes.
-            on_disk: adapters of other machines that earlier processes of the worker have read; is added to.
-            is_first: whether it is the worker's first process, whose host memory has what begins there.
-        """
+        """Start; `factor` draws how many times as long as on average a load takes."""
         self._adapters = adapters
         self._tiers = tiers
         self._timeline = timeline

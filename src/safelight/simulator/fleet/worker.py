@@ -204,7 +204,7 @@ class WorkerProcess:
         """Execute an effect; returns whether it takes time."""
         match effect:
             case Step():
-                steps = 1 if self._inbox or self._hangs_until_s > self._timeline.now_s else effect.most_steps
+                steps = 1 if self._inbox else effect.most_steps
                 jobs = tuple(self._jobs[request_id] for request_id in effect.request_ids)
                 return self._begin(effect, self.durations.step_s(effect, jobs, steps=steps), None, steps=steps)
             case BeginRows(jobs=jobs):

@@ -24,12 +24,6 @@ from safelight.traces.synthesis.synthesize import SynthesisOptions, synthesize
 if TYPE_CHECKING:
     from safelight.traces.synthesis.template import ServiceTemplate
 
-MOST_REQUESTS = 50_000_000
-"""Of one run."""
-
-MOST_IMAGES = 1000
-"""That one request of a trace asks for."""
-
 CURVE_POINTS = 10_001
 """So many points of a rate curve are integrated over."""
 
@@ -97,7 +91,6 @@ def process_of(source: ArrivalSource) -> ArrivalProcess:
 
 def _of_process(source: ArrivalSource, load: float, rng: np.random.Generator) -> Arrivals:
     process = process_of(source)
-    _check_count(source, load)
     if source.rate_curve:
         return _along(np.array(source.rate_curve), process, load, rng)
     assert source.rate_per_s is not None
@@ -109,20 +102,6 @@ def _of_process(source: ArrivalSource, load: float, rng: np.random.Generator) ->
         _check_count(rate * source.duration_s)
         times_s = until(process, source.duration_s, rate=rate, rng=rng)
     return Arrivals(times_s=times_s, table=None, rate_per_s=source.rate_per_s)
-
-
-def _check_count(source: ArrivalSource, load: float) -> None:
-    """Raise BadScenario for more requests than can be kept in memory."""
-    expected = source.requests or 0.0
-    if source.rate_curve:
-        times_s, rates = np.array(source.rate_curve).T
-        expected = float(np.trapezoid(rates, times_s)) * load
-    elif source.duration_s is not None and source.rate_per_s is not None:
-        expected = source.duration_s * source.rate_per_s * load
-    if expected > MOST_REQUESTS:
-        raise BadScenario(
-            f"brings about {expected:.3g} requests; a run has at most {MOST_REQUESTS:,}.", place="workload.arrivals"
-        )
 
 
 def _along(curve: Points, process: ArrivalProcess, load: float, rng: np.random.Generator) -> Arrivals:

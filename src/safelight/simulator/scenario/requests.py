@@ -81,7 +81,6 @@ class RequestMaker:
         self._sampler = KindSampler(workload.mix, sizes, scenario.adapters)
         source = workload.trace or workload.like
         self._replaced: Sequence[Column] = source.replace if source is not None else ()
-        self._ids = set[str]()
         self._adapters = TraceAdapters.of(scenario.adapters)
         self._has_ids = False
 
@@ -103,17 +102,7 @@ class RequestMaker:
                 rows = arrivals.table[start : start + BLOCK].select(_TRACE_COLUMNS).to_dicts()
                 drawn = self._like_rows(rows, rng)
             for place, (time_s, asked, row) in enumerate(zip(times_s, drawn, rows, strict=True)):
-                for request in self._made(start + place, time_s, asked, row, seeds[place]):
-                    yield request if arrivals.table is None else self._unique(request)
-
-    def _unique(self, request: ImageRequest) -> ImageRequest:
-        """Return a request of a trace with an id that none before it has."""
-        name, further = request.id, 1
-        while name in self._ids:
-            further += 1
-            name = f"{request.id}~{further}"
-        self._ids.add(name)
-        return request if name == request.id else msgspec.structs.replace(request, id=name)
+                yield from self._made(start + place, time_s, asked, row, seeds[place])
 
     def _like_rows(self, rows: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> list[Asked]:
         """Return what rows of a trace ask for, and what the mix adds where they do not tell."""
