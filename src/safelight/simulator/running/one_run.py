@@ -67,6 +67,7 @@ class _Run:
         self.tally = Tally(
             quality_of=prepared.quality_of,
             quality_of_mix=prepared.quality_of_mix,
+            gain_of=prepared.gain_of,
             warmup_s=warmup_s,
             workers=len(prepared.workers),
         )
