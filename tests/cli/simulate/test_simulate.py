@@ -157,6 +157,17 @@ def test_an_error_in_a_scenario_is_one_line(jobs, scenario, capsys):
     assert err.count("\n") == 1
 
 
+def test_an_error_of_one_run_keeps_the_earlier_ones(scenario, capsys):
+    text = SMALL + '[[variants]]\nname = "good"\nset = {}\n'
+    text += '[[variants]]\nname = "bad"\nset = { "models.m.profile" = "nowhere.toml" }\n'
+    status, out, err = run([scenario(text), "--json"], capsys)
+    assert status == 1
+    assert "models.m.profile is 'nowhere.toml'" in err
+    found = json.loads(out)
+    assert [each["variant"] for each in found["runs"]] == ["good"]
+    assert not found["is_complete"]
+
+
 def test_the_quickstart_can_be_simulated(capsys):
     found = document([str(QUICKSTART), "--seed", "1", "--load", "0.5"], capsys)
     assert [each["policy"] for each in found["runs"]] == ["deadlines", "throughput"]

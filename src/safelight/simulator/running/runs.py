@@ -7,10 +7,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+import msgspec
+
+from safelight.core.errors import SafelightError
+from safelight.simulator.errors import SimulatorError
 from safelight.simulator.results.documents import RunResult
 from safelight.simulator.running.one_run import run_one
 from safelight.simulator.running.plan import SimulationPlan, decoded, encoded
@@ -23,6 +28,26 @@ POLL_S = 0.1
 _NEVER = StopRequest()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """What was simulated.
+
+    Attributes:
+        results: of runs that are done, or were ended early, in the order of the plan.
+        error: that a run ended with; no others begin then.
+    """
+
+    results: tuple[RunResult, ...]
+    error: SafelightError | None = None
+
+
+class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process says of one run: its result, or the message of its error."""
+
+    result: RunResult | None = None
+    error: str = ""
+
+
 def run_all(
     plan: SimulationPlan,
     *,
@@ -30,8 +55,8 @@ def run_all(
     outcomes: Sequence[Path] | None = None,
     stop: StopRequest = _NEVER,
     on_progress: OnProgress | None = None,
-) -> list[RunResult]:
-    """Return the results of all runs, in the order of the plan.
+) -> Runs:
+    """Return the results of all runs, as far as none ends with an error.
 
     Args:
         plan: with at least one run.
@@ -39,26 +64,26 @@ def run_all(
         outcomes: a file for the outcome log of each run; None writes none.
         stop: ends the present runs early, and begins no more.
         on_progress: is called now and then.
-
-    Raises:
-        SafelightError: if a run cannot be done; the others are ended.
     """
     numbers = range(len(plan.keys))
     report = on_progress or (lambda progress: None)
     paths = dict(zip(numbers, outcomes or (), strict=False))
     if min(jobs, len(numbers)) == 1:
-        results = []
+        results: list[RunResult] = []
         for number in numbers:
             if stop.is_set:
                 break
-            results.append(run_one(plan, number, outcomes=paths.get(number), stop=stop, on_progress=report))
-        return results
+            try:
+                results.append(run_one(plan, number, outcomes=paths.get(number), stop=stop, on_progress=report))
+            except SafelightError as error:
+                return Runs(results=tuple(results), error=error)
+        return Runs(results=tuple(results))
     return _in_processes(plan, min(jobs, len(numbers)), paths, stop, report)
 
 
 def _in_processes(
     plan: SimulationPlan, jobs: int, paths: dict[int, Path], stop: StopRequest, report: OnProgress
-) -> list[RunResult]:
+) -> Runs:
     context = multiprocessing.get_context("spawn")
     ended, queue = context.Event(), context.SimpleQueue()
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(ended, queue)) as pool:
@@ -69,8 +94,12 @@ def _in_processes(
         finally:
             ended.set()
             pool.shutdown(wait=False, cancel_futures=True)
-        answers = [future.result() for future in futures if not future.cancelled()]
-    return [decoded(answer, RunResult) for answer in answers]
+        answers = [decoded(future.result(), _Answer) for future in futures if not future.cancelled()]
+    error = next((answer.error for answer in answers if answer.result is None), None)
+    return Runs(
+        results=tuple(answer.result for answer in answers if answer.result is not None),
+        error=None if error is None else SimulatorError(error),
+    )
 
 
 def _watch(
@@ -85,12 +114,16 @@ def _watch(
         done, waiting = wait(waiting, timeout=POLL_S, return_when=FIRST_COMPLETED)
         while not queue.empty():
             report(decoded(queue.get(), RunProgress))
-        if any(future.exception() is not None for future in done if not future.cancelled()):
+        if any(_has_failed(future) for future in done if not future.cancelled()):
             return
         if stop.is_set:
             end()
             for future in waiting:
                 future.cancel()
+
+
+def _has_failed(future: Future[bytes]) -> bool:
+    return future.exception() is not None or decoded(future.result(), _Answer).result is None
 
 
 class _Shared:
@@ -135,10 +168,13 @@ class _EventStop:
 
 
 def _run(plan: bytes, number: int, outcomes: Path | None) -> bytes:
-    result = run_one(
-        decoded(plan, SimulationPlan), number, outcomes=outcomes, stop=_Shared.stop, on_progress=_put_progress
-    )
-    return encoded(result)
+    try:
+        result = run_one(
+            decoded(plan, SimulationPlan), number, outcomes=outcomes, stop=_Shared.stop, on_progress=_put_progress
+        )
+    except SafelightError as error:
+        return encoded(_Answer(error=str(error)))
+    return encoded(_Answer(result=result))
 
 
 def _put_progress(progress: RunProgress) -> None:
