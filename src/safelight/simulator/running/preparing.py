@@ -29,7 +29,7 @@ from safelight.simulator.scenario.cascades import check_cascades, scorer_of
 from safelight.simulator.scenario.fleet import TierCost, WorkerGroup
 from safelight.simulator.scenario.language_keys import check_language_policies
 from safelight.simulator.scenario.quantities import parse_size
-from safelight.simulator.scenario.request_kinds import Size
+from safelight.simulator.scenario.request_kinds import Alone, Size
 from safelight.simulator.scenario.requests import RequestMaker, TraceAdapters, adapter_names_of
 from safelight.simulator.scenario.scenario import Scenario
 from safelight.simulator.scenario.served_models import (
@@ -309,20 +309,17 @@ def _solo_time(scenario: Scenario, served: Served) -> "_SoloTime":
 
 @dataclass(frozen=True, kw_only=True)
 class _SoloTime:
-    """Seconds of a request alone on the fastest worker, by model, steps, size and guidance scale."""
+    """Seconds of a request alone on the fastest worker."""
 
     served: tuple[tuple[float, Mapping[str, ServedModel]], ...]
-    known: dict[tuple[str, int, Size, float | None], float]
+    known: dict[Alone, float]
 
-    def __call__(self, model: str, steps: int, size: Size, guidance_scale: float | None) -> float:
-        wanted = (model, steps, size, guidance_scale)
-        if wanted not in self.known:
-            self.known[wanted] = min(
-                models[model].solo_s(models[model].level(steps, guidance_scale), width=size[0], height=size[1]) / speed
-                for speed, models in self.served
-                if model in models
+    def __call__(self, alone: Alone) -> float:
+        if alone not in self.known:
+            self.known[alone] = min(
+                models[alone.model].solo_s(alone) / speed for speed, models in self.served if alone.model in models
             )
-        return self.known[wanted]
+        return self.known[alone]
 
 
 def _quality(scenario: Scenario, served: Served) -> QualityOf:

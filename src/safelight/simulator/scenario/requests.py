@@ -1,5 +1,6 @@
 """Makes the requests of a workload, one after the other."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
@@ -8,14 +9,16 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from safelight.control.levels.constraints import STEP_FACTORS
 from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.errors import nearest, shorten
+from safelight.core.level import MAX_STEPS
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest, Quality
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.scenario.adapters import AdapterGroup
 from safelight.simulator.scenario.arrivals import Arrivals
-from safelight.simulator.scenario.request_kinds import Asked, KindSampler, Size
+from safelight.simulator.scenario.request_kinds import Alone, Asked, KindSampler, Size
 from safelight.simulator.scenario.scenario import Scenario
 from safelight.simulator.scenario.start_pictures import source_of
 from safelight.simulator.scenario.workload import Column
@@ -26,8 +29,8 @@ BLOCK = 4096
 
 QUALITIES = get_args(Quality)
 
-SoloTime = Callable[[str, int, Size, float | None], float]
-"""Seconds of a request alone, by model, steps, size and guidance scale."""
+SoloTime = Callable[[Alone], float]
+"""Seconds of a request alone on the fastest worker."""
 
 _TRACE_COLUMNS = (
     *("request_id", "base_model", "controlnets", "loras", "prompt", "prompt_id", "width", "height", "steps"),
@@ -212,8 +215,19 @@ class RequestMaker:
         if deadlines.solo_times is None:
             return deadlines.seconds
         model = self._scenario.largest_model_of(asked.model)
-        steps = asked.steps or self._scenario.models[model].steps
-        return deadlines.solo_times * self._solo_s(model, steps, asked.size, asked.guidance_scale)
+        own_steps = self._scenario.models[model].steps
+        steps = asked.steps or min(MAX_STEPS, math.ceil(own_steps * STEP_FACTORS[asked.quality]))
+        alone = Alone(
+            model=model,
+            steps=steps,
+            steps_to_run=steps if asked.source is None else steps - asked.source.first_step(steps),
+            size=asked.size,
+            guidance_scale=asked.guidance_scale,
+            has_source=asked.source is not None,
+            has_loras=bool(asked.loras),
+            controlnets=len(asked.controlnets),
+        )
+        return deadlines.solo_times * self._solo_s(alone)
 
 
 def _has_ids(table: pl.DataFrame | None) -> bool:
