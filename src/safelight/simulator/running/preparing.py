@@ -229,6 +229,7 @@ def _workers(group: WorkerGroup, served: Mapping[str, ServedModel]) -> list[Simu
             max_denoiser_rows=rows_per_call(group, served),
             adapter_capacity=_capacity(group),
             startup_s=group.startup_s,
+            starts_ready=group.starts_ready,
             speed=group.speed,
             load_tiers=tiers,
             transfer_s_per_byte=group.transfer_s_per_byte,
