@@ -1,6 +1,3 @@
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
 
 from safelight.core.level import Level
@@ -8,8 +5,6 @@ from safelight.simulator.errors import BadScenario
 from safelight.simulator.results.figures import RunKey
 from safelight.simulator.running.preparing import prepare
 from safelight.simulator.scenario.scenario import parse_scenario
-from safelight.simulator.scenario.served_models import served_models
-from safelight.simulator.scenario.solo import SoloWork
 from simulator.scenario.scenarios import SMALL, changed
 
 INLINE = next(line for line in SMALL.splitlines() if line.startswith("profile = "))
@@ -146,19 +141,6 @@ def test_deadlines_are_multiples_of_the_time_alone_on_the_fastest_worker():
     requests = prepared("[deadlines]\nsolo_times = 3.0\n" + group + SMALL).simulation.requests
     profile_s = 0.1 + 0.1 + 10 * (0.1 + 0.3 / 7)
     assert next(iter(requests)).deadline_s == pytest.approx(3 * profile_s / 2)
-
-
-def test_the_time_alone_has_loras_controlnets_and_start_pictures():
-    further = f"extrapolates = true, encode_picture_s = 0.5, adapter_costs = {COSTS}, encode_s"
-    times = "controlnet_times = [{ denoiser_rows = 1, seconds = 0.01 }, { denoiser_rows = 8, seconds = 0.01 }], "
-    scenario = parse_scenario(changed("encode_s", times + further))
-    alone = served_models(scenario.models, scenario.fleet[0], folder=Path())["m"].solo_s
-    plain = SoloWork(model="m", steps=10, size=(64, 64), guidance_scale=1.0)
-    assert alone(plain) == pytest.approx(0.2 + 10 * 0.1)
-    assert alone(replace(plain, has_loras=True)) == pytest.approx(0.2 + 1.0 + 0.1)
-    assert alone(replace(plain, has_loras=True, steps=5)) == pytest.approx(0.2 + 0.5 + 0.05)
-    assert alone(replace(plain, controlnets=2)) == pytest.approx(0.2 + 1.0 + 2 * 10 * 0.01)
-    assert alone(replace(plain, has_source=True, first_step=4)) == pytest.approx(0.2 + 0.5 + 0.6)
 
 
 def test_the_quality_of_a_level_is_that_of_its_model_and_steps():

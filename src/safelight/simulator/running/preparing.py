@@ -36,7 +36,6 @@ from safelight.simulator.scenario.served_models import (
     rows_per_call,
     served_models,
 )
-from safelight.simulator.scenario.solo import SoloWork
 from safelight.simulator.scenario.workload import MixEntry
 from safelight.simulator.simulation import (
     Fault,
@@ -287,17 +286,20 @@ def _solo_time(scenario: Scenario, served: Served) -> "_SoloTime":
 
 @dataclass(frozen=True, kw_only=True)
 class _SoloTime:
-    """Seconds of a request alone on the fastest worker."""
+    """Seconds of a request alone on the fastest worker, by model, steps, size and guidance scale."""
 
     served: tuple[tuple[float, Mapping[str, ServedModel]], ...]
-    known: dict[SoloWork, float]
+    known: dict[tuple[str, int, Size, float | None], float]
 
-    def __call__(self, work: SoloWork) -> float:
-        if work not in self.known:
-            self.known[work] = min(
-                models[work.model].solo_s(work) / speed for speed, models in self.served if work.model in models
+    def __call__(self, model: str, steps: int, size: Size, guidance_scale: float | None) -> float:
+        wanted = (model, steps, size, guidance_scale)
+        if wanted not in self.known:
+            self.known[wanted] = min(
+                models[model].solo_s(models[model].level(steps, guidance_scale), width=size[0], height=size[1]) / speed
+                for speed, models in self.served
+                if model in models
             )
-        return self.known[work]
+        return self.known[wanted]
 
 
 def _quality(scenario: Scenario, served: Served) -> QualityOf:

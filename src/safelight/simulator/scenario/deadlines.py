@@ -12,8 +12,7 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     Attributes:
         seconds: after arrival.
-        solo_times: multiples of the time that the request takes alone on the fastest worker, with its
-            adapters, but without loading them.
+        solo_times: multiples of the time that the request takes alone on the fastest worker, without loads of adapters.
         on_deadline: whether late pictures are finished, or given up.
     """
 

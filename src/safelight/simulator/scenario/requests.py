@@ -1,6 +1,6 @@
 """Makes the requests of a workload, one after the other."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -17,7 +17,6 @@ from safelight.simulator.scenario.adapters import AdapterGroup
 from safelight.simulator.scenario.arrivals import Arrivals
 from safelight.simulator.scenario.request_kinds import Asked, KindSampler, Size
 from safelight.simulator.scenario.scenario import Scenario
-from safelight.simulator.scenario.solo import SoloTime, SoloWork
 from safelight.simulator.scenario.start_pictures import source_of
 from safelight.simulator.scenario.workload import Column
 from safelight.traces.row import ANY_MODEL
@@ -26,6 +25,9 @@ BLOCK = 4096
 """Requests that are drawn together."""
 
 QUALITIES = get_args(Quality)
+
+SoloTime = Callable[[str, int, Size, float | None], float]
+"""Seconds of a request alone, by model, steps, size and guidance scale."""
 
 _TRACE_COLUMNS = (
     *("request_id", "base_model", "controlnets", "loras", "prompt", "prompt_id", "width", "height", "steps"),
@@ -220,7 +222,7 @@ class RequestMaker:
             return deadlines.seconds
         model = self._scenario.largest_model_of(asked.model)
         steps = asked.steps or self._scenario.models[model].steps
-        return deadlines.solo_times * self._solo_s(SoloWork.of(asked, model=model, steps=steps))
+        return deadlines.solo_times * self._solo_s(model, steps, asked.size, asked.guidance_scale)
 
 
 def adapter_names_of(table: pl.DataFrame | None, kind: str) -> list[str]:

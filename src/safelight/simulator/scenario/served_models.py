@@ -17,7 +17,6 @@ from safelight.simulator.errors import BadScenario
 from safelight.simulator.scenario.decoding import decode, parse_toml
 from safelight.simulator.scenario.fleet import WorkerGroup
 from safelight.simulator.scenario.models import ModelEntry
-from safelight.simulator.scenario.solo import SoloWork
 
 GB = 1e9
 ENDING = ".toml"
@@ -58,20 +57,11 @@ class ServedModel:
             sampler=self.spec.sampler,
         )
 
-    def solo_s(self, work: SoloWork) -> float:
-        """Return the seconds of a request alone on a worker whose device has its adapters.
-
-        Its LoRAs are merged or not, whichever takes less time.
-        """
-        profile, (width, height) = self.profile, work.size
-        rows, steps = self.level(work.steps, work.guidance_scale).denoiser_rows, work.steps - work.first_step
-        plain_s = steps * profile.tick_s(rows, width=width, height=height)
-        costs = profile.adapter_costs if work.has_loras else None
-        lora_s = 0.0 if costs is None else min(costs.switch_s, costs.unmerged_overhead * plain_s)
-        controlnets_s = steps * profile.controlnet_s(rows, width=width, height=height) if work.controlnets else 0.0
-        encode_s = profile.encoding_s(width=width, height=height, has_source=work.has_source)
-        decode_s = profile.decoding_s(width=width, height=height)
-        return encode_s + plain_s + lora_s + work.controlnets * controlnets_s + decode_s
+    def solo_s(self, level: Level, *, width: int, height: int) -> float:
+        """Return the seconds of a request alone on a worker, with its weights loaded."""
+        tick_s = self.profile.tick_s(level.denoiser_rows, width=width, height=height)
+        encode_s = self.profile.encoding_s(width=width, height=height, has_source=False)
+        return encode_s + level.steps_to_run * tick_s + self.profile.decoding_s(width=width, height=height)
 
 
 def served_models(models: Mapping[str, ModelEntry], group: WorkerGroup, *, folder: Path) -> dict[str, ServedModel]:
