@@ -124,13 +124,6 @@ def fault(kind, at_s, for_s=None, **fields):
     return Fault(kind=kind, worker="w0", at_s=at_s, for_s=for_s, **fields)
 
 
-@pytest.mark.parametrize("coalesces", [True, False])
-def test_a_call_of_no_time_can_hang(coalesces):
-    free = workers(1, model=timed(SPEC, tick_s=0.0))
-    found = end_of(fault("hang", 4.0, 2.0), fault("slow", 5.5, factor=2.0), workers=free, coalesces=coalesces)
-    assert found == pytest.approx(6.0)
-
-
 def test_overlapping_faults_do_not_end_each_other():
     work_s = end_of() - 5.0
     slow = fault("slow", 1.0, factor=3.0)

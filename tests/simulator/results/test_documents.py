@@ -55,13 +55,6 @@ def test_interrupted_runs_have_a_table_of_their_own():
 def test_figures_that_no_run_has_are_left_out():
     (summary,) = document([result_of(quality=None)]).summaries
     assert "quality" not in summary.figures
-
-
-def test_the_interval_of_a_quality_may_be_negative():
-    results = [result_of(seed=seed, quality=quality) for seed, quality in enumerate((-0.5, 0.1))]
-    (summary,) = document(results).summaries
-    assert summary.figures["quality"].low < -0.5
-    assert summary.figures["latency_p50_s"].low >= 0
     assert "attainment" in summary.figures
 
 

@@ -1,6 +1,3 @@
-import base64
-import html
-import re
 from html.parser import HTMLParser
 
 import pytest
@@ -46,13 +43,6 @@ def test_every_heading_of_a_page_says_that_it_is_simulated(page):
     found.feed(page)
     assert [text for text in found.texts if "Simulated" not in text] == []
     assert MARK in page
-
-
-def test_files_of_a_page_say_that_they_are_simulated(page):
-    files = re.findall(r"data:text/csv;charset=utf-8;base64,([^\"]+)", page)
-    tables = [base64.b64decode(html.unescape(file)).decode().splitlines() for file in files]
-    assert len(tables) > 4
-    assert {(table[0].rpartition(",")[2], table[1].rpartition(",")[2]) for table in tables} == {("simulated", "true")}
 
 
 def test_ids_of_a_page_are_unique(page):

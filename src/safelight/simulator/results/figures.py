@@ -104,9 +104,6 @@ NUMBERS = tuple(field for field in Figures.__struct_fields__ if field != "simula
 SHARES = frozenset({"attainment", "violations", "escalated", "utilization"})
 """Figures that cannot exceed 1."""
 
-SIGNED = frozenset({"quality"})
-"""Figures that may be negative."""
-
 
 OF_ALL = frozenset({"end_s", "events"})
 """Counters that include the warm-up."""

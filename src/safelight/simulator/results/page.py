@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import polars as pl
-
 from safelight.reports.atomic_files import write_atomically
 from safelight.reports.data import data_of
 from safelight.reports.drawing import drawing_of
@@ -92,11 +90,6 @@ def _of_run(number: int, result: RunResult, command: str) -> Chapter:
     )
 
 
-def _marked(table: pl.DataFrame) -> pl.DataFrame:
-    """Return a table whose rows say that they are simulated, also in a file of their own."""
-    return table.with_columns(pl.lit(value=True).alias("simulated"))
-
-
 def _answer(result: Result, command: str, prefix: str) -> Answer:
     anchor = f"{prefix}-{result.name}".replace(" ", "-")
     is_answered = not result.table.is_empty()
@@ -105,6 +98,6 @@ def _answer(result: Result, command: str, prefix: str) -> Answer:
         title=result.title,
         findings=result.findings,
         drawing=drawing_of(result, prefix=anchor) if is_answered else None,
-        data=data_of(_marked(result.table), file_name=f"simulated-{result.name}.csv") if is_answered else None,
+        data=data_of(result.table, file_name=f"{result.name}.csv") if is_answered else None,
         command=command,
     )

@@ -12,8 +12,6 @@ from safelight.reports.formatting import format_duration, format_share
 from safelight.reports.result import Result
 from safelight.reports.style import QUIET, SERIES, WIDE_IN, in_percent, label_ends, panel
 from safelight.simulator.results.documents import MOST_WORKERS, RunResult, SimulationDocument, Span
-from safelight.simulator.results.figures import SIGNED
-from safelight.simulator.results.intervals import Estimate
 
 BAR = 0.8
 
@@ -129,7 +127,7 @@ def _draw_timeline(figure: Figure, table: pl.DataFrame, levels: Sequence[str]) -
 def _draw_share(axes: Axes, table: pl.DataFrame, column: str) -> None:
     known = table.drop_nulls(column)
     axes.plot(known["start_s"], known[column])
-    if known[column].is_between(0, 1).all():
+    if float(known[column].max() or 0.0) <= 1:  # type: ignore[arg-type] # floats
         axes.set_ylim(0, 1.03)
     if column == "attainment":
         in_percent(axes.yaxis)
@@ -182,7 +180,7 @@ def _draw_curves(axes: Axes, document: SimulationDocument, name: str, policies: 
             color=line.get_color(),
             alpha=0.15,
         )
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if name in SIGNED else 0)
+    axes.set_ylim(bottom=0)
     label_ends(axes, policies)
 
 
@@ -191,16 +189,10 @@ def _draw_bars(axes: Axes, document: SimulationDocument, name: str, policies: Se
     for number, policy in enumerate(policies):
         if policy in found:
             value = found[policy]
-            axes.barh(number, value.mean, BAR, xerr=_errors(value), color=SERIES[number % len(SERIES)])
+            half = 0.0 if value.high is None else value.high - value.mean
+            axes.barh(number, value.mean, BAR, xerr=half or None, color=SERIES[number % len(SERIES)])
     axes.set_yticks(range(len(policies)), policies)
     axes.invert_yaxis()
-
-
-def _errors(value: Estimate) -> list[list[float]] | None:
-    """Return the lengths of an interval below and above its mean."""
-    if value.low is None or value.high is None or value.low == value.high:
-        return None
-    return [[value.mean - value.low], [value.high - value.mean]]
 
 
 def _compared(document: SimulationDocument) -> list[str]:
