@@ -66,8 +66,6 @@ class EventLoop:
         self._fleet = SimulatedFleet(
             simulation, self._timeline, self.counts, on_outcome=on_outcome or _ignored, on_span=on_span
         )
-        if simulation.warmup_s > 0:
-            self._timeline.at(simulation.warmup_s, self._fleet.mark_warmup)
         self._fleet.start()
         faults = FaultPlayer(self._fleet, self._timeline, beat_s=simulation.control.liveness.beat_s)
         for fault in simulation.faults:

@@ -113,7 +113,6 @@ class Simulation:
         replica: further limits of the replicas; each worker's own rows, capacity and policies replace those in it.
         score: gives the score of a finished job whose route has a gate after it; None gives no score.
         seed: of what is drawn: the spread of durations.
-        warmup_s: at this time the counts are kept apart.
         coalesces: whether ticks between which nothing changes are one event.
     """
 
@@ -125,7 +124,6 @@ class Simulation:
     faults: tuple[Fault, ...] = ()
     score: Callable[[Job], float | None] | None = None
     seed: int = 0
-    warmup_s: float = 0.0
     coalesces: bool = True
 
 
@@ -142,7 +140,6 @@ class SimulatedRun(msgspec.Struct, kw_only=True):
         ticks: denoiser calls.
         arrived, ended: requests.
         is_complete: whether it ran to its end.
-        warmup: the same at the end of the warm-up; None before, and without one.
     """
 
     end_s: float = 0.0
@@ -157,7 +154,6 @@ class SimulatedRun(msgspec.Struct, kw_only=True):
     arrived: int = 0
     ended: int = 0
     is_complete: bool = True
-    warmup: "SimulatedRun | None" = None
 
 
 SpanKind = Literal["start", "encode", "fold", "step", "decode", "copy"]

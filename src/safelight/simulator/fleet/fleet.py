@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-import msgspec
-
 from safelight.adapters.registry import Registered
 from safelight.control.commands import Command, Deliver, Dismissed, GiveUp, Kill, Reject, Send
 from safelight.control.events import Arrived, Event, Reported, TimePassed, WorkerJoined, WorkerLeft
@@ -196,19 +194,6 @@ class SimulatedFleet:
         """Take an event of a worker, such as a sign of life."""
         self._reported(process.name, event)
         self._settle()
-
-    def mark_warmup(self) -> None:
-        """Keep the counts up to now, with the part of what is being done."""
-        counts, now = self._counts, self._timeline.now_s
-        present = [slot for slot in self._slots.values() if slot.process is not None]
-        done = [slot.process.part_done() for slot in present if slot.process is not None]
-        counts.warmup = msgspec.structs.replace(
-            counts,
-            end_s=now,
-            worker_s=counts.worker_s + sum(now - slot.joined_s for slot in present),
-            busy_s=counts.busy_s + sum(seconds for seconds, _ in done),
-            ticks=counts.ticks + sum(calls for _, calls in done),
-        )
 
     def close(self) -> None:
         """Count the time of the workers that are there at the end."""

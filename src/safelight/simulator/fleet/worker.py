@@ -165,13 +165,6 @@ class WorkerProcess:
             self._send(msgspec.structs.replace(ticked, ended_ago_s=ended_ago_s))
             running.reported = done
 
-    def part_done(self) -> tuple[float, int]:
-        """Return the seconds of its present effect so far, and the denoiser calls of it that are over."""
-        running = self._running
-        if running is None:
-            return 0.0, 0
-        return self._timeline.now_s - running.start_s, self._calls_over(running) if running.is_step else 0
-
     def slow_down(self, factor: float) -> None:
         """Let its work take `factor` times as long as its profiles say, from the next effect or call on."""
         self._cut_short()

@@ -1,12 +1,9 @@
 """Runs replicas of a language model in virtual time."""
 
 import heapq
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
-
-import msgspec
 
 from safelight.adapters.mode import ModePolicy
 from safelight.control.routing.protocol import RoutingPolicy
@@ -32,7 +29,6 @@ class LanguageSimulation:
         workers: their names.
         make_policy: makes the adapter mode of one replica.
         routing: chooses the replica of each request.
-        warmup_s: at this time the counts are kept apart.
     """
 
     model: str
@@ -41,7 +37,6 @@ class LanguageSimulation:
     make_policy: Callable[[], ModePolicy]
     routing: RoutingPolicy
     requests: Iterable[LanguageRequest]
-    warmup_s: float = 0.0
 
 
 def simulate_language(
@@ -67,8 +62,6 @@ class _LanguageRun:
         following = next(arrivals, None)
         number: int | None
         while following is not None or self._ends:
-            ends_s = self._ends[0][0] if self._ends else math.inf
-            self._mark_warmup(before_s=min(ends_s, math.inf if following is None else following.arrived_s))
             if self._ends and (following is None or self._ends[0][0] <= following.arrived_s):
                 now, number, iteration = heapq.heappop(self._ends)
                 self._end(number, iteration, now)
@@ -85,18 +78,6 @@ class _LanguageRun:
                 break
         counts.worker_s = counts.end_s * len(self._replicas)
         return counts
-
-    def _mark_warmup(self, *, before_s: float) -> None:
-        """Keep the counts up to the end of the warm-up, if that is before the next event."""
-        counts, warmup_s = self._counts, self._simulation.warmup_s
-        if counts.warmup is None and 0 < warmup_s <= before_s:
-            begun_s = [end_s - iteration.seconds for end_s, _, iteration in self._ends]
-            counts.warmup = msgspec.structs.replace(
-                counts,
-                end_s=warmup_s,
-                worker_s=warmup_s * len(self._replicas),
-                busy_s=counts.busy_s + sum(warmup_s - begin_s for begin_s in begun_s),
-            )
 
     def _arrive(self, request: LanguageRequest) -> int | None:
         """Give a request to a replica, and return which one; None if it is refused."""

@@ -53,7 +53,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         quality: mean over finished requests whose level has a known quality; of a cascade that has a curve of it, that
             of the mix of pictures.
         escalated: share of finished requests that passed more than one stage.
-        retries: attempts lost; this figure and the following ones are without the warm-up, but for `end_s`, `events`.
+        retries: attempts lost.
         adapter_loads_per_request: adapters copied to devices, per finished request.
         merges: changes of what is folded into the weights.
         pauses: rows that were paused.
@@ -103,10 +103,6 @@ NUMBERS = tuple(field for field in Figures.__struct_fields__ if field != "simula
 
 SHARES = frozenset({"attainment", "violations", "escalated", "utilization"})
 """Figures that cannot exceed 1."""
-
-
-OF_ALL = frozenset({"end_s", "events"})
-"""Counters that include the warm-up."""
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):

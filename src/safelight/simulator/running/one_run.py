@@ -7,7 +7,7 @@ from safelight.core.outcome import Outcome
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.language.simulate import LanguageSimulation, simulate_language
 from safelight.simulator.results.documents import MOST_WORKERS, RunResult, Span
-from safelight.simulator.results.figures import OF_ALL, Counters
+from safelight.simulator.results.figures import Counters
 from safelight.simulator.results.tally import Tally
 from safelight.simulator.running.outcome_files import Sink, with_outcome_file
 from safelight.simulator.running.plan import SimulationPlan
@@ -73,7 +73,6 @@ class _Run:
         self.spans: list[Span] = []
         self.counters = Counters()
         self.is_complete = False
-        self._warmup_s = warmup_s
         self._prepared, self._number, self._stop, self._report = prepared, number, stop, on_progress
         self._drawn = frozenset(prepared.workers[:MOST_WORKERS])
 
@@ -111,11 +110,7 @@ class _Run:
         self._report(RunProgress(number=self._number, share=share, now_s=self.counters.end_s, ended=self.tally.ended))
 
     def _count(self, run: SimulatedRun) -> None:
-        counts = {name: getattr(run, name) for name in Counters.__struct_fields__}
-        if self._warmup_s > 0:
-            before = run if run.warmup is None else run.warmup
-            counts |= {name: counts[name] - getattr(before, name) for name in counts if name not in OF_ALL}
-        self.counters = Counters(**counts)
+        self.counters = Counters(**{name: getattr(run, name) for name in Counters.__struct_fields__})
 
     def _keep(self, span: DeviceSpan) -> None:
         self.tally.timeline.add_span(span.start_s, span.end_s, is_down=span.kind == "start")

@@ -121,7 +121,6 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
             ),
             score=scorer_of(scenario.cascades, seed=key.seed),
             seed=key.seed,
-            warmup_s=scenario.warmup_s,
         )
     return PreparedRun(
         simulation=simulation,
