@@ -9,7 +9,6 @@ from safelight.core.model import StepTime
 from safelight.core.pixels import Pixels
 from safelight.profiles.parts import Spread
 from safelight.profiles.profile import Profile
-from safelight.simulator.fleet.durations import Durations
 from safelight.simulator.simulation import SimulatedAdapter, SimulatedModel
 from simulator.makers import ARRIVAL, SPEC, adapters, config, latencies_s, poisson, run, simulation, workers
 
@@ -39,12 +38,6 @@ def test_times_have_the_mean_and_the_spread_of_the_profile():
     seconds = times_s(Spread(step=0.2))
     assert seconds.mean() == pytest.approx(ALONE_S, rel=0.01)
     assert seconds.std() == pytest.approx(0.2 * np.sqrt(STEPS) * 0.03, rel=0.15)
-
-
-def test_a_wide_spread_has_the_same_mean():
-    durations = Durations(profiled(spread=Spread(load=0.8))[0], seed=(1,))
-    drawn = np.array([durations.load_factor() for _ in range(20_000)])
-    assert (drawn.mean(), drawn.std()) == (pytest.approx(1, abs=0.03), pytest.approx(0.8, rel=0.1))
 
 
 def test_the_spread_is_as_large_if_each_call_is_an_event():

@@ -90,9 +90,10 @@ class Fault:
     """What goes wrong at one worker.
 
     Attributes:
-        kind: it dies; its present or next effect hangs while it still sends signs of life; all its work takes `factor`
-            times as long; no message passes from and to it.
-        worker: name of a `SimulatedWorker`; the fault is for the process that it has at `at_s`.
+        kind: it dies; its present or next effect, or its start, hangs while it still sends signs of life; all its work
+            takes `factor` times as long; no message passes from and to it.
+        worker: name of a `SimulatedWorker`; the fault is for the process that it has at `at_s`, unless it is slow: that
+            is of the machine.
         at_s, for_s: on the virtual clock; None lasts until the end. `die` has no duration.
     """
 
@@ -113,6 +114,7 @@ class Simulation:
         replica: further limits of the replicas; each worker's own rows, capacity and policies replace those in it.
         score: gives the score of a finished job whose route has a gate after it; None gives no score.
         seed: of what is drawn: the spread of durations.
+        warmup_s: virtual time at which the counts so far are kept aside.
         coalesces: whether ticks between which nothing changes are one event.
     """
 
@@ -124,6 +126,7 @@ class Simulation:
     faults: tuple[Fault, ...] = ()
     score: Callable[[Job], float | None] | None = None
     seed: int = 0
+    warmup_s: float = 0.0
     coalesces: bool = True
 
 
@@ -140,6 +143,8 @@ class SimulatedRun(msgspec.Struct, kw_only=True):
         ticks: denoiser calls.
         arrived, ended: requests.
         is_complete: whether it ran to its end.
+        warmup: what was counted until the end of the warm-up, with the time of effects that were under way; None before
+            it, or without one.
     """
 
     end_s: float = 0.0
@@ -154,6 +159,7 @@ class SimulatedRun(msgspec.Struct, kw_only=True):
     arrived: int = 0
     ended: int = 0
     is_complete: bool = True
+    warmup: "SimulatedRun | None" = None
 
 
 SpanKind = Literal["start", "encode", "fold", "step", "decode", "copy"]

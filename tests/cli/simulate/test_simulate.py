@@ -157,21 +157,24 @@ def test_an_error_in_a_scenario_is_one_line(jobs, scenario, capsys):
     assert err.count("\n") == 1
 
 
-def test_an_error_of_one_run_keeps_the_earlier_ones(scenario, capsys):
-    text = SMALL + '[[variants]]\nname = "good"\nset = {}\n'
-    text += '[[variants]]\nname = "bad"\nset = { "models.m.profile" = "nowhere.toml" }\n'
-    status, out, err = run([scenario(text), "--json"], capsys)
-    assert status == 1
-    assert "models.m.profile is 'nowhere.toml'" in err
-    found = json.loads(out)
-    assert [each["variant"] for each in found["runs"]] == ["good"]
-    assert not found["is_complete"]
-
-
 def test_the_quickstart_can_be_simulated(capsys):
     found = document([str(QUICKSTART), "--seed", "1", "--load", "0.5"], capsys)
     assert [each["policy"] for each in found["runs"]] == ["deadlines", "throughput"]
     assert all(each["figures"]["attainment"] > 0.5 for each in found["runs"])
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_error_in_one_run_keeps_the_runs_before_it(jobs, scenario, capsys):
+    variants = [("small calls", 8), ("large calls", 16)]
+    text = SMALL + "".join(
+        f'[[variants]]\nname = "{name}"\nset = {{ "fleet.0.max_denoiser_rows" = {rows} }}\n' for name, rows in variants
+    )
+    status, out, err = run([scenario(text), "--json", "--jobs", jobs], capsys)
+    found = json.loads(out)
+    assert status == 1
+    assert "no measured call of 16 rows" in err
+    assert not found["is_complete"]
+    assert [each["variant"] for each in found["runs"]] == ["small calls"]
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

@@ -148,3 +148,33 @@ def test_the_quality_of_a_level_is_that_of_its_model_and_steps():
     of_level = prepared(changed("steps = 10", f"steps = 10\n{curve}")).quality_of
     found = [of_level(Level(model="m", steps=steps, guidance_scale=1, sampler="euler")) for steps in (4, 8, 12, 13)]
     assert found == [0.4, pytest.approx(0.6), 0.8, None]
+
+
+@pytest.mark.parametrize(
+    ("costs", "kind", "added_s"),
+    [
+        ("adapter_costs = { switch_s = 0.2, unmerged_overhead = 0.5, correction_overhead = 0.5 }", "lora", 0.2),
+        ("adapter_costs = { switch_s = 9.0, unmerged_overhead = 0.5, correction_overhead = 0.5 }", "lora", None),
+        (
+            "controlnet_times = [{ denoiser_rows = 1, seconds = 0.03 }, { denoiser_rows = 8, seconds = 0.03 }]",
+            "controlnet",
+            0.3,
+        ),
+    ],
+)
+def test_the_time_alone_has_that_of_adapters(costs, kind, added_s):
+    steps_s = 10 * (0.1 + 0.3 / 7)
+    added_s = 0.5 * steps_s if added_s is None else added_s
+    adapters = f'[deadlines]\nsolo_times = 2.0\n[[adapters]]\nname = "a"\nmodel = "m"\nkind = "{kind}"\n'
+    text = adapters + "count = 1\nshare = 1.0\n" + changed("encode_s = 0.1", f"encode_s = 0.1, {costs}")
+    request = next(iter(prepared(text).simulation.requests))
+    assert request.deadline_s == pytest.approx(2 * (0.2 + steps_s + added_s))
+
+
+def test_the_time_alone_of_a_picture_from_a_picture_has_its_steps(tmp_path):
+    row = '{"arrival_s": 0.0, "task": "image-to-image", "strength": 0.5, "base_model": "m"}\n'
+    (tmp_path / "t.jsonl").write_text(row, encoding="utf-8")
+    text = changed("encode_s = 0.1", "encode_s = 0.1, encode_picture_s = 0.4")
+    text = text[: text.index("[workload.arrivals]")] + '[workload.trace]\npath = "t.jsonl"\n'
+    request = next(iter(prepared("[deadlines]\nsolo_times = 1.0\n" + text, tmp_path).simulation.requests))
+    assert request.deadline_s == pytest.approx(0.2 + 0.4 + 5 * (0.1 + 0.3 / 7))

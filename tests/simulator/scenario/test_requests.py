@@ -118,34 +118,6 @@ def test_what_a_trace_tells_is_kept(trace):
     assert second.steps is None
 
 
-def test_requests_of_a_trace_have_ids_of_their_own(trace):
-    folder = trace(
-        '{"arrival_s": 1.0, "request_id": "x", "images": 2}',
-        '{"arrival_s": 1.0, "request_id": "x-1"}',
-        '{"arrival_s": 1.0, "request_id": "3"}',
-        '{"arrival_s": 1.0}',
-    )
-    assert [request.id for request in made(TRACE, folder=folder)] == ["x", "x-1", "x-1~2", "3", "3~2"]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("count = 2", "count = 1_000_000_000", "count is 1000000000"),
-        ("duration_s = 20.0", "duration_s = 1e15", r"workload\.arrivals brings about 1e\+15 requests"),
-        ("duration_s = 20.0", "requests = 1_000_000_000", r"workload\.arrivals brings about 1e\+09 requests"),
-    ],
-)
-def test_more_than_memory_holds_is_an_error(old, new, said):
-    with pytest.raises(BadScenario, match=said):
-        made(changed(old, new))
-
-
-def test_a_request_for_a_million_pictures_is_an_error(trace):
-    with pytest.raises(BadScenario, match="1,000,000 pictures"):
-        made(TRACE, folder=trace('{"arrival_s": 1.0, "images": 1000000}'))
-
-
 def test_what_is_replaced_comes_from_the_scenario(trace):
     folder = trace('{"arrival_s": 1.0, "steps": 7, "base_model": "SDXL", "deadline_s": 9, "loras": [{"name": "a"}]}')
     text = TRACE + 'replace = ["steps", "model", "deadline", "adapters"]\n'
@@ -239,3 +211,31 @@ def test_a_trace_of_a_later_version_is_an_error(tmp_path):
     )
     with pytest.raises(BadScenario, match=r"workload\.trace: .* is a trace of version 99"):
         made(TRACE, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ids", "found"),
+    [
+        ([("a", 1), ("b", 2)], ["a", "b", "b-1"]),
+        ([("a", 2), ("a-1", 1)], ["0", "0-1", "1"]),
+        ([("1", 1), (None, 1)], ["0", "1"]),
+    ],
+)
+def test_every_picture_has_an_id_of_its_own_whatever_the_trace_says(trace, ids, found):
+    lines = [
+        f'{{"arrival_s": {place}.0, "images": {images}' + ("}" if name is None else f', "request_id": "{name}"}}')
+        for place, (name, images) in enumerate(ids)
+    ]
+    assert [request.id for request in made(TRACE, folder=trace(*lines))] == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        changed("duration_s = 20.0", "duration_s = 1e9"),
+        changed("duration_s = 20.0", "", changed("rate_per_s = 1.0", "rate_curve = [[0, 1.0], [1e9, 1.0]]")),
+    ],
+)
+def test_more_requests_than_memory_has_room_for_are_an_error(text):
+    with pytest.raises(BadScenario, match="at most 50,000,000"):
+        made(text)

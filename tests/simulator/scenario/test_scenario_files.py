@@ -36,6 +36,12 @@ def test_a_scenario_needs_a_fleet_models_and_a_workload():
         ('models = ["m"]', "models = []", ("fleet[0].models is empty",)),
         ('model = "m"\n', 'model = "mm"\n', ("workload.mix[0].model is 'mm'", "did you mean 'm'")),
         ("steps = 10", "steps = 1000", ("models.m.steps is 1000", "at most 200")),
+        ("count = 2", "count = 1000000000", ("fleet[0].count is 1000000000", "at most 100,000")),
+        (
+            "duration_s = 20.0",
+            "requests = 1000000000",
+            ("workload.arrivals.requests is 1000000000", "at most 50,000,000"),
+        ),
         ("duration_s = 20.0", "duration_s = 20.0\nrequests = 3", ("workload.arrivals", "and not both")),
         ("duration_s = 20.0", 'process = "poison"\nduration_s = 20.0', ("process is 'poison'", "'poisson'")),
         ("[workload.arrivals]", '[workload.like]\ntrace = "katz-a"\n[workload.arrivals]', ("like and arrivals",)),

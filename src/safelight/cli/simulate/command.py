@@ -104,22 +104,23 @@ def simulate(
     with interruption() as stop:
         with shown_progress(len(plan.keys)) as on_progress:
             runs = run_all(plan, jobs=jobs, outcomes=paths, stop=stop, on_progress=on_progress)
-        if runs.error is not None and not runs.results:
+        results = runs.results
+        if runs.error is not None and not results:
             raise runs.error
-        document = plan.document(runs.results)
+        document = plan.document(results)
         if html is not None:
-            _write_page(html, document, runs.results, scenario)
+            _write_page(html, document, results, scenario)
         if measured is None or against is None:
             _show(document, as_json=as_json)
         else:
             _show_fidelity(fidelity_of(document, measured, log=against.name), as_json=as_json)
     if document.is_complete:
         return 0
-    complete = sum(result.is_complete for result in runs.results)
-    why = "interrupted" if runs.error is None else "a run has failed"
-    notes.print(f"[yellow]{why}[/yellow]: {complete} of {len(plan.keys)} runs are complete", soft_wrap=True)
+    complete = sum(result.is_complete for result in results)
     if runs.error is not None:
+        notes.print(f"{complete} of {len(plan.keys)} runs are complete", soft_wrap=True)
         raise runs.error
+    notes.print(f"[yellow]interrupted[/yellow]: {complete} of {len(plan.keys)} runs are complete", soft_wrap=True)
     return INTERRUPTED
 
 

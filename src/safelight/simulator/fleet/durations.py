@@ -14,7 +14,9 @@ from safelight.simulator.simulation import SimulatedModel, SimulatedWorker
 
 
 class Durations:
-    """Seconds of one worker's effects; those with a spread are log-normal.
+    """Seconds of one worker's effects; those with a spread are drawn from a gamma distribution.
+
+    It has the profile's mean and spread exactly, gives no time below 0, and the mean of n equal calls is of it, too.
 
     Attributes:
         slowness: how many times as long everything takes at present.
@@ -43,7 +45,7 @@ class Durations:
     def resuming_s(self, job: Job) -> float:
         """Return the seconds of beginning a row from latents that come from another worker."""
         sent = 0 if job.paused is None else len(job.paused.file)
-        return self.encoding_s([job]) + sent * self._transfer_s_per_byte
+        return self.encoding_s([job]) + sent * self._transfer_s_per_byte * self.slowness
 
     def folding_s(self, fold: Fold) -> float:
         """Return the seconds of a fold, or of an unfold, and note what is in the weights then."""
@@ -83,15 +85,15 @@ class Durations:
         return self._scaled(seconds)
 
     def load_factor(self) -> float:
-        """Return how many times as long as on average a load takes."""
+        """Return how many times as long as on average a load takes now."""
         return self._factor(self._load_spread) * self.slowness
 
     def _factor(self, spread: float) -> float:
-        """Draw a time as a share of its mean: log-normal, since no time is negative."""
+        """Draw a time as a share of its mean."""
         if not spread or self._rng is None:
             return 1.0
-        variance = math.log1p(spread**2)
-        return math.exp(math.sqrt(variance) * float(self._rng.standard_normal()) - variance / 2)
+        shape = 1 / spread**2
+        return float(self._rng.gamma(shape)) / shape
 
     def _scaled(self, seconds: float) -> float:
         return seconds * self.slowness * self._per_speed

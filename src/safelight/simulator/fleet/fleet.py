@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import msgspec
+
 from safelight.adapters.registry import Registered
 from safelight.control.commands import Command, Deliver, Dismissed, GiveUp, Kill, Reject, Send
 from safelight.control.events import Arrived, Event, Reported, TimePassed, WorkerJoined, WorkerLeft
@@ -19,8 +21,8 @@ from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
 from safelight.core.work import Paused, Run, Stop, WorkerEvent
 from safelight.simulator.fleet.durations import Durations
-from safelight.simulator.fleet.early import refused_early
-from safelight.simulator.fleet.loads import AdapterReads
+from safelight.simulator.fleet.early import EarlyRequests
+from safelight.simulator.fleet.loads import AdapterReads, StoredWeights
 from safelight.simulator.fleet.timeline import Timeline
 from safelight.simulator.fleet.worker import WorkerProcess
 from safelight.simulator.simulation import (
@@ -54,11 +56,12 @@ class _Slot:
 
     Attributes:
         process: None while it starts.
-        ready_s: when it will have one, while it has none; another time makes another `start`.
         left_s: since when it has had no process, while it has none.
-        on_disk: adapters of other machines that it has read.
-        held: messages to and from a worker that cannot be reached; None while it can be reached.
-        cuts: for how many reasons it cannot be reached.
+        starts: how many starts were planned; the last one counts.
+        ready_s: when the process that starts now will be ready; None if none starts.
+        slow_downs: factors of the present ones.
+        held: messages to and from a worker that cannot be reached until `cut_until_s`; None while it can be reached.
+        stored: where its machine has weights of adapters.
     """
 
     worker: SimulatedWorker
@@ -66,13 +69,18 @@ class _Slot:
     number: int = 0
     process: WorkerProcess | None = None
     joined_s: float = 0.0
-    ready_s: float = 0.0
-    start: int = 0
     left_s: float = 0.0
-    slowness: float = 1.0
-    on_disk: set[AdapterHandle] = field(default_factory=set)
+    starts: int = 0
+    ready_s: float | None = None
+    slow_downs: list[float] = field(default_factory=list)
     held: "_Held | None" = None
-    cuts: int = 0
+    cut_until_s: float = -math.inf
+    stored: StoredWeights = field(default_factory=StoredWeights)
+
+    @property
+    def slowness(self) -> float:
+        """How many times as long as by its profiles its work takes at present."""
+        return math.prod(self.slow_downs)
 
     @property
     def next_name(self) -> str:
@@ -112,11 +120,12 @@ class SimulatedFleet:
             handle: by_name[handle.name] for handle in self._catalog
         }
         self._last_worker: dict[str, str] = {}
+        self._early = EarlyRequests(simulation)
 
     def start(self) -> None:
         """Start all workers."""
         for slot in self._slots.values():
-            self._start(slot, self._timeline.now_s)
+            self._start(slot)
 
     def arrive(self, request: ImageRequest) -> None:
         """Let a request arrive now."""
@@ -136,53 +145,51 @@ class SimulatedFleet:
         return self._slots[worker].process
 
     def lose(self, worker: str, reason: str) -> None:
-        """End the present process of a worker, or its start; its successor starts soon."""
+        """End the present process of a worker, ready or starting; its successor starts soon."""
         slot = self._slots[worker]
         if slot.process is None:
-            self._start(slot, self._timeline.now_s + RESTART_PAUSE_S)
+            self._start_again(slot)
             return
-        process, slot.process, slot.held, slot.cuts = slot.process, None, None, 0
+        process, slot.process, slot.held, slot.cut_until_s = slot.process, None, None, -math.inf
         process.is_dead = True
         slot.left_s = self._timeline.now_s
         self._counts.worker_s += slot.left_s - slot.joined_s
         del self._processes[process.name]
         self._handle(WorkerLeft(process.name, reason))
-        self._start(slot, slot.left_s + RESTART_PAUSE_S)
+        self._timeline.at(self._timeline.now_s + RESTART_PAUSE_S, partial(self._start, slot))
         self._settle()
 
-    def slow_down(self, worker: str, factor: float) -> None:
-        """Let all work of a worker take `factor` times as long as its profiles say, from its next effect on."""
-        slot, now = self._slots[worker], self._timeline.now_s
-        before, slot.slowness = slot.slowness, factor
+    def slow_down(self, worker: str, factor: float, *, ends: bool = False) -> None:
+        """Let all work of a worker take `factor` times as long, from its next effect on; or no longer."""
+        slot = self._slots[worker]
+        (slot.slow_downs.remove if ends else slot.slow_downs.append)(factor)
         if slot.process is not None:
-            slot.process.slow_down(factor)
-        elif slot.ready_s < math.inf:
-            self._plan_join(slot, now + (slot.ready_s - now) * factor / before)
+            slot.process.slow_down(slot.slowness)
 
-    def halt_start(self, worker: str, until_s: float, *, is_silent: bool) -> None:
-        """Let a start stand still until `until_s`, or be silent; one that does so for too long begins anew."""
-        slot, now, limits = self._slots[worker], self._timeline.now_s, self._simulation.control.liveness
-        most_s = limits.start_silence_s if is_silent else limits.start_stalled_s
-        ready_s = max(slot.ready_s, until_s) if is_silent else slot.ready_s + until_s - now
-        if min(ready_s, until_s) - now > most_s:
-            self._start(slot, now + most_s + RESTART_PAUSE_S)
-        else:
-            self._plan_join(slot, ready_s)
+    def stall_start(self, worker: str, for_s: float, *, killed_after_s: float) -> None:
+        """Let a process that starts make no progress for so long; after `killed_after_s` another one is started."""
+        slot = self._slots[worker]
+        if slot.ready_s is not None:
+            self._delay(slot, slot.ready_s + for_s, fits=for_s <= killed_after_s, killed_after_s=killed_after_s)
 
-    def cut_off(self, worker: str) -> None:
-        """Hold back all messages from and to a worker."""
+    def hide_start(self, worker: str, for_s: float, *, killed_after_s: float) -> None:
+        """Let nothing be heard of a process that starts, for so long; after `killed_after_s` another one is started."""
+        slot = self._slots[worker]
+        if slot.ready_s is not None:
+            heard_s = max(slot.ready_s, self._timeline.now_s + for_s)
+            self._delay(slot, heard_s, fits=for_s <= killed_after_s, killed_after_s=killed_after_s)
+
+    def cut_off(self, worker: str, until_s: float) -> None:
+        """Hold back all messages from and to a worker until then, or longer if it is cut off already."""
         slot = self._slots[worker]
         if slot.process is not None:
-            slot.cuts += 1
             slot.held = slot.held or _Held()
+            slot.cut_until_s = max(slot.cut_until_s, until_s)
 
     def reconnect(self, process: WorkerProcess) -> None:
-        """Deliver what was held back, if that process is still there, and no other fault cuts it off."""
+        """Deliver what was held back, if that process is still there and nothing else cuts it off."""
         slot = self._processes.get(process.name)
-        if slot is None or slot.held is None:
-            return
-        slot.cuts -= 1
-        if slot.cuts:
+        if slot is None or slot.held is None or slot.cut_until_s > self._timeline.now_s:
             return
         held, slot.held = slot.held, None
         self._reports.extend((process.name, event) for event in held.events)
@@ -195,6 +202,17 @@ class SimulatedFleet:
         self._reported(process.name, event)
         self._settle()
 
+    def counted(self) -> SimulatedRun:
+        """Return what was counted by now, with the time of workers that are there and of effects under way."""
+        now, processes = self._timeline.now_s, [slot.process for slot in self._slots.values() if slot.process]
+        under_way = [process.under_way() for process in processes]
+        return msgspec.structs.replace(
+            self._counts,
+            worker_s=self._counts.worker_s + sum(now - self._processes[each.name].joined_s for each in processes),
+            busy_s=self._counts.busy_s + sum(busy_s for busy_s, _ in under_way),
+            ticks=self._counts.ticks + sum(ticks for _, ticks in under_way),
+        )
+
     def close(self) -> None:
         """Count the time of the workers that are there at the end."""
         for slot in self._slots.values():
@@ -203,18 +221,31 @@ class SimulatedFleet:
             else:
                 self._counts.worker_s += self._timeline.now_s - slot.joined_s
 
-    def _start(self, slot: _Slot, begins_s: float) -> None:
-        self._plan_join(slot, begins_s + slot.worker.startup_s * slot.slowness)
+    def _start(self, slot: _Slot) -> None:
+        self._be_ready_at(slot, self._timeline.now_s + slot.worker.startup_s)
 
-    def _plan_join(self, slot: _Slot, ready_s: float) -> None:
-        """Let a worker be ready at a time, instead of any that was planned before."""
-        slot.start += 1
-        slot.ready_s = ready_s
-        self._timeline.at(ready_s, partial(self._join, slot, slot.start))
+    def _be_ready_at(self, slot: _Slot, ready_s: float) -> None:
+        slot.starts, slot.ready_s = slot.starts + 1, ready_s
+        self._timeline.at(ready_s, partial(self._join, slot, slot.starts))
+
+    def _start_again(self, slot: _Slot) -> None:
+        """Begin anew with a process that starts, if one does."""
+        if slot.ready_s is not None:
+            slot.starts, slot.ready_s = slot.starts + 1, None
+            self._timeline.at(self._timeline.now_s + RESTART_PAUSE_S, partial(self._start, slot))
+
+    def _delay(self, slot: _Slot, ready_s: float, *, fits: bool, killed_after_s: float) -> None:
+        if fits:
+            self._be_ready_at(slot, ready_s)
+            return
+        slot.starts, start = slot.starts + 1, slot.starts + 1
+        killed_s = self._timeline.now_s + killed_after_s
+        self._timeline.at(killed_s, lambda: self._start_again(slot) if slot.starts == start else None)
 
     def _join(self, slot: _Slot, start: int) -> None:
-        if start != slot.start:
+        if slot.starts != start:
             return
+        slot.ready_s = None
         name = slot.next_name
         slot.number += 1
         slot.process = self._process(name, slot)
@@ -242,12 +273,7 @@ class SimulatedFleet:
             machine,
             durations=durations,
             reads=AdapterReads(
-                self._adapters,
-                worker.load_tiers,
-                self._timeline,
-                factor=durations.load_factor,
-                on_disk=slot.on_disk,
-                is_first=slot.number == 1,
+                self._adapters, worker.load_tiers, self._timeline, stored=slot.stored, factor=durations.load_factor
             ),
             timeline=self._timeline,
             send=partial(self._reported, name),
@@ -323,8 +349,9 @@ class SimulatedFleet:
             case Deliver(outcome=outcome) | GiveUp(outcome=outcome) | Dismissed(outcome=outcome):
                 self._end(outcome)
             case Reject(request=request, outcome=outcome, error=error):
-                if outcome is None and any(slot.number == 0 for slot in self._slots.values()):
-                    outcome = refused_early(request, error, self._simulation, now=self._timeline.now_s)
+                if outcome is None:
+                    ready, now = self.controller.models, self._timeline.now_s
+                    outcome = self._early.refused(request, error, ready=ready, now=now)
                 if outcome is None:
                     raise error
                 self._end(outcome)

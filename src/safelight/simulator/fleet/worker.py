@@ -172,7 +172,7 @@ class WorkerProcess:
 
     def _calls_over(self, running: _Running) -> int:
         """Return how many of equal calls in a row are over, without the last one."""
-        if running.steps == 1:
+        if running.steps == 1 or running.call_s <= 0:
             return 0
         return min(running.steps - 1, int((self._timeline.now_s - running.start_s) / running.call_s))
 
@@ -183,6 +183,14 @@ class WorkerProcess:
         if self._running is not None:
             self._running.end_s = max(self._running.end_s, until_s)
             self._plan_end(self._running)
+
+    def under_way(self) -> tuple[float, int]:
+        """Return the seconds of the present effect so far, and how many of its calls are over."""
+        running = self._running
+        if running is None:
+            return 0.0, 0
+        ticks = self._calls_over(running) if running.is_step else 0
+        return self._timeline.now_s - running.start_s, ticks
 
     def beat(self) -> Beat:
         """Return the sign of life that it would send now."""
@@ -196,7 +204,7 @@ class WorkerProcess:
         """Execute an effect; returns whether it takes time."""
         match effect:
             case Step():
-                steps = 1 if self._inbox or self._hangs_until_s > self._timeline.now_s else effect.most_steps
+                steps = 1 if self._inbox else effect.most_steps
                 jobs = tuple(self._jobs[request_id] for request_id in effect.request_ids)
                 return self._begin(effect, self.durations.step_s(effect, jobs, steps=steps), None, steps=steps)
             case BeginRows(jobs=jobs):
@@ -288,7 +296,7 @@ class WorkerProcess:
         if running is None or running.steps == 1:
             return
         passed_s = self._timeline.now_s - running.start_s
-        steps = max(1, math.ceil(passed_s / running.call_s - 1e-9))
+        steps = max(1, math.ceil(passed_s / running.call_s - 1e-9)) if running.call_s > 0 else 1
         if steps >= running.steps:
             return
         running.steps = steps

@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from safelight.core.version import __version__
-from safelight.simulator.results.figures import NUMBERS, SHARES, Figures, RunKey
+from safelight.simulator.results.figures import NUMBERS, SHARES, SIGNED, Figures, RunKey
 from safelight.simulator.results.intervals import CONFIDENCE, Estimate, estimate
 from safelight.simulator.results.timeline import PeriodFigures
 
@@ -169,7 +169,11 @@ def summaries_of(results: Iterable[RunResult]) -> tuple[SummaryDocument, ...]:
 
 def _estimates(runs: Sequence[RunResult]) -> dict[str, Estimate]:
     found = {
-        name: estimate([getattr(run.figures, name) for run in runs], most=1.0 if name in SHARES else math.inf)
+        name: estimate(
+            [getattr(run.figures, name) for run in runs],
+            least=-math.inf if name in SIGNED else 0.0,
+            most=1.0 if name in SHARES else math.inf,
+        )
         for name in NUMBERS
     }
     return {name: value for name, value in found.items() if value is not None}

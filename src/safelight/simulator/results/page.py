@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
+
 from safelight.reports.atomic_files import write_atomically
 from safelight.reports.data import data_of
 from safelight.reports.drawing import drawing_of
@@ -98,6 +100,11 @@ def _answer(result: Result, command: str, prefix: str) -> Answer:
         title=result.title,
         findings=result.findings,
         drawing=drawing_of(result, prefix=anchor) if is_answered else None,
-        data=data_of(result.table, file_name=f"{result.name}.csv") if is_answered else None,
+        data=data_of(_marked(result.table), file_name=f"simulated-{result.name}.csv") if is_answered else None,
         command=command,
     )
+
+
+def _marked(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table whose rows say that they are simulated, wherever they are taken."""
+    return table.select(pl.lit(value=True).alias("simulated"), pl.all())

@@ -12,6 +12,7 @@ from safelight.reports.formatting import format_duration, format_share
 from safelight.reports.result import Result
 from safelight.reports.style import QUIET, SERIES, WIDE_IN, in_percent, label_ends, panel
 from safelight.simulator.results.documents import MOST_WORKERS, RunResult, SimulationDocument, Span
+from safelight.simulator.results.intervals import Estimate
 
 BAR = 0.8
 
@@ -175,13 +176,21 @@ def _draw_curves(axes: Axes, document: SimulationDocument, name: str, policies: 
         known = [(rate, found) for rate, each in zip(rates, points, strict=True) if (found := each.figures[name]).n > 1]
         axes.fill_between(
             [rate for rate, _ in known],
-            [found.low or 0.0 for _, found in known],
-            [found.high or 0.0 for _, found in known],
+            [found.mean if found.low is None else found.low for _, found in known],
+            [found.mean if found.high is None else found.high for _, found in known],
             color=line.get_color(),
             alpha=0.15,
         )
-    axes.set_ylim(bottom=0)
+    if axes.dataLim.y0 >= 0:
+        axes.set_ylim(bottom=0)
     label_ends(axes, policies)
+
+
+def _sides_of(value: Estimate) -> list[list[float]] | None:
+    """Return how far an interval reaches below and above its mean; None without one."""
+    if value.low is None or value.high is None:
+        return None
+    return [[value.mean - value.low], [value.high - value.mean]]
 
 
 def _draw_bars(axes: Axes, document: SimulationDocument, name: str, policies: Sequence[str]) -> None:
@@ -189,8 +198,7 @@ def _draw_bars(axes: Axes, document: SimulationDocument, name: str, policies: Se
     for number, policy in enumerate(policies):
         if policy in found:
             value = found[policy]
-            half = 0.0 if value.high is None else value.high - value.mean
-            axes.barh(number, value.mean, BAR, xerr=half or None, color=SERIES[number % len(SERIES)])
+            axes.barh(number, value.mean, BAR, xerr=_sides_of(value), color=SERIES[number % len(SERIES)])
     axes.set_yticks(range(len(policies)), policies)
     axes.invert_yaxis()
 

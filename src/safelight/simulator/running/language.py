@@ -63,6 +63,7 @@ def language_simulation(
         make_policy=lambda: BoundedWait(mode.make(), max_wait_s=max_wait_s),
         routing=policies.routing,
         requests=_requests(requests, work, seed),
+        warmup_s=scenario.warmup_s,
     )
 
 

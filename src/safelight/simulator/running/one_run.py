@@ -67,9 +67,11 @@ class _Run:
         self.tally = Tally(
             quality_of=prepared.quality_of,
             quality_of_mix=prepared.quality_of_mix,
+            gain_of=prepared.gain_of,
             warmup_s=warmup_s,
             workers=len(prepared.workers),
         )
+        self._warmup_s = warmup_s
         self.spans: list[Span] = []
         self.counters = Counters()
         self.is_complete = False
@@ -110,7 +112,9 @@ class _Run:
         self._report(RunProgress(number=self._number, share=share, now_s=self.counters.end_s, ended=self.tally.ended))
 
     def _count(self, run: SimulatedRun) -> None:
-        self.counters = Counters(**{name: getattr(run, name) for name in Counters.__struct_fields__})
+        before = run.warmup or (run if self._warmup_s > 0 else SimulatedRun())
+        later = {name: getattr(run, name) - getattr(before, name) for name in Counters.__struct_fields__}
+        self.counters = Counters(**later | {"end_s": run.end_s})
 
     def _keep(self, span: DeviceSpan) -> None:
         self.tally.timeline.add_span(span.start_s, span.end_s, is_down=span.kind == "start")

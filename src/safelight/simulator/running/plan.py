@@ -122,6 +122,8 @@ def _choices_in(text: str, known: Sequence[str]) -> tuple[str, ...]:
     try:
         check_policies({text: choices})
     except BadScenario as error:
+        if "=" in text and isinstance(error.__cause__, InvalidParameter):
+            raise error.__cause__ from error
         hint = nearest(text, known).rstrip(".")
         raise InvalidParameter(
             "policy", text, f"write a name of the scenario, or choices of `serve --policy`; {hint}"

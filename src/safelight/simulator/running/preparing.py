@@ -3,20 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
 from safelight.adapters.capacity import AdapterCapacity
+from safelight.cascade.router import Numbers, Router
 from safelight.control.config import ControlConfig
 from safelight.control.policies import Policies, policies_from
 from safelight.core.adapter import AdapterSpec
 from safelight.core.errors import RequestError
 from safelight.core.level import Level
+from safelight.profiles.gate_file import GateFile
 from safelight.profiles.parts import LoadTime, LoadTimes
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.language.simulate import LanguageSimulation
 from safelight.simulator.results.figures import RunKey
-from safelight.simulator.results.tally import QualityOf
+from safelight.simulator.results.tally import GainOf, QualityOf
 from safelight.simulator.results.timeline import QualityOfMix
 from safelight.simulator.running.language import language_simulation
 from safelight.simulator.running.notes import costless, metric_of
@@ -26,7 +29,7 @@ from safelight.simulator.scenario.cascades import check_cascades, scorer_of
 from safelight.simulator.scenario.fleet import TierCost, WorkerGroup
 from safelight.simulator.scenario.language_keys import check_language_policies
 from safelight.simulator.scenario.quantities import parse_size
-from safelight.simulator.scenario.request_kinds import Size
+from safelight.simulator.scenario.request_kinds import Alone, Size
 from safelight.simulator.scenario.requests import RequestMaker, TraceAdapters, adapter_names_of
 from safelight.simulator.scenario.scenario import Scenario
 from safelight.simulator.scenario.served_models import (
@@ -65,6 +68,7 @@ class PreparedRun:
         rate_per_s: mean arrivals per second.
         quality_of: of a level's pictures.
         quality_of_mix: of a mix of pictures, by numbers of pictures of each model; None takes the mean of qualities.
+        gain_of: by how much a picture is better than the mean of its level; None where that is not known.
         quality_metric: what qualities mean, where a profile says it.
         notes: sentences on what costs nothing because no figures tell it.
     """
@@ -76,6 +80,7 @@ class PreparedRun:
     rate_per_s: float
     quality_of: QualityOf
     quality_of_mix: QualityOfMix | None
+    gain_of: GainOf | None
     quality_metric: str
     notes: tuple[str, ...]
 
@@ -93,7 +98,10 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
         BadScenario: if a profile or a trace cannot be used, or something does not fit.
     """
     served = {group.name: served_models(scenario.models, group, folder=folder) for group in scenario.fleet}
-    scenario = _with_curves(scenario, served)
+    gates = {
+        entry.name: entry.read_gate(folder, f"cascades[{number}]") for number, entry in enumerate(scenario.cascades)
+    }
+    scenario = _with_curves(scenario, served, gates)
     arrivals = arrivals_of(scenario.workload, folder=folder, load=key.load, seed=key.seed)
     adapters = _adapters(scenario, arrivals)
     sizes = _sizes(scenario, served)
@@ -114,14 +122,16 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
             workers=tuple(each for group in scenario.fleet for each in _workers(group, served[group.name])),
             adapters=adapters,
             requests=requests,
-            control=_control(scenario, chosen),
+            control=_control(scenario, chosen, gates),
             faults=tuple(
                 Fault(kind=each.kind, worker=each.worker, at_s=each.at_s, for_s=each.for_s, factor=each.factor)
                 for each in scenario.faults
             ),
             score=scorer_of(scenario.cascades, seed=key.seed),
             seed=key.seed,
+            warmup_s=scenario.warmup_s,
         )
+    gain_of = _gain_of(scenario, served, seed=key.seed)
     return PreparedRun(
         simulation=simulation,
         workers=scenario.worker_names,
@@ -129,7 +139,8 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
         last_s=float(arrivals.times_s[-1]) if len(arrivals.times_s) else 0.0,
         rate_per_s=arrivals.rate_per_s * key.load,
         quality_of=_quality(scenario, served),
-        quality_of_mix=_quality_of_mix(scenario),
+        quality_of_mix=None if gain_of else _quality_of_mix(scenario),
+        gain_of=gain_of,
         quality_metric=metric_of(_metrics(scenario, served)),
         notes=() if scenario.language is not None else _notes(scenario, served, adapters),
     )
@@ -158,10 +169,13 @@ def _metrics(scenario: Scenario, served: Served) -> dict[str, str]:
     }
 
 
-def _with_curves(scenario: Scenario, served: Served) -> Scenario:
+def _with_curves(scenario: Scenario, served: Served, gates: Mapping[str, GateFile | None]) -> Scenario:
     """Return the scenario with the curves of profiles in cascades that have none of their own; raises BadScenario."""
     light = {name: model.profile for group in served.values() for name, model in group.items()}
-    entries = tuple(entry.with_profile(light[entry.light]) for entry in scenario.cascades)
+    entries = tuple(
+        entry.with_profile(light[entry.light], None if (gate := gates[entry.name]) is None else gate.card)
+        for entry in scenario.cascades
+    )
     check_cascades(entries, tuple(scenario.models))
     for number, entry in enumerate(entries):
         if entry.deferral is None:
@@ -183,7 +197,7 @@ def _asked_sizes(scenario: Scenario, own: Mapping[str, Size]) -> dict[str, set[S
     return asked
 
 
-def _control(scenario: Scenario, policies: Policies) -> ControlConfig:
+def _control(scenario: Scenario, policies: Policies, gates: Mapping[str, GateFile | None]) -> ControlConfig:
     limits = scenario.limits
     return ControlConfig(
         max_waiting=limits.max_waiting,
@@ -191,8 +205,18 @@ def _control(scenario: Scenario, policies: Policies) -> ControlConfig:
         lookahead_rows=limits.lookahead_rows,
         orphan_wait_s=limits.orphan_wait_s,
         policies=policies,
-        cascades=tuple(entry.cascade() for entry in scenario.cascades),
+        cascades=tuple(entry.cascade(_router_of(gates[entry.name])) for entry in scenario.cascades),
     )
+
+
+def _router_of(gate: GateFile | None) -> Router | None:
+    """Return the router in a gate's file, if it has one; raises BadScenario if it cannot be used."""
+    if gate is None:
+        return None
+    try:
+        return Router.from_arrays(cast("Mapping[str, Numbers]", gate.router))
+    except ValueError as error:
+        raise BadScenario(f"has a router that cannot be used: {error}.", place=f"gate {gate.card.name!r}") from error
 
 
 def _workers(group: WorkerGroup, served: Mapping[str, ServedModel]) -> list[SimulatedWorker]:
@@ -285,20 +309,17 @@ def _solo_time(scenario: Scenario, served: Served) -> "_SoloTime":
 
 @dataclass(frozen=True, kw_only=True)
 class _SoloTime:
-    """Seconds of a request alone on the fastest worker, by model, steps, size and guidance scale."""
+    """Seconds of a request alone on the fastest worker."""
 
     served: tuple[tuple[float, Mapping[str, ServedModel]], ...]
-    known: dict[tuple[str, int, Size, float | None], float]
+    known: dict[Alone, float]
 
-    def __call__(self, model: str, steps: int, size: Size, guidance_scale: float | None) -> float:
-        wanted = (model, steps, size, guidance_scale)
-        if wanted not in self.known:
-            self.known[wanted] = min(
-                models[model].solo_s(models[model].level(steps, guidance_scale), width=size[0], height=size[1]) / speed
-                for speed, models in self.served
-                if model in models
+    def __call__(self, alone: Alone) -> float:
+        if alone not in self.known:
+            self.known[alone] = min(
+                models[alone.model].solo_s(alone) / speed for speed, models in self.served if alone.model in models
             )
-        return self.known[wanted]
+        return self.known[alone]
 
 
 def _quality(scenario: Scenario, served: Served) -> QualityOf:
@@ -311,6 +332,18 @@ def _quality(scenario: Scenario, served: Served) -> QualityOf:
         return profiles[level.model].quality_of(steps=level.steps, first_step=level.first_step)
 
     return quality_of
+
+
+def _gain_of(scenario: Scenario, served: Served, *, seed: int) -> GainOf | None:
+    """Return that of the only cascade, if its mix is known as a whole and so are the qualities of both its models."""
+    entries, quality_of = scenario.cascades, _quality(scenario, served)
+    if len(entries) != 1 or not entries[0].tells_pictures_apart:
+        return None
+    (entry,) = entries
+    models = [group[name] for group in served.values() for name in (entry.light, entry.heavy) if name in group]
+    if any(quality_of(model.level(model.spec.steps, None)) is None for model in models):
+        return None
+    return lambda outcome: entry.gain_of(outcome.request, outcome.level.model, seed=seed)
 
 
 def _quality_of_mix(scenario: Scenario) -> QualityOfMix | None:

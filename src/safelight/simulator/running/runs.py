@@ -4,18 +4,17 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-import msgspec
-
 from safelight.core.errors import SafelightError
-from safelight.simulator.errors import SimulatorError
+from safelight.simulator.errors import ProcessKilled
 from safelight.simulator.results.documents import RunResult
 from safelight.simulator.running.one_run import run_one
 from safelight.simulator.running.plan import SimulationPlan, decoded, encoded
@@ -29,23 +28,16 @@ _NEVER = StopRequest()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Runs:
+class AllRuns:
     """What was simulated.
 
     Attributes:
-        results: of runs that are done, or were ended early, in the order of the plan.
-        error: that a run ended with; no others begin then.
+        results: of the runs that began, also of those that an error of another one ended.
+        error: why not all runs are there; None if nothing went wrong.
     """
 
-    results: tuple[RunResult, ...]
+    results: list[RunResult]
     error: SafelightError | None = None
-
-
-class _Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process says of one run: its result, or the message of its error."""
-
-    result: RunResult | None = None
-    error: str = ""
 
 
 def run_all(
@@ -55,8 +47,8 @@ def run_all(
     outcomes: Sequence[Path] | None = None,
     stop: StopRequest = _NEVER,
     on_progress: OnProgress | None = None,
-) -> Runs:
-    """Return the results of all runs, as far as none ends with an error.
+) -> "AllRuns":
+    """Return the results of all runs, in the order of the plan; an error ends the others, and is returned with them.
 
     Args:
         plan: with at least one run.
@@ -69,21 +61,25 @@ def run_all(
     report = on_progress or (lambda progress: None)
     paths = dict(zip(numbers, outcomes or (), strict=False))
     if min(jobs, len(numbers)) == 1:
-        results: list[RunResult] = []
-        for number in numbers:
-            if stop.is_set:
-                break
-            try:
-                results.append(run_one(plan, number, outcomes=paths.get(number), stop=stop, on_progress=report))
-            except SafelightError as error:
-                return Runs(results=tuple(results), error=error)
-        return Runs(results=tuple(results))
+        return _in_turn(plan, paths, stop, report)
     return _in_processes(plan, min(jobs, len(numbers)), paths, stop, report)
 
 
+def _in_turn(plan: SimulationPlan, paths: Mapping[int, Path], stop: StopRequest, report: OnProgress) -> AllRuns:
+    results: list[RunResult] = []
+    for number in range(len(plan.keys)):
+        if stop.is_set:
+            break
+        try:
+            results.append(run_one(plan, number, outcomes=paths.get(number), stop=stop, on_progress=report))
+        except SafelightError as error:
+            return AllRuns(results=results, error=error)
+    return AllRuns(results=results)
+
+
 def _in_processes(
-    plan: SimulationPlan, jobs: int, paths: dict[int, Path], stop: StopRequest, report: OnProgress
-) -> Runs:
+    plan: SimulationPlan, jobs: int, paths: Mapping[int, Path], stop: StopRequest, report: OnProgress
+) -> AllRuns:
     context = multiprocessing.get_context("spawn")
     ended, queue = context.Event(), context.SimpleQueue()
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(ended, queue)) as pool:
@@ -94,12 +90,15 @@ def _in_processes(
         finally:
             ended.set()
             pool.shutdown(wait=False, cancel_futures=True)
-        answers = [decoded(future.result(), _Answer) for future in futures if not future.cancelled()]
-    error = next((answer.error for answer in answers if answer.result is None), None)
-    return Runs(
-        results=tuple(answer.result for answer in answers if answer.result is not None),
-        error=None if error is None else SimulatorError(error),
-    )
+        results, errors = [], []
+        for future in (future for future in futures if not future.cancelled()):
+            try:
+                results.append(decoded(future.result(), RunResult))
+            except SafelightError as error:
+                errors.append(error)
+            except BrokenProcessPool:
+                errors.append(ProcessKilled())
+    return AllRuns(results=results, error=errors[0] if errors else None)
 
 
 def _watch(
@@ -114,16 +113,12 @@ def _watch(
         done, waiting = wait(waiting, timeout=POLL_S, return_when=FIRST_COMPLETED)
         while not queue.empty():
             report(decoded(queue.get(), RunProgress))
-        if any(_has_failed(future) for future in done if not future.cancelled()):
+        if any(future.exception() is not None for future in done if not future.cancelled()):
             return
         if stop.is_set:
             end()
             for future in waiting:
                 future.cancel()
-
-
-def _has_failed(future: Future[bytes]) -> bool:
-    return future.exception() is not None or decoded(future.result(), _Answer).result is None
 
 
 class _Shared:
@@ -168,13 +163,10 @@ class _EventStop:
 
 
 def _run(plan: bytes, number: int, outcomes: Path | None) -> bytes:
-    try:
-        result = run_one(
-            decoded(plan, SimulationPlan), number, outcomes=outcomes, stop=_Shared.stop, on_progress=_put_progress
-        )
-    except SafelightError as error:
-        return encoded(_Answer(error=str(error)))
-    return encoded(_Answer(result=result))
+    result = run_one(
+        decoded(plan, SimulationPlan), number, outcomes=outcomes, stop=_Shared.stop, on_progress=_put_progress
+    )
+    return encoded(result)
 
 
 def _put_progress(progress: RunProgress) -> None:

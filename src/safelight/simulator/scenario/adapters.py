@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from safelight.core.adapter import AdapterKind
 from safelight.simulator.scenario.quantities import (
-    Adapters,
+    AdapterCount,
     Bytes,
     Count,
     Name,
@@ -42,7 +42,7 @@ class AdapterGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     name: Name
     model: Name
     kind: AdapterKind = "lora"
-    count: Adapters | None = None
+    count: AdapterCount | None = None
     weights_bytes: Bytes = 10_000_000
     rank: Count = 16
     share: Share = 0.0

@@ -10,6 +10,7 @@ import polars as pl
 
 from safelight.core.errors import SafelightError
 from safelight.simulator.errors import BadScenario
+from safelight.simulator.scenario.quantities import MOST_REQUESTS
 from safelight.simulator.scenario.workload import LIKE, ArrivalSource, LikeSource, TraceSource, Workload
 from safelight.traces.arrivals.bursty import Bursty
 from safelight.traces.arrivals.diurnal import Diurnal
@@ -22,12 +23,6 @@ from safelight.traces.synthesis.synthesize import SynthesisOptions, synthesize
 
 if TYPE_CHECKING:
     from safelight.traces.synthesis.template import ServiceTemplate
-
-MOST_REQUESTS = 50_000_000
-"""Of one run."""
-
-MOST_IMAGES = 1000
-"""That one request of a trace asks for."""
 
 CURVE_POINTS = 10_001
 """So many points of a rate curve are integrated over."""
@@ -96,7 +91,6 @@ def process_of(source: ArrivalSource) -> ArrivalProcess:
 
 def _of_process(source: ArrivalSource, load: float, rng: np.random.Generator) -> Arrivals:
     process = process_of(source)
-    _check_count(source, load)
     if source.rate_curve:
         return _along(np.array(source.rate_curve), process, load, rng)
     assert source.rate_per_s is not None
@@ -105,22 +99,9 @@ def _of_process(source: ArrivalSource, load: float, rng: np.random.Generator) ->
         times_s = first(process, source.requests, rate=rate, rng=rng)
     else:
         assert source.duration_s is not None
+        _check_count(rate * source.duration_s)
         times_s = until(process, source.duration_s, rate=rate, rng=rng)
     return Arrivals(times_s=times_s, table=None, rate_per_s=source.rate_per_s)
-
-
-def _check_count(source: ArrivalSource, load: float) -> None:
-    """Raise BadScenario for more requests than can be kept in memory."""
-    expected = source.requests or 0.0
-    if source.rate_curve:
-        times_s, rates = np.array(source.rate_curve).T
-        expected = float(np.trapezoid(rates, times_s)) * load
-    elif source.duration_s is not None and source.rate_per_s is not None:
-        expected = source.duration_s * source.rate_per_s * load
-    if expected > MOST_REQUESTS:
-        raise BadScenario(
-            f"brings about {expected:.3g} requests; a run has at most {MOST_REQUESTS:,}.", place="workload.arrivals"
-        )
 
 
 def _along(curve: Points, process: ArrivalProcess, load: float, rng: np.random.Generator) -> Arrivals:
@@ -128,12 +109,23 @@ def _along(curve: Points, process: ArrivalProcess, load: float, rng: np.random.G
     times_s = np.linspace(0, curve[-1, 0], CURVE_POINTS)
     rates = np.interp(times_s, curve[:, 0], curve[:, 1]) * load
     counts = np.concatenate([[0.0], np.cumsum((rates[1:] + rates[:-1]) / 2 * np.diff(times_s))])
+    _check_count(float(counts[-1]))
     arrived = until(process, float(counts[-1]), rate=1.0, rng=rng)
     return Arrivals(
         times_s=np.interp(arrived, counts, times_s),
         table=None,
         rate_per_s=float(counts[-1]) / float(curve[-1, 0]) / load,
     )
+
+
+def _check_count(expected: float) -> None:
+    """Raise BadScenario for more requests than memory has room for."""
+    if expected > MOST_REQUESTS:
+        raise BadScenario(
+            f"brings {expected:.3g} requests at this load; at most {MOST_REQUESTS:,} can be simulated. Shorten the "
+            "duration, or lower the rate.",
+            place="workload.arrivals",
+        )
 
 
 def _of_trace(source: TraceSource, folder: Path) -> pl.DataFrame:
@@ -165,9 +157,8 @@ def _of_table(table: pl.DataFrame, load: float, place: str) -> Arrivals:
         raise BadScenario("has no request.", place=place)
     if table["arrival_s"].null_count():
         raise BadScenario("has requests that do not tell when they arrive.", place=place)
-    images = table.select(pl.col("images").max()).item()
-    if images is not None and images > MOST_IMAGES:
-        raise BadScenario(f"has a request for {images:,} pictures; at most {MOST_IMAGES:,} can be.", place=place)
+    if (pictures := int(table["images"].fill_null(1).cast(pl.Int64).sum())) > MOST_REQUESTS:
+        raise BadScenario(f"asks for {pictures:,} pictures; at most {MOST_REQUESTS:,} can be simulated.", place=place)
     times_s = table["arrival_s"].to_numpy()
     times_s = times_s - times_s[0]
     length_s = float(times_s[-1])

@@ -3,7 +3,7 @@
 import msgspec
 
 from safelight.control.replica.config import ADAPTER_CAPACITY
-from safelight.simulator.scenario.quantities import Bytes, Count, Factor, Name, NotNegative, SomeNames, Workers
+from safelight.simulator.scenario.quantities import Bytes, Count, Factor, Name, NotNegative, SomeNames, WorkerCount
 
 
 class TierCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +53,7 @@ class WorkerGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     name: Name
-    count: Workers
+    count: WorkerCount
     models: SomeNames
     profiles: dict[str, str] = {}
     device: str = ""

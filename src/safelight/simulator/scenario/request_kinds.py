@@ -42,6 +42,26 @@ class Asked:
     source: PictureSource | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alone:
+    """What the seconds of a request alone on a worker depend on.
+
+    Attributes:
+        steps: of the whole schedule; `steps_to_run` of them are run.
+        size: width and height in pixels.
+        controlnets: how many steer it.
+    """
+
+    model: str
+    steps: int
+    steps_to_run: int
+    size: Size
+    guidance_scale: float | None
+    has_source: bool = False
+    has_loras: bool = False
+    controlnets: int = 0
+
+
 class KindSampler:
     """Draws from the kinds of a mix, and from the adapters of their models."""
 

@@ -1,5 +1,6 @@
 """Makes the requests of a workload, one after the other."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
@@ -8,14 +9,16 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from safelight.control.levels.constraints import STEP_FACTORS
 from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.errors import nearest, shorten
+from safelight.core.level import MAX_STEPS
 from safelight.core.pixels import Pixels
 from safelight.core.request import ImageRequest, Quality
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.scenario.adapters import AdapterGroup
 from safelight.simulator.scenario.arrivals import Arrivals
-from safelight.simulator.scenario.request_kinds import Asked, KindSampler, Size
+from safelight.simulator.scenario.request_kinds import Alone, Asked, KindSampler, Size
 from safelight.simulator.scenario.scenario import Scenario
 from safelight.simulator.scenario.start_pictures import source_of
 from safelight.simulator.scenario.workload import Column
@@ -26,8 +29,8 @@ BLOCK = 4096
 
 QUALITIES = get_args(Quality)
 
-SoloTime = Callable[[str, int, Size, float | None], float]
-"""Seconds of a request alone, by model, steps, size and guidance scale."""
+SoloTime = Callable[[Alone], float]
+"""Seconds of a request alone on the fastest worker."""
 
 _TRACE_COLUMNS = (
     *("request_id", "base_model", "controlnets", "loras", "prompt", "prompt_id", "width", "height", "steps"),
@@ -81,8 +84,8 @@ class RequestMaker:
         self._sampler = KindSampler(workload.mix, sizes, scenario.adapters)
         source = workload.trace or workload.like
         self._replaced: Sequence[Column] = source.replace if source is not None else ()
-        self._ids = set[str]()
         self._adapters = TraceAdapters.of(scenario.adapters)
+        self._has_ids = False
 
     def requests(self, arrivals: Arrivals) -> Iterator[ImageRequest]:
         """Give all requests in order of arrival.
@@ -91,6 +94,7 @@ class RequestMaker:
             BadScenario: if the trace names a model or an adapter that the scenario does not have.
         """
         rng = np.random.default_rng([self._seed, 1])
+        self._has_ids = _has_ids(arrivals.table)
         for start in range(0, len(arrivals.times_s), BLOCK):
             times_s = arrivals.times_s[start : start + BLOCK].tolist()
             seeds = rng.integers(1 << 31, size=len(times_s)).tolist()
@@ -101,17 +105,7 @@ class RequestMaker:
                 rows = arrivals.table[start : start + BLOCK].select(_TRACE_COLUMNS).to_dicts()
                 drawn = self._like_rows(rows, rng)
             for place, (time_s, asked, row) in enumerate(zip(times_s, drawn, rows, strict=True)):
-                for request in self._made(start + place, time_s, asked, row, seeds[place]):
-                    yield request if arrivals.table is None else self._unique(request)
-
-    def _unique(self, request: ImageRequest) -> ImageRequest:
-        """Return a request of a trace with an id that none before it has."""
-        name, further = request.id, 1
-        while name in self._ids:
-            further += 1
-            name = f"{request.id}~{further}"
-        self._ids.add(name)
-        return request if name == request.id else msgspec.structs.replace(request, id=name)
+                yield from self._made(start + place, time_s, asked, row, seeds[place])
 
     def _like_rows(self, rows: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> list[Asked]:
         """Return what rows of a trace ask for, and what the mix adds where they do not tell."""
@@ -188,7 +182,7 @@ class RequestMaker:
         self, number: int, time_s: float, asked: Asked, row: Mapping[str, Any], seed: int
     ) -> Iterator[ImageRequest]:
         width, height = asked.size
-        name = row.get("request_id") or str(number)
+        name = row["request_id"] if self._has_ids else str(number)
         request = ImageRequest(
             id=name,
             prompt=row.get("prompt") or row.get("prompt_id") or "",
@@ -221,8 +215,31 @@ class RequestMaker:
         if deadlines.solo_times is None:
             return deadlines.seconds
         model = self._scenario.largest_model_of(asked.model)
-        steps = asked.steps or self._scenario.models[model].steps
-        return deadlines.solo_times * self._solo_s(model, steps, asked.size, asked.guidance_scale)
+        own_steps = self._scenario.models[model].steps
+        steps = asked.steps or min(MAX_STEPS, math.ceil(own_steps * STEP_FACTORS[asked.quality]))
+        alone = Alone(
+            model=model,
+            steps=steps,
+            steps_to_run=steps if asked.source is None else steps - asked.source.first_step(steps),
+            size=asked.size,
+            guidance_scale=asked.guidance_scale,
+            has_source=asked.source is not None,
+            has_loras=bool(asked.loras),
+            controlnets=len(asked.controlnets),
+        )
+        return deadlines.solo_times * self._solo_s(alone)
+
+
+def _has_ids(table: pl.DataFrame | None) -> bool:
+    """Whether each picture of a trace has an id of its own; otherwise requests are numbered."""
+    if table is None or table["request_id"].null_count():
+        return False
+    ids = table["request_id"]
+    if ids.n_unique() < len(ids):
+        return False
+    several = table.filter(pl.col("images") > 1)["request_id", "images"].rows()
+    further = {f"{name}-{number}" for name, images in several for number in range(1, images)}
+    return not (further and ids.is_in(list(further)).any())
 
 
 def adapter_names_of(table: pl.DataFrame | None, kind: str) -> list[str]:

@@ -17,6 +17,7 @@ from safelight.simulator.errors import BadScenario
 from safelight.simulator.scenario.decoding import decode, parse_toml
 from safelight.simulator.scenario.fleet import WorkerGroup
 from safelight.simulator.scenario.models import ModelEntry
+from safelight.simulator.scenario.request_kinds import Alone
 
 GB = 1e9
 ENDING = ".toml"
@@ -57,11 +58,22 @@ class ServedModel:
             sampler=self.spec.sampler,
         )
 
-    def solo_s(self, level: Level, *, width: int, height: int) -> float:
-        """Return the seconds of a request alone on a worker, with its weights loaded."""
+    def solo_s(self, alone: Alone) -> float:
+        """Return the seconds of a request alone on a worker, with its weights loaded; raises ProfileError.
+
+        LoRAs run in the cheaper way: folded into the weights once, or beside them at each step.
+        """
+        level, (width, height) = self.level(alone.steps, alone.guidance_scale), alone.size
         tick_s = self.profile.tick_s(level.denoiser_rows, width=width, height=height)
-        encode_s = self.profile.encoding_s(width=width, height=height, has_source=False)
-        return encode_s + level.steps_to_run * tick_s + self.profile.decoding_s(width=width, height=height)
+        steps_s = alone.steps_to_run * tick_s
+        if alone.has_loras and self.profile.adapter_costs is not None:
+            costs = self.profile.adapter_costs
+            steps_s += min(costs.switch_s, costs.unmerged_overhead * steps_s)
+        if alone.controlnets:
+            controlnet_s = self.profile.controlnet_s(level.denoiser_rows, width=width, height=height)
+            steps_s += alone.steps_to_run * alone.controlnets * controlnet_s
+        encode_s = self.profile.encoding_s(width=width, height=height, has_source=alone.has_source)
+        return encode_s + steps_s + self.profile.decoding_s(width=width, height=height)
 
 
 def served_models(models: Mapping[str, ModelEntry], group: WorkerGroup, *, folder: Path) -> dict[str, ServedModel]:

@@ -8,12 +8,13 @@ import msgspec
 from safelight.core.errors import nearest
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.scenario.quantities import (
-    Count,
     Factor,
     Name,
     NotNegative,
     Numbers,
+    RequestCount,
     Share,
+    WorkerCount,
     check_numbers,
     parse_size,
 )
@@ -42,7 +43,7 @@ class TraceSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     path: Name
     service: str | None = None
-    requests: Count | None = None
+    requests: RequestCount | None = None
     lenient: bool = False
     only_ended: bool = False
     replace: tuple[Column, ...] = ()
@@ -62,8 +63,8 @@ class LikeSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     trace: Name
-    requests: Count | None = None
-    instances: Count | None = None
+    requests: RequestCount | None = None
+    instances: WorkerCount | None = None
     skew: NotNegative = 1.0
     bursts: Factor = 1.0
     diurnal: Share = 0.0
@@ -91,7 +92,7 @@ class ArrivalSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     rate_per_s: Factor | None = None
     rate_curve: tuple[tuple[NotNegative, NotNegative], ...] = ()
     duration_s: Factor | None = None
-    requests: Count | None = None
+    requests: RequestCount | None = None
     cv: Factor = 2.0
     factor: Factor = 5.0
     burst_share: Share = 0.1
