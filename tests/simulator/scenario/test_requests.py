@@ -118,6 +118,11 @@ def test_what_a_trace_tells_is_kept(trace):
     assert second.steps is None
 
 
+def test_more_steps_than_a_server_takes_are_an_error(trace):
+    with pytest.raises(BadScenario, match="201 steps; a server takes at most 200"):
+        made(TRACE, folder=trace('{"arrival_s": 1.0, "steps": 201}'))
+
+
 def test_what_is_replaced_comes_from_the_scenario(trace):
     folder = trace('{"arrival_s": 1.0, "steps": 7, "base_model": "SDXL", "deadline_s": 9, "loras": [{"name": "a"}]}')
     text = TRACE + 'replace = ["steps", "model", "deadline", "adapters"]\n'

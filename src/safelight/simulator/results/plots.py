@@ -128,7 +128,7 @@ def _draw_timeline(figure: Figure, table: pl.DataFrame, levels: Sequence[str]) -
 def _draw_share(axes: Axes, table: pl.DataFrame, column: str) -> None:
     known = table.drop_nulls(column)
     axes.plot(known["start_s"], known[column])
-    if float(known[column].max() or 0.0) <= 1:  # type: ignore[arg-type] # floats
+    if known[column].is_between(0, 1).all():
         axes.set_ylim(0, 1.03)
     if column == "attainment":
         in_percent(axes.yaxis)

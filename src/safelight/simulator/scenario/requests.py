@@ -182,6 +182,10 @@ class RequestMaker:
         self, number: int, time_s: float, asked: Asked, row: Mapping[str, Any], seed: int
     ) -> Iterator[ImageRequest]:
         width, height = asked.size
+        if (asked.steps or 0) > MAX_STEPS and self._scenario.language is None:
+            raise BadScenario(
+                f"has a request of {asked.steps} steps; a server takes at most {MAX_STEPS}.", place="workload"
+            )
         name = row["request_id"] if self._has_ids else str(number)
         request = ImageRequest(
             id=name,
