@@ -123,6 +123,12 @@ def test_more_steps_than_a_server_takes_are_an_error(trace):
         made(TRACE, folder=trace('{"arrival_s": 1.0, "steps": 201}'))
 
 
+@pytest.mark.parametrize("name", ["width", "height", "steps", "images"])
+def test_a_row_that_asks_for_nothing_is_an_error(name, trace):
+    with pytest.raises(BadScenario, match=f"'x' whose {name} is 0"):
+        made(TRACE, folder=trace(f'{{"arrival_s": 1.0, "request_id": "x", "width": 64, "height": 64, "{name}": 0}}'))
+
+
 def test_what_is_replaced_comes_from_the_scenario(trace):
     folder = trace('{"arrival_s": 1.0, "steps": 7, "base_model": "SDXL", "deadline_s": 9, "loras": [{"name": "a"}]}')
     text = TRACE + 'replace = ["steps", "model", "deadline", "adapters"]\n'

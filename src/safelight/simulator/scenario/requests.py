@@ -130,6 +130,7 @@ class RequestMaker:
         return ours
 
     def _with_row(self, asked: Asked, row: Mapping[str, Any]) -> Asked:
+        _check_counts(row)
         changes: dict[str, Any] = {}
         row = self._as_asked(row, asked.model)
         if row["steps"] is not None and "steps" not in self._replaced:
@@ -244,6 +245,16 @@ def _has_ids(table: pl.DataFrame | None) -> bool:
     several = table.filter(pl.col("images") > 1)["request_id", "images"].rows()
     further = {f"{name}-{number}" for name, images in several for number in range(1, images)}
     return not (further and ids.is_in(list(further)).any())
+
+
+def _check_counts(row: Mapping[str, Any]) -> None:
+    """Raise BadScenario for a row of a trace that asks for nothing."""
+    for name in ("width", "height", "steps", "asked_steps", "images"):
+        if row[name] == 0:
+            raise BadScenario(
+                f"has the request {shorten(row['request_id'] or '')} whose {name} is 0; it must be at least 1.",
+                place="workload",
+            )
 
 
 def adapter_names_of(table: pl.DataFrame | None, kind: str) -> list[str]:
