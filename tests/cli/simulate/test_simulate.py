@@ -284,3 +284,12 @@ def test_a_language_model_is_simulated_with_the_same_figures(scenario, capsys):
     found = document([scenario(text)], capsys)
     assert [each["figures"]["finished"] == each["figures"]["requests"] > 0 for each in found["runs"]] == [True, True]
     assert all(each["figures"]["latency_per_step_mean_s"] > 0 for each in found["runs"])
+
+
+def test_workers_are_ready_when_a_log_begins(scenario, tmp_path, capsys):
+    log = tmp_path / "served.jsonl"
+    log.write_text('{"arrival_s": 1.0, "status": "finished", "duration_s": 2.0}\n', encoding="utf-8")
+    found = document(
+        [scenario(SMALL.replace("count = 2", "count = 2\nstartup_s = 9.0")), "--against", str(log)], capsys
+    )
+    assert found["predictions"][0]["figures"]["attainment"]["mean"] == 1.0

@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 
 import numpy as np
@@ -250,3 +251,17 @@ def test_every_picture_has_an_id_of_its_own_whatever_the_trace_says(trace, ids, 
 def test_more_requests_than_memory_has_room_for_are_an_error(text):
     with pytest.raises(BadScenario, match="at most 50,000,000"):
         made(text)
+
+
+@pytest.mark.parametrize("name", ["steps", "width", "height"])
+def test_a_trace_with_a_picture_of_nothing_is_an_error(trace, name):
+    row = {"arrival_s": 1.0, "request_id": "r", "steps": 4, "width": 64, "height": 64, name: 0}
+    with pytest.raises(BadScenario, match=f"the request 'r' with `{name}` 0"):
+        made(TRACE, folder=trace(json.dumps(row)))
+
+
+def test_no_load_changes_requests_that_arrive_at_once(trace):
+    folder = trace('{"arrival_s": 1.0}', '{"arrival_s": 1.0}')
+    assert [request.arrived_s for request in made(TRACE, folder=folder)] == [0.0, 0.0]
+    with pytest.raises(BadScenario, match="all at once"):
+        made(TRACE, folder=folder, load=2.0)

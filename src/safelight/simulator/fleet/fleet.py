@@ -125,7 +125,7 @@ class SimulatedFleet:
     def start(self) -> None:
         """Start all workers."""
         for slot in self._slots.values():
-            self._start(slot)
+            self._be_ready_at(slot, 0.0 if slot.worker.starts_ready else slot.worker.startup_s)
 
     def arrive(self, request: ImageRequest) -> None:
         """Let a request arrive now."""

@@ -164,7 +164,12 @@ def _draw_comparison(figure: Figure, document: SimulationDocument) -> None:
         )
         if len(loads) == 1:
             axes.set_xlabel(f"simulated {label}")
-        (_draw_curves if len(loads) > 1 else _draw_bars)(axes, document, name, policies)
+        shown_policies = [each for each in policies if _has(document, each, name)]
+        (_draw_curves if len(loads) > 1 else _draw_bars)(axes, document, name, shown_policies)
+
+
+def _has(document: SimulationDocument, policy: str, figure: str) -> bool:
+    return any(each.policy == policy and figure in each.figures for each in document.summaries)
 
 
 def _draw_curves(axes: Axes, document: SimulationDocument, name: str, policies: Sequence[str]) -> None:

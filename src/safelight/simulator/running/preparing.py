@@ -34,6 +34,7 @@ from safelight.simulator.scenario.requests import RequestMaker, TraceAdapters, a
 from safelight.simulator.scenario.scenario import Scenario
 from safelight.simulator.scenario.served_models import (
     ServedModel,
+    check_groups,
     check_memory,
     check_points,
     rows_per_call,
@@ -101,6 +102,7 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
     gates = {
         entry.name: entry.read_gate(folder, f"cascades[{number}]") for number, entry in enumerate(scenario.cascades)
     }
+    check_groups(served)
     scenario = _with_curves(scenario, served, gates)
     arrivals = arrivals_of(scenario.workload, folder=folder, load=key.load, seed=key.seed)
     adapters = _adapters(scenario, arrivals)
@@ -229,6 +231,7 @@ def _workers(group: WorkerGroup, served: Mapping[str, ServedModel]) -> list[Simu
             max_denoiser_rows=rows_per_call(group, served),
             adapter_capacity=_capacity(group),
             startup_s=group.startup_s,
+            starts_ready=group.starts_ready,
             speed=group.speed,
             load_tiers=tiers,
             transfer_s_per_byte=group.transfer_s_per_byte,

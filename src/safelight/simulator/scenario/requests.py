@@ -133,6 +133,7 @@ class RequestMaker:
         _check_counts(row)
         changes: dict[str, Any] = {}
         row = self._as_asked(row, asked.model)
+        self._check(row)
         if row["steps"] is not None and "steps" not in self._replaced:
             changes["steps"] = row["steps"]
         if row["asked_quality"] in QUALITIES and "steps" not in self._replaced:
@@ -150,6 +151,17 @@ class RequestMaker:
         if "adapters" not in self._replaced:
             changes |= self._adapters_of(row, asked.model)
         return replace(asked, **changes)
+
+    def _check(self, row: Mapping[str, Any]) -> None:
+        """Raise BadScenario for a picture without steps or pixels."""
+        columns: Mapping[str, Column] = {"steps": "steps", "width": "size", "height": "size"}
+        for name, column in columns.items():
+            if row[name] == 0 and column not in self._replaced:
+                raise BadScenario(
+                    f"has the request {shorten(row['request_id'] or '')} with `{name}` 0; leave it out of the trace, "
+                    f"or let `replace` have {column!r}.",
+                    place="workload",
+                )
 
     def _as_asked(self, row: Mapping[str, Any], model: str | None) -> Mapping[str, Any]:
         """Return a row with the steps and guidance of the request if its level was chosen from several."""
