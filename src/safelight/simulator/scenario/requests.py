@@ -130,7 +130,6 @@ class RequestMaker:
         return ours
 
     def _with_row(self, asked: Asked, row: Mapping[str, Any]) -> Asked:
-        _check_counts(row)
         changes: dict[str, Any] = {}
         row = self._as_asked(row, asked.model)
         self._check(row)
@@ -153,7 +152,12 @@ class RequestMaker:
         return replace(asked, **changes)
 
     def _check(self, row: Mapping[str, Any]) -> None:
-        """Raise BadScenario for a picture without steps or pixels."""
+        """Raise BadScenario for a request without pictures, or for a picture without steps or pixels."""
+        if row["images"] == 0:
+            raise BadScenario(
+                f"has the request {shorten(row['request_id'] or '')} with `images` 0; leave it out of the trace.",
+                place="workload",
+            )
         columns: Mapping[str, Column] = {"steps": "steps", "width": "size", "height": "size"}
         for name, column in columns.items():
             if row[name] == 0 and column not in self._replaced:
@@ -257,16 +261,6 @@ def _has_ids(table: pl.DataFrame | None) -> bool:
     several = table.filter(pl.col("images") > 1)["request_id", "images"].rows()
     further = {f"{name}-{number}" for name, images in several for number in range(1, images)}
     return not (further and ids.is_in(list(further)).any())
-
-
-def _check_counts(row: Mapping[str, Any]) -> None:
-    """Raise BadScenario for a row of a trace that asks for nothing."""
-    for name in ("width", "height", "steps", "asked_steps", "images"):
-        if row[name] == 0:
-            raise BadScenario(
-                f"has the request {shorten(row['request_id'] or '')} whose {name} is 0; it must be at least 1.",
-                place="workload",
-            )
 
 
 def adapter_names_of(table: pl.DataFrame | None, kind: str) -> list[str]:
