@@ -94,6 +94,13 @@ def test_several_runs_have_an_outcome_log_each(scenario, tmp_path, capsys):
     assert {path.name for path in folder.iterdir()} == {"a-load1-seed0.jsonl", "b-load1-seed0.jsonl"}
 
 
+def test_runs_whose_names_are_alike_in_files_have_an_outcome_log_each(scenario, tmp_path, capsys):
+    folder = tmp_path / "logs"
+    text = TWO_POLICIES.replace("a =", '"x y" =').replace("b =", '"x-y" =')
+    document([scenario(text + SMALL), "--outcomes", str(folder)], capsys)
+    assert {path.name for path in folder.iterdir()} == {f"x-y-load1-seed0-run{number}.jsonl" for number in (1, 2)}
+
+
 def test_a_seed_gives_the_same_bytes_here_and_in_several_processes(scenario, tmp_path, capsys):
     path, folders = scenario("seeds = [1, 2]\n" + SMALL), [tmp_path / name for name in ("here", "there")]
     for folder, jobs in zip(folders, ("1", "2"), strict=True):

@@ -17,6 +17,12 @@ def figures(text):
     return run_one(plan, 0, outcomes=None, stop=StopRequest(), on_progress=lambda progress: None).figures
 
 
+def test_devices_of_workers_are_named_in_reports():
+    plan = plan_of(parse_scenario(changed("count = 1", 'count = 1\ndevice = "H100"', CONSTANT)), path=Path("x.toml"))
+    result = run_one(plan, 0, outcomes=None, stop=StopRequest(), on_progress=lambda progress: None)
+    assert {span.worker for span in result.spans} == {"gpu-1 (H100)"}
+
+
 def test_counts_and_seconds_are_those_after_the_warm_up():
     whole, later = figures(CONSTANT), figures(f"warmup_s = 9.8\n{CONSTANT}")
     assert (whole.requests, later.requests) == (10, 5)

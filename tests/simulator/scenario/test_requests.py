@@ -119,6 +119,27 @@ def test_what_a_trace_tells_is_kept(trace):
     assert second.steps is None
 
 
+def test_more_steps_than_a_server_takes_are_an_error(trace):
+    with pytest.raises(BadScenario, match="201 steps; a server takes at most 200"):
+        made(TRACE, folder=trace('{"arrival_s": 1.0, "steps": 201}'))
+
+
+@pytest.mark.parametrize(
+    "row", [{"steps": -3}, {"deadline_s": -1.0}, {"strength": float("nan")}, {"guidance_scale": float("inf")}]
+)
+def test_a_number_of_a_table_that_cannot_be_is_an_error(row, tmp_path):
+    pl.DataFrame({"arrival_s": [1.0], **{name: [value] for name, value in row.items()}}).write_parquet(
+        tmp_path / "t.jsonl"
+    )
+    with pytest.raises(BadScenario, match=f"`{next(iter(row))}`"):
+        made(TRACE, folder=tmp_path)
+
+
+def test_a_row_for_no_picture_is_an_error(trace):
+    with pytest.raises(BadScenario, match="'x' with `images` 0"):
+        made(TRACE, folder=trace('{"arrival_s": 1.0, "request_id": "x", "images": 0}'))
+
+
 def test_what_is_replaced_comes_from_the_scenario(trace):
     folder = trace('{"arrival_s": 1.0, "steps": 7, "base_model": "SDXL", "deadline_s": 9, "loras": [{"name": "a"}]}')
     text = TRACE + 'replace = ["steps", "model", "deadline", "adapters"]\n'

@@ -121,7 +121,9 @@ class _Run:
         self.tally.timeline.add_span(span.start_s, span.end_s, is_down=span.kind == "start")
         if len(self.spans) < MOST_SPANS and (worker := self._worker_of(span)) in self._drawn:
             what = f"{span.kind} {span.model}".strip()
-            self.spans.append(Span(worker=worker, what=what, start_s=span.start_s, end_s=span.end_s))
+            device = self._prepared.devices.get(worker)
+            shown = worker if device is None else f"{worker} ({device})"
+            self.spans.append(Span(worker=shown, what=what, start_s=span.start_s, end_s=span.end_s))
 
     def _worker_of(self, span: DeviceSpan) -> str:
         """Return the name of the worker's first process."""

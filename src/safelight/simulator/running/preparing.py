@@ -64,6 +64,7 @@ class PreparedRun:
 
     Attributes:
         workers: their names.
+        devices: of workers that name one.
         requests: how many arrive.
         last_s: when the last one arrives.
         rate_per_s: mean arrivals per second.
@@ -76,6 +77,7 @@ class PreparedRun:
 
     simulation: Simulation | LanguageSimulation
     workers: tuple[str, ...]
+    devices: Mapping[str, str]
     requests: int
     last_s: float
     rate_per_s: float
@@ -137,6 +139,7 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
     return PreparedRun(
         simulation=simulation,
         workers=scenario.worker_names,
+        devices={name: group.device for group in scenario.fleet if group.device for name in group.worker_names},
         requests=len(arrivals.times_s),
         last_s=float(arrivals.times_s[-1]) if len(arrivals.times_s) else 0.0,
         rate_per_s=arrivals.rate_per_s * key.load,
