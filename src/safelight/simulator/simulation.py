@@ -64,6 +64,7 @@ class SimulatedWorker:
     Attributes:
         name: of its first process; the second one is called `<name>.2`.
         startup_s: until it is ready, at the start and after it was lost.
+        starts_ready: whether it is ready at the start.
         speed: how many times as fast as its profiles it computes.
         load_tiers: what its loads of adapters cost.
         transfer_s_per_byte: of the latents of a row that another worker has paused.
@@ -74,6 +75,7 @@ class SimulatedWorker:
     max_denoiser_rows: int = MAX_DENOISER_ROWS
     adapter_capacity: AdapterCapacity = ADAPTER_CAPACITY
     startup_s: float = 0.0
+    starts_ready: bool = False
     speed: float = 1.0
     load_tiers: LoadTiers = LoadTiers()
     transfer_s_per_byte: float = 0.0

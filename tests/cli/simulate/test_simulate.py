@@ -94,6 +94,13 @@ def test_several_runs_have_an_outcome_log_each(scenario, tmp_path, capsys):
     assert {path.name for path in folder.iterdir()} == {"a-load1-seed0.jsonl", "b-load1-seed0.jsonl"}
 
 
+def test_runs_whose_names_are_alike_in_files_have_an_outcome_log_each(scenario, tmp_path, capsys):
+    folder = tmp_path / "logs"
+    text = TWO_POLICIES.replace("a =", '"x y" =').replace("b =", '"x-y" =')
+    document([scenario(text + SMALL), "--outcomes", str(folder)], capsys)
+    assert {path.name for path in folder.iterdir()} == {f"x-y-load1-seed0-run{number}.jsonl" for number in (1, 2)}
+
+
 def test_a_seed_gives_the_same_bytes_here_and_in_several_processes(scenario, tmp_path, capsys):
     path, folders = scenario("seeds = [1, 2]\n" + SMALL), [tmp_path / name for name in ("here", "there")]
     for folder, jobs in zip(folders, ("1", "2"), strict=True):
@@ -277,3 +284,12 @@ def test_a_language_model_is_simulated_with_the_same_figures(scenario, capsys):
     found = document([scenario(text)], capsys)
     assert [each["figures"]["finished"] == each["figures"]["requests"] > 0 for each in found["runs"]] == [True, True]
     assert all(each["figures"]["latency_per_step_mean_s"] > 0 for each in found["runs"])
+
+
+def test_workers_are_ready_when_a_log_begins(scenario, tmp_path, capsys):
+    log = tmp_path / "served.jsonl"
+    log.write_text('{"arrival_s": 1.0, "status": "finished", "duration_s": 2.0}\n', encoding="utf-8")
+    found = document(
+        [scenario(SMALL.replace("count = 2", "count = 2\nstartup_s = 9.0")), "--against", str(log)], capsys
+    )
+    assert found["predictions"][0]["figures"]["attainment"]["mean"] == 1.0

@@ -106,3 +106,9 @@ def test_every_row_of_the_tables_of_a_page_says_that_it_is_simulated(page):
     rows = [row.split(",")[0] for table in tables for row in table[1:]]
     assert {table[0].split(",")[0] for table in tables} == {"simulated"}
     assert set(rows) == {"true"}
+
+
+def test_a_variant_draws_the_policies_that_it_has(tmp_path):
+    runs = [result_of(policy, load=load, variant=v) for v, policy in (("x", "a"), ("y", "b")) for load in (1, 2)]
+    runs += [result_of("c", load=load, variant="y", quality=None) for load in (1, 2)]
+    assert "Simulated policies side by side: y" in page_of(runs, tmp_path)

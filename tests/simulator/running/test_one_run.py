@@ -17,6 +17,12 @@ def figures(text):
     return run_one(plan, 0, outcomes=None, stop=StopRequest(), on_progress=lambda progress: None).figures
 
 
+def test_devices_of_workers_are_named_in_reports():
+    plan = plan_of(parse_scenario(changed("count = 1", 'count = 1\ndevice = "H100"', CONSTANT)), path=Path("x.toml"))
+    result = run_one(plan, 0, outcomes=None, stop=StopRequest(), on_progress=lambda progress: None)
+    assert {span.worker for span in result.spans} == {"gpu-1 (H100)"}
+
+
 def test_counts_and_seconds_are_those_after_the_warm_up():
     whole, later = figures(CONSTANT), figures(f"warmup_s = 9.8\n{CONSTANT}")
     assert (whole.requests, later.requests) == (10, 5)
@@ -42,3 +48,10 @@ def test_language_work_counts_after_the_warm_up():
     whole, later = figures(text), figures(f"warmup_s = 9.8\n{text}")
     assert (whole.ticks, later.ticks, later.requests) == (100, 50, 5)
     assert later.gpu_s == pytest.approx(whole.gpu_s / 2)
+
+
+def test_a_fault_after_the_end_is_told():
+    fault = '[[faults]]\nkind = "die"\nworker = "gpu-1"\nat_s = 1e6\n'
+    plan = plan_of(parse_scenario(fault + CONSTANT), path=Path("x.toml"))
+    result = run_one(plan, 0, outcomes=None, stop=StopRequest(), on_progress=lambda progress: None)
+    assert any("`die` of 'gpu-1' at 1e+06 s comes after the end" in note for note in result.notes)

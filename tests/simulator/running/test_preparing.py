@@ -178,3 +178,22 @@ def test_the_time_alone_of_a_picture_from_a_picture_has_its_steps(tmp_path):
     text = text[: text.index("[workload.arrivals]")] + '[workload.trace]\npath = "t.jsonl"\n'
     request = next(iter(prepared("[deadlines]\nsolo_times = 1.0\n" + text, tmp_path).simulation.requests))
     assert request.deadline_s == pytest.approx(0.2 + 0.4 + 5 * (0.1 + 0.3 / 7))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [("width = 64", "width = 128", "own size"), ("encode_s = 0.1", 'encode_s = 0.1, quality_metric = "x"', "quality")],
+)
+def test_pictures_of_a_model_are_alike_in_all_groups(tmp_path, old, new, said):
+    toml = INLINE.removeprefix("profile = {").removesuffix("}").replace(" step_times", "\nstep_times")
+    head, _, times = toml.partition("\n")
+    (tmp_path / "other.toml").write_text("\n".join([*head.replace(old, new).strip(" ,").split(", "), times]), "utf-8")
+    group = '[[fleet]]\nname = "b"\ncount = 1\nmodels = ["m"]\nprofiles = { m = "other.toml" }\n'
+    message = message_of(group + SMALL, tmp_path)
+    assert f"profiles of fleet 'b' and fleet 'gpu' differ in the {said} of 'm'" in message
+
+
+def test_adapters_that_no_request_can_have_are_an_error():
+    text = '[[adapters]]\nname = "a"\nmodel = "n"\ncount = 1\nshare = 0.5\n' + SMALL
+    text = text.replace('models = ["m"]', 'models = ["m", "n"]') + INLINE.join(["[models.n]\n", "\n"])
+    assert "adapters[0].share counts for nothing, since no kind of [[workload.mix]] names 'n'" in message_of(text)

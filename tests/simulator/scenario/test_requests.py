@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 
 import numpy as np
@@ -116,6 +117,27 @@ def test_what_a_trace_tells_is_kept(trace):
     assert (first.id, first.steps, first.width, first.height, first.deadline_s) == ("x", 7, 32, 48, 9.0)
     assert (second.id, third.id, second.arrived_s, third.arrived_s) == ("y", "y-1", 3.0, 3.0)
     assert second.steps is None
+
+
+def test_more_steps_than_a_server_takes_are_an_error(trace):
+    with pytest.raises(BadScenario, match="201 steps; a server takes at most 200"):
+        made(TRACE, folder=trace('{"arrival_s": 1.0, "steps": 201}'))
+
+
+@pytest.mark.parametrize(
+    "row", [{"steps": -3}, {"deadline_s": -1.0}, {"strength": float("nan")}, {"guidance_scale": float("inf")}]
+)
+def test_a_number_of_a_table_that_cannot_be_is_an_error(row, tmp_path):
+    pl.DataFrame({"arrival_s": [1.0], **{name: [value] for name, value in row.items()}}).write_parquet(
+        tmp_path / "t.jsonl"
+    )
+    with pytest.raises(BadScenario, match=f"`{next(iter(row))}`"):
+        made(TRACE, folder=tmp_path)
+
+
+def test_a_row_for_no_picture_is_an_error(trace):
+    with pytest.raises(BadScenario, match="'x' with `images` 0"):
+        made(TRACE, folder=trace('{"arrival_s": 1.0, "request_id": "x", "images": 0}'))
 
 
 def test_what_is_replaced_comes_from_the_scenario(trace):
@@ -239,3 +261,17 @@ def test_every_picture_has_an_id_of_its_own_whatever_the_trace_says(trace, ids, 
 def test_more_requests_than_memory_has_room_for_are_an_error(text):
     with pytest.raises(BadScenario, match="at most 50,000,000"):
         made(text)
+
+
+@pytest.mark.parametrize("name", ["steps", "width", "height"])
+def test_a_trace_with_a_picture_of_nothing_is_an_error(trace, name):
+    row = {"arrival_s": 1.0, "request_id": "r", "steps": 4, "width": 64, "height": 64, name: 0}
+    with pytest.raises(BadScenario, match=f"the request 'r' with `{name}` 0"):
+        made(TRACE, folder=trace(json.dumps(row)))
+
+
+def test_no_load_changes_requests_that_arrive_at_once(trace):
+    folder = trace('{"arrival_s": 1.0}', '{"arrival_s": 1.0}')
+    assert [request.arrived_s for request in made(TRACE, folder=folder)] == [0.0, 0.0]
+    with pytest.raises(BadScenario, match="all at once"):
+        made(TRACE, folder=folder, load=2.0)

@@ -136,7 +136,11 @@ def _outcome_paths(outcomes: Path | None, plan: "SimulationPlan") -> list[Path]:
             "choose one run with --policy, --load and --seed."
         )
     outcomes.mkdir(exist_ok=True)
-    return [outcomes / f"{key.file_stem}.jsonl" for key in plan.keys]
+    names = [key.file_stem for key in plan.keys]
+    return [
+        outcomes / (f"{name}.jsonl" if names.count(name) == 1 else f"{name}-run{number}.jsonl")
+        for number, name in enumerate(names, 1)
+    ]
 
 
 def _write_page(path: Path, document: "SimulationDocument", results: "Sequence[RunResult]", scenario: Path) -> None:

@@ -128,7 +128,7 @@ class SimulatedFleet:
     def start(self) -> None:
         """Start all workers."""
         for slot in self._slots.values():
-            self._start(slot)
+            self._be_ready_at(slot, 0.0 if slot.worker.starts_ready else slot.worker.startup_s)
 
     def arrive(self, request: ImageRequest) -> None:
         """Let a request arrive now."""
@@ -158,7 +158,7 @@ class SimulatedFleet:
             self._start_again(slot)
             return
         process, slot.process, slot.held, slot.cut_until_s = slot.process, None, None, -math.inf
-        process.is_dead = True
+        process.end()
         slot.left_s = self._timeline.now_s
         self._counts.worker_s += slot.left_s - slot.joined_s
         del self._processes[process.name]
@@ -226,6 +226,7 @@ class SimulatedFleet:
             if slot.process is None:
                 self._report_start(slot)
             else:
+                slot.process.end()
                 self._counts.worker_s += self._timeline.now_s - slot.joined_s
 
     def _start(self, slot: _Slot) -> None:

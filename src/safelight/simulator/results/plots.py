@@ -128,7 +128,7 @@ def _draw_timeline(figure: Figure, table: pl.DataFrame, levels: Sequence[str]) -
 def _draw_share(axes: Axes, table: pl.DataFrame, column: str) -> None:
     known = table.drop_nulls(column)
     axes.plot(known["start_s"], known[column])
-    if float(known[column].max() or 0.0) <= 1:  # type: ignore[arg-type] # floats
+    if known[column].is_between(0, 1).all():
         axes.set_ylim(0, 1.03)
     if column == "attainment":
         in_percent(axes.yaxis)
@@ -164,7 +164,12 @@ def _draw_comparison(figure: Figure, document: SimulationDocument) -> None:
         )
         if len(loads) == 1:
             axes.set_xlabel(f"simulated {label}")
-        (_draw_curves if len(loads) > 1 else _draw_bars)(axes, document, name, policies)
+        shown_policies = [each for each in policies if _has(document, each, name)]
+        (_draw_curves if len(loads) > 1 else _draw_bars)(axes, document, name, shown_policies)
+
+
+def _has(document: SimulationDocument, policy: str, figure: str) -> bool:
+    return any(each.policy == policy and figure in each.figures for each in document.summaries)
 
 
 def _draw_curves(axes: Axes, document: SimulationDocument, name: str, policies: Sequence[str]) -> None:

@@ -58,6 +58,10 @@ def replay_of(scenario: Scenario, log: Path) -> Replay:
             loads=(1.0,),
             rates_per_s=(),
             warmup_s=0.0,
+            fleet=tuple(
+                msgspec.structs.replace(group, starts_ready=group.startup_s > 0 or group.starts_ready)
+                for group in scenario.fleet
+            ),
             variants=(),
             workload=msgspec.structs.replace(
                 scenario.workload,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from safelight.profiles.profile import Profile
+from safelight.simulator.scenario.faults import FaultEntry
 from safelight.simulator.scenario.fleet import WorkerGroup
 from safelight.simulator.simulation import LoadTiers, SimulatedAdapter
 
@@ -29,6 +30,15 @@ def costless(
     if used and tiers == LoadTiers():
         notes.append(f"Loads of adapters take no time {where}: neither its `load_tiers` nor a profile has seconds.")
     return notes
+
+
+def faults_left_out(faults: Sequence[FaultEntry], end_s: float) -> list[str]:
+    """Return a sentence for each fault that would have come after the end of a run."""
+    return [
+        f"The fault `{fault.kind}` of {fault.worker!r} at {fault.at_s:g} s comes after the end of some runs."
+        for fault in faults
+        if fault.at_s > end_s
+    ]
 
 
 def metric_of(metrics: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from safelight.simulator.language.simulate import LanguageSimulation, simulate_l
 from safelight.simulator.results.documents import MOST_WORKERS, RunResult, Span
 from safelight.simulator.results.figures import Counters
 from safelight.simulator.results.tally import Tally
+from safelight.simulator.running.notes import faults_left_out
 from safelight.simulator.running.outcome_files import Sink, with_outcome_file
 from safelight.simulator.running.plan import SimulationPlan
 from safelight.simulator.running.preparing import PreparedRun, prepare
@@ -52,7 +53,7 @@ def run_one(
         is_complete=run.is_complete,
         figures=run.tally.figures(run.counters),
         quality_metric=prepared.quality_metric,
-        notes=prepared.notes,
+        notes=(*prepared.notes, *(faults_left_out(scenario.faults, run.counters.end_s) if run.is_complete else ())),
         timeline=run.tally.periods,
         spans=tuple(run.spans),
     )
@@ -120,7 +121,9 @@ class _Run:
         self.tally.timeline.add_span(span.start_s, span.end_s, is_down=span.kind == "start")
         if len(self.spans) < MOST_SPANS and (worker := self._worker_of(span)) in self._drawn:
             what = f"{span.kind} {span.model}".strip()
-            self.spans.append(Span(worker=worker, what=what, start_s=span.start_s, end_s=span.end_s))
+            device = self._prepared.devices.get(worker)
+            shown = worker if device is None else f"{worker} ({device})"
+            self.spans.append(Span(worker=shown, what=what, start_s=span.start_s, end_s=span.end_s))
 
     def _worker_of(self, span: DeviceSpan) -> str:
         """Return the name of the worker's first process."""

@@ -35,6 +35,7 @@ from safelight.simulator.scenario.requests import RequestMaker, TraceAdapters, a
 from safelight.simulator.scenario.scenario import Scenario
 from safelight.simulator.scenario.served_models import (
     ServedModel,
+    check_groups,
     check_memory,
     check_points,
     rows_per_call,
@@ -64,6 +65,7 @@ class PreparedRun:
 
     Attributes:
         workers: their names.
+        devices: of workers that name one.
         requests: how many arrive.
         last_s: when the last one arrives.
         rate_per_s: mean arrivals per second.
@@ -76,6 +78,7 @@ class PreparedRun:
 
     simulation: Simulation | LanguageSimulation
     workers: tuple[str, ...]
+    devices: Mapping[str, str]
     requests: int
     last_s: float
     rate_per_s: float
@@ -102,6 +105,7 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
     gates = {
         entry.name: entry.read_gate(folder, f"cascades[{number}]") for number, entry in enumerate(scenario.cascades)
     }
+    check_groups(served)
     scenario = _with_curves(scenario, served, gates)
     arrivals = arrivals_of(scenario.workload, folder=folder, load=key.load, seed=key.seed)
     adapters = _adapters(scenario, arrivals)
@@ -132,6 +136,7 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
     return PreparedRun(
         simulation=simulation,
         workers=scenario.worker_names,
+        devices={name: group.device for group in scenario.fleet if group.device for name in group.worker_names},
         requests=len(arrivals.times_s),
         last_s=float(arrivals.times_s[-1]) if len(arrivals.times_s) else 0.0,
         rate_per_s=arrivals.rate_per_s * key.load,
@@ -244,6 +249,7 @@ def _workers(group: WorkerGroup, served: Mapping[str, ServedModel]) -> list[Simu
             max_denoiser_rows=rows_per_call(group, served),
             adapter_capacity=_capacity(group),
             startup_s=group.startup_s,
+            starts_ready=group.starts_ready,
             speed=group.speed,
             load_tiers=tiers,
             transfer_s_per_byte=group.transfer_s_per_byte,

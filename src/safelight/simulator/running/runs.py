@@ -14,7 +14,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from safelight.core.errors import SafelightError
-from safelight.simulator.errors import ProcessKilled
+from safelight.simulator.errors import ProcessKilled, SimulatorError
 from safelight.simulator.results.documents import RunResult
 from safelight.simulator.running.one_run import run_one
 from safelight.simulator.running.plan import SimulationPlan, decoded, encoded
@@ -163,9 +163,12 @@ class _EventStop:
 
 
 def _run(plan: bytes, number: int, outcomes: Path | None) -> bytes:
-    result = run_one(
-        decoded(plan, SimulationPlan), number, outcomes=outcomes, stop=_Shared.stop, on_progress=_put_progress
-    )
+    try:
+        result = run_one(
+            decoded(plan, SimulationPlan), number, outcomes=outcomes, stop=_Shared.stop, on_progress=_put_progress
+        )
+    except SafelightError as error:  # most classes of errors cannot be sent, since they are made of more than a text
+        raise SimulatorError(str(error)) from None
     return encoded(result)
 
 

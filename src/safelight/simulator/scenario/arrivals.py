@@ -162,5 +162,7 @@ def _of_table(table: pl.DataFrame, load: float, place: str) -> Arrivals:
     times_s = table["arrival_s"].to_numpy()
     times_s = times_s - times_s[0]
     length_s = float(times_s[-1])
+    if length_s == 0 and load != 1:
+        raise BadScenario("has requests that arrive all at once, so that no load changes them.", place=place)
     rate = (len(times_s) - 1) / length_s if length_s > 0 else 1.0
     return Arrivals(times_s=times_s / load, table=table, rate_per_s=rate)

@@ -132,6 +132,7 @@ class RequestMaker:
     def _with_row(self, asked: Asked, row: Mapping[str, Any]) -> Asked:
         changes: dict[str, Any] = {}
         row = self._as_asked(row, asked.model)
+        self._check(row)
         if row["steps"] is not None and "steps" not in self._replaced:
             changes["steps"] = row["steps"]
         if row["asked_quality"] in QUALITIES and "steps" not in self._replaced:
@@ -149,6 +150,28 @@ class RequestMaker:
         if "adapters" not in self._replaced:
             changes |= self._adapters_of(row, asked.model)
         return replace(asked, **changes)
+
+    def _check(self, row: Mapping[str, Any]) -> None:
+        """Raise BadScenario for a request without pictures, or for a picture without steps or pixels."""
+        name = shorten(row["request_id"] or "")
+        if row["images"] is not None and row["images"] < 1:
+            raise BadScenario(
+                f"has the request {name} with `images` {row['images']}; leave it out of the trace.", place="workload"
+            )
+        for number in ("deadline_s", "guidance_scale", "strength"):
+            if row[number] is not None and not 0 <= row[number] < math.inf:
+                raise BadScenario(
+                    f"has the request {name} with `{number}` {row[number]:g}; it must be a number of at least 0.",
+                    place="workload",
+                )
+        columns: Mapping[str, Column] = {"steps": "steps", "width": "size", "height": "size"}
+        for key, column in columns.items():
+            if row[key] is not None and row[key] < 1 and column not in self._replaced:
+                raise BadScenario(
+                    f"has the request {name} with `{key}` {row[key]}; leave it out of the trace, or let `replace` have "
+                    f"{column!r}.",
+                    place="workload",
+                )
 
     def _as_asked(self, row: Mapping[str, Any], model: str | None) -> Mapping[str, Any]:
         """Return a row with the steps and guidance of the request if its level was chosen from several."""
@@ -182,6 +205,10 @@ class RequestMaker:
         self, number: int, time_s: float, asked: Asked, row: Mapping[str, Any], seed: int
     ) -> Iterator[ImageRequest]:
         width, height = asked.size
+        if (asked.steps or 0) > MAX_STEPS and self._scenario.language is None:
+            raise BadScenario(
+                f"has a request of {asked.steps} steps; a server takes at most {MAX_STEPS}.", place="workload"
+            )
         name = row["request_id"] if self._has_ids else str(number)
         request = ImageRequest(
             id=name,

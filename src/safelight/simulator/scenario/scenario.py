@@ -183,6 +183,7 @@ def _check(scenario: Scenario) -> None:
     for number, adapters in enumerate(scenario.adapters):
         _check_known((adapters.model,), models, f"adapters[{number}].model")
         check_adapters(adapters, f"adapters[{number}]")
+        _check_asked(adapters, scenario.workload, f"adapters[{number}]")
     _check_unique([variant.name for variant in scenario.variants], "variants")
     check_deadlines(scenario.deadlines)
     check_policies(scenario.policies)
@@ -212,6 +213,16 @@ def _check_language_keys(scenario: Scenario) -> None:
     )
     for choice in scenario.policies.values():
         check_language_policies(choices_of(choice))
+
+
+def _check_asked(adapters: AdapterGroup, workload: Workload, place: str) -> None:
+    """Raise BadScenario for shares of requests that no kind of the mix makes."""
+    asked = {kind.model for kind in workload.mix}
+    if workload.arrivals is not None and adapters.share > 0 and adapters.model not in asked:
+        raise BadScenario(
+            f"counts for nothing, since no kind of [[workload.mix]] names {adapters.model!r}; leave it out.",
+            place=f"{place}.share",
+        )
 
 
 def _check_known(names: Sequence[str], known: Sequence[str], place: str) -> None:

@@ -31,11 +31,13 @@ class ServedModel:
         profile: the truth about its times.
         spec: as the workers report it.
         weights_bytes: on the device; None if that is not known.
+        given_quality: that the scenario gives, which counts instead of the profile's.
     """
 
     profile: Profile
     spec: ModelSpec
     weights_bytes: float | None
+    given_quality: object = None
 
     @property
     def least_rows(self) -> int:
@@ -99,6 +101,7 @@ def served_models(models: Mapping[str, ModelEntry], group: WorkerGroup, *, folde
             profile=profile,
             spec=_spec(name, entry, profile, group.speed, place),
             weights_bytes=memory if entry.weights_bytes is None else entry.weights_bytes,
+            given_quality=entry.quality,
         )
     return served
 
@@ -130,6 +133,27 @@ def check_memory(group: WorkerGroup, served: Mapping[str, ServedModel]) -> None:
             f"is {group.memory_bytes / GB:.3g} GB, and its models need {needed / GB:.3g} GB: {' + '.join(parts)}.",
             place=f"fleet {group.name!r}: memory_bytes",
         )
+
+
+def check_groups(served: Mapping[str, Mapping[str, ServedModel]]) -> None:
+    """Raise BadScenario for a model whose pictures differ between groups of workers, by their profiles."""
+    first: dict[str, tuple[str, ServedModel]] = {}
+    for group, models in served.items():
+        for name, model in models.items():
+            other_group, other = first.setdefault(name, (group, model))
+            for what in ("own size", "quality"):
+                if _picture_of(model, what) != _picture_of(other, what):
+                    raise BadScenario(
+                        f"differ in the {what} of {name!r}, which must be one in all groups; give it under "
+                        f"[models.{name}], or another model for one of them.",
+                        place=f"profiles of fleet {other_group!r} and fleet {group!r}",
+                    )
+
+
+def _picture_of(model: ServedModel, what: str) -> object:
+    if what == "own size":
+        return model.spec.width, model.spec.height
+    return model.given_quality or (model.profile.quality, model.profile.quality_metric, model.profile.similarity)
 
 
 def check_points(
