@@ -1,35 +1,39 @@
 """Which of several ways to serve are worth having: those that no other one beats in both quality and compute."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-import msgspec
+
+class Way(Protocol):
+    """A way to serve, as measured: seconds of compute a picture, and mean quality from 0 to 1."""
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def quality(self) -> float: ...
 
 
-class ServingPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A way to serve, as measured.
-
-    Attributes:
-        name: of the model, or of the cascade.
-        seconds: of compute a picture.
-        quality: mean, from 0 to 1.
-        threshold: of the cascade's gate; None for a model alone.
-        share: of pictures that the cascade escalates.
-    """
+@dataclass(frozen=True, kw_only=True)
+class ModelAlone:
+    """One model for every prompt."""
 
     name: str
     seconds: float
     quality: float
-    threshold: float | None = None
-    share: float = 0.0
 
 
-def frontier(points: Iterable[ServingPoint]) -> tuple[ServingPoint, ...]:
-    """Return the points that no other one matches at the same compute or less, the cheapest first.
+SomeWay = TypeVar("SomeWay", bound=Way)
 
-    Of equal points the first one stays.
+
+def frontier(ways: Iterable[SomeWay]) -> list[SomeWay]:
+    """Return the ways that no other one matches at the same compute or less, the cheapest first.
+
+    Of equal ones the first one stays.
     """
-    kept: list[ServingPoint] = []
-    for point in sorted(points, key=lambda each: (each.seconds, -each.quality)):
-        if not kept or point.quality > kept[-1].quality:
-            kept.append(point)
-    return tuple(kept)
+    kept: list[SomeWay] = []
+    for way in sorted(ways, key=lambda each: (each.seconds, -each.quality)):
+        if not kept or way.quality > kept[-1].quality:
+            kept.append(way)
+    return kept

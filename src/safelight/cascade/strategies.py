@@ -72,8 +72,8 @@ def alone(prompts: int, *, heavy: bool) -> Strategy:
 
 
 def by_router(hardness: Numbers, *, above: float) -> Strategy:
-    """Return the strategy that sends prompts harder than `above` to the heavy model, and looks at no picture."""
-    return Strategy(looks=np.zeros(len(hardness), bool), heavy=hardness > above)
+    """Return the strategy that sends prompts of hardness `above` or more to the heavy model, and looks at no picture."""
+    return Strategy(looks=np.zeros(len(hardness), bool), heavy=hardness >= above)
 
 
 def by_gate(scores: Numbers, *, threshold: float) -> Strategy:
@@ -82,8 +82,8 @@ def by_gate(scores: Numbers, *, threshold: float) -> Strategy:
 
 
 def by_both(scores: Numbers, hardness: Numbers, *, threshold: float, above: float) -> Strategy:
-    """Return the strategy that sends harder prompts to the heavy model at once, and looks at the other pictures."""
-    direct = hardness > above
+    """Return the strategy that sends prompts of hardness `above` or more on at once, and looks at the other pictures."""
+    direct = hardness >= above
     return Strategy(looks=~direct, heavy=direct | (scores < threshold))
 
 
@@ -129,7 +129,7 @@ def gain_over_random(strategy: Strategy, judged: Judged, costs: Costs, rng: np.r
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """The least score that a gate accepts, and the hardness above which a router passes the light model by."""
+    """The least score that a gate accepts, and the least hardness that a router sends to the heavy model at once."""
 
     threshold: float
     above: float = math.inf

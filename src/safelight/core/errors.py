@@ -26,6 +26,7 @@ SafelightError
 ├── AdapterLost               an adapter that rows use no longer computes; it can be loaded again
 ├── ModelFolderError          a model on disk cannot be served
 ├── GateFileError             a gate cannot be read, or was made for other models
+├── CascadeFileError          a file of cascades cannot be read
 ├── PlacementError            the device or the precision is not available
 ├── AdapterFileError          an adapter on disk cannot be used
 ├── ExtensionError            a member that an installed package adds cannot be used
@@ -285,6 +286,13 @@ class GateFileError(SafelightError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"The gate {shorten(str(path))} cannot be used: {reason}.")
+
+
+class CascadeFileError(SafelightError):
+    """A file of cascades that is missing, damaged, or of another version."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"The cascades in {shorten(str(path))} cannot be used: {reason.rstrip('.')}.")
 
 
 class PlacementError(SafelightError):

@@ -32,10 +32,10 @@ def decoded(text: str, kind: type[Kind], *, formats: Sequence[int], latest: int)
     try:
         return msgspec.convert({"extrapolates": False, **raw, "format": latest}, kind)
     except msgspec.ValidationError as error:
-        raise ProfileError(_explained(str(error), kind)) from error
+        raise ProfileError(explained(str(error), kind)) from error
 
 
-def _explained(problem: str, kind: type[Any]) -> str:
+def explained(problem: str, kind: type[Any]) -> str:
     """Return the problem of an unknown key with the nearest valid one."""
     found = _UNKNOWN.search(problem)
     if found is None:
