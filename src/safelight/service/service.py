@@ -14,6 +14,7 @@ from safelight.control.commands import (
     Command,
     Deliver,
     Dismissed,
+    Escalated,
     GiveUp,
     Kill,
     Reject,
@@ -150,6 +151,11 @@ class Service:
     def models(self) -> Mapping[str, ModelSpec]:
         """The served models by name, in the order in which workers reported them."""
         return self.controller.models
+
+    @property
+    def named(self) -> Mapping[str, ModelSpec]:
+        """What requests may name: models, and cascades as if they were models; the default first."""
+        return self.controller.named
 
     @property
     def now_s(self) -> float:
@@ -289,6 +295,8 @@ class Service:
         """A worker is ready."""
         self._log.info("worker ready", worker=worker, models=[model.name for model in ready.models])
         self._handle(WorkerJoined(worker, ready))
+        if (flaw := self.controller.flaw) is not None:
+            self.collapsed(CannotServe(flaw))
         self._note_ready()
 
     def left(self, worker: str, reason: str) -> None:
@@ -387,6 +395,8 @@ class Service:
                 self.reuse.finished(outcome, finished)
                 pending = self._close(outcome)
                 pending.deliver(Delivery(request=pending.request, finished=finished, outcome=outcome))
+            case Escalated(request=request, finished=finished):
+                self._pending[request.id].escalated(finished.picture)
             case Reject(request=request, error=error, outcome=None):
                 if isinstance(error, ExtensionError):
                     self._log.error("policy failed", id=request.id, reason=str(error))
@@ -401,6 +411,7 @@ class Service:
                 self._answer(self._offers.pop(offer), result)
 
     def _before_run(self, worker: str, job: Job) -> None:
+        self._pending[job.id].awaits_gate = job.gate is not None
         if job.attempt > 1:
             self._log.warning("picture runs again", id=job.id, attempt=job.attempt, worker=worker)
         if (put := self.reuse.put_for(job)) is not None:
