@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,7 +13,9 @@ from safelight.control.levels.cascade import LoadCascade
 from safelight.control.levels.policies import LEVEL_POLICIES
 from safelight.control.levels.score_threshold import ScoreThreshold
 from safelight.control.policies import Policies
-from safelight.local.cascades import ServedCascades, served_cascades, shipped_cascade
+
+if TYPE_CHECKING:
+    from safelight.local.cascades import ServedCascades
 
 LEVEL: Final = "level="
 
@@ -33,7 +35,7 @@ class CascadeOptions:
 
     def served(
         self, folders: Sequence[Path], policies: Policies, choices: Sequence[str], *, names: Sequence[str]
-    ) -> tuple[ServedCascades, Policies]:
+    ) -> "tuple[ServedCascades, Policies]":
         """Return the cascades among the models in `folders`, and the policies that use them.
 
         Args:
@@ -46,6 +48,8 @@ class CascadeOptions:
             Misuse: if the level policy uses no cascades, or not these.
             RequestError, CascadeFileError, GateFileError: as `served_cascades`.
         """
+        from safelight.local.cascades import ServedCascades, served_cascades, shipped_cascade
+
         is_chosen = any(choice.startswith(LEVEL) for choice in choices)
         is_plain = isinstance(policies.level, AsAsked)
         if self.cascade:

@@ -133,7 +133,7 @@ def _of_file(path: Path, models: Sequence[str]) -> list[ServedCascades]:
         served = _built(Cascade(name=built.name, light=built.light, heavy=built.heavy), [built.gate])
         (cascade,) = served.cascades
         router = cascade.router
-        if router is not None:
+        if isinstance(router, Router):
             router = replace(router, threshold=math.inf if built.router_threshold is None else built.router_threshold)
         own = msgspec.structs.replace(cascade, threshold=built.threshold, router=router)
         found.append(replace(served, cascades=(own,)))
