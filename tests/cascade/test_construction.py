@@ -53,3 +53,8 @@ def test_a_model_that_is_better_and_cheaper_leaves_no_cascade(models: dict[str, 
     perfect = models | {"perfect": ModelMeasured(seconds=0.5, qualities=np.ones(PROMPTS))}
     points = list(cascade_points("small", "large", perfect, gate_of(models["small"], noise=0.3)))
     assert worth_having(perfect, points) == []
+
+
+def test_a_gate_that_tells_nothing_apart_is_not_worth_having(models: dict[str, ModelMeasured]) -> None:
+    blind = GateMeasured(seconds=0.02, scores=np.full(PROMPTS, 0.5), hardness=np.full(PROMPTS, 0.5))
+    assert worth_having(models, cascade_points("small", "large", models, blind)) == []

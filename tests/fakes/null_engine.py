@@ -99,6 +99,9 @@ class NullEngine:
     def preview(self, request_id: str) -> Pixels:
         return _grey(8, 8)
 
+    def knew_prompt(self, request_id: str) -> bool:
+        return False
+
     def prompt_tokens(self, request_id: str) -> int:
         return len(self._jobs[request_id].request.prompt.split())
 

@@ -291,3 +291,29 @@ def test_more_pixels_never_take_less_time_and_times_that_fall_to_a_quarter_are_r
 def test_an_unknown_key_inside_is_refused_with_the_nearest_one(text, words):
     with pytest.raises(ProfileError, match=f"did you mean '{words}'"):
         Profile.from_toml(TOML + "\n" + text)
+
+
+def test_quality_between_measured_levels_is_between_theirs_and_beyond_them_unknown():
+    levels = ((4, 0, 0.6), (8, 0, 0.9), (8, 2, 0.8), (8, 4, 0.4))
+    quality = tuple(LevelQuality(steps=steps, first_step=first, quality=value) for steps, first, value in levels)
+    profile = a_profile(quality=quality)
+    for steps, first, value in levels:
+        assert profile.quality_of(steps=steps, first_step=first) == value
+    assert profile.quality_of(steps=6) == pytest.approx(0.75)
+    assert profile.quality_of(steps=8, first_step=3) == pytest.approx(0.6)
+    assert [profile.quality_of(steps=steps) for steps in (3, 9)] == [None, None]
+    assert profile.quality_of(steps=6, first_step=2) is None
+    assert profile.quality_of(steps=8, first_step=5) is None
+
+
+@given(likeness=st.floats(-1, 1), more=st.floats(0, 1))
+def test_a_picture_from_a_more_similar_one_is_no_worse(likeness, more):
+    curves = ((2, ((0.4, 0.7), (1.0, 0.9))), (4, ((0.4, 0.3), (1.0, 0.8))))
+    profile = a_profile(
+        quality=(LevelQuality(steps=8, quality=0.9),),
+        similarity=tuple(SimilarityQuality(steps=8, first_step=first, curve=curve) for first, curve in curves),
+    )
+    for first_step in (0, 1, 2, 3, 4):
+        far, near = (profile.quality_from(each, steps=8, first_step=first_step) for each in (likeness, likeness + more))
+        assert 0.3 <= far <= near <= 0.9
+    assert profile.quality_from(likeness, steps=8, first_step=5) is None

@@ -4,9 +4,12 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+if TYPE_CHECKING:
+    from safelight.cascade.router import Router
 
 StageSeconds = Mapping[int, float]
 """Seconds of a stage by pictures per call."""
@@ -18,27 +21,6 @@ LINEAR: Final[Curve] = ((0.0, 0.0), (1.0, 1.0))
 """That of scores that are spread evenly."""
 
 THRESHOLD: Final = 0.5
-
-
-class PromptJudge(Protocol):
-    """A router: says from the prompt alone how hard it is for the light model."""
-
-    @property
-    def threshold(self) -> float:
-        """A prompt of at least this hardness goes to the heavy model at once; above 1, none does."""
-        ...
-
-    def hardness(self, prompt: str) -> float:
-        """Return the probability that the light model's picture will not be good enough, from 0 to 1."""
-        ...
-
-    def share(self, threshold: float) -> float:
-        """Return the share of prompts that are at least so hard."""
-        ...
-
-    def threshold_within(self, share: float) -> float:
-        """Return the least hardness that at most the share `share` of prompts has; above 1 if no prompt may have it."""
-        ...
 
 
 class Cascade(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -65,7 +47,7 @@ class Cascade(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     threshold: float = THRESHOLD
     best_share: float = 1.0
     gate: str | None = None
-    router: PromptJudge | None = None
+    router: "Router | None" = None
     rival: str | None = None
     rival_deferral: Curve = LINEAR
     takes_unnamed: bool = True

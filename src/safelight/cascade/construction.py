@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from safelight.cascade.frontier import ModelAlone, frontier
-from safelight.cascade.strategies import Choice, Costs, Judged, Numbers, by_both
+from safelight.cascade.strategies import Choice, Costs, Judged, Numbers, by_both, random_quality
 
 LEAST_GAIN: Final = 0.01
 """A perfect gate must add so much quality to the light model."""
@@ -81,12 +81,16 @@ def cascade_points(
 
 
 def worth_having(models: Mapping[str, ModelMeasured], points: Iterable[CascadePoint]) -> list[CascadePoint]:
-    """Return the points that neither a model alone nor another point beats in quality and compute, cheapest first."""
+    """Return the points that neither a model alone nor another point beats in quality and compute, cheapest first.
+
+    They also beat a random split of the same compute between their two models.
+    """
     alone = [
         ModelAlone(name=name, seconds=each.seconds, quality=float(each.qualities.mean()))
         for name, each in models.items()
     ]
-    ways: list[ModelAlone | CascadePoint] = [*alone, *points]
+    gaining = [point for point in points if point.quality > _random_quality(point, models)]
+    ways: list[ModelAlone | CascadePoint] = [*alone, *gaining]
     return [way for way in frontier(ways) if isinstance(way, CascadePoint)]
 
 
@@ -98,6 +102,13 @@ def best_of_each_pair(kept: Iterable[CascadePoint]) -> list[CascadePoint]:
         if known is None or point.quality > known.quality:
             best[point.light, point.heavy] = point
     return sorted(best.values(), key=lambda each: each.seconds)
+
+
+def _random_quality(point: CascadePoint, models: Mapping[str, ModelMeasured]) -> float:
+    light, heavy = models[point.light], models[point.heavy]
+    judged = Judged(light=light.qualities, heavy=heavy.qualities)
+    costs = Costs(light_s=light.seconds, heavy_s=heavy.seconds)
+    return random_quality(judged, costs, seconds=point.seconds)
 
 
 def _most_gain(light: ModelMeasured, heavy: ModelMeasured) -> float:

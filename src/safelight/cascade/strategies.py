@@ -72,7 +72,7 @@ def alone(prompts: int, *, heavy: bool) -> Strategy:
 
 
 def by_router(hardness: Numbers, *, above: float) -> Strategy:
-    """Return the strategy that sends prompts of hardness `above` or more to the heavy model, and looks at no picture."""
+    """Return the strategy that sends prompts of hardness `above` or more to the heavy model, and looks at nothing."""
     return Strategy(looks=np.zeros(len(hardness), bool), heavy=hardness >= above)
 
 
@@ -82,7 +82,7 @@ def by_gate(scores: Numbers, *, threshold: float) -> Strategy:
 
 
 def by_both(scores: Numbers, hardness: Numbers, *, threshold: float, above: float) -> Strategy:
-    """Return the strategy that sends prompts of hardness `above` or more on at once, and looks at the other pictures."""
+    """Return the strategy that sends prompts of hardness `above` or more on at once, and looks at the others."""
     direct = hardness >= above
     return Strategy(looks=~direct, heavy=direct | (scores < threshold))
 

@@ -8,8 +8,11 @@ import typer
 from safelight.cli.console import notes, progress_bar
 from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
+from safelight.cli.option_groups import grouped
 from safelight.cli.options import AsJson
 from safelight.cli.output_files import check_output_files
+from safelight.cli.profiles import read_profile
+from safelight.cli.quality_options import QualityOptions
 from safelight.local.launch import compute_options
 from safelight.local.model_folders import SHIPPED_ADAPTERS, model_folders
 
@@ -19,8 +22,11 @@ calibrating = typer.Typer()
 @calibrating.command(
     epilog="Examples:\n\nsafelight calibrate --model shapes-large -o shapes-large.toml\n\n"
     "safelight calibrate --model path/to/a/diffusers/folder --workers 2 -o profile.toml\n\n"
-    "safelight calibrate --model shapes-small --json"
+    "safelight calibrate --model shapes-small --json\n\n"
+    "safelight calibrate --model shapes-small --quality -o shapes-small.toml\n\n"
+    "safelight calibrate --model shapes-small --quality --times shapes-small.toml -o shapes-small.toml"
 )
+@grouped
 def calibrate(
     *,
     model: Annotated[list[str], typer.Option(metavar="NAME|DIR", help="A shipped model, or a diffusers folder.")],
@@ -39,30 +45,42 @@ def calibrate(
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of each process.")] = 1,
     device: Annotated[str, typer.Option(help="A device as torch calls it, or auto.")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 or auto.")] = "auto",
+    judging: QualityOptions,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on this machine, and write its profile for the simulator; it takes some minutes at most.
 
     Measured are calls of 1 to 32 rows at three sizes, encoding, decoding, loads and folds of a LoRA, a ControlNet,
-    memory, and how much times differ. Run it while nothing else runs.
+    memory, and how much times differ. Run it while nothing else runs. With --quality, pictures of held-out captions
+    are judged at several numbers of steps, from earlier pictures, and after a gate; it takes some minutes more.
     """
     need_serve_extra()
-    from safelight.oneshot.calibration import CalibrationPlan
+    from safelight.oneshot.calibration import CalibrationPlan, measure_quality
     from safelight.oneshot.calibration import calibrate as measure
 
     if len(model) > 1:
         raise Misuse(f"--model names {len(model)} models, and a profile is of one; calibrate them one after the other.")
     (folder,) = model_folders(model)
     check_output_files([output] if output is not None else [])
-    plan = CalibrationPlan(
-        model=folder,
-        adapters=(*(adapters or ()), SHIPPED_ADAPTERS),
-        options=compute_options(device=device, dtype=dtype, threads=threads),
-        threads=threads,
-        workers=workers,
-    )
-    with progress_bar(f"Measuring {folder.name}") as note:
-        profile = measure(plan, note=note)
+    options = compute_options(device=device, dtype=dtype, threads=threads)
+    quality = judging.plan(folder, options)
+    if judging.times is not None:
+        profile = read_profile(judging.times)
+        if profile.model != folder.resolve().name:
+            raise Misuse(f"--times {judging.times} is of {profile.model!r}, and --model is {folder.name!r}.")
+    else:
+        plan = CalibrationPlan(
+            model=folder,
+            adapters=(*(adapters or ()), SHIPPED_ADAPTERS),
+            options=options,
+            threads=threads,
+            workers=workers,
+        )
+        with progress_bar(f"Measuring {folder.name}") as note:
+            profile = measure(plan, note=note)
+    if quality is not None:
+        with progress_bar(f"Judging pictures of {folder.name}") as note:
+            profile = measure_quality(quality, note=note).in_profile(profile)
     _write(profile.to_toml(), output)
     if as_json:
         import msgspec

@@ -2,22 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.progress import Progress
 
-from safelight.cascade.router import BUCKETS, places_of
 from safelight.cli.console import notes, progress_bar
 from safelight.cli.errors import Misuse
 from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import AsJson, TrainingThreads
 from safelight.cli.training import score, train
 from safelight.local.model_folders import SHIPPED_GATE, model_folders
-from safelight.profiles.gate_file import Arrays
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from safelight.profiles.gate_file import Arrays
 
 __all__ = ["score", "train"]
 
@@ -120,8 +122,9 @@ def score_gate(
         print(f"{label:20} {value}")
 
 
-def router_of(prompts: Sequence[str], suits: NDArray[np.bool_], progress: Progress) -> Arrays:
+def router_of(prompts: Sequence[str], suits: "NDArray[np.bool_]", progress: Progress) -> "Arrays":
     """Train a router for the gate's file."""
+    from safelight.cascade.router import BUCKETS, places_of
     from safelight.diffusion.training.router import train_router
 
     return train_router([places_of(prompt) for prompt in prompts], suits, progress, buckets=BUCKETS)

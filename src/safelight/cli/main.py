@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 from safelight.cli.adapters import adapters
 from safelight.cli.bench.commands import bench
 from safelight.cli.calibrate import calibrating
+from safelight.cli.cascades import cascade
 from safelight.cli.console import notes
 from safelight.cli.errors import INTERRUPTED, message_of, status_of
 from safelight.cli.gates import score, train
@@ -55,6 +56,11 @@ app.add_typer(
     profiles,
     name="profiles",
     epilog="Examples:\n\nsafelight profiles list\n\nsafelight profiles show sdxl-h800",
+)
+app.add_typer(
+    cascade,
+    name="cascade",
+    epilog="Example:\n\nsafelight cascade build --models shapes-small,shapes-large -o cascade.toml",
 )
 app.add_typer(train, name="train", epilog="Example:\n\nsafelight train shapes --folder runs/shapes")
 app.add_typer(score, name="score", epilog="Example:\n\nsafelight score shapes --json")

@@ -66,9 +66,13 @@ def _read(given: str) -> Profile:
     """Return a built-in profile, or that of a file."""
     if given in builtin_names():
         return builtin_profile(given)
-    path = Path(given)
-    if not path.is_file():
+    if not Path(given).is_file():
         raise Misuse(f"{given!r} is neither a built-in profile nor a file; {nearest(given, builtin_names())}")
+    return read_profile(Path(given))
+
+
+def read_profile(path: Path) -> Profile:
+    """Return the profile of a file; raises ProfileError if it cannot be used, and OSError if it cannot be read."""
     try:
         return Profile.from_toml(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:

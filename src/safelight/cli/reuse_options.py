@@ -24,6 +24,15 @@ class ReuseOptions:
             "shared lets requests ask for a common pool too.",
         ),
     ] = "off"
+    prompt_cache_bytes: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            rich_help_panel=_PANEL,
+            help="Bytes of encoded prompts that each worker keeps on its device; 0 keeps none.",
+        ),
+    ] = 64 << 20
     reuse_ram_bytes: Annotated[
         int, typer.Option(min=1, metavar="N", rich_help_panel=_PANEL, help="Bytes of earlier pictures in memory.")
     ] = RAM_BYTES
@@ -49,6 +58,11 @@ class ReuseOptions:
             help="With --keys: tenants that get an equal part of the bytes each; further ones reuse nothing.",
         ),
     ] = TENANTS_WITH_KEYS
+
+    @property
+    def worker_options(self) -> tuple[str, ...]:
+        """Options of worker processes."""
+        return ("--prompt-cache-bytes", str(self.prompt_cache_bytes))
 
     def settings(self, *, has_keys: bool) -> ReuseSettings:
         """Return the settings of a server, whose keys may name several tenants."""

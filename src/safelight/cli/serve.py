@@ -111,7 +111,9 @@ def serve(
     chosen, policies = cascades.served(folders, policies, choices, names=tuple(names))
     limits = compute_options(device=device, dtype=dtype, threads=threads, deterministic=deterministic)
     settings = ServerSettings(
-        worker_argv=worker_argv(folders, *limits, *policies.worker_options, *chosen.worker_options),
+        worker_argv=worker_argv(
+            folders, *limits, *policies.worker_options, *chosen.worker_options, *reuse.worker_options
+        ),
         workers=workers,
         controlnet_argv=controlnet_service_argv(*limits) if controlnet_service else (),
         adapters=adapter_folders(adapters or ()),

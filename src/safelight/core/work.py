@@ -209,6 +209,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         compute_s: seconds of the encoding, ticks and decoding that included this picture.
         prompt_tokens: tokens of the prompt that the model read.
         steps_without_loras: steps that ran before the picture's LoRAs were loaded.
+        knew_prompt: whether the prompt had been encoded before.
         score: the probability that the picture is good enough, by the gate of its job; None without one, or if the
             gate has failed.
     """
@@ -219,6 +220,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     prompt_tokens: int
     steps_without_loras: int = 0
     score: float | None = None
+    knew_prompt: bool = False
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from safelight.diffusion.latents_file import Kind, LatentsFile, LatentsHeader
 from safelight.diffusion.loading import LoadedModel, load_model
 from safelight.diffusion.lora.weights import LoraWeights
 from safelight.diffusion.placement import ON_CPU, Placement, use_deterministic_kernels
+from safelight.diffusion.prompt_cache import PROMPT_CACHE_BYTES, PromptCache, PromptKey
 from safelight.diffusion.rows import Row
 from safelight.diffusion.samplers.schedule import Schedule
 from safelight.diffusion.starts import Beginning, begin_from
@@ -34,12 +35,17 @@ from safelight.diffusion.stepping import advance, advance_mixed, by_size
 SCHEDULES_KEPT = 256
 LORA_RANKS = 256
 
-_Text = tuple[str | None, Composition]
-"""A prompt and the LoRAs that it is encoded with; no prompt is what guidance steers away from by default."""
-
-_UNPROMPTED: _Text = (None, NO_ADAPTERS)
+UNPROMPTED: Final = (None, NO_ADAPTERS)
+"""What guidance steers away from by default."""
 
 _Item = TypeVar("_Item")
+
+
+class _Encoded(NamedTuple):
+    """The conditionings of some texts, and those of them that were encoded for it."""
+
+    conditionings: Mapping[PromptKey, Conditioning]
+    fresh: frozenset[PromptKey]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +71,10 @@ class DiffusionEngine:
         load_controlnet: LoadControlNet | None = None,
         deterministic: bool = False,
         gates: Sequence[GateScorer] = (),
+        prompt_cache_bytes: int = PROMPT_CACHE_BYTES,
     ) -> None:
         self.gates = tuple(gates)
+        self._prompts = {model.spec.name: PromptCache(prompt_cache_bytes // len(models)) for model in models}
         self._deterministic = deterministic
         self._models = {model.spec.name: model for model in models}
         self._load_controlnet = load_controlnet
@@ -87,6 +95,7 @@ class DiffusionEngine:
         load_controlnet: LoadControlNet | None = None,
         deterministic: bool = False,
         gates: Iterable[Path] = (),
+        prompt_cache_bytes: int = PROMPT_CACHE_BYTES,
     ) -> "DiffusionEngine":
         """Load model folders and measure them; of all LoRAs beside one model, the ranks come to `lora_ranks` at most.
 
@@ -116,7 +125,13 @@ class DiffusionEngine:
             raise ModelFolderError(f"Two model folders are called {min(doubled)!r}; rename one of them.")
         weights = {model.spec.name: model.weights for model in models}
         scorers = [load_gate(path, weights) for path in gates]
-        return cls(models, load_controlnet=load_controlnet, deterministic=deterministic, gates=scorers)
+        return cls(
+            models,
+            load_controlnet=load_controlnet,
+            deterministic=deterministic,
+            gates=scorers,
+            prompt_cache_bytes=prompt_cache_bytes,
+        )
 
     @property
     def models(self) -> tuple[ModelSpec, ...]:
@@ -143,23 +158,37 @@ class DiffusionEngine:
         """
         model = self._models[jobs[0].level.model]
         for group in self._together(jobs):
-            encoded = _encode(model, group)
+            encoded = self._encode(model, group)
             for job in group:
                 start = None if job.level.start is None else self.latents(job.level.start)
                 beginning = begin_from(model.family, job, self._schedule_of(job), weights=model.weights, start=start)
                 self._add_row(model, job, encoded, beginning)
 
-    def _add_row(
-        self, model: LoadedModel, job: Job, encoded: Mapping[_Text, Conditioning], beginning: Beginning
-    ) -> Row:
+    def _encode(self, model: LoadedModel, jobs: Sequence[Job]) -> _Encoded:
+        """Return every text with its conditioning; those that are not kept are encoded, in one batch."""
+        cache = self._prompts[model.spec.name]
+        texts = dict.fromkeys(text for job in jobs for text in _texts(model, job) if text is not None)
+        known = {text: found for text in texts if (found := cache.get(text)) is not None}
+        known |= {text: model.unprompted for text in texts if text[1:] == UNPROMPTED}
+        fresh = [text for text in texts if text not in known]
+        if fresh:
+            with model.loras.encoding([loras for _, _, loras in fresh]):
+                encoded = dict(zip(fresh, model.family.encode([prompt for _, prompt, _ in fresh]), strict=True))
+            for text, conditioning in encoded.items():
+                cache.keep(text, conditioning)
+            return _Encoded(known | encoded, frozenset(fresh))
+        return _Encoded(known, frozenset())
+
+    def _add_row(self, model: LoadedModel, job: Job, encoded: _Encoded, beginning: Beginning) -> Row:
         assert job.level.guidance == model.spec.guidance
         beginning = beginning.to(model.placement.device)
         wanted, unwanted = _texts(model, job)
         row = Row(
             job=job,
             schedule=self._schedule_of(job),
-            wanted=encoded[wanted],
-            unwanted=None if unwanted is None else encoded[unwanted],
+            wanted=encoded.conditionings[wanted],
+            unwanted=None if unwanted is None else encoded.conditionings[unwanted],
+            knew_prompt=wanted not in encoded.fresh,
             loras=job.composition,
             controls=tuple(
                 RowControlNet(
@@ -183,11 +212,11 @@ class DiffusionEngine:
         model = self._models[jobs[0].level.model]
         reworded = [job for job in jobs if not model.loras.on_text(job.composition).is_empty]
         for group in self._together(reworded) if reworded else []:
-            encoded = _encode(model, group)
+            encoded = self._encode(model, group)
             for job in group:
                 row, (wanted, unwanted) = self._rows[job.id], _texts(model, job)
-                row.wanted = encoded[wanted]
-                row.unwanted = None if unwanted is None else encoded[unwanted]
+                row.wanted = encoded.conditionings[wanted]
+                row.unwanted = None if unwanted is None else encoded.conditionings[unwanted]
         for job in jobs:
             row = self._rows[job.id]
             row.job, row.loras = job, job.composition
@@ -294,7 +323,7 @@ class DiffusionEngine:
         if job.level.start is None:
             begun = begin_from(model.family, job, self._schedule_of(job), weights=model.weights)
             beginning = Beginning(latent=file.tensors["latent"], kept=begun.kept)
-        row = self._add_row(model, job, _encode(model, [job]), beginning)
+        row = self._add_row(model, job, self._encode(model, [job]), beginning)
         row.steps_done = file.header.step
         row.x0 = file.tensors["x0"].to(model.placement.device) if "x0" in file.tensors else None
 
@@ -302,6 +331,10 @@ class DiffusionEngine:
         weights = self._models[row.job.level.model].weights
         header = LatentsHeader.of(row.job, kind=kind, weights=weights, step=step, noise=noise)
         return LatentsFile(header=header, tensors=tensors).to_bytes()
+
+    def knew_prompt(self, request_id: str) -> bool:
+        """Return whether the prompt of a row had been encoded before."""
+        return self._rows[request_id].knew_prompt
 
     def prompt_tokens(self, request_id: str) -> int:
         """Return how many tokens of the prompt the model saw."""
@@ -381,18 +414,8 @@ class DiffusionEngine:
         self._rows.pop(request_id, None)
 
 
-def _texts(model: LoadedModel, job: Job) -> tuple[_Text, _Text | None]:
+def _texts(model: LoadedModel, job: Job) -> tuple[PromptKey, PromptKey | None]:
     """Return what the picture of `job` is guided to, and from, if it is."""
-    loras = model.loras.on_text(job.composition)
-    unwanted = (job.request.negative_prompt or None, loras) if job.level.is_guided else None
-    return (job.request.prompt, loras), unwanted
-
-
-def _encode(model: LoadedModel, jobs: Sequence[Job]) -> dict[_Text, Conditioning]:
-    """Return every text with its conditioning, each encoded once, in one batch; None is no negative prompt."""
-    texts = [text for job in jobs for text in _texts(model, job) if text is not None]
-    known = {_UNPROMPTED: model.unprompted}
-    fresh = [text for text in dict.fromkeys(texts) if text not in known]
-    with model.loras.encoding([loras for _, loras in fresh]):
-        encoded = model.family.encode([prompt for prompt, _ in fresh])
-    return dict(zip(fresh, encoded, strict=True)) | known
+    loras, tenant = model.loras.on_text(job.composition), job.request.tenant
+    unwanted = (tenant, job.request.negative_prompt or None, loras) if job.level.is_guided else None
+    return (tenant, job.request.prompt, loras), unwanted

@@ -19,7 +19,8 @@ from safelight.diffusion.starts import Kept
 class Row:
     """One picture being denoised; `latent` and `x0` have shape (channels, height, width).
 
-    `steps_done` counts from the schedule's beginning, also where a row starts later.
+    `steps_done` counts from the schedule's beginning, also where a row starts later; `knew_prompt` says whether the
+    prompt had been encoded before.
     """
 
     job: Job
@@ -27,6 +28,7 @@ class Row:
     wanted: Conditioning
     unwanted: Conditioning | None
     latent: Tensor
+    knew_prompt: bool = False
     loras: Composition = NO_ADAPTERS
     controls: tuple[RowControlNet, ...] = ()
     kept: Kept | None = None

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -15,11 +15,11 @@ import msgspec
 
 from safelight.core.errors import WorkFailed
 from safelight.oneshot.machine import device_name
-from safelight.profiles.calibration import Calibrated, Calibrating
+from safelight.profiles.calibration import Calibrated, Calibrating, Judged, QualityFigures
 from safelight.profiles.profile import Profile
 
 Note = Callable[[int, int], None]
-_DECODER: Final = msgspec.json.Decoder(Calibrating | Calibrated)
+_DECODER: Final = msgspec.json.Decoder(Calibrating | Calibrated | Judged)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,46 @@ class CalibrationPlan:
     options: tuple[str, ...]
     threads: int
     workers: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityPlan:
+    """What is measured of a model's pictures.
+
+    Attributes:
+        model: a diffusers folder.
+        pictures: that are judged at each level.
+        steps: the levels; without any, shares of the model's own.
+        gate: a file of a gate after the model, to be measured too.
+        heavy: the gate's heavy model.
+        options: of the process: device, precision and threads.
+    """
+
+    model: Path
+    pictures: int
+    steps: tuple[int, ...] = ()
+    gate: Path | None = None
+    heavy: Path | None = None
+    options: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Of the process."""
+        gate = () if self.gate is None else ("--gate", str(self.gate), "--heavy", str(self.heavy))
+        steps = (part for steps in self.steps for part in ("--steps", str(steps)))
+        return ("--model", str(self.model), *self.options, "--quality", str(self.pictures), *steps, *gate)
+
+
+def measure_quality(plan: QualityPlan, *, note: Note) -> QualityFigures:
+    """Paint and judge in one process; `note` gets its progress.
+
+    Raises:
+        WorkFailed: if the process ends without figures.
+    """
+    with _process(plan.arguments) as process:
+        judged = process.result(note)
+    assert isinstance(judged, Judged), "a process that judges sends what it found"
+    return judged.figures
 
 
 def calibrate(plan: CalibrationPlan, *, note: Note) -> Profile:
@@ -82,23 +122,33 @@ class _Process:
 
     def profile(self, note: Note) -> Profile:
         """Return the profile once it is measured."""
+        calibrated = self.result(note)
+        assert isinstance(calibrated, Calibrated), "a process that measures sends a profile"
+        return calibrated.profile
+
+    def result(self, note: Note) -> Calibrated | Judged:
+        """Return what the process sends last; raises WorkFailed if it ends without it."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            match _DECODER.decode(line):
-                case Calibrated(profile=profile):
-                    return profile
-                case Calibrating(done=done, total=total):
-                    note(done, total)
+            message: Calibrating | Calibrated | Judged = _DECODER.decode(line)
+            if not isinstance(message, Calibrating):
+                return message
+            note(message.done, message.total)
         self._log.seek(0)
         words = self._log.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
         raise WorkFailed(f"The calibration ended: {words[-1].removeprefix('error: ')}", reason="calibration_failed")
 
 
-@contextmanager
-def _started(plan: CalibrationPlan, number: int) -> Iterator[_Process]:
-    argv = [sys.executable, "-m", "safelight.worker.calibration", "--model", str(plan.model), *plan.options]
+def _started(plan: CalibrationPlan, number: int) -> AbstractContextManager[_Process]:
+    argv = ["--model", str(plan.model), *plan.options]
     argv += [part for folder in plan.adapters for part in ("--adapters", str(folder))]
     argv += ["--number", str(number), "--device-name", device_name(threads=plan.threads, workers=plan.workers)]
+    return _process(argv)
+
+
+@contextmanager
+def _process(arguments: Sequence[str]) -> Iterator[_Process]:
+    argv = [sys.executable, "-m", "safelight.worker.calibration", *arguments]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: S603 - the command line is made by ours
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log

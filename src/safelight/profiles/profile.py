@@ -15,6 +15,7 @@ from safelight.profiles.checks import check
 from safelight.profiles.curve import StepCurve
 from safelight.profiles.decoding import decoded
 from safelight.profiles.grid import StepGrid
+from safelight.profiles.lines import value_at, value_between
 from safelight.profiles.parts import Curve, LevelQuality, LoadTimes, Memory, SimilarityQuality, SizeTimes, Spread
 
 FORMAT: Final = 2
@@ -241,7 +242,23 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return float(points[nearest] * pixels / nearest)
 
     def quality_of(self, *, steps: int, first_step: int = 0) -> float | None:
-        """Return the quality of pictures of a level; None if it is not known."""
-        return next(
-            (each.quality for each in self.quality if (each.steps, each.first_step) == (steps, first_step)), None
-        )
+        """Return the quality of pictures of a level; None if it is not known.
+
+        Between measured levels it is linear: in the steps of whole runs, and in the first step of those of equal steps.
+        """
+        by_first_step = [(each.first_step, each.quality) for each in self.quality if each.steps == steps]
+        found = value_between(by_first_step, first_step)
+        if found is None and not first_step:
+            return value_between([(each.steps, each.quality) for each in self.quality if not each.first_step], steps)
+        return found
+
+    def quality_from(self, similarity: float, *, steps: int, first_step: int) -> float | None:
+        """Return the quality of pictures that start from one of a prompt of this similarity; None if it is not known.
+
+        Between measured first steps it is linear. Beyond the measured similarities it is that of the nearest one.
+        """
+        points = [
+            (each.first_step, value_at(each.curve, similarity)) for each in self.similarity if each.steps == steps
+        ]
+        whole = self.quality_of(steps=steps)
+        return value_between(points if whole is None else [(0, whole), *points], first_step)

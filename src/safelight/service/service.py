@@ -393,6 +393,7 @@ class Service:
                 self.recent.add(now_s=self._clock.now_s(), total_s=outcome.total_s)
                 outcome = msgspec.structs.replace(outcome, reused=self.reuse.reused(outcome))
                 self.reuse.finished(outcome, finished)
+                self._metrics.of_reuse.encoded(knew_prompt=finished.knew_prompt)
                 pending = self._close(outcome)
                 pending.deliver(Delivery(request=pending.request, finished=finished, outcome=outcome))
             case Escalated(request=request, finished=finished):

@@ -58,6 +58,7 @@ def main() -> int:
             load_controlnet=load_controlnet,
             deterministic=arguments.deterministic,
             gates=arguments.gate,
+            prompt_cache_bytes=arguments.prompt_cache_bytes,
         )
 
     try:
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="the socket of the process that has the ControlNets",
     )
+    parser.add_argument("--prompt-cache-bytes", type=int, default=64 << 20)
     parser.add_argument("--gate", action="append", default=[], type=Path, help="a gate of a cascade; repeatable")
     parser.add_argument("--policy", action="append", default=[], metavar="FAMILY=NAME", help="repeatable")
     parser.add_argument("--deterministic", action="store_true", help="the same bytes for a request in any company")

@@ -131,12 +131,13 @@ class EffectRunner:
     def _finish(self, effect: FinishRows) -> Decoded:
         request_ids = effect.request_ids
         tokens = tuple(self._engine.prompt_tokens(request_id) for request_id in request_ids)
+        known = tuple(request_id for request_id in request_ids if self._engine.knew_prompt(request_id))
         started_s = time.perf_counter()
         pictures = self._engine.finish(request_ids)
         self._pictures |= zip(request_ids, pictures, strict=True)
         scores = self._scores(effect.looks)
         seconds = time.perf_counter() - started_s
-        return Decoded(request_ids=request_ids, seconds=seconds, prompt_tokens=tokens, scores=scores)
+        return Decoded(request_ids=request_ids, seconds=seconds, prompt_tokens=tokens, known=known, scores=scores)
 
     def _scores(self, looks: tuple[GateLook, ...]) -> dict[str, float]:
         """Return the scores of decoded pictures, without those whose gate is not here or fails."""
@@ -167,6 +168,7 @@ class EffectRunner:
                     prompt_tokens=effect.prompt_tokens,
                     steps_without_loras=effect.steps_without_loras,
                     score=effect.score,
+                    knew_prompt=effect.knew_prompt,
                 )
             case SendLatents(handle=handle):
                 return LatentsFetched(handle=handle, file=self._engine.latents(handle))

@@ -86,6 +86,10 @@ class Engine(Protocol):
         """Free captured latents."""
         ...
 
+    def knew_prompt(self, request_id: str) -> bool:
+        """Return whether the prompt of a row had been encoded before, so that this was not done again."""
+        ...
+
     def prompt_tokens(self, request_id: str) -> int:
         """Return how many tokens of the prompt the model read."""
         ...

@@ -35,11 +35,13 @@ def suits(prompts: list[str]) -> np.ndarray:
     return np.array([("hand" not in prompt) != (chance < 0.1) for prompt, chance in zip(prompts, luck, strict=True)])
 
 
-def test_a_router_learns_which_words_are_hard_and_how_sure_it_may_be(prompts: list[str], suits: np.ndarray) -> None:
+def test_a_router_learns_which_words_are_hard_and_says_how_many_are(prompts: list[str], suits: np.ndarray) -> None:
     router = trained(prompts[:1_500], suits[:1_500])
     hardness = np.array([router.hardness(prompt) for prompt in prompts[1_500:]])
     assert auc(hardness, ~suits[1_500:]) > 0.8
     assert calibration_error(hardness, ~suits[1_500:]) < 0.08
+    for share in (0.1, 0.3, 0.6):
+        assert np.mean(hardness >= router.threshold_within(share)) == pytest.approx(share, abs=0.1)
 
 
 def test_the_trained_network_is_the_one_that_serves(prompts: list[str], suits: np.ndarray) -> None:

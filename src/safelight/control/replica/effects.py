@@ -130,6 +130,7 @@ class SendPicture(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     prompt_tokens: int
     steps_without_loras: int
     score: float | None = None
+    knew_prompt: bool = False
 
 
 class DropRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -115,12 +115,14 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Attributes:
         prompt_tokens: how many tokens of each prompt the model read.
+        known: those whose prompts had been encoded before.
         scores: by request, of those that a gate has scored.
     """
 
     request_ids: tuple[str, ...]
     seconds: float
     prompt_tokens: tuple[int, ...]
+    known: tuple[str, ...] = ()
     scores: dict[str, float] = {}
 
 

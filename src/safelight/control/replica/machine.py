@@ -331,6 +331,7 @@ class ReplicaMachine:
                 prompt_tokens=tokens,
                 steps_without_loras=held.steps_without_loras,
                 score=event.scores.get(request_id),
+                knew_prompt=request_id in event.known,
             )
             self._effects.append(sent)
         for request_id in event.request_ids:

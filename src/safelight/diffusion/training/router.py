@@ -19,6 +19,8 @@ LEAST_PROMPTS: Final = 20
 LEAST_SLOPE: Final = 0.01
 """Of the calibration: a router that knows nothing says the same of every prompt, or nearly."""
 
+SHARE_POINTS: Final = 41
+
 Labels = NDArray[np.bool_]
 
 
@@ -100,6 +102,7 @@ def train_router(
         "router.hidden_bias": _array(net.hidden_bias),
         "router.output": _array(net.output),
         "router.scalars": np.array(scalars, dtype=np.float32),
+        "router.shares": _shares(line.probabilities(logits)),
     }
 
 
@@ -146,6 +149,15 @@ def _joined(places: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Return the places of all prompts, one after another, and where each prompt starts."""
     lengths = torch.tensor([0, *(len(each) for each in places[:-1])])
     return torch.cat(list(places)), lengths.cumsum(0)
+
+
+def _shares(hardness: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return pairs of a hardness, rising from 0 to 1, and the share of prompts that are at least so hard."""
+    points = [(0.0, 1.0)]
+    for quantile in np.quantile(hardness, np.linspace(0, 1, SHARE_POINTS)).astype(np.float32).tolist():
+        if points[-1][0] < quantile < 1:
+            points.append((quantile, float(np.mean(hardness >= quantile))))
+    return np.array([*points, (1.0, 0.0)], dtype=np.float32)
 
 
 def _array(parameter: Tensor) -> NDArray[np.float32]:

@@ -30,6 +30,14 @@ class ReuseMetrics:
             ["noise"],
             registry=registry,
         )
+        self._prompts = Counter(
+            "safelight_prompt_encodings",
+            "Prompts of finished pictures, by whether they were encoded or known from before.",
+            ["result"],
+            registry=registry,
+        )
+        for result in ("encoded", "known"):
+            self._prompts.labels(result)
         self._steps = Counter("safelight_reuse_steps_saved", "Steps not run.", ["tier"], registry=registry)
         self._seconds = Counter(
             "safelight_reuse_seconds_saved",
@@ -64,6 +72,10 @@ class ReuseMetrics:
     def looked_up(self, result: LookupResult) -> None:
         """Count one request."""
         self._lookups.labels(result).inc()
+
+    def encoded(self, *, knew_prompt: bool) -> None:
+        """Count the prompt of a finished picture."""
+        self._prompts.labels("known" if knew_prompt else "encoded").inc()
 
     def took(self, seconds: float) -> None:
         """Note the time of a look-up."""

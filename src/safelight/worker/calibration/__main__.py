@@ -5,13 +5,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from safelight.core.errors import ModelFolderError, PlacementError
+from safelight.core.errors import GateFileError, ModelFolderError, PlacementError
 from safelight.core.version import __version__
-from safelight.profiles.calibration import Calibrated, Calibrating
+from safelight.profiles.calibration import Calibrated, Calibrating, Judged
 from safelight.worker.lifeline import die_with_parent
 
 
@@ -22,11 +23,11 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.setdefault("TQDM_DISABLE", "1")
     try:
-        profile = _calibrated(arguments)
-    except (ModelFolderError, PlacementError) as error:
+        done = _judged(arguments) if arguments.quality else _calibrated(arguments)
+    except (GateFileError, ModelFolderError, PlacementError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    _say(profile)
+    _say(done)
     return 0
 
 
@@ -60,11 +61,39 @@ def _calibrated(arguments: argparse.Namespace) -> Calibrated:
     return Calibrated(profile=profile)
 
 
+def _judged(arguments: argparse.Namespace) -> Judged:
+    from safelight.diffusion.engine import DiffusionEngine
+    from safelight.diffusion.folder import fingerprint
+    from safelight.diffusion.gates.scorer import load_gate
+    from safelight.diffusion.placement import find_placement
+    from safelight.worker.calibration.quality import Cascading, QualityMeasurement
+
+    placement = find_placement(arguments.device, arguments.dtype, number=arguments.number)
+    load = partial(
+        DiffusionEngine.load,
+        placement=placement,
+        threads=arguments.threads,
+        max_denoiser_rows=arguments.max_denoiser_rows,
+    )
+    cascading = None
+    if arguments.gate is not None:
+        weights = {folder.resolve().name: fingerprint(folder) for folder in (arguments.model, arguments.heavy)}
+        cascading = Cascading(gate=load_gate(arguments.gate, weights), load_heavy=lambda: load([arguments.heavy]))
+    measurement = QualityMeasurement(
+        load([arguments.model]),
+        pictures=arguments.quality,
+        steps=arguments.steps,
+        cascading=cascading,
+        note=lambda done, total: _say(Calibrating(done=done, total=total)),
+    )
+    return Judged(figures=measurement.figures())
+
+
 def _adapters_in(folders: Sequence[Path]) -> list[Path]:
     return [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
 
 
-def _say(message: Calibrating | Calibrated) -> None:
+def _say(message: Calibrating | Calibrated | Judged) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
     sys.stdout.buffer.flush()
 
@@ -78,6 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto", help="a device as torch calls it, or auto")
     parser.add_argument("--dtype", default="auto", help="float32, bfloat16, float16 or auto")
     parser.add_argument("--device-name", default="", help="the device's name in the profile")
+    parser.add_argument("--quality", type=int, default=0, metavar="PICTURES", help="judge so many pictures instead")
+    parser.add_argument("--steps", type=int, action="append", default=[], help="a level to judge; repeatable")
+    parser.add_argument("--gate", type=Path, help="a gate after the model, to judge")
+    parser.add_argument("--heavy", type=Path, help="the gate's heavy model, a diffusers folder")
     parser.add_argument("--number", type=int, default=0, help="of this process; processes take turns over the GPUs")
     return parser
 
