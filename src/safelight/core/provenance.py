@@ -62,7 +62,7 @@ class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True):
     late_s: float | None = None
     stages: tuple[StageProvenance, ...] = ()
     reused: Reused | None = None
-    quality: QualityProvenance
+    quality: QualityProvenance | None = None
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +90,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     pauses: int = 0
     met_deadline: bool | None = None
-    quality: QualityProvenance
+    quality: QualityProvenance | None = None
     images: tuple[PictureProvenance, ...]
 
 

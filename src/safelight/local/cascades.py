@@ -11,13 +11,9 @@ import msgspec
 from safelight.cascade.cascade import Cascade
 from safelight.cascade.router import Router
 from safelight.core.errors import CascadeFileError, GateFileError, RequestError, nearest, shorten
-from safelight.local.model_folders import SHIPPED_GATE, shipped_models
+from safelight.local.model_folders import AUTO, SHIPPED_GATE, shipped_models
 from safelight.profiles.cascade_file import read_cascades
 from safelight.profiles.gate_file import GateFile, read_gate
-
-AUTO: Final = "shapes-auto"
-"""The cascade of the shipped models, which comes along when both are served."""
-
 
 SUFFIX: Final = ".toml"
 
