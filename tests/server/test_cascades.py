@@ -111,3 +111,9 @@ def test_metrics_count_levels_and_promises(server):
     text = web.get(f"{server.url}/metrics").text
     assert f'safelight_cascade_pictures_total{{cascade="{AUTO}",levels="{LIGHT} > {HEAVY}",reason="gate"}}' in text
     assert f'safelight_quality_promises_total{{cascade="{AUTO}",kept="yes"}}' in text
+
+
+def test_the_queue_counts_the_levels_of_the_last_minute(server):
+    quality(server, "a circle 0.1")
+    told = web.get(f"{server.url}/v1/queue").json()["levels"]
+    assert [LIGHT, HEAVY] in [each["levels"] for each in told if each["pictures"] > 0]

@@ -390,7 +390,7 @@ class Service:
                 self._hung.add(worker)
                 self.pool.kill(worker)
             case Deliver(finished=finished, outcome=outcome):
-                self.recent.add(now_s=self._clock.now_s(), total_s=outcome.total_s)
+                self.recent.add(now_s=self._clock.now_s(), total_s=outcome.total_s, levels=outcome.cascade_levels)
                 outcome = msgspec.structs.replace(outcome, reused=self.reuse.reused(outcome))
                 self.reuse.finished(outcome, finished)
                 self._metrics.of_reuse.encoded(knew_prompt=finished.knew_prompt)
