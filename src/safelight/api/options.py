@@ -29,7 +29,9 @@ class GenerationOptions(TypedDict, total=False):
         model: name of a served model.
         n: number of pictures.
         size: `WIDTHxHEIGHT`, or (width, height) in pixels.
-        quality: chooses the number of steps, unless `steps` does.
+        quality: chooses the number of steps, unless `steps` does; of a cascade, the model.
+        min_quality: of a cascade, the least probability that a light model's picture is good enough to be the answer.
+        cascade: whether a light model may paint for a cascade that is named.
         seed: of the first picture; further ones count up from it.
         steps: denoising steps.
         guidance_scale: strength of classifier-free guidance; 1 or less is none.
@@ -49,6 +51,8 @@ class GenerationOptions(TypedDict, total=False):
     n: int | None
     size: str | tuple[int, int] | None
     quality: Literal["auto", "standard", "hd", "low", "medium", "high", "xhigh", "max"] | None
+    min_quality: float | None
+    cascade: bool | None
     seed: int | None
     steps: int | None
     guidance_scale: float | None

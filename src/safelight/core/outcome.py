@@ -104,6 +104,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return sum(stage.steps_without_loras for stage in self.stages)
 
     @property
+    def cascade_levels(self) -> tuple[str, ...]:
+        """The models of a cascade that painted it, in order; empty without a cascade."""
+        return () if self.route.cascade is None else tuple(stage.level.model for stage in self.stages)
+
+    @property
     def late_s(self) -> float:
         """Seconds from its deadline to its end; 0 if it ended in time or has no deadline."""
         late_s = self.request.arrived_s + self.total_s - self.request.due_s

@@ -68,6 +68,8 @@ class _Options(TypedDict):
     grace_steps: int
     deadline_s: float | None
     on_deadline: OnDeadline
+    min_quality: float | None
+    uses_cascade: bool
     reuse: Reuse
     reuse_scope: ReuseScope
 
@@ -84,6 +86,8 @@ def _options(options: PaintOptions) -> _Options:
         grace_steps=options.lora_grace_steps or 0,
         deadline_s=options.deadline_s,
         on_deadline=options.on_deadline or "finish",
+        min_quality=options.min_quality,
+        uses_cascade=options.cascade is not False,
         reuse=options.reuse or "none",
         reuse_scope=options.reuse_scope or "private",
     )

@@ -65,6 +65,8 @@ class PaintRequest:
     grace_steps: int = 0
     deadline_s: float | None = None
     on_deadline: OnDeadline = "finish"
+    min_quality: float | None = None
+    uses_cascade: bool = True
     controlnets: tuple[ControlNetUse, ...] = ()
     sources: tuple[Source, ...] = ()
     strength: float | None = None
@@ -99,6 +101,8 @@ def image_requests(paint: PaintRequest, model: ModelSpec, *, arrived_s: float) -
         grace_steps=paint.grace_steps,
         deadline_s=paint.deadline_s,
         on_deadline=paint.on_deadline,
+        min_quality=paint.min_quality,
+        uses_cascade=paint.uses_cascade,
         previews=paint.previews,
         reuse=paint.reuse,
         reuse_scope=paint.reuse_scope,

@@ -87,5 +87,6 @@ PictureData = Annotated[
     ),
     AfterValidator(_picture_data),
 ]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Strength = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Deadline = Annotated[float, Field(gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)]

@@ -17,6 +17,7 @@ from safelight.server.wire.fields import (
     NegativePrompt,
     OnDisconnect,
     PictureData,
+    Probability,
     Scale,
     Seed,
     Steps,
@@ -88,6 +89,18 @@ class PaintOptions(BaseModel):
     controls: Annotated[
         list[ControlChoice] | None,
         Field(max_length=MAX_CONTROLS, description="ControlNets by name, each with its control picture."),
+    ] = None
+    min_quality: Annotated[
+        Probability | None,
+        Field(
+            description="Of a cascade: the least probability, by the calibrated gate, that the light model's picture "
+            "is good enough to be the answer; from 0 to 1. Otherwise the heavy model paints it. Refused for a single "
+            "model, and with quality low."
+        ),
+    ] = None
+    cascade: Annotated[
+        bool | None,
+        Field(description="Of a cascade: false keeps the light model out, so that the heavy one paints at once."),
     ] = None
     deadline_s: Annotated[
         Deadline | None,
