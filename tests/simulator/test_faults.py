@@ -8,6 +8,7 @@ import pytest
 from safelight.adapters.capacity import AdapterCapacity
 from safelight.control.liveness import LivenessLimits
 from safelight.core.adapter import LoraUse
+from safelight.simulator.simulate import simulate
 from safelight.simulator.simulation import Fault, LoadCost, LoadTiers
 from simulator.makers import SPEC, adapters, config, poisson, run, simulation, timed, workers
 
@@ -192,3 +193,17 @@ def test_a_new_process_has_the_disk_of_its_machine_and_no_host_memory(tier, afte
 def test_loads_of_a_slow_worker_take_as_many_times_as_long():
     (found,) = reading_s(with_lora(100.0), tier="disk", faults=[slow(50.0, 100.0, 3.0)])
     assert found == pytest.approx(3 * 2.5, abs=0.5)
+
+
+@pytest.mark.parametrize("warmup_s", [0.0, 4.5])
+def test_what_a_lost_worker_computed_counts(warmup_s):
+    spans = []
+    faults = (Fault(kind="die", worker="w0", at_s=5.0),)
+    request = msgspec.structs.replace(next(poisson(1, 1.0, steps=lambda rng: 100)), arrived_s=4.0)
+    lost = simulation(1, requests=[request], faults=faults, control=config("admission=open"), warmup_s=warmup_s)
+    counts = simulate(lost, on_span=spans.append)
+    whole_s = 0.01 + 100 * 0.03 + 0.05
+    assert counts.busy_s == pytest.approx(1.0 + whole_s)
+    assert counts.ticks == int((1.0 - 0.01) / 0.03) + 100
+    assert sum(span.end_s - span.start_s for span in spans if span.kind != "start") == pytest.approx(counts.busy_s)
+    assert counts.warmup is None or counts.warmup.busy_s == pytest.approx(0.5)

@@ -151,7 +151,7 @@ class SimulatedFleet:
             self._start_again(slot)
             return
         process, slot.process, slot.held, slot.cut_until_s = slot.process, None, None, -math.inf
-        process.is_dead = True
+        process.end()
         slot.left_s = self._timeline.now_s
         self._counts.worker_s += slot.left_s - slot.joined_s
         del self._processes[process.name]
@@ -219,6 +219,7 @@ class SimulatedFleet:
             if slot.process is None:
                 self._report_start(slot)
             else:
+                slot.process.end()
                 self._counts.worker_s += self._timeline.now_s - slot.joined_s
 
     def _start(self, slot: _Slot) -> None:

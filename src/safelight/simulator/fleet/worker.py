@@ -184,6 +184,15 @@ class WorkerProcess:
             self._running.end_s = max(self._running.end_s, until_s)
             self._plan_end(self._running)
 
+    def end(self) -> None:
+        """End the process; what is under way counts as far as it went."""
+        busy_s, ticks = self.under_way()
+        self.is_dead = True
+        self._counts.busy_s += busy_s
+        self._counts.ticks += ticks
+        if self._on_span is not None and self._running is not None and busy_s > 0:
+            self._on_span(self._span(self._running, self._timeline.now_s))
+
     def under_way(self) -> tuple[float, int]:
         """Return the seconds of the present effect so far, and how many of its calls are over."""
         running = self._running
