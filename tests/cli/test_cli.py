@@ -205,6 +205,21 @@ def test_a_running_server_paints_in_the_format_of_the_files_name(suffix, kind, s
     assert (status, look_at(output)) == (0, (kind, (64, 64)))
 
 
+NO_CASCADE = dict.fromkeys(
+    (
+        "cascade",
+        "gate",
+        "gate_score",
+        "threshold",
+        "hardness",
+        "promise",
+        "kept_promise",
+        "reused",
+        "predicted_loss",
+    )
+)
+
+
 def test_every_option_reaches_the_server(server, tmp_path, capsys):
     output = str(tmp_path / "heart.png")
     options = ["--model", "null-small", "--seed", "7", "--steps", "3", "--guidance", "2", "--sampler", "ddim"]
@@ -224,6 +239,7 @@ def test_every_option_reaches_the_server(server, tmp_path, capsys):
         "sampler": "ddim",
         "seed": 7,
         "painted_by": server.url,
+        "quality": {"levels": ["null-small"], "reason": "asked", "kept_for_deadline": False} | NO_CASCADE,
     }
 
 

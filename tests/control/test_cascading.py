@@ -14,6 +14,7 @@ from safelight.cascade.router import Router, places_of
 from safelight.control.adapter_directory import AdapterDirectory
 from safelight.control.levels.cascade import LoadCascade
 from safelight.control.levels.load import FleetLoad
+from safelight.control.levels.naming import unlike
 from safelight.control.levels.router_only import RouterOnly
 from safelight.control.levels.steadiness import RISE_S, SteadyShare
 from safelight.core.adapter import AdapterSpec, LoraUse
@@ -130,3 +131,10 @@ def test_a_share_follows_a_load_that_stays_away():
     assert [steady.settle(0.9, 0.0), steady.settle(0.4, 1.0), steady.settle(0.42, 2.0)] == [0.9, 0.4, 0.4]
     assert steady.settle(0.9, 3.0) == 0.4
     assert steady.settle(0.8, 3.0 + RISE_S) == 0.8
+
+
+def test_a_heavy_model_that_does_not_paint_the_light_ones_size_is_unlike_it():
+    small = msgspec.structs.replace(MODELS[LARGE], max_side=MODELS[SMALL].width - 1)
+    assert unlike(AUTO, MODELS) is None
+    assert unlike(AUTO, {SMALL: MODELS[SMALL]}) is None
+    assert "does not paint" in unlike(AUTO, MODELS | {LARGE: small})

@@ -22,6 +22,7 @@ LIMITS: Final[Mapping[str, tuple[type, float, float]]] = {
     "guidance_scale": (float, 0, INFINITY),
     "lora_grace_steps": (int, 0, MAX_STEPS),
     "deadline_s": (float, 0, INFINITY),
+    "min_quality": (float, 0, 1),
     "output_compression": (int, 0, 100),
 }
 """Options that are numbers: whole or not, the smallest and the largest."""
@@ -92,10 +93,13 @@ def paint_request(
         steps=options.get("steps"),
         guidance_scale=options.get("guidance_scale"),
         sampler=options.get("sampler"),
+        step_cache=options.get("step_cache"),
         loras=_loras(options.get("loras") or ()),
         grace_steps=options.get("lora_grace_steps") or 0,
         deadline_s=options.get("deadline_s"),
         on_deadline=options.get("on_deadline") or "finish",
+        min_quality=options.get("min_quality"),
+        uses_cascade=options.get("cascade") is not False,
         controlnets=tuple(_controlnet(name, use) for name, use in (options.get("controlnets") or {}).items()),
         sources=tuple(
             Source(picture=read_picture(file_content(image), param="image", shown=shorten(image)), mask=painted)

@@ -29,12 +29,15 @@ class GenerationOptions(TypedDict, total=False):
         model: name of a served model.
         n: number of pictures.
         size: `WIDTHxHEIGHT`, or (width, height) in pixels.
-        quality: chooses the number of steps, unless `steps` does.
+        quality: chooses the number of steps, unless `steps` does; of a cascade, the model.
+        min_quality: of a cascade, the least probability that a light model's picture is good enough to be the answer.
+        cascade: whether a light model may paint for a cascade that is named.
         seed: of the first picture; further ones count up from it.
         steps: denoising steps.
         guidance_scale: strength of classifier-free guidance; 1 or less is none.
         negative_prompt: what guidance steers away from.
         sampler: one of the model's samplers.
+        step_cache: a step takes over the prediction of an earlier one while it would change by less than this share.
         loras: names, or scales by name.
         lora_grace_steps: how many steps may run while LoRAs are still being loaded.
         controlnets: control pictures by the ControlNet's name, or pairs of picture and scale.
@@ -49,11 +52,14 @@ class GenerationOptions(TypedDict, total=False):
     n: int | None
     size: str | tuple[int, int] | None
     quality: Literal["auto", "standard", "hd", "low", "medium", "high", "xhigh", "max"] | None
+    min_quality: float | None
+    cascade: bool | None
     seed: int | None
     steps: int | None
     guidance_scale: float | None
     negative_prompt: str | None
     sampler: str | None
+    step_cache: float | None
     loras: Mapping[str, float] | Sequence[str] | None
     lora_grace_steps: int | None
     controlnets: Mapping[str, ImageInput | tuple[ImageInput, float]] | None

@@ -100,7 +100,7 @@ class Router:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Numbers]) -> "Router | None":
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> "Router | None":
         """Return the router among named arrays, or None if there is none; ValueError if it is incomplete."""
         if "router.embedding" not in arrays:
             return None

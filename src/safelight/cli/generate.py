@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from safelight.cli.console import progress_bar
@@ -13,9 +14,10 @@ from safelight.cli.extras import need_serve_extra
 from safelight.cli.options import ApiKey, AsJson, Deterministic, Device, Dtype, Threads
 from safelight.cli.picture_options import control_of, data_url, format_of, scaled
 from safelight.cli.server_lookup import DEFAULT_SERVER, address_of, is_served
+from safelight.core.quality import QualityProvenance
 from safelight.local.adapter_folder import find_adapters
 from safelight.local.launch import compute_options, one_picture_argv
-from safelight.local.model_folders import adapter_folders, model_folders, shipped_models
+from safelight.local.model_folders import AUTO, adapter_folders, model_folders, shipped_models
 from safelight.oneshot.picture import Body, Painted
 from safelight.oneshot.picture import Progress as Note
 from safelight.oneshot.server import paint_there
@@ -42,6 +44,15 @@ Mask = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Where to paint in it: where this is transparent, or else white.")
 ]
 Strength = Annotated[float | None, typer.Option(metavar="X", help="How much of it is painted anew, up to 1 for all.")]
+Quality = Annotated[
+    str | None, typer.Option(metavar="NAME", help="low, medium, high, xhigh or max: steps; of a cascade, the model.")
+]
+MinQuality = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, metavar="P", help="Of a cascade: how probable it must be that a light picture is good enough."
+    ),
+]
 Server = Annotated[
     str | None, typer.Option(metavar="URL", help=f"Who paints; else {DEFAULT_SERVER} if it runs, else a worker here.")
 ]
@@ -70,6 +81,8 @@ def generate(
     image: Source = None,
     mask: Mask = None,
     strength: Strength = None,
+    quality: Quality = None,
+    min_quality: MinQuality = None,
     server: Server = None,
     api_key: ApiKey = None,
     device: Device = "auto",
@@ -94,6 +107,8 @@ def generate(
         "image": [data_url(image, option="--image")] if image else None,
         "mask": data_url(mask, option="--mask") if mask else None,
         "strength": strength,
+        "quality": quality,
+        "min_quality": min_quality,
     }
     body |= {name: value for name, value in options.items() if value is not None}
     with progress_bar("painting") as note:
@@ -114,6 +129,9 @@ def _is_folder(model: str | None) -> bool:
 
 
 def _paint_here(body: Body, model: str | None, *, server: str | None, limits: Sequence[str], note: Note) -> Painted:
+    if "min_quality" in body or model == AUTO:
+        asked = "--min-quality" if "min_quality" in body else AUTO
+        raise Misuse(f"{asked} needs a server that has a cascade; start one with `safelight serve`.")
     if server is not None:
         raise Misuse(f"A server paints with the models it serves, not with a folder: {model!r}. Leave --server out.")
     need_serve_extra()
@@ -136,11 +154,26 @@ def _report(painted: Painted, output: Path, *, as_json: bool) -> None:
         "seconds": round(painted.seconds, 3),
         "painted_by": painted.by,
     }
+    quality = painted.quality
     if as_json:
-        print(json.dumps(facts))
+        print(json.dumps(facts | ({} if quality is None else {"quality": msgspec.to_builtins(quality)})))
     else:
         told = str(painted.steps) if painted.steps_run == painted.steps else f"{painted.steps_run} of {painted.steps}"
         words = "{file}: {model}, {told} steps of {sampler}, seed {seed}, {seconds} s by {painted_by}"
         print(words.format(told=told, **facts))
         if painted.steps_without_loras:
             print(f"Its LoRAs were still being loaded in the first {painted.steps_without_loras} steps.")
+        if quality is not None and quality.cascade is not None:
+            print(_route(quality))
+
+
+def _route(quality: QualityProvenance) -> str:
+    """Return which models of a cascade painted a picture, and why."""
+    scored = "" if quality.gate_score is None else f", whose picture scored {quality.gate_score:.2f}"
+    least = "" if quality.threshold is None else f" and needed {quality.threshold:.2f}"
+    first, *others = quality.levels
+    words = (
+        f"By {quality.cascade}: {first}{scored}{least if scored else ''}{''.join(f', then {each}' for each in others)}"
+    )
+    kept = "" if quality.kept_promise is None else f"; the promise was {'kept' if quality.kept_promise else 'broken'}"
+    return f"{words} ({quality.reason}{kept})."

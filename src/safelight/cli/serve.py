@@ -9,6 +9,7 @@ import typer
 from safelight.adapters.modes import ADAPTER_MODE_NAMES
 from safelight.cli.access_options import AccessOptions
 from safelight.cli.body_options import BodyOptions
+from safelight.cli.cascade_options import CascadeOptions
 from safelight.cli.connection_options import ConnectionOptions
 from safelight.cli.console import notes
 from safelight.cli.errors import Misuse
@@ -66,6 +67,7 @@ DrainS = Annotated[
     "safelight serve --adapters path/to/a/folder/of/adapters\n\n"
     "safelight serve --workers 2 --controlnet-service\n\n"
     "safelight serve --reuse private --reuse-dir cache\n\n"
+    "safelight serve --cascade auto=shapes-small,shapes-large\n\n"
     "safelight serve --policy throughput --policy routing=affinity\n\n"
     "SAFELIGHT_API_KEY=secret safelight serve --host 0.0.0.0\n\n"
     "safelight serve --host 0.0.0.0 --keys keys.txt"
@@ -83,6 +85,7 @@ def serve(
     policy: PolicyChoices = None,
     adapter_mode: AdapterModeName = None,
     controlnet_service: SharedControlNets = False,
+    cascades: CascadeOptions,
     alias: Aliases = None,
     liveness: WorkerOptions,
     access: AccessOptions,
@@ -97,15 +100,20 @@ def serve(
     if policy and "help" in policy:
         return _print_policies()
     policies = _policies(policy or (), adapter_mode, deterministic=deterministic)
+    choices = (*(policy or ()), *(("level=as-asked",) if deterministic else ()))
     need_serve_extra()
     from safelight.local.launch import compute_options, controlnet_service_argv, worker_argv
     from safelight.server.run import serve as run_server
     from safelight.server.settings import ServerSettings
 
     folders = model_folders(model)
+    names = _aliases(alias or (), folders)
+    chosen, policies = cascades.served(folders, policies, choices, names=tuple(names))
     limits = compute_options(device=device, dtype=dtype, threads=threads, deterministic=deterministic)
     settings = ServerSettings(
-        worker_argv=worker_argv(folders, *limits, *policies.worker_options, *reuse.worker_options),
+        worker_argv=worker_argv(
+            folders, *limits, *policies.worker_options, *chosen.worker_options, *reuse.worker_options
+        ),
         workers=workers,
         controlnet_argv=controlnet_service_argv(*limits) if controlnet_service else (),
         adapters=adapter_folders(adapters or ()),
@@ -116,7 +124,8 @@ def serve(
         **bodies.settings,
         policies=policies,
         liveness=liveness.limits,
-        aliases=_aliases(alias or (), folders),
+        cascades=chosen.cascades,
+        aliases=names,
         **logs.settings,
         reuse=reuse.settings(has_keys=access.keys is not None),
     )

@@ -50,6 +50,13 @@ class Deliver(msgspec.Struct, frozen=True):
     outcome: Outcome
 
 
+class Escalated(msgspec.Struct, frozen=True):
+    """The gate has not accepted a picture, and the next level paints it again."""
+
+    request: ImageRequest
+    finished: Finished
+
+
 class GiveUp(msgspec.Struct, frozen=True):
     """The request was accepted but there will be no picture."""
 
@@ -72,4 +79,4 @@ class AnswerOffer(msgspec.Struct, frozen=True):
     result: AdapterSpec | SafelightError
 
 
-Command = Reject | Send | Kill | WorkerChanged | Deliver | GiveUp | Dismissed | AnswerOffer
+Command = Reject | Send | Kill | WorkerChanged | Deliver | Escalated | GiveUp | Dismissed | AnswerOffer

@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable, Mapping
 
 from safelight.adapters.registry import Registered
+from safelight.cascade.cascade import Cascade
 from safelight.control.arrivals import NOT_READY_RETRY_S, arrive, refusal, route_of
-from safelight.control.commands import AnswerOffer, Command, Deliver, Kill, Reject, Send, WorkerChanged
+from safelight.control.commands import AnswerOffer, Command, Deliver, Escalated, Kill, Reject, Send, WorkerChanged
 from safelight.control.config import ControlConfig
 from safelight.control.events import (
     AdapterOffered,
@@ -25,6 +26,7 @@ from safelight.control.events import (
 from safelight.control.fleet_state import FleetState
 from safelight.control.fleet_view import Accepted, WorkerLoad
 from safelight.control.forecast import Expectation
+from safelight.control.levels.naming import named, unlike
 from safelight.control.request_state import RequestState
 from safelight.control.worker_state import WorkerState
 from safelight.core.adapter import AdapterHandle, AdapterSpec
@@ -100,6 +102,22 @@ class FleetController:
     def models(self) -> Mapping[str, ModelSpec]:
         """Every model that some worker has served, by name, whether or not one serves it now."""
         return self._fleet.models
+
+    @property
+    def named(self) -> Mapping[str, ModelSpec]:
+        """What requests may name: `models`, and cascades as if they were models; the default first."""
+        return named(self._fleet.models, self._fleet.config.cascades)
+
+    @property
+    def cascades(self) -> Mapping[str, Cascade]:
+        """The cascades, by name."""
+        return self._fleet.cascades
+
+    @property
+    def flaw(self) -> str | None:
+        """Why some cascade can never work with the models that are served; None if all may."""
+        flaws = (unlike(cascade, self._fleet.models) for cascade in self._fleet.config.cascades)
+        return next((flaw for flaw in flaws if flaw is not None), None)
 
     @property
     def policies(self) -> Mapping[str, str]:
@@ -381,6 +399,7 @@ class FleetController:
             compute_s=finished.compute_s,
             score=finished.score,
             steps_without_loras=finished.steps_without_loras,
+            steps_reused=finished.steps_reused,
         )
         if state.route.ends_at(state.job.stage, finished.score) or self._ends_for_deadline(state, now):
             outcome = state.outcome("finished", now, ended)
@@ -388,7 +407,7 @@ class FleetController:
         state.begin_next_stage(ended, now)
         self._fleet.paused_rows.note(state)
         self._fleet.enqueue(state, now)
-        return []
+        return [Escalated(state.request, finished)]
 
     def _ends_for_deadline(self, state: RequestState, now: float) -> bool:
         """Whether a picture that its gate does not accept is the answer, since the next stage would be late."""

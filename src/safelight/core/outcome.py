@@ -29,6 +29,7 @@ class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
         retries: attempts lost to workers that died.
         pauses: how many times its row was stopped between two steps, and went on later or in another worker.
         steps_without_loras: steps that ran before the LoRAs were there.
+        steps_reused: steps that took over the prediction of an earlier one.
     """
 
     level: Level
@@ -40,6 +41,7 @@ class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     pauses: int = 0
     steps_without_loras: int = 0
+    steps_reused: int = 0
 
     @property
     def reuse(self) -> LatentsHandle | None:
@@ -102,6 +104,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def steps_without_loras(self) -> int:
         return sum(stage.steps_without_loras for stage in self.stages)
+
+    @property
+    def cascade_levels(self) -> tuple[str, ...]:
+        """The models of a cascade that painted it, in order; empty without a cascade."""
+        return () if self.route.cascade is None else tuple(stage.level.model for stage in self.stages)
 
     @property
     def late_s(self) -> float:

@@ -6,6 +6,7 @@ import msgspec
 
 from safelight.core.adapter import ControlNetUse, LoraUse
 from safelight.core.outcome import Outcome, StageOutcome
+from safelight.core.quality import QualityProvenance, quality_of, quality_of_all
 from safelight.core.reuse import Reused
 
 
@@ -37,6 +38,7 @@ class StageProvenance(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     pauses: int = 0
     steps_without_loras: int = 0
+    steps_reused: int = 0
 
 
 class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +63,7 @@ class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True):
     late_s: float | None = None
     stages: tuple[StageProvenance, ...] = ()
     reused: Reused | None = None
+    quality: QualityProvenance | None = None
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +75,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
         queue_s: the longest wait of a picture.
         compute_s: sum over pictures.
         met_deadline: whether all pictures were in time; None without a deadline.
+        quality: of all pictures together.
     """
 
     model: str
@@ -87,6 +91,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     pauses: int = 0
     met_deadline: bool | None = None
+    quality: QualityProvenance | None = None
     images: tuple[PictureProvenance, ...]
 
 
@@ -107,6 +112,7 @@ def provenance_of(outcomes: Sequence[Outcome]) -> Provenance:
         retries=sum(outcome.retries for outcome in outcomes),
         pauses=sum(outcome.pauses for outcome in outcomes),
         met_deadline=None if first.request.deadline_s is None else all(outcome.met_deadline for outcome in outcomes),
+        quality=quality_of_all(outcomes),
         images=tuple(_of_picture(outcome) for outcome in outcomes),
     )
 
@@ -132,6 +138,7 @@ def _of_picture(outcome: Outcome) -> PictureProvenance:
         late_s=outcome.late_s or None,
         stages=tuple(_of_stage(stage) for stage in outcome.stages),
         reused=outcome.reused,
+        quality=quality_of(outcome),
     )
 
 
@@ -152,4 +159,5 @@ def _of_stage(stage: StageOutcome) -> StageProvenance:
         retries=stage.retries,
         pauses=stage.pauses,
         steps_without_loras=stage.steps_without_loras,
+        steps_reused=stage.steps_reused,
     )

@@ -8,6 +8,9 @@ from safelight.core.errors import RequestError, nearest, shorten
 
 SHIPPED_MODELS = Path(__file__).parent.parent / "models"
 SHIPPED_ADAPTERS = SHIPPED_MODELS / "adapters"
+AUTO = "shapes-auto"
+"""The cascade of the shipped models, which comes along when both are served."""
+
 SHIPPED_GATE = SHIPPED_MODELS / "gates" / "shapes.safetensors"
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from safelight.core.quality import QualityProvenance
+
 Body = dict[str, object]
 """A body of `POST /v1/images/generations`, or of `/v1/images/edits` if it has an image, without unset fields."""
 
@@ -23,3 +25,4 @@ class Painted:
     seed: int
     sampler: str
     seconds: float
+    quality: QualityProvenance | None = None

@@ -105,4 +105,5 @@ def _painted(event: Event, *, url: str) -> Painted:
         seed=made.seed,
         sampler=made.sampler,
         seconds=made.queue_s + made.compute_s,
+        quality=made.quality,
     )

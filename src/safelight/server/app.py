@@ -102,7 +102,7 @@ def make_app(
         named = [adapter.spec for adapter in state.service.controller.adapters]
         loras, controls = ([spec.name for spec in named if spec.kind == kind] for kind in get_args(AdapterKind))
         names = {"aliases": tuple(settings.aliases), "loras": loras, "controls": controls}
-        content = await document.content(state.service.models, **names, needs_key=access.needs_key)
+        content = await document.content(state.service.named, **names, needs_key=access.needs_key)
         return Response(content, media_type="application/json")
 
     for kind, handler in _ERROR_HANDLERS.items():

@@ -64,10 +64,13 @@ class _Options(TypedDict):
     steps: int | None
     guidance_scale: float | None
     sampler: str | None
+    step_cache: float | None
     loras: tuple[LoraUse, ...]
     grace_steps: int
     deadline_s: float | None
     on_deadline: OnDeadline
+    min_quality: float | None
+    uses_cascade: bool
     reuse: Reuse
     reuse_scope: ReuseScope
 
@@ -80,10 +83,13 @@ def _options(options: PaintOptions) -> _Options:
         steps=options.num_inference_steps,
         guidance_scale=options.guidance_scale,
         sampler=options.sampler,
+        step_cache=options.step_cache,
         loras=options.uses,
         grace_steps=options.lora_grace_steps or 0,
         deadline_s=options.deadline_s,
         on_deadline=options.on_deadline or "finish",
+        min_quality=options.min_quality,
+        uses_cascade=options.cascade is not False,
         reuse=options.reuse or "none",
         reuse_scope=options.reuse_scope or "private",
     )

@@ -6,7 +6,7 @@ from safelight.access.caller import Caller
 from safelight.control.fleet_view import Accepted, WorkerLoad
 from safelight.control.forecast import Expectation
 from safelight.core.pool import PoolMember
-from safelight.server.wire.queue import QueueEntry, QueueView, WorkerEntry
+from safelight.server.wire.queue import LevelsEntry, QueueEntry, QueueView, WorkerEntry
 from safelight.service.service import Service
 
 
@@ -31,6 +31,10 @@ def view_queue(service: Service, caller: Caller) -> QueueView:
         throughput_per_s=pace.throughput_per_s,
         latency_p50_s=pace.latency_p50_s,
         latency_p95_s=pace.latency_p95_s,
+        levels=[
+            LevelsEntry(levels=list(levels), pictures=pictures)
+            for levels, pictures in sorted(service.recent.levels().items())
+        ],
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from safelight.access.wrong_keys import WRONG_KEYS_PER_MINUTE
+from safelight.cascade.cascade import Cascade
 from safelight.control.config import LOOKAHEAD_ROWS
 from safelight.control.liveness import LivenessLimits
 from safelight.control.policies import Policies
@@ -67,6 +68,7 @@ class ServerSettings:
         json_limits: what a JSON body, and a JSON field of a form, may hold.
         max_decoding: requests whose pictures are decoded or wait for that; further ones are refused.
         policies: by which the service decides; workers get theirs by `worker_argv`.
+        cascades: that requests may name in place of a model.
         liveness: when workers, and the process with the ControlNets, are suspected, and when they are killed.
         outcomes: file to which one JSON line a request is added; none when None.
         max_outcome_bytes: of lines of that file that wait for a slow disk; further ones are lost, and counted.
@@ -102,6 +104,7 @@ class ServerSettings:
     max_stored: int = MAX_STORED
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     policies: Policies = field(default_factory=Policies)
+    cascades: tuple[Cascade, ...] = ()
     liveness: LivenessLimits = field(default_factory=LivenessLimits)
     outcomes: Path | None = None
     max_outcome_bytes: int = MAX_WAITING_BYTES

@@ -122,6 +122,7 @@ def _control_config(settings: ServerSettings) -> ControlConfig:
         lookahead_rows=settings.lookahead_rows,
         tenants_share_queue=settings.keys is not None,
         liveness=settings.liveness,
+        cascades=settings.cascades,
         policies=settings.policies,
     )
 
@@ -133,8 +134,8 @@ def state_of(request: Request) -> ServerState:
 
 
 def model_of(name: str | None, state: ServerState) -> ModelSpec:
-    """Return the model with this name or alias, or the first one for None; raises UnknownModel."""
-    return find_model(None if name is None else state.settings.aliases.get(name, name), state.service.models)
+    """Return the model or cascade with this name or alias, or the first one for None; raises UnknownModel."""
+    return find_model(None if name is None else state.settings.aliases.get(name, name), state.service.named)
 
 
 async def _depended_on(request: Request) -> ServerState:

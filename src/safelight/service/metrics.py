@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 from safelight.core.outcome import Outcome
 from safelight.core.work import Ticked
 from safelight.service.body_metrics import BodyMetrics
+from safelight.service.cascade_metrics import CascadeMetrics
 from safelight.service.outcome_metrics import SECONDS, OutcomeMetrics
 from safelight.service.reuse.metrics import ReuseMetrics
 from safelight.service.worker_metrics import WorkerMetrics
@@ -74,6 +75,7 @@ class Metrics:
         )
         self.of_bodies = BodyMetrics(self._registry)
         self.of_outcomes = OutcomeMetrics(self._registry)
+        self.of_cascades = CascadeMetrics(self._registry)
         self.of_reuse = ReuseMetrics(self._registry)
 
     @property
@@ -110,6 +112,7 @@ class Metrics:
             self._total.labels(model).observe(outcome.total_s)
             self._bare_steps.labels(model).inc(outcome.steps_without_loras)
             self.of_outcomes.delivered(outcome)
+            self.of_cascades.delivered(outcome)
 
     def refused(self, reason: str) -> None:
         """Count one request that was refused."""

@@ -31,7 +31,8 @@ class PendingPicture:
     """An accepted request that has not ended; `delivery` ends with the picture or with an error.
 
     `latest` is the latest preview; `partials` are up to `partial_images` of them, evenly spread over the steps.
-    `context` is that in which the request was made.
+    `context` is that in which the request was made. While a gate is to look at the picture (`awaits_gate`), one of the
+    partial images is kept for what it may not accept.
     """
 
     def __init__(self, request: ImageRequest, *, partial_images: int = 0) -> None:
@@ -41,15 +42,27 @@ class PendingPicture:
         self._partial_images = partial_images
         self.delivery: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
         self.latest: Preview | None = None
+        self.awaits_gate = False
         self._news = asyncio.Event()
 
     def progress(self, event: Previewed) -> None:
         """Note a preview."""
         self.latest = Preview(step=event.step, pixels=event.picture)
-        due_step = (len(self.partials) + 1) * event.steps / (self._partial_images + 1)
-        if len(self.partials) < self._partial_images and event.step >= due_step:
-            self.partials.append(self.latest)
-            self._news.set()
+        most = max(0, self._partial_images - self.awaits_gate)
+        due_step = (len(self.partials) + 1) * event.steps / (most + 1)
+        if len(self.partials) < most and event.step >= due_step:
+            self._show(self.latest)
+
+    def escalated(self, picture: Pixels) -> None:
+        """Show a light model's whole picture as a preview, since a gate has not accepted it."""
+        self.awaits_gate = False
+        self.latest = Preview(step=0, pixels=picture)
+        if len(self.partials) < self._partial_images:
+            self._show(self.latest)
+
+    def _show(self, preview: Preview) -> None:
+        self.partials.append(preview)
+        self._news.set()
 
     def deliver(self, delivery: Delivery) -> None:
         """End with a picture, unless it has ended already."""

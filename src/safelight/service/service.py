@@ -14,6 +14,7 @@ from safelight.control.commands import (
     Command,
     Deliver,
     Dismissed,
+    Escalated,
     GiveUp,
     Kill,
     Reject,
@@ -150,6 +151,11 @@ class Service:
     def models(self) -> Mapping[str, ModelSpec]:
         """The served models by name, in the order in which workers reported them."""
         return self.controller.models
+
+    @property
+    def named(self) -> Mapping[str, ModelSpec]:
+        """What requests may name: models, and cascades as if they were models; the default first."""
+        return self.controller.named
 
     @property
     def now_s(self) -> float:
@@ -289,6 +295,8 @@ class Service:
         """A worker is ready."""
         self._log.info("worker ready", worker=worker, models=[model.name for model in ready.models])
         self._handle(WorkerJoined(worker, ready))
+        if (flaw := self.controller.flaw) is not None:
+            self.collapsed(CannotServe(flaw))
         self._note_ready()
 
     def left(self, worker: str, reason: str) -> None:
@@ -366,7 +374,7 @@ class Service:
         self._wakeup_s = None
         self._handle(TimePassed())
 
-    def _obey(self, command: Command) -> None:  # noqa: C901 - one branch for each command
+    def _obey(self, command: Command) -> None:  # noqa: C901, PLR0912 - one branch for each command
         match command:
             case Send(worker=worker, command=message):
                 if isinstance(message, Run):
@@ -382,12 +390,14 @@ class Service:
                 self._hung.add(worker)
                 self.pool.kill(worker)
             case Deliver(finished=finished, outcome=outcome):
-                self.recent.add(now_s=self._clock.now_s(), total_s=outcome.total_s)
+                self.recent.add(now_s=self._clock.now_s(), total_s=outcome.total_s, levels=outcome.cascade_levels)
                 outcome = msgspec.structs.replace(outcome, reused=self.reuse.reused(outcome))
                 self.reuse.finished(outcome, finished)
                 self._metrics.of_reuse.encoded(knew_prompt=finished.knew_prompt)
                 pending = self._close(outcome)
                 pending.deliver(Delivery(request=pending.request, finished=finished, outcome=outcome))
+            case Escalated(request=request, finished=finished):
+                self._pending[request.id].escalated(finished.picture)
             case Reject(request=request, error=error, outcome=None):
                 if isinstance(error, ExtensionError):
                     self._log.error("policy failed", id=request.id, reason=str(error))
@@ -402,6 +412,7 @@ class Service:
                 self._answer(self._offers.pop(offer), result)
 
     def _before_run(self, worker: str, job: Job) -> None:
+        self._pending[job.id].awaits_gate = job.gate is not None
         if job.attempt > 1:
             self._log.warning("picture runs again", id=job.id, attempt=job.attempt, worker=worker)
         if (put := self.reuse.put_for(job)) is not None:

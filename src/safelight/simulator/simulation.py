@@ -14,6 +14,8 @@ from safelight.core.job import Job
 from safelight.core.model import ModelSpec
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
+from safelight.latents.limits import ReuseLimits
+from safelight.latents.predictor import LevelPredictor
 from safelight.profiles.profile import Profile
 
 Tier = Literal["remote", "disk", "host"]
@@ -106,6 +108,27 @@ class Fault:
     factor: float = 2.0
 
 
+Schedule = Callable[[int], tuple[float, ...]]
+"""The noise level at which each step starts, by the number of steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReuseRules:
+    """How earlier pictures are reused.
+
+    Attributes:
+        predictor: chooses starts; None reuses finished pictures only.
+        schedule: of every model.
+        entry_bytes: of one picture with its estimates.
+        limits: of what is kept.
+    """
+
+    predictor: LevelPredictor | None
+    schedule: Schedule
+    entry_bytes: int
+    limits: ReuseLimits
+
+
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
     """A simulated fleet and its work.
@@ -115,6 +138,7 @@ class Simulation:
         control: limits and policies of the controller; its order, batching and adapter-mode policies are the replicas'.
         replica: further limits of the replicas; each worker's own rows, capacity and policies replace those in it.
         score: gives the score of a finished job whose route has a gate after it; None gives no score.
+        reuse: how earlier pictures serve later requests; None for not at all.
         seed: of what is drawn: the spread of durations.
         warmup_s: virtual time at which the counts so far are kept aside.
         coalesces: whether ticks between which nothing changes are one event.
@@ -127,6 +151,7 @@ class Simulation:
     replica: ReplicaConfig = field(default_factory=ReplicaConfig)
     faults: tuple[Fault, ...] = ()
     score: Callable[[Job], float | None] | None = None
+    reuse: ReuseRules | None = None
     seed: int = 0
     warmup_s: float = 0.0
     coalesces: bool = True

@@ -79,7 +79,7 @@ def _light_with_adapters(cascade: Cascade, request: ImageRequest, models: Mappin
 
 
 def _fits(cascade: Cascade, request: ImageRequest, light: ModelSpec) -> bool:
-    """Whether the gate was trained for such pictures: plain ones, as the light model paints them by itself."""
+    """Whether the gate was trained for such pictures: plain ones, of at least the light model's own steps."""
     if request.adapters or request.source is not None:
         return False
     if cascade.gate is None:
@@ -87,8 +87,7 @@ def _fits(cascade: Cascade, request: ImageRequest, light: ModelSpec) -> bool:
     return (
         (request.width, request.height) == (light.width, light.height)
         and not request.negative_prompt
-        and request.steps in {None, light.steps}
-        and request.sampler in {None, light.sampler}
+        and (request.steps is None or request.steps >= light.steps)
         and request.guidance_scale in {None, light.guidance_scale}
     )
 

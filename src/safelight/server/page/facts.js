@@ -6,6 +6,8 @@ import { amount, seconds } from "./words.js";
 export function factsOf(order, made) {
   const facts = {
     model: made.model ?? order.model,
+    route: made.quality?.cascade ? routeOf(made.quality) : null,
+    promise: promiseOf(made.quality ?? {}),
     seed: made.seed ?? order.seed,
     queue: seconds(made.queue_s),
     compute: seconds(made.compute_s),
@@ -19,5 +21,17 @@ export function factsOf(order, made) {
   };
   return Object.entries(facts).filter(([, fact]) => fact != null);
 }
+
+/** Which models painted it, and what the gate or the router said. */
+function routeOf({ levels, reason, gate_score: score, threshold, hardness, kept_for_deadline: isKept }) {
+  const [first, ...others] = levels;
+  const scored = score == null ? "" : ` (score ${amount(score)}, needs ${amount(threshold)})`;
+  const judged = reason === "prompt" && hardness != null ? ` (hard prompt: ${amount(hardness)})` : "";
+  const why = { unfit: " (no gate for this)", load: " (under load)", random: " (drawn)" }[reason] ?? "";
+  return [`${first}${scored}${judged}${why}`, ...others].join(" → ") + (isKept ? ", kept for its deadline" : "");
+}
+
+const promiseOf = ({ promise, kept_promise: isKept }) =>
+  promise == null ? null : `${amount(promise)}, ${isKept ? "kept" : "broken"}`;
 
 const listed = (uses) => uses?.map(({ name, scale }) => `${name} ${amount(scale)}`).join(", ") || null;

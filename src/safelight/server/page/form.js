@@ -52,7 +52,8 @@ function showAbilities() {
 
 /** Offer the adapters that the chosen model can take. */
 export function showAdapters() {
-  const model = find("model").value;
+  const name = find("model").value;
+  const model = models.get(name)?.cascade?.heavy ?? name;
   showLoras(adaptersFor(model, "lora"));
   showControls(adaptersFor(model, "controlnet"));
 }
@@ -83,6 +84,8 @@ function whole(id, least, most) {
 
 /** What the form asks for; what is left empty is left to the server. */
 function orderOf(seed) {
+  const spec = models.get(find("model").value);
+  const sampler = find("sampler").value;
   return {
     prompt: find("prompt").value,
     model: find("model").value || undefined,
@@ -90,7 +93,7 @@ function orderOf(seed) {
     seed,
     num_inference_steps: number("steps"),
     guidance_scale: number("guidance"),
-    sampler: find("sampler").value || undefined,
+    sampler: spec?.cascade && sampler === spec.sampler ? undefined : sampler || undefined,
     loras: chosenLoras(),
     controls: chosenControls(),
     ...chosenStart(),

@@ -5,7 +5,7 @@ import { showCharts } from "./charts.js";
 import { hasModels, setUpForm, showAdapters, showModels } from "./form.js";
 import { setUpTray } from "./prints.js";
 import { startPulse } from "./pulse.js";
-import { showQueue, showWorkers } from "./queue.js";
+import { showLevels, showQueue, showWorkers } from "./queue.js";
 import { call } from "./server.js";
 import { setUpZones } from "./zone.js";
 
@@ -15,6 +15,7 @@ setUpZones();
 startPulse(async (snapshot) => {
   showQueue(snapshot);
   showWorkers(snapshot);
+  showLevels(snapshot);
   showCharts(snapshot);
   if (!hasModels()) showModels((await (await call("v1/models")).json()).data);
   if (await refreshAdapters()) showAdapters();

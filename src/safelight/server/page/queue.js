@@ -78,6 +78,20 @@ export function showWorkers({ workers }) {
   find("workers").replaceChildren(...workers.map(makeWorker));
 }
 
+/** Show what share of the last minute's pictures of cascades each levels have painted. */
+export function showLevels({ levels }) {
+  const all = levels.reduce((sum, { pictures }) => sum + pictures, 0);
+  find("levels-panel").hidden = all === 0;
+  find("levels").replaceChildren(...levels.map((entry) => makeGauge(entry, all)));
+}
+
+function makeGauge({ levels, pictures }, all) {
+  const name = levels.join(" → ");
+  const gauge = element("meter", { max: all, value: pictures });
+  gauge.setAttribute("aria-label", name);
+  return element("li", {}, element("span", {}, `${name}: ${Math.round((100 * pictures) / all)} %`), gauge);
+}
+
 function makeWorker({ name, models, rows: held, state }) {
   const { node, parts } = stamp("worker-template");
   node.dataset.state = state === "ready" && held > 0 ? "busy" : state;

@@ -2,13 +2,13 @@
 
 from fastapi import APIRouter
 
+from safelight.cascade.cascade import Cascade
 from safelight.core.level import MAX_STEPS
 from safelight.core.model import ModelSpec
 from safelight.server.routes.openapi_responses import errors
-from safelight.server.settings import ServerSettings
-from safelight.server.state import TheState, model_of
+from safelight.server.state import ServerState, TheState, model_of
 from safelight.server.wire.fields import MAX_CONTROLS, MAX_LORAS
-from safelight.server.wire.models import ModelAbilities, ModelCard, ModelLimits, ModelList
+from safelight.server.wire.models import CascadeParts, ModelAbilities, ModelCard, ModelLimits, ModelList
 from safelight.service.paint_request import MAX_PICTURES, MAX_PROMPT_CHARACTERS
 
 router = APIRouter(tags=["models"])
@@ -21,16 +21,18 @@ CREATED = 0
 @router.get("/v1/models", responses=errors(), operation_id="list_models")
 async def list_models(state: TheState) -> ModelList:
     """Return the served models; empty while the first worker loads them."""
-    return ModelList(data=[_card(model, state.settings) for model in state.service.models.values()])
+    return ModelList(data=[_card(model, state) for model in state.service.named.values()])
 
 
 @router.get("/v1/models/{model}", responses=errors(404), operation_id="get_model")
 async def get_model(model: str, state: TheState) -> ModelCard:
     """Return one served model, found by its name or by an alias."""
-    return _card(model_of(model, state), state.settings)
+    return _card(model_of(model, state), state)
 
 
-def _card(model: ModelSpec, settings: ServerSettings) -> ModelCard:
+def _card(model: ModelSpec, state: ServerState) -> ModelCard:
+    settings = state.settings
+    cascade = state.service.controller.cascades.get(model.name)
     return ModelCard(
         id=model.name,
         created=CREATED,
@@ -47,7 +49,19 @@ def _card(model: ModelSpec, settings: ServerSettings) -> ModelCard:
             guidance_scale=model.guidance_scale,
             sampler=model.sampler,
             samplers=list(model.samplers),
+            cascade=None if cascade is None else _parts(cascade),
         ),
+    )
+
+
+def _parts(cascade: Cascade) -> CascadeParts:
+    return CascadeParts(
+        light=cascade.light,
+        heavy=cascade.heavy,
+        gate=cascade.gate,
+        has_router=cascade.router is not None,
+        threshold=cascade.threshold,
+        best_share=cascade.best_share,
     )
 
 

@@ -21,7 +21,7 @@ from safelight.server.wire.provenance import Provenance, Usage
 from safelight.service.paint_request import MAX_PICTURES, MAX_PROMPT_CHARACTERS
 from safelight.service.picture_files import OutputFormat
 
-_DEFAULT_MODEL = "A served model; the first one when it is left out."
+_DEFAULT_MODEL = "A served model or cascade; the first one when it is left out."
 
 
 class GenerationRequest(PaintOptions):
@@ -41,7 +41,9 @@ class GenerationRequest(PaintOptions):
         QualityName | None,
         Field(
             description="Chooses the number of steps, unless num_inference_steps does: low takes half the model's own "
-            "number, medium, standard and auto take it, high and hd one and a half times, xhigh and max twice."
+            "number, medium, standard and auto take it, high and hd one and a half times, xhigh and max twice. "
+            "Of a cascade: low is the light model alone, high and hd the heavy one alone, xhigh and max that with "
+            "twice its steps; medium, standard and auto leave the choice to the cascade."
         ),
     ] = None
     output_format: Annotated[OutputFormat | None, Field(description="png when left out.")] = None

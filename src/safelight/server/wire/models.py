@@ -28,10 +28,26 @@ class ModelLimits(BaseModel):
     max_controlnets: int
 
 
+class CascadeParts(BaseModel):
+    """What a cascade is made of.
+
+    `threshold` is that of its gate where no policy chooses another one; painting more than `best_share` of the pictures
+    by the heavy model made none better.
+    """
+
+    light: str
+    heavy: str
+    gate: str | None = None
+    has_router: bool
+    threshold: float
+    best_share: float
+
+
 class ModelAbilities(BaseModel):
     """What a request may ask of a model, the defaults, and the policies that choose what a request leaves open.
 
-    `aliases` are further names that requests may call the model by; `policies` are names by family.
+    `aliases` are further names that requests may call the model by; `policies` are names by family; `cascade` is there
+    for a cascade.
     """
 
     aliases: list[str]
@@ -45,6 +61,7 @@ class ModelAbilities(BaseModel):
     guidance_scale: float
     sampler: str
     samplers: list[str]
+    cascade: CascadeParts | None = None
 
 
 class ModelList(BaseModel):

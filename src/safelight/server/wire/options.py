@@ -17,8 +17,10 @@ from safelight.server.wire.fields import (
     NegativePrompt,
     OnDisconnect,
     PictureData,
+    Probability,
     Scale,
     Seed,
+    StepCache,
     Steps,
 )
 
@@ -72,6 +74,13 @@ class PaintOptions(BaseModel):
         Guidance | None, Field(description="Strength of classifier-free guidance; 1 or less means none.")
     ] = None
     negative_prompt: Annotated[NegativePrompt | None, Field(description="What guidance steers away from.")] = None
+    step_cache: Annotated[
+        StepCache | None,
+        Field(
+            description="Let a step take over the prediction of an earlier one while it would have changed by less "
+            "than this share, such as 0.1; 0 or left out computes every step. The answer says how many steps did so."
+        ),
+    ] = None
     sampler: Annotated[Name | None, Field(description="One of the model's samplers.")] = None
     loras: Annotated[
         list[LoraChoice] | None,
@@ -88,6 +97,18 @@ class PaintOptions(BaseModel):
     controls: Annotated[
         list[ControlChoice] | None,
         Field(max_length=MAX_CONTROLS, description="ControlNets by name, each with its control picture."),
+    ] = None
+    min_quality: Annotated[
+        Probability | None,
+        Field(
+            description="Of a cascade: the least probability, by the calibrated gate, that the light model's picture "
+            "is good enough to be the answer; from 0 to 1. Otherwise the heavy model paints it. Refused for a single "
+            "model, and with quality low."
+        ),
+    ] = None
+    cascade: Annotated[
+        bool | None,
+        Field(description="Of a cascade: false keeps the light model out, so that the heavy one paints at once."),
     ] = None
     deadline_s: Annotated[
         Deadline | None,

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from safelight.core.level import RouteReason
+
 
 class InputTokensDetails(BaseModel):
     """The tokens read, by kind."""
@@ -39,7 +41,10 @@ class LevelProvenance(BaseModel):
 
 
 class StageProvenance(BaseModel):
-    """One run of a level for a picture; `score` is a gate's, if one looked at the picture."""
+    """One run of a level for a picture; `score` is a gate's, if one looked at the picture.
+
+    `steps_reused` took over the prediction of an earlier step.
+    """
 
     level: LevelProvenance
     worker: str | None = None
@@ -49,6 +54,7 @@ class StageProvenance(BaseModel):
     retries: int
     pauses: int
     steps_without_loras: int
+    steps_reused: int
 
 
 class ReusedProvenance(BaseModel):
@@ -65,6 +71,30 @@ class ReusedProvenance(BaseModel):
     saved_s: float
     age_s: float
     model: str
+
+
+class QualityProvenance(BaseModel):
+    """By which levels a picture was made, and what was promised about it.
+
+    `levels` are the models that painted it, in order; the picture is that of the last one, and `reason` says why.
+    `gate_score` is the probability, by the cascade's gate, that the light model's picture is good enough; it was to be
+    the answer from `threshold` on. `kept_for_deadline` says that it is the answer all the same, since the heavy model
+    would have been late. `hardness` is the probability, by the prompt alone, that a light picture is not good enough.
+    `promise` is there if the request asked for one by `min_quality`.
+    """
+
+    cascade: str | None = None
+    levels: list[str]
+    reason: RouteReason
+    gate: str | None = None
+    gate_score: float | None = None
+    threshold: float | None = None
+    hardness: float | None = None
+    kept_for_deadline: bool
+    promise: float | None = None
+    kept_promise: bool | None = None
+    reused: ReusedProvenance | None = None
+    predicted_loss: float | None = None
 
 
 class PictureProvenance(BaseModel):
@@ -89,6 +119,7 @@ class PictureProvenance(BaseModel):
     late_s: float | None = None
     stages: list[StageProvenance]
     reused: ReusedProvenance | None = None
+    quality: QualityProvenance
 
 
 class Provenance(BaseModel):
@@ -96,7 +127,8 @@ class Provenance(BaseModel):
 
     `seed` is the first picture's; of its `steps`, `steps_run` were run; fewer if it started from another picture.
     Of several pictures, `queue_s` is the longest wait; `compute_s`, `retries` and `pauses` are sums; `met_deadline`
-    says whether all were in time, if there was a deadline.
+    says whether all were in time, if there was a deadline; `quality` has the levels of the one with the most, and the
+    least score of all.
     """
 
     model: str
@@ -112,4 +144,5 @@ class Provenance(BaseModel):
     retries: int
     pauses: int
     met_deadline: bool | None = None
+    quality: QualityProvenance
     images: list[PictureProvenance]

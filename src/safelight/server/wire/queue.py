@@ -35,10 +35,18 @@ class WorkerEntry(BaseModel):
     state: Literal["starting", "ready", "suspected"]
 
 
+class LevelsEntry(BaseModel):
+    """How many pictures of cascades these models have painted, in order."""
+
+    levels: list[str]
+    pictures: int
+
+
 class QueueView(BaseModel):
     """Answer of `GET /v1/queue`: the pictures of the caller's tenant, or all of them for an administrator.
 
-    All other numbers are over the pictures of all tenants; rates and latencies are over the last minute.
+    All other numbers are over the pictures of all tenants; rates, latencies and
+    levels are over the last minute.
     """
 
     requests: list[QueueEntry]
@@ -48,6 +56,7 @@ class QueueView(BaseModel):
     throughput_per_s: float
     latency_p50_s: float | None
     latency_p95_s: float | None
+    levels: list[LevelsEntry]
 
 
 class Cancellation(BaseModel):

@@ -23,6 +23,7 @@ from safelight.core.work import Paused, Run, Stop, WorkerEvent
 from safelight.simulator.fleet.durations import Durations
 from safelight.simulator.fleet.early import EarlyRequests
 from safelight.simulator.fleet.loads import AdapterReads, StoredWeights
+from safelight.simulator.fleet.reuse import SimulatedReuse
 from safelight.simulator.fleet.timeline import Timeline
 from safelight.simulator.fleet.worker import WorkerProcess
 from safelight.simulator.simulation import (
@@ -120,6 +121,8 @@ class SimulatedFleet:
             handle: by_name[handle.name] for handle in self._catalog
         }
         self._last_worker: dict[str, str] = {}
+        handles = {handle.name: handle for handle in self._catalog}
+        self._reuse = None if simulation.reuse is None else SimulatedReuse(simulation.reuse, self.controller, handles)
         self._early = EarlyRequests(simulation)
 
     def start(self) -> None:
@@ -131,7 +134,11 @@ class SimulatedFleet:
         """Let a request arrive now."""
         self._counts.arrived += 1
         self._synchronize(request.model)
-        self._handle(Arrived((request,)))
+        found = None if self._reuse is None else self._reuse.find(request, self._timeline.now_s)
+        if isinstance(found, Outcome):
+            self._end(found)
+            return
+        self._handle(Arrived((request,), {} if found is None else {request.id: found}))
         self._settle()
 
     def wake_up(self) -> None:
@@ -368,6 +375,8 @@ class SimulatedFleet:
 
     def _end(self, outcome: Outcome) -> None:
         self._counts.ended += 1
+        if self._reuse is not None:
+            outcome = self._reuse.ended(outcome, self._timeline.now_s)
         self._on_outcome(outcome)
 
     def _synchronize(self, model: str | None) -> None:

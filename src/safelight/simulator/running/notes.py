@@ -48,9 +48,8 @@ def adapters_left_out(table: pl.DataFrame | None, replaced: Sequence[str]) -> li
         names = pl.col(kind).list.eval(pl.element().struct.field("name").is_null())
         count = table.select(names.list.any().sum()).item()
         if count:
-            notes.append(
-                f"{count:,} of {len(table):,} requests use {kind} that the trace does not name; they run without these."
-            )
+            share = f"{count:,} of {len(table):,} requests"
+            notes.append(f"{share} use {kind} that the trace does not name; they run without these.")
     return notes
 
 

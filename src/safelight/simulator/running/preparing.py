@@ -14,6 +14,7 @@ from safelight.control.policies import Policies, policies_from
 from safelight.core.adapter import AdapterSpec
 from safelight.core.errors import RequestError
 from safelight.core.level import Level
+from safelight.core.outcome import Outcome
 from safelight.profiles.gate_file import GateFile
 from safelight.profiles.parts import LoadTime, LoadTimes
 from safelight.simulator.errors import BadScenario
@@ -109,13 +110,11 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
     arrivals = arrivals_of(scenario.workload, folder=folder, load=key.load, seed=key.seed)
     adapters = _adapters(scenario, arrivals)
     sizes = _sizes(scenario, served)
-    steered = {each.spec.model for each in adapters if each.spec.kind == "controlnet"}
-    for group in scenario.fleet:
-        check_memory(group, served[group.name])
-        check_points(group, served[group.name], _asked_sizes(scenario, sizes), steered=steered)
-        _check_capacity(group, adapters)
+    _check_groups(scenario, served, adapters, _asked_sizes(scenario, sizes))
     maker = RequestMaker(scenario, sizes=sizes, solo_s=_solo_time(scenario, served), seed=key.seed)
     requests, chosen = maker.requests(arrivals), policies_from(policies)
+    if scenario.reuse is not None:
+        requests = (msgspec.structs.replace(each, reuse="approximate", has_free_seed=True) for each in requests)
     simulation: Simulation | LanguageSimulation
     if scenario.language is not None:
         check_language_policies(policies)
@@ -127,10 +126,8 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
             adapters=adapters,
             requests=requests,
             control=_control(scenario, chosen, gates),
-            faults=tuple(
-                Fault(kind=each.kind, worker=each.worker, at_s=each.at_s, for_s=each.for_s, factor=each.factor)
-                for each in scenario.faults
-            ),
+            faults=_faults(scenario),
+            reuse=None if scenario.reuse is None else scenario.reuse.rules,
             score=scorer_of(scenario.cascades, seed=key.seed),
             seed=key.seed,
             warmup_s=scenario.warmup_s,
@@ -149,6 +146,24 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
         quality_metric=metric_of(_metrics(scenario, served)),
         notes=_notes(scenario, served, adapters, arrivals),
     )
+
+
+def _faults(scenario: Scenario) -> tuple[Fault, ...]:
+    return tuple(
+        Fault(kind=each.kind, worker=each.worker, at_s=each.at_s, for_s=each.for_s, factor=each.factor)
+        for each in scenario.faults
+    )
+
+
+def _check_groups(
+    scenario: Scenario, served: Served, adapters: Sequence[SimulatedAdapter], asked: Mapping[str, set[Size]]
+) -> None:
+    """Raise BadScenario for models that do not fit their workers, and for work that no profile has measured."""
+    steered = {each.spec.model for each in adapters if each.spec.kind == "controlnet"}
+    for group in scenario.fleet:
+        check_memory(group, served[group.name])
+        check_points(group, served[group.name], asked, steered=steered)
+        _check_capacity(group, adapters)
 
 
 def _notes(
@@ -340,7 +355,7 @@ def _quality(scenario: Scenario, served: Served) -> QualityOf:
 
     def quality_of(level: Level) -> float | None:
         own = scenario.models[level.model].quality_at(level.steps)
-        if own is not None:
+        if own is not None and level.start is None:
             return own
         return profiles[level.model].quality_of(steps=level.steps, first_step=level.first_step)
 
@@ -350,13 +365,36 @@ def _quality(scenario: Scenario, served: Served) -> QualityOf:
 def _gain_of(scenario: Scenario, served: Served, *, seed: int) -> GainOf | None:
     """Return that of the only cascade, if its mix is known as a whole and so are the qualities of both its models."""
     entries, quality_of = scenario.cascades, _quality(scenario, served)
+    of_start = None if scenario.reuse is None else _gain_of_starts(served)
     if len(entries) != 1 or not entries[0].tells_pictures_apart:
-        return None
+        return of_start
     (entry,) = entries
     models = [group[name] for group in served.values() for name in (entry.light, entry.heavy) if name in group]
     if any(quality_of(model.level(model.spec.steps, None)) is None for model in models):
-        return None
-    return lambda outcome: entry.gain_of(outcome.request, outcome.level.model, seed=seed)
+        return of_start
+
+    def gain_of(outcome: Outcome) -> float:
+        if outcome.reused is not None and of_start is not None:
+            return of_start(outcome)
+        return entry.gain_of(outcome.request, outcome.level.model, seed=seed)
+
+    return gain_of
+
+
+def _gain_of_starts(served: Served) -> GainOf:
+    """Return by how much a picture from a start of its similarity is better than one from the same caption."""
+    profiles = {name: model.profile for group in served.values() for name, model in group.items()}
+
+    def gain_of(outcome: Outcome) -> float:
+        level, reused = outcome.level, outcome.reused
+        if reused is None or reused.tier == "exact":
+            return 0.0
+        profile = profiles[level.model]
+        alike = profile.quality_of(steps=level.steps, first_step=level.first_step)
+        known = profile.quality_from(reused.similarity, steps=level.steps, first_step=level.first_step)
+        return 0.0 if alike is None or known is None else known - alike
+
+    return gain_of
 
 
 def _quality_of_mix(scenario: Scenario) -> QualityOfMix | None:

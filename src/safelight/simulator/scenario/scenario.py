@@ -20,6 +20,7 @@ from safelight.simulator.scenario.language_keys import check_language_keys, chec
 from safelight.simulator.scenario.models import ModelEntry, check_model
 from safelight.simulator.scenario.policies import DEFAULT_POLICIES, Choice, Limits, check_policies, choices_of
 from safelight.simulator.scenario.quantities import Factor, NotNegative, Seed
+from safelight.simulator.scenario.reuse import ReuseEntry, check_reuse
 from safelight.simulator.scenario.variants import Variant, with_changes
 from safelight.simulator.scenario.workload import Workload, check_workload
 
@@ -43,6 +44,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         workload: what is asked of the fleet.
         adapters: groups of LoRAs and ControlNets.
         deadlines: of requests that have none of their own.
+        reuse: of earlier pictures; none without it.
         language: makes the only model a language model.
         policies: choices by name.
         limits: of the controller.
@@ -62,6 +64,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     workload: Workload
     adapters: tuple[AdapterGroup, ...] = ()
     deadlines: Deadlines = Deadlines()
+    reuse: ReuseEntry | None = None
     language: LanguageWork | None = None
     policies: dict[str, Choice] = msgspec.field(default_factory=lambda: dict(DEFAULT_POLICIES))
     limits: Limits = Limits()
@@ -170,6 +173,9 @@ def _check(scenario: Scenario) -> None:
     check_cascades(scenario.cascades, models)
     check_workload(scenario.workload, scenario.served_names)
     has_steps = all(kind.steps is not None for kind in scenario.workload.mix)
+    check_reuse(scenario.reuse)
+    if scenario.reuse is not None and scenario.language is not None:
+        raise BadScenario("cannot be beside [language]; pictures are reused, and texts are not.", place="reuse")
     check_language(scenario.language, models, has_steps=has_steps)
     if scenario.language is not None:
         _check_language_keys(scenario)
