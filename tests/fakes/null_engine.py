@@ -96,6 +96,9 @@ class NullEngine:
             self._steps_run[request_id] += 1
         return ()
 
+    def reused_step(self, request_id: str) -> bool:
+        return False
+
     def preview(self, request_id: str) -> Pixels:
         return _grey(8, 8)
 

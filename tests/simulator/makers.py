@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 
 from safelight.control.config import ControlConfig
@@ -43,12 +44,12 @@ TIERS = LoadTiers(disk=LoadCost(constant_s=0.05, s_per_byte=1e-8), host=LoadCost
 def timed(spec, *, tick_s, encode_s=0.0, decode_s=0.0):
     """Return a model whose calls take `tick_s` seconds whatever their rows."""
     times = (StepTime(denoiser_rows=1, seconds=tick_s), StepTime(denoiser_rows=8, seconds=tick_s))
-    spec = _replaced(spec, step_times=times, encode_s=encode_s, decode_s=decode_s)
+    spec = changed(spec, step_times=times, encode_s=encode_s, decode_s=decode_s)
     return SimulatedModel(spec=spec, profile=Profile.from_spec(spec))
 
 
-def _replaced(spec, **fields):
-    return ModelSpec(**({name: getattr(spec, name) for name in spec.__struct_fields__} | fields))
+def changed(spec, **fields):
+    return msgspec.structs.replace(spec, **fields)
 
 
 MODEL = SimulatedModel(spec=SPEC, profile=Profile.from_spec(SPEC))

@@ -26,6 +26,9 @@ FIELDS = {
         ("width", "height", "steps", "frames", "fps", "images", "retries", "pauses", "steps_without_loras"), COUNTS
     ),
     **dict.fromkeys(("deadline_s", "duration_s", "predicted_s", "queue_s", "compute_s", "guidance_scale"), SECONDS),
+    **dict.fromkeys(("asked_model", "asked_quality"), NAMES),
+    **dict.fromkeys(("asked_steps", "stages"), COUNTS),
+    "asked_guidance_scale": SECONDS,
     "strength": st.floats(0, 1, allow_subnormal=False),
     "seed": st.integers(0, 2**53),
     "status": st.sampled_from(STATUSES),

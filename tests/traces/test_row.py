@@ -40,6 +40,17 @@ def test_a_request_that_never_began_has_the_first_level_of_its_route():
     assert (row.base_model, row.instance, row.status) == ("light", None, "rejected")
 
 
+def test_a_row_has_what_was_asked_for_beside_what_was_served():
+    asked = msgspec.structs.replace(REQUEST, model="cascade", steps=10, quality="high")
+    row = row_of(outcome_of(StageOutcome(level=LIGHT), request=asked), origin="served")
+    assert (row.asked_model, row.asked_steps, row.asked_guidance_scale, row.asked_quality) == (
+        *("cascade", 10, None),
+        "high",
+    )
+    assert row.stages == 1
+    assert row_of(outcome_of(), origin="served").asked_model == "any"
+
+
 def test_a_row_names_the_tenant_of_its_request():
     assert row_of(outcome_of(), origin="served").tenant == "shop"
 

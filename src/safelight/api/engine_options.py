@@ -93,6 +93,7 @@ def paint_request(
         steps=options.get("steps"),
         guidance_scale=options.get("guidance_scale"),
         sampler=options.get("sampler"),
+        step_cache=options.get("step_cache"),
         loras=_loras(options.get("loras") or ()),
         grace_steps=options.get("lora_grace_steps") or 0,
         deadline_s=options.get("deadline_s"),

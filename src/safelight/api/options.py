@@ -37,6 +37,7 @@ class GenerationOptions(TypedDict, total=False):
         guidance_scale: strength of classifier-free guidance; 1 or less is none.
         negative_prompt: what guidance steers away from.
         sampler: one of the model's samplers.
+        step_cache: a step takes over the prediction of an earlier one while it would change by less than this share.
         loras: names, or scales by name.
         lora_grace_steps: how many steps may run while LoRAs are still being loaded.
         controlnets: control pictures by the ControlNet's name, or pairs of picture and scale.
@@ -58,6 +59,7 @@ class GenerationOptions(TypedDict, total=False):
     guidance_scale: float | None
     negative_prompt: str | None
     sampler: str | None
+    step_cache: float | None
     loras: Mapping[str, float] | Sequence[str] | None
     lora_grace_steps: int | None
     controlnets: Mapping[str, ImageInput | tuple[ImageInput, float]] | None

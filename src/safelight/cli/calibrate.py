@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from safelight.cli.console import notes, progress_bar
@@ -15,6 +16,9 @@ from safelight.cli.profiles import read_profile
 from safelight.cli.quality_options import QualityOptions
 from safelight.local.launch import compute_options
 from safelight.local.model_folders import SHIPPED_ADAPTERS, model_folders
+from safelight.oneshot.calibration import CalibrationPlan, measure_quality
+from safelight.oneshot.calibration import calibrate as measure
+from safelight.profiles.profile import Profile
 
 calibrating = typer.Typer()
 
@@ -55,9 +59,6 @@ def calibrate(
     are judged at several numbers of steps, from earlier pictures, and after a gate; it takes some minutes more.
     """
     need_serve_extra()
-    from safelight.oneshot.calibration import CalibrationPlan, measure_quality
-    from safelight.oneshot.calibration import calibrate as measure
-
     if len(model) > 1:
         raise Misuse(f"--model names {len(model)} models, and a profile is of one; calibrate them one after the other.")
     (folder,) = model_folders(model)
@@ -65,26 +66,45 @@ def calibrate(
     options = compute_options(device=device, dtype=dtype, threads=threads)
     quality = judging.plan(folder, options)
     if judging.times is not None:
-        profile = read_profile(judging.times)
-        if profile.model != folder.resolve().name:
-            raise Misuse(f"--times {judging.times} is of {profile.model!r}, and --model is {folder.name!r}.")
+        profile = _times_of(judging.times, folder, adapters)
     else:
-        plan = CalibrationPlan(
-            model=folder,
-            adapters=(*(adapters or ()), SHIPPED_ADAPTERS),
-            options=options,
-            threads=threads,
-            workers=workers,
+        profile = _measured(
+            CalibrationPlan(
+                model=folder, adapters=_folders(adapters), options=options, threads=threads, workers=workers
+            )
         )
-        with progress_bar(f"Measuring {folder.name}") as note:
-            profile = measure(plan, note=note)
     if quality is not None:
         with progress_bar(f"Judging pictures of {folder.name}") as note:
             profile = measure_quality(quality, note=note).in_profile(profile)
+    _show(profile, output, as_json=as_json)
+
+
+def _folders(adapters: list[Path] | None) -> tuple[Path, ...]:
+    """Return where adapters are looked for; raises Misuse if there is no such folder."""
+    if missing := [str(each) for each in adapters or () if not each.is_dir()]:
+        raise Misuse(f"There is no folder {missing[0]!r} to find adapters in (--adapters).")
+    return (*(adapters or ()), SHIPPED_ADAPTERS)
+
+
+def _times_of(path: Path, folder: Path, adapters: list[Path] | None) -> Profile:
+    """Return the profile that gives the times; raises Misuse if it is of another model."""
+    if adapters:
+        raise Misuse("--adapters are measured anew, and --times takes the times from a file; give one of them.")
+    profile = read_profile(path)
+    if profile.model != folder.resolve().name:
+        raise Misuse(f"--times {path} is of {profile.model!r}, and --model is {folder.resolve().name!r}.")
+    return profile
+
+
+def _measured(plan: CalibrationPlan) -> Profile:
+    with progress_bar(f"Measuring {plan.model.name}") as note:
+        return measure(plan, note=note)
+
+
+def _show(profile: Profile, output: Path | None, *, as_json: bool) -> None:
+    """Write the profile to its file, and say on standard output or standard error what it is."""
     _write(profile.to_toml(), output)
     if as_json:
-        import msgspec
-
         print(msgspec.json.encode(profile).decode())
     elif output is None:
         print(profile.to_toml(), end="")

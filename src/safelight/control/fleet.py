@@ -399,6 +399,7 @@ class FleetController:
             compute_s=finished.compute_s,
             score=finished.score,
             steps_without_loras=finished.steps_without_loras,
+            steps_reused=finished.steps_reused,
         )
         if state.route.ends_at(state.job.stage, finished.score) or self._ends_for_deadline(state, now):
             outcome = state.outcome("finished", now, ended)

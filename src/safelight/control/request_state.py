@@ -198,7 +198,13 @@ class RequestState:
         return following
 
     def stage_outcome(
-        self, now: float, *, compute_s: float = 0.0, score: float | None = None, steps_without_loras: int = 0
+        self,
+        now: float,
+        *,
+        compute_s: float = 0.0,
+        score: float | None = None,
+        steps_without_loras: int = 0,
+        steps_reused: int = 0,
     ) -> StageOutcome:
         """Return the record of the present stage, which ends at `now`."""
         return StageOutcome(
@@ -211,6 +217,7 @@ class RequestState:
             retries=self.job.attempt - 1,
             pauses=self.pauses,
             steps_without_loras=steps_without_loras,
+            steps_reused=steps_reused,
         )
 
     def outcome(self, status: Status, now: float, last: StageOutcome, *, reason: str = "") -> Outcome:

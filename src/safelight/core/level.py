@@ -19,6 +19,8 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
         guidance: how the model is guided.
         start: earlier latents that the stage starts from; None starts from the request's own picture, or from noise.
         first_step: how many steps are skipped, because the start replaces them.
+        step_cache: steps take over the prediction of an earlier one while it would have changed by a smaller share;
+            0 computes every step.
         captures: noise levels at which the estimate is captured, each at the first step at or below it.
     """
 
@@ -30,6 +32,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     start: LatentsHandle | None = None
     first_step: int = 0
     captures: tuple[float, ...] = ()
+    step_cache: float = 0.0
 
     @property
     def steps_to_run(self) -> int:

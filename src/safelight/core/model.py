@@ -65,6 +65,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
         encode_s, decode_s: measured seconds of encoding one prompt and decoding one picture.
         encode_picture_s: measured seconds of encoding one start picture.
         mixes_sizes: whether pictures of different sizes can share a denoiser call.
+        caches_steps: whether steps may take over the prediction of earlier ones.
         weights: a fingerprint of its weights; empty if it is not known.
     """
 
@@ -85,4 +86,5 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     guidance: Guidance = "classifier-free"
     adapter_costs: AdapterCosts | None = None
     mixes_sizes: bool = False
+    caches_steps: bool = False
     weights: str = ""

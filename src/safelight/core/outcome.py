@@ -29,6 +29,7 @@ class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
         retries: attempts lost to workers that died.
         pauses: how many times its row was stopped between two steps, and went on later or in another worker.
         steps_without_loras: steps that ran before the LoRAs were there.
+        steps_reused: steps that took over the prediction of an earlier one.
     """
 
     level: Level
@@ -40,6 +41,7 @@ class StageOutcome(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     pauses: int = 0
     steps_without_loras: int = 0
+    steps_reused: int = 0
 
     @property
     def reuse(self) -> LatentsHandle | None:

@@ -38,6 +38,7 @@ class StageProvenance(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     pauses: int = 0
     steps_without_loras: int = 0
+    steps_reused: int = 0
 
 
 class PictureProvenance(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,4 +159,5 @@ def _of_stage(stage: StageOutcome) -> StageProvenance:
         retries=stage.retries,
         pauses=stage.pauses,
         steps_without_loras=stage.steps_without_loras,
+        steps_reused=stage.steps_reused,
     )

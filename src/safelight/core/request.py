@@ -23,6 +23,7 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
         seed: of the initial noise. The same request gives the same picture in any batch, up to rounding; a
             deterministic worker gives the same bytes.
         model, steps, sampler, guidance_scale: what the client has set; levels must keep it. None leaves it to a policy.
+        step_cache: how much a step may take over from earlier ones, as `Level.step_cache`; None takes over nothing.
         quality: of the picture, where the client does not set the steps.
         loras: in any order; the scales of a repeated one add up.
         grace_steps: how many steps may run without the LoRAs while they are being loaded.
@@ -52,6 +53,7 @@ class ImageRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     steps: int | None = None
     sampler: str | None = None
+    step_cache: float | None = None
     guidance_scale: float | None = None
     quality: Quality = "medium"
     loras: tuple[LoraUse, ...] = ()

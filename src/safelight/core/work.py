@@ -136,6 +136,7 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     Attributes:
         steps: how many calls; more than one only in a simulation.
+        reused: how many of the requests took over the prediction of an earlier step, which makes calls cheaper.
         sizes: how many picture sizes share each call; `width` and `height` are the first one's.
         ended_ago_s: seconds since the last of them was over; only in a simulation, which may report late.
         width, height: of its pictures, in pixels.
@@ -156,6 +157,7 @@ class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     request_ids: tuple[str, ...]
     steps: int = 1
     sizes: int = 1
+    reused: int = 0
     ended_ago_s: float = 0.0
 
 
@@ -210,6 +212,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         prompt_tokens: tokens of the prompt that the model read.
         steps_without_loras: steps that ran before the picture's LoRAs were loaded.
         knew_prompt: whether the prompt had been encoded before.
+        steps_reused: steps that took over the prediction of an earlier one.
         score: the probability that the picture is good enough, by the gate of its job; None without one, or if the
             gate has failed.
     """
@@ -221,6 +224,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     steps_without_loras: int = 0
     score: float | None = None
     knew_prompt: bool = False
+    steps_reused: int = 0
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -30,6 +30,7 @@ from safelight.diffusion.prompt_cache import PROMPT_CACHE_BYTES, PromptCache, Pr
 from safelight.diffusion.rows import Row
 from safelight.diffusion.samplers.schedule import Schedule
 from safelight.diffusion.starts import Beginning, begin_from
+from safelight.diffusion.step_cache import StepCache
 from safelight.diffusion.stepping import advance, advance_mixed, by_size
 
 SCHEDULES_KEPT = 256
@@ -199,6 +200,7 @@ class DiffusionEngine:
             latent=beginning.latent,
             kept=beginning.kept,
             steps_done=job.level.first_step,
+            cache=StepCache(job.level.step_cache) if job.level.step_cache else None,
         )
         self._rows[job.id] = row
         return row
@@ -250,6 +252,11 @@ class DiffusionEngine:
                 if not is_finite:
                     broken.append(row.job.id)
         return tuple(broken)
+
+    def reused_step(self, request_id: str) -> bool:
+        """Return whether the last step of a row took over the prediction of an earlier one."""
+        cache = self._rows[request_id].cache
+        return cache is not None and cache.was_reused
 
     @torch.inference_mode()
     def preview(self, request_id: str) -> Pixels:

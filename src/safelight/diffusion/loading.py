@@ -98,6 +98,7 @@ def load_model(
         encode_picture_s=measure_encode_picture_s(family, placement),
         guidance=family.guidance,
         mixes_sizes=family.mixes_sizes,
+        caches_steps=family.caches_steps,
         weights=weights,
         adapter_costs=measure_adapter_costs(family, loras, placement, max_denoiser_rows=rows_per_call)
         if lora_ranks

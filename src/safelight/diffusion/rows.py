@@ -13,6 +13,7 @@ from safelight.diffusion.families.parts import Conditioning
 from safelight.diffusion.samplers.levels import NoiseLevels, PreviousStep
 from safelight.diffusion.samplers.schedule import Schedule
 from safelight.diffusion.starts import Kept
+from safelight.diffusion.step_cache import StepCache
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Row:
     controls: tuple[RowControlNet, ...] = ()
     kept: Kept | None = None
     steps_done: int = 0
+    cache: StepCache | None = None
     x0: Tensor | None = None
 
     @property

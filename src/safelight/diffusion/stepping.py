@@ -18,7 +18,7 @@ def advance(model: LoadedModel, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
     """Return the latents of `rows` after their next step, and the estimates of that step; the rows stay as they are."""
     latents = torch.stack([row.latent for row in rows])
     now = levels_now(rows)
-    x0 = model.family.estimate_x0(latents, _predict(model, rows, latents), now.alpha, now.sigma)
+    x0 = model.family.estimate_x0(latents, _predicted(model, rows, latents), now.alpha, now.sigma)
     return _keep(rows, _walk(rows, latents, x0, now)), x0
 
 
@@ -41,7 +41,9 @@ def advance_mixed(model: LoadedModel, groups: Sequence[Sequence[Row]]) -> list[t
     advanced = []
     for rows, batch, prediction in zip(groups, batches, predictions, strict=True):
         now = levels_now(rows)
-        x0 = model.family.estimate_x0(batch.latents, batch.guided_by(prediction.float()), now.alpha, now.sigma)
+        guided = batch.guided_by(prediction.float())
+        _note(rows, batch.latents, guided)
+        x0 = model.family.estimate_x0(batch.latents, guided, now.alpha, now.sigma)
         advanced.append((_keep(rows, _walk(rows, batch.latents, x0, now)), x0))
     return advanced
 
@@ -88,6 +90,31 @@ class _Batch:
         scale = self.scale[self.guided].view(-1, 1, 1, 1)
         wanted[self.guided] = unwanted + scale * (wanted[self.guided] - unwanted)
         return wanted
+
+
+def _predicted(model: LoadedModel, rows: Sequence[Row], latents: Tensor) -> Tensor:
+    """Return the guided predictions; those of some rows are taken over from earlier steps of theirs."""
+    taken = [
+        None if row.cache is None else row.cache.reused(latent, is_last=row.steps_done == len(row.schedule.times) - 1)
+        for row, latent in zip(rows, latents, strict=True)
+    ]
+    rest = [place for place, prediction in enumerate(taken) if prediction is None]
+    predictions = latents.clone()
+    for place, prediction in enumerate(taken):
+        if prediction is not None:
+            predictions[place] = prediction
+    if rest:
+        computing = [rows[place] for place in rest]
+        predictions[rest] = computed = _predict(model, computing, latents[rest])
+        _note(computing, latents[rest], computed)
+    return predictions
+
+
+def _note(rows: Sequence[Row], latents: Tensor, predictions: Tensor) -> None:
+    """Let the caches of rows know what was computed for them."""
+    for row, latent, prediction in zip(rows, latents, predictions, strict=True):
+        if row.cache is not None:
+            row.cache.computed(latent, prediction)
 
 
 def _predict(model: LoadedModel, rows: Sequence[Row], latents: Tensor) -> Tensor:

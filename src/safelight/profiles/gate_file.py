@@ -8,8 +8,6 @@ from typing import Final, cast
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from safelight.core.errors import GateFileError
 from safelight.reports.atomic_files import write_atomically
@@ -58,6 +56,8 @@ class GateFile(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_gate(gate: GateFile, path: Path) -> None:
     """Write a gate to `path`, as a whole or not at all."""
+    from safetensors.numpy import save_file  # noqa: PLC0415 - of the extra [serve]
+
     tensors = {NET + name: array for name, array in gate.net.items()}
     metadata = {"format": FORMAT, "gate": msgspec.json.encode(gate.card).decode()}
     write_atomically(path, partial(save_file, {**tensors, **gate.router}, metadata=metadata))
@@ -69,6 +69,10 @@ def read_gate(path: Path) -> GateFile:
     Raises:
         GateFileError: if `path` is no gate of this version.
     """
+    try:
+        from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - of the extra [serve]
+    except ModuleNotFoundError:
+        raise GateFileError(path, "reading it needs safetensors, of the extra [serve]") from None
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}

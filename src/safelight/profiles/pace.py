@@ -97,7 +97,7 @@ class PaceEstimate:
 
     def observe(self, ticked: Ticked) -> None:
         """Learn from denoiser calls, by their estimated duration without misfits."""
-        if ticked.sizes > 1:
+        if ticked.sizes > 1 or ticked.reused:
             return
         measured_s = self.profile.tick_s(ticked.denoiser_rows, width=ticked.width, height=ticked.height)
         if measured_s <= 0 or math.isnan(ticked.plain_s):

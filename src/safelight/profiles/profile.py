@@ -174,6 +174,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         raise ProfileError(f"{self.model!r} has no measured ControlNet (`controlnet_times`). Measure it")
 
     @cached_property
+    def has_controlnet_times(self) -> bool:
+        """Whether a ControlNet was measured, at any size."""
+        return self._controlnet_grid is not None
+
+    @cached_property
     def _controlnet_grid(self) -> StepGrid | None:
         own = SizeTimes(width=self.width, height=self.height, step_times=self.controlnet_times)
         others = (msgspec.structs.replace(size, step_times=size.controlnet_times) for size in self.sizes)

@@ -64,6 +64,7 @@ class _Options(TypedDict):
     steps: int | None
     guidance_scale: float | None
     sampler: str | None
+    step_cache: float | None
     loras: tuple[LoraUse, ...]
     grace_steps: int
     deadline_s: float | None
@@ -82,6 +83,7 @@ def _options(options: PaintOptions) -> _Options:
         steps=options.num_inference_steps,
         guidance_scale=options.guidance_scale,
         sampler=options.sampler,
+        step_cache=options.step_cache,
         loras=options.uses,
         grace_steps=options.lora_grace_steps or 0,
         deadline_s=options.deadline_s,

@@ -61,6 +61,7 @@ class PaintRequest:
     steps: int | None = None
     guidance_scale: float | None = None
     sampler: str | None = None
+    step_cache: float | None = None
     loras: tuple[LoraUse, ...] = ()
     grace_steps: int = 0
     deadline_s: float | None = None
@@ -95,6 +96,7 @@ def image_requests(paint: PaintRequest, model: ModelSpec, *, arrived_s: float) -
         model=None if paint.model is None else model.name,
         steps=paint.steps,
         sampler=paint.sampler,
+        step_cache=paint.step_cache,
         guidance_scale=paint.guidance_scale,
         quality=paint.quality,
         loras=paint.loras,

@@ -4,6 +4,7 @@ SafelightError
 └── SimulatorError
     ├── RequestNotRouted    a request that a routing policy sends nowhere, although every worker has room
     ├── SimulationStuck     requests that never end
+    ├── ProcessKilled       a process of several was killed
     └── BadScenario         a scenario that cannot be simulated as it is
 """
 
@@ -34,6 +35,15 @@ class BadScenario(SimulatorError):
     def __init__(self, problem: str, *, place: str = "") -> None:
         super().__init__(f"{place}{'' if problem.startswith(':') else ' '}{problem}" if place else problem)
         self.place = place
+
+
+class ProcessKilled(SimulatorError):
+    """A process of several was killed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A process that simulated was killed from outside, perhaps for its memory; use fewer of them (--jobs 1)."
+        )
 
 
 class SimulationStuck(SimulatorError):

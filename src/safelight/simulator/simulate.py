@@ -67,9 +67,11 @@ class EventLoop:
             simulation, self._timeline, self.counts, on_outcome=on_outcome or _ignored, on_span=on_span
         )
         self._fleet.start()
-        faults = FaultPlayer(self._fleet, self._timeline, beat_s=simulation.control.liveness.beat_s)
+        faults = FaultPlayer(self._fleet, self._timeline, simulation.control.liveness)
         for fault in simulation.faults:
             faults.plan(fault)
+        if simulation.warmup_s > 0:
+            self._timeline.at(simulation.warmup_s, self._end_warmup)
         self._arrivals = iter(simulation.requests)
         self._next = next(self._arrivals, None)
 
@@ -101,6 +103,9 @@ class EventLoop:
             self._fleet.wake_up()
         self.counts.end_s = timeline.now_s
         return True
+
+    def _end_warmup(self) -> None:
+        self.counts.warmup = self._fleet.counted()
 
     def close(self) -> None:
         """Count the time of the workers that are there at the end."""

@@ -14,6 +14,8 @@ from safelight.core.job import Job
 from safelight.core.model import ModelSpec
 from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
+from safelight.latents.limits import ReuseLimits
+from safelight.latents.predictor import LevelPredictor
 from safelight.profiles.profile import Profile
 
 Tier = Literal["remote", "disk", "host"]
@@ -62,6 +64,7 @@ class SimulatedWorker:
     Attributes:
         name: of its first process; the second one is called `<name>.2`.
         startup_s: until it is ready, at the start and after it was lost.
+        starts_ready: whether it is ready at the start.
         speed: how many times as fast as its profiles it computes.
         load_tiers: what its loads of adapters cost.
         transfer_s_per_byte: of the latents of a row that another worker has paused.
@@ -72,6 +75,7 @@ class SimulatedWorker:
     max_denoiser_rows: int = MAX_DENOISER_ROWS
     adapter_capacity: AdapterCapacity = ADAPTER_CAPACITY
     startup_s: float = 0.0
+    starts_ready: bool = False
     speed: float = 1.0
     load_tiers: LoadTiers = LoadTiers()
     transfer_s_per_byte: float = 0.0
@@ -90,9 +94,10 @@ class Fault:
     """What goes wrong at one worker.
 
     Attributes:
-        kind: it dies; its present or next effect hangs while it still sends signs of life; all its work takes `factor`
-            times as long; no message passes from and to it.
-        worker: name of a `SimulatedWorker`; the fault is for the process that it has at `at_s`.
+        kind: it dies; its present or next effect, or its start, hangs while it still sends signs of life; all its work
+            takes `factor` times as long; no message passes from and to it.
+        worker: name of a `SimulatedWorker`; the fault is for the process that it has at `at_s`, unless it is slow: that
+            is of the machine.
         at_s, for_s: on the virtual clock; None lasts until the end. `die` has no duration.
     """
 
@@ -101,6 +106,27 @@ class Fault:
     at_s: float
     for_s: float | None = None
     factor: float = 2.0
+
+
+Schedule = Callable[[int], tuple[float, ...]]
+"""The noise level at which each step starts, by the number of steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReuseRules:
+    """How earlier pictures are reused.
+
+    Attributes:
+        predictor: chooses starts; None reuses finished pictures only.
+        schedule: of every model.
+        entry_bytes: of one picture with its estimates.
+        limits: of what is kept.
+    """
+
+    predictor: LevelPredictor | None
+    schedule: Schedule
+    entry_bytes: int
+    limits: ReuseLimits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +138,9 @@ class Simulation:
         control: limits and policies of the controller; its order, batching and adapter-mode policies are the replicas'.
         replica: further limits of the replicas; each worker's own rows, capacity and policies replace those in it.
         score: gives the score of a finished job whose route has a gate after it; None gives no score.
+        reuse: how earlier pictures serve later requests; None for not at all.
         seed: of what is drawn: the spread of durations.
+        warmup_s: virtual time at which the counts so far are kept aside.
         coalesces: whether ticks between which nothing changes are one event.
     """
 
@@ -123,7 +151,9 @@ class Simulation:
     replica: ReplicaConfig = field(default_factory=ReplicaConfig)
     faults: tuple[Fault, ...] = ()
     score: Callable[[Job], float | None] | None = None
+    reuse: ReuseRules | None = None
     seed: int = 0
+    warmup_s: float = 0.0
     coalesces: bool = True
 
 
@@ -140,6 +170,8 @@ class SimulatedRun(msgspec.Struct, kw_only=True):
         ticks: denoiser calls.
         arrived, ended: requests.
         is_complete: whether it ran to its end.
+        warmup: what was counted until the end of the warm-up, with the time of effects that were under way; None before
+            it, or without one.
     """
 
     end_s: float = 0.0
@@ -154,6 +186,7 @@ class SimulatedRun(msgspec.Struct, kw_only=True):
     arrived: int = 0
     ended: int = 0
     is_complete: bool = True
+    warmup: "SimulatedRun | None" = None
 
 
 SpanKind = Literal["start", "encode", "fold", "step", "decode", "copy"]

@@ -10,7 +10,7 @@ from safelight.traces.read_log import ReadLog
 from safelight.traces.readers.reader import PLACE, Reader
 from safelight.traces.schema import NOT_NEGATIVE, conform
 
-NOT_EMPTY = ("request_id", "service", "instance", "base_model")
+NOT_EMPTY = ("request_id", "service", "instance", "base_model", "asked_model")
 """Names that are null where they are not known."""
 
 AT_LEAST_0 = "must be at least 0"

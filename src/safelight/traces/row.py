@@ -11,6 +11,9 @@ Int32 = Annotated[int, msgspec.Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
 Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """Whole numbers that their columns have room for."""
 
+ANY_MODEL = "any"
+"""`asked_model` of a request that leaves the model to the server."""
+
 
 class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     """An element of `controlnets` or `loras`."""
@@ -56,6 +59,11 @@ class TraceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     retries: Int32 | None = None
     pauses: Int32 | None = None
     steps_without_loras: Int32 | None = None
+    asked_model: str | None = None
+    asked_steps: Int32 | None = None
+    asked_guidance_scale: float | None = None
+    asked_quality: str | None = None
+    stages: Int32 | None = None
 
 
 def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s: float = 0.0) -> TraceRow:
@@ -98,6 +106,11 @@ def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s:
         retries=outcome.retries,
         pauses=outcome.pauses,
         steps_without_loras=outcome.steps_without_loras,
+        asked_model=request.model or ANY_MODEL,
+        asked_steps=request.steps,
+        asked_guidance_scale=request.guidance_scale,
+        asked_quality=request.quality,
+        stages=len(outcome.stages),
     )
 
 

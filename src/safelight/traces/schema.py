@@ -34,6 +34,10 @@ stand as their source has them.
 | `retries` | attempts lost before |
 | `pauses` | how many times it was stopped between two steps, and went on later or elsewhere |
 | `steps_without_loras` | steps that ran while its LoRAs were still being loaded |
+| `asked_model` | the model or cascade that was asked for; `any` left the choice to the server |
+| `asked_steps`, `asked_guidance_scale` | likewise; null if the request left them to the server |
+| `asked_quality` | likewise: `low`, `medium`, `high`, `xhigh` or `max` |
+| `stages` | levels that were begun; none if an earlier picture was the answer |
 
 A list of adapters that is null is unknown or absent, one that is empty says that there are none. Within a list, an
 adapter whose name is null is one of which the source tells that it was there, but not which: the Katz trace has such
@@ -95,12 +99,18 @@ SCHEMA = pl.Schema(
         "retries": pl.Int32(),
         "pauses": pl.Int32(),
         "steps_without_loras": pl.Int32(),
+        "asked_model": pl.String(),
+        "asked_steps": pl.Int32(),
+        "asked_guidance_scale": pl.Float64(),
+        "asked_quality": pl.String(),
+        "stages": pl.Int32(),
     }
 )
 
 NOT_NEGATIVE = (
     *("arrival_s", "width", "height", "steps", "frames", "fps", "images"),
     *("deadline_s", "duration_s", "predicted_s", "queue_s", "compute_s", "retries", "pauses", "steps_without_loras"),
+    *("asked_steps", "stages"),
 )
 """Numbers that must be finite and at least 0 where they are known."""
 

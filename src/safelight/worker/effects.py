@@ -126,7 +126,9 @@ class EffectRunner:
             return StepLostAdapter(handle=error.handle, reason=str(error))
         except (RuntimeError, SafelightError) as error:
             return StepFailed(reason=str(error))
-        return Stepped(seconds=time.perf_counter() - started_s, broken_ids=tuple(broken))
+        seconds = time.perf_counter() - started_s
+        reused = tuple(request_id for request_id in step.request_ids if self._engine.reused_step(request_id))
+        return Stepped(seconds=seconds, broken_ids=tuple(broken), reused_ids=reused)
 
     def _finish(self, effect: FinishRows) -> Decoded:
         request_ids = effect.request_ids
@@ -169,6 +171,7 @@ class EffectRunner:
                     steps_without_loras=effect.steps_without_loras,
                     score=effect.score,
                     knew_prompt=effect.knew_prompt,
+                    steps_reused=effect.steps_reused,
                 )
             case SendLatents(handle=handle):
                 return LatentsFetched(handle=handle, file=self._engine.latents(handle))

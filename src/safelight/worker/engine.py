@@ -59,6 +59,10 @@ class Engine(Protocol):
         """
         ...
 
+    def reused_step(self, request_id: str) -> bool:
+        """Return whether the last step of a row took over the prediction of an earlier one."""
+        ...
+
     def preview(self, request_id: str) -> Pixels:
         """Return a small picture of the row's current estimate."""
         ...

@@ -94,6 +94,13 @@ def test_several_runs_have_an_outcome_log_each(scenario, tmp_path, capsys):
     assert {path.name for path in folder.iterdir()} == {"a-load1-seed0.jsonl", "b-load1-seed0.jsonl"}
 
 
+def test_runs_whose_names_are_alike_in_files_have_an_outcome_log_each(scenario, tmp_path, capsys):
+    folder = tmp_path / "logs"
+    text = TWO_POLICIES.replace("a =", '"x y" =').replace("b =", '"x-y" =')
+    document([scenario(text + SMALL), "--outcomes", str(folder)], capsys)
+    assert {path.name for path in folder.iterdir()} == {f"x-y-load1-seed0-run{number}.jsonl" for number in (1, 2)}
+
+
 def test_a_seed_gives_the_same_bytes_here_and_in_several_processes(scenario, tmp_path, capsys):
     path, folders = scenario("seeds = [1, 2]\n" + SMALL), [tmp_path / name for name in ("here", "there")]
     for folder, jobs in zip(folders, ("1", "2"), strict=True):
@@ -164,6 +171,20 @@ def test_the_quickstart_can_be_simulated(capsys):
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
+def test_an_error_in_one_run_keeps_the_runs_before_it(jobs, scenario, capsys):
+    variants = [("small calls", 8), ("large calls", 16)]
+    text = SMALL + "".join(
+        f'[[variants]]\nname = "{name}"\nset = {{ "fleet.0.max_denoiser_rows" = {rows} }}\n' for name, rows in variants
+    )
+    status, out, err = run([scenario(text), "--json", "--jobs", jobs], capsys)
+    found = json.loads(out)
+    assert status == 1
+    assert "no measured call of 16 rows" in err
+    assert not found["is_complete"]
+    assert [each["variant"] for each in found["runs"]] == ["small calls"]
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_keeps_the_runs_so_far(jobs, scenario, tmp_path):
     folder = tmp_path / "logs"
     folder.mkdir()
@@ -214,6 +235,40 @@ def test_a_log_is_shown_beside_predictions(scenario, tmp_path, capsys):
     assert "latency mean" in out
 
 
+def test_a_log_has_one_load_and_one_fleet(scenario, tmp_path, capsys):
+    log = tmp_path / "served.jsonl"
+    log.write_text('{"arrival_s": 1.0, "status": "finished", "duration_s": 2.0}\n', encoding="utf-8")
+    status, _, err = run([scenario(SMALL), "--against", str(log), "--load", "2"], capsys)
+    assert (status, "--load cannot be beside --against" in err) == (2, True)
+    text = SMALL + '[[variants]]\nname = "x"\nset = {}\n'
+    status, _, err = run([scenario(text), "--against", str(log)], capsys)
+    assert (status, "variants cannot be beside a log" in err) == (1, True)
+
+
+TWO_MODELS = (
+    '[policies]\ndefault = "level=cascade-static"\n'
+    + SMALL.replace('models = ["m"]', 'models = ["m", "n"]').replace('model = "m"\n', 'model = "both"\n')
+    + next(line for line in SMALL.splitlines() if line.startswith("profile =")).join(["[models.n]\n", "\n"])
+    + '[[cascades]]\nname = "both"\nlight = "m"\nheavy = "n"\ndeferral = [[0.0, 0.0], [1.0, 1.0]]\n'
+)
+
+
+def test_a_simulation_of_the_log_of_a_cascade_predicts_it_exactly(scenario, tmp_path, capsys):
+    log, path = tmp_path / "outcomes.jsonl", scenario(TWO_MODELS)
+    first = document([path, "--outcomes", str(log)], capsys)
+    (found,) = document([path, "--against", str(log)], capsys)["predictions"]
+    assert 0 < first["runs"][0]["figures"]["escalated"] < 1
+    assert {name: round(error, 9) for name, error in found["errors"].items()} == dict.fromkeys(found["errors"], 0.0)
+    assert found["figures"]["escalated"]["mean"] == first["runs"][0]["figures"]["escalated"]
+
+
+def test_a_log_of_reused_pictures_is_refused(scenario, tmp_path, capsys):
+    log = tmp_path / "served.jsonl"
+    log.write_text('{"arrival_s": 1.0, "status": "finished", "duration_s": 2.0, "stages": 0}\n', encoding="utf-8")
+    status, _, err = run([scenario(SMALL), "--against", str(log)], capsys)
+    assert (status, "1 requests that earlier pictures served" in err) == (1, True)
+
+
 def test_a_log_without_outcomes_is_an_error(scenario, tmp_path, capsys):
     log = tmp_path / "trace.jsonl"
     log.write_text('{"arrival_s": 1.0}\n', encoding="utf-8")
@@ -229,3 +284,12 @@ def test_a_language_model_is_simulated_with_the_same_figures(scenario, capsys):
     found = document([scenario(text)], capsys)
     assert [each["figures"]["finished"] == each["figures"]["requests"] > 0 for each in found["runs"]] == [True, True]
     assert all(each["figures"]["latency_per_step_mean_s"] > 0 for each in found["runs"])
+
+
+def test_workers_are_ready_when_a_log_begins(scenario, tmp_path, capsys):
+    log = tmp_path / "served.jsonl"
+    log.write_text('{"arrival_s": 1.0, "status": "finished", "duration_s": 2.0}\n', encoding="utf-8")
+    found = document(
+        [scenario(SMALL.replace("count = 2", "count = 2\nstartup_s = 9.0")), "--against", str(log)], capsys
+    )
+    assert found["predictions"][0]["figures"]["attainment"]["mean"] == 1.0

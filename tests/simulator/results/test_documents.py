@@ -77,3 +77,12 @@ def test_variants_have_summaries_and_tables_of_their_own():
 def test_many_policies_are_divided_among_tables():
     found = tables_of(document([result_of(f"policy-{number}") for number in range(7)]))
     assert [len(table.headings) - 1 for table in found] == [5, 2]
+
+
+def test_an_interval_of_qualities_may_go_below_0_and_one_of_latencies_not():
+    runs = [
+        result_of(seed=seed, quality=quality, slowness=slowness) for seed, quality, slowness in ((0, -1, 1), (1, 3, 90))
+    ]
+    (summary,) = document(runs).summaries
+    assert summary.figures["quality"].low < 0
+    assert summary.figures["latency_mean_s"].low == 0

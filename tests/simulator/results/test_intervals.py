@@ -22,7 +22,7 @@ def test_runs_without_the_figure_do_not_count():
 
 
 def test_an_interval_is_cut_at_what_is_possible():
-    found = estimate([0.1, 0.9], most=1.0)
+    found = estimate([0.1, 0.9], least=0.0, most=1.0)
     assert (found.low, found.high) == (0.0, 1.0)
 
 

@@ -1,3 +1,5 @@
+import base64
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -86,3 +88,27 @@ def test_every_plot_is_marked_and_can_be_drawn(result):
     labels = [text.get_text() for axes in figure.axes for text in (axes.xaxis.label, axes.yaxis.label)]
     assert result.title.startswith("Simulated")
     assert not figure.axes or any("simulated" in label for label in labels)
+
+
+def test_bars_reach_as_far_as_the_interval_on_each_side():
+    runs = [result_of(seed=seed, slowness=slowness) for seed, slowness in ((0, 0.1), (1, 0.9))]
+    found = document(runs).summaries[0].figures["attainment"]
+    figure = Figure()
+    comparison_of(document(runs)).draw(figure)
+    lines = [lines for axes in figure.axes[:1] for lines in axes.collections]
+    (((low, _), (high, _)),) = lines[0].get_segments()
+    assert (low, high) == (pytest.approx(found.low), pytest.approx(found.high))
+
+
+def test_every_row_of_the_tables_of_a_page_says_that_it_is_simulated(page):
+    urls = re.findall(r'href="data:text/csv[^,]*,([^"]+)"', page)
+    tables = [base64.b64decode(data).decode().splitlines() for data in urls]
+    rows = [row.split(",")[0] for table in tables for row in table[1:]]
+    assert {table[0].split(",")[0] for table in tables} == {"simulated"}
+    assert set(rows) == {"true"}
+
+
+def test_a_variant_draws_the_policies_that_it_has(tmp_path):
+    runs = [result_of(policy, load=load, variant=v) for v, policy in (("x", "a"), ("y", "b")) for load in (1, 2)]
+    runs += [result_of("c", load=load, variant="y", quality=None) for load in (1, 2)]
+    assert "Simulated policies side by side: y" in page_of(runs, tmp_path)

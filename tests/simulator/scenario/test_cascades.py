@@ -1,13 +1,20 @@
 from collections import Counter
+from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
+from safelight.cascade.router import Router
 from safelight.control.levels.constraints import level_on
+from safelight.control.levels.policies import LEVEL_POLICIES
 from safelight.core.job import Job
+from safelight.profiles.gate_file import GateCard, GateFile, write_gate
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.results.figures import RunKey
+from safelight.simulator.running.plan import plan_of
 from safelight.simulator.running.preparing import prepare
+from safelight.simulator.running.runs import run_all
 from safelight.simulator.scenario.cascades import scorer_of
 from safelight.simulator.scenario.scenario import parse_scenario
 from simulator.scenario.scenarios import SMALL, changed
@@ -101,3 +108,84 @@ def test_curves_of_a_cascade_come_from_the_profile_of_its_light_model():
     own = "decode_s = 0.1, deferral = [[0.0, 0.0], [0.4, 1.0]],"
     run = prepared(text.replace("decode_s = 0.1,", own))
     assert run.simulation.control.cascades[0].deferral == ((0.0, 0.0), (0.4, 1.0))
+
+
+KNOWN = """
+[[cascades]]
+name = "c"
+light = "m"
+heavy = "big"
+deferral = [[0.0, 0.0], [0.5, 0.4], [1.0, 1.0]]
+mix_quality = [[0.0, 0.9], [0.6, 0.95], [1.0, 0.7]]
+"""
+WITH_QUALITY = (
+    TEXT.replace(CASCADE, KNOWN)
+    .replace("[models.m]", "[models.m]\nquality = 0.7")
+    .replace("[models.big]", "[models.big]\nquality = 0.9")
+)
+
+
+def simulated(policy, *, load=10.0, text=WITH_QUALITY):
+    """Return the figures of a run under a level policy."""
+    plan = plan_of(parse_scenario(text), path=Path("s.toml"), policies=[f"{policy},admission=open"], loads=[load])
+    (result,) = run_all(plan).results
+    return result.figures
+
+
+@pytest.mark.parametrize(
+    "policy", [policy for policy in LEVEL_POLICIES if policy.name != "as-asked"], ids=lambda policy: policy.name
+)
+def test_every_level_policy_is_simulated_by_name(policy):
+    figures = simulated(f"level={policy.name}")
+    assert figures.requests == figures.finished > 0
+    assert figures.failed == 0
+    assert 0.6 < figures.quality < 1.0
+
+
+@pytest.mark.parametrize(("policy", "quality"), [("level=lightest", 0.7), ("level=heaviest", 0.9)])
+def test_the_quality_of_one_model_is_its_own(policy, quality):
+    assert simulated(policy).quality == pytest.approx(quality, abs=0.03)
+
+
+def test_a_choice_by_score_gains_what_the_mix_says_and_a_random_one_nothing():
+    by_score = simulated("level=cascade-static")
+    assert by_score.escalated == pytest.approx(0.4, abs=0.06)
+    assert by_score.quality == pytest.approx(0.95, abs=0.03)
+    assert simulated("level=random-split").quality < 0.9
+
+
+def test_a_gate_of_other_models_and_one_that_is_not_there_are_refused(tmp_path):
+    for name, said in (("none.safetensors", "there is no such file"), ("shapez", "cascades.0..gate")):
+        text = WITH_QUALITY.replace('heavy = "big"\n', f'heavy = "big"\ngate = "{name}"\n')
+        key = RunKey(policy="default", load=1.0, seed=0)
+        with pytest.raises(BadScenario, match=said):
+            prepare(parse_scenario(text), key, policies=("level=cascade",), folder=tmp_path)
+
+
+def test_the_curve_and_the_router_of_a_cascade_are_those_of_its_gate(tmp_path):
+    card = GateCard(
+        name="g",
+        light="m",
+        heavy="big",
+        light_weights="",
+        heavy_weights="",
+        deferral=((0.0, 0.0), (1.0, 1.0)),
+        best_share=0.6,
+        judge="scene",
+        captions=1,
+        auc=0.9,
+        calibration_error=0.0,
+    )
+    write_gate(GateFile(card=card, net={}, router=a_router().arrays()), tmp_path / "g.safetensors")
+    text = WITH_QUALITY.replace("deferral = [[0.0, 0.0], [0.5, 0.4], [1.0, 1.0]]", 'gate = "g.safetensors"')
+    key = RunKey(policy="default", load=1.0, seed=0)
+    run = prepare(parse_scenario(text), key, policies=("level=cascade",), folder=tmp_path)
+    (cascade,) = run.simulation.control.cascades
+    assert (cascade.deferral, cascade.best_share) == (card.deferral, card.best_share)
+    assert cascade.router.hardness("a red circle") == pytest.approx(a_router().hardness("a red circle"))
+
+
+def a_router():
+    rng = np.random.default_rng(0)
+    embedding, hidden_bias, output = (rng.normal(size=shape).astype(np.float32) for shape in ((16, 4), (4,), (4,)))
+    return Router(embedding=embedding, hidden_bias=hidden_bias, output=output)

@@ -17,6 +17,7 @@ from safelight.simulator.scenario.fleet import LoadTiers, WorkerGroup
 from safelight.simulator.scenario.language import LanguageWork
 from safelight.simulator.scenario.models import ModelEntry
 from safelight.simulator.scenario.policies import Limits
+from safelight.simulator.scenario.reuse import ReuseEntry
 from safelight.simulator.scenario.scenario import Scenario
 from safelight.simulator.scenario.variants import Variant
 from safelight.simulator.scenario.workload import ArrivalSource, LikeSource, MixEntry, TraceSource, Workload
@@ -38,6 +39,7 @@ SECTIONS = {
     "### `[deadlines]`": Deadlines,
     "### `[limits]`": Limits,
     "### `[[faults]]`": FaultEntry,
+    "### `[reuse]`": ReuseEntry,
     "### `[language]`": LanguageWork,
     "### `[[variants]]`": Variant,
 }

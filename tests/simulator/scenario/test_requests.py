@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 
 import numpy as np
@@ -19,7 +20,9 @@ TRACE = SMALL[: SMALL.index("[workload.arrivals]")] + '[workload.trace]\npath = 
 def made(text, *, folder=None, load=1.0, seed=0):
     """Return all requests of a scenario."""
     scenario = parse_scenario(text)
-    maker = RequestMaker(scenario, sizes=dict.fromkeys(scenario.models, (64, 64)), solo_s=lambda *level: 2.0, seed=seed)
+    maker = RequestMaker(
+        scenario, sizes=dict.fromkeys(scenario.served_names, (64, 64)), solo_s=lambda *level: 2.0, seed=seed
+    )
     return list(maker.requests(arrivals_of(scenario.workload, folder=folder, load=load, seed=seed)))
 
 
@@ -116,6 +119,27 @@ def test_what_a_trace_tells_is_kept(trace):
     assert second.steps is None
 
 
+def test_more_steps_than_a_server_takes_are_an_error(trace):
+    with pytest.raises(BadScenario, match="201 steps; a server takes at most 200"):
+        made(TRACE, folder=trace('{"arrival_s": 1.0, "steps": 201}'))
+
+
+@pytest.mark.parametrize(
+    "row", [{"steps": -3}, {"deadline_s": -1.0}, {"strength": float("nan")}, {"guidance_scale": float("inf")}]
+)
+def test_a_number_of_a_table_that_cannot_be_is_an_error(row, tmp_path):
+    pl.DataFrame({"arrival_s": [1.0], **{name: [value] for name, value in row.items()}}).write_parquet(
+        tmp_path / "t.jsonl"
+    )
+    with pytest.raises(BadScenario, match=f"`{next(iter(row))}`"):
+        made(TRACE, folder=tmp_path)
+
+
+def test_a_row_for_no_picture_is_an_error(trace):
+    with pytest.raises(BadScenario, match="'x' with `images` 0"):
+        made(TRACE, folder=trace('{"arrival_s": 1.0, "request_id": "x", "images": 0}'))
+
+
 def test_what_is_replaced_comes_from_the_scenario(trace):
     folder = trace('{"arrival_s": 1.0, "steps": 7, "base_model": "SDXL", "deadline_s": 9, "loras": [{"name": "a"}]}')
     text = TRACE + 'replace = ["steps", "model", "deadline", "adapters"]\n'
@@ -127,6 +151,43 @@ def test_models_of_a_trace_are_renamed(trace):
     folder = trace('{"arrival_s": 1.0, "base_model": "SDXL"}')
     (request,) = made(TRACE + '[workload.models]\nSDXL = "m"\n', folder=folder)
     assert request.model == "m"
+
+
+TWO_MODELS = (
+    changed('models = ["m"]', 'models = ["m", "n"]', TRACE)
+    + next(line for line in SMALL.splitlines() if line.startswith("profile =")).join(["[models.n]\n", "\n"])
+    + '[[cascades]]\nname = "both"\nlight = "m"\nheavy = "n"\ndeferral = [[0.0, 0.0], [1.0, 1.0]]\n'
+)
+
+
+def test_a_row_of_an_outcome_log_asks_for_what_its_request_asked_for(trace):
+    served = '"base_model": "n", "steps": 9, "guidance_scale": 3.0'
+    folder = trace(
+        f'{{"arrival_s": 1.0, {served}, "asked_model": "both", "asked_quality": "high"}}',
+        f'{{"arrival_s": 1.0, {served}, "asked_model": "any", "asked_steps": 7}}',
+        f'{{"arrival_s": 1.0, {served}, "asked_model": "n"}}',
+    )
+    asked = [(each.model, each.steps, each.guidance_scale, each.quality) for each in made(TWO_MODELS, folder=folder)]
+    assert asked == [("both", None, None, "high"), (None, 7, None, "medium"), ("n", 9, 3.0, "medium")]
+
+
+def test_pictures_of_a_trace_start_from_pictures(trace):
+    folder = trace(
+        '{"arrival_s": 1.0, "steps": 49, "task": "image-to-image", "strength": 0.5918367346938775}',
+        '{"arrival_s": 1.0, "steps": 10, "task": "image-to-image"}',
+        '{"arrival_s": 1.0, "steps": 10, "task": "inpainting"}',
+        '{"arrival_s": 1.0, "steps": 10, "task": "text-to-image", "strength": 0.5}',
+    )
+    sources = [each.source and each.source.first_step(each.steps) for each in made(TRACE, folder=folder)]
+    assert sources == [20, 2, 0, None]
+    replaced = made(TRACE + 'replace = ["task"]\n', folder=folder)
+    assert {each.source for each in replaced} == {None}
+
+
+@pytest.mark.parametrize("video", ['"frames": 16', '"task": "text-to-video"'])
+def test_a_video_is_refused_by_name(video, trace):
+    with pytest.raises(BadScenario, match="'x' for a video"):
+        made(TRACE, folder=trace(f'{{"arrival_s": 1.0, "request_id": "x", {video}}}'))
 
 
 def test_an_unknown_model_of_a_trace_is_an_error(trace):
@@ -172,3 +233,45 @@ def test_a_trace_of_a_later_version_is_an_error(tmp_path):
     )
     with pytest.raises(BadScenario, match=r"workload\.trace: .* is a trace of version 99"):
         made(TRACE, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("ids", "found"),
+    [
+        ([("a", 1), ("b", 2)], ["a", "b", "b-1"]),
+        ([("a", 2), ("a-1", 1)], ["0", "0-1", "1"]),
+        ([("1", 1), (None, 1)], ["0", "1"]),
+    ],
+)
+def test_every_picture_has_an_id_of_its_own_whatever_the_trace_says(trace, ids, found):
+    lines = [
+        f'{{"arrival_s": {place}.0, "images": {images}' + ("}" if name is None else f', "request_id": "{name}"}}')
+        for place, (name, images) in enumerate(ids)
+    ]
+    assert [request.id for request in made(TRACE, folder=trace(*lines))] == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        changed("duration_s = 20.0", "duration_s = 1e9"),
+        changed("duration_s = 20.0", "", changed("rate_per_s = 1.0", "rate_curve = [[0, 1.0], [1e9, 1.0]]")),
+    ],
+)
+def test_more_requests_than_memory_has_room_for_are_an_error(text):
+    with pytest.raises(BadScenario, match="at most 50,000,000"):
+        made(text)
+
+
+@pytest.mark.parametrize("name", ["steps", "width", "height"])
+def test_a_trace_with_a_picture_of_nothing_is_an_error(trace, name):
+    row = {"arrival_s": 1.0, "request_id": "r", "steps": 4, "width": 64, "height": 64, name: 0}
+    with pytest.raises(BadScenario, match=f"the request 'r' with `{name}` 0"):
+        made(TRACE, folder=trace(json.dumps(row)))
+
+
+def test_no_load_changes_requests_that_arrive_at_once(trace):
+    folder = trace('{"arrival_s": 1.0}', '{"arrival_s": 1.0}')
+    assert [request.arrived_s for request in made(TRACE, folder=folder)] == [0.0, 0.0]
+    with pytest.raises(BadScenario, match="all at once"):
+        made(TRACE, folder=folder, load=2.0)

@@ -36,6 +36,12 @@ def test_a_scenario_needs_a_fleet_models_and_a_workload():
         ('models = ["m"]', "models = []", ("fleet[0].models is empty",)),
         ('model = "m"\n', 'model = "mm"\n', ("workload.mix[0].model is 'mm'", "did you mean 'm'")),
         ("steps = 10", "steps = 1000", ("models.m.steps is 1000", "at most 200")),
+        ("count = 2", "count = 1000000000", ("fleet[0].count is 1000000000", "at most 100,000")),
+        (
+            "duration_s = 20.0",
+            "requests = 1000000000",
+            ("workload.arrivals.requests is 1000000000", "at most 50,000,000"),
+        ),
         ("duration_s = 20.0", "duration_s = 20.0\nrequests = 3", ("workload.arrivals", "and not both")),
         ("duration_s = 20.0", 'process = "poison"\nduration_s = 20.0', ("process is 'poison'", "'poisson'")),
         ("[workload.arrivals]", '[workload.like]\ntrace = "katz-a"\n[workload.arrivals]', ("like and arrivals",)),
@@ -131,3 +137,27 @@ LANGUAGE = "[language]\nkv_blocks = 100\n"
 def test_an_error_in_language_work_names_the_key(text, said):
     message = message_of(text)
     assert [part for part in said if part not in message] == []
+
+
+def test_a_key_that_does_not_count_for_a_fault_is_an_error():
+    died = SMALL + '[[faults]]\nkind = "die"\nworker = "gpu-1"\nat_s = 1\n'
+    assert message_of(died + "for_s = 3.0\n").startswith("faults[0].for_s does not count for `die`")
+    assert message_of(died + "factor = 3.0\n").startswith("faults[0].factor does not count for `die`")
+
+
+TEXTS = LANGUAGE + SMALL + "steps = 5\n"
+
+
+@pytest.mark.parametrize(
+    ("section", "place"),
+    [
+        ('[[faults]]\nkind = "die"\nworker = "gpu-1"\nat_s = 1\n', "faults[0]"),
+        ('[deadlines]\non_deadline = "expire"\n', "deadlines.on_deadline"),
+        ("[limits]\nmax_attempts = 2\n", "limits.max_attempts"),
+        ('[[adapters]]\nname = "a"\nmodel = "m"\ncount = 2\nper_request = 2\n', "adapters[0].per_request"),
+        ('[policies]\nx = "order=arrival"\n', "policies"),
+    ],
+)
+def test_language_work_refuses_what_it_does_not_follow(section, place):
+    assert message_of(section + TEXTS).startswith(f"{place} ")
+    assert message_of(changed("count = 2", "count = 2\nstartup_s = 3.0", TEXTS)).startswith("fleet[0].startup_s ")

@@ -13,5 +13,5 @@ FOLDER = Path(__file__).parents[3] / "scenarios"
 def test_every_shipped_scenario_can_be_simulated(path):
     plan = plan_of(read_scenario(path), path=path)
     key = plan.keys[0]
-    run = prepare(plan.variants[key.variant], key, policies=plan.policies[key.policy], folder=FOLDER)
+    run = prepare(plan.variants[key.variant], key, policies=plan.policies[key.variant][key.policy], folder=FOLDER)
     assert next(iter(run.simulation.requests)).arrived_s >= 0

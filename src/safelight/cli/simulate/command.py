@@ -94,6 +94,8 @@ def simulate(
 
     read, measured = read_scenario(scenario), None
     if against is not None:
+        if load:
+            raise Misuse("--load cannot be beside --against: a log has been measured at its own rate.")
         replay = replay_of(read, against)
         read, measured = replay.scenario, replay.measured
     plan = plan_of(read, path=scenario, policies=policy, seeds=seed, loads=load)
@@ -101,7 +103,10 @@ def simulate(
     check_output_files([path for path in (html, *paths) if path is not None], inputs=[scenario, against or ""])
     with interruption() as stop:
         with shown_progress(len(plan.keys)) as on_progress:
-            results = run_all(plan, jobs=jobs, outcomes=paths, stop=stop, on_progress=on_progress)
+            runs = run_all(plan, jobs=jobs, outcomes=paths, stop=stop, on_progress=on_progress)
+        results = runs.results
+        if runs.error is not None and not results:
+            raise runs.error
         document = plan.document(results)
         if html is not None:
             _write_page(html, document, results, scenario)
@@ -112,6 +117,9 @@ def simulate(
     if document.is_complete:
         return 0
     complete = sum(result.is_complete for result in results)
+    if runs.error is not None:
+        notes.print(f"{complete} of {len(plan.keys)} runs are complete", soft_wrap=True)
+        raise runs.error
     notes.print(f"[yellow]interrupted[/yellow]: {complete} of {len(plan.keys)} runs are complete", soft_wrap=True)
     return INTERRUPTED
 
@@ -128,7 +136,11 @@ def _outcome_paths(outcomes: Path | None, plan: "SimulationPlan") -> list[Path]:
             "choose one run with --policy, --load and --seed."
         )
     outcomes.mkdir(exist_ok=True)
-    return [outcomes / f"{key.file_stem}.jsonl" for key in plan.keys]
+    names = [key.file_stem for key in plan.keys]
+    return [
+        outcomes / (f"{name}.jsonl" if names.count(name) == 1 else f"{name}-run{number}.jsonl")
+        for number, name in enumerate(names, 1)
+    ]
 
 
 def _write_page(path: Path, document: "SimulationDocument", results: "Sequence[RunResult]", scenario: Path) -> None:

@@ -47,6 +47,8 @@ def print_tables(document: SimulationDocument) -> None:
     console.print(f"[bold]{escape(document.title)}[/bold]: all figures are simulated")
     if document.quality_metric:
         console.print(f"quality: {escape(document.quality_metric)}")
+    for note in document.notes:
+        console.print(f"[yellow]note[/yellow]: {escape(note)}")
     for table in tables_of(document):
         console.print()
         console.print(f"[bold]{escape(table.title)}[/bold]")
@@ -58,6 +60,8 @@ def print_fidelity(document: FidelityDocument) -> None:
     console = Console(highlight=False, soft_wrap=True)
     table = fidelity_table_of(document)
     console.print(f"[bold]{escape(table.title)}[/bold]")
+    for note in document.notes:
+        console.print(f"[yellow]note[/yellow]: {escape(note)}")
     _print(table, console)
 
 

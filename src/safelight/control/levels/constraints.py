@@ -40,6 +40,7 @@ def level_on(model: ModelSpec, request: ImageRequest) -> Level:
         guidance_scale=model.guidance_scale if request.guidance_scale is None else request.guidance_scale,
         guidance=model.guidance,
         sampler=_sampler(request.sampler, model),
+        step_cache=_step_cache(request.step_cache, model),
         first_step=0 if request.source is None else request.source.first_step(steps),
     )
 
@@ -86,6 +87,16 @@ def _check_guidance(request: ImageRequest, model: ModelSpec) -> None:
         raise InvalidParameter(
             "guidance_scale", request.guidance_scale, f"{model.name} was made to paint without guidance; leave it out"
         )
+
+
+def _step_cache(tolerance: float | None, model: ModelSpec) -> float:
+    if tolerance and not model.caches_steps:
+        raise InvalidParameter(
+            "step_cache",
+            tolerance,
+            f"{model.name} computes every step; models with diffusion transformers can skip some",
+        )
+    return tolerance or 0.0
 
 
 def _sampler(name: str | None, model: ModelSpec) -> str:

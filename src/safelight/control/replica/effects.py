@@ -131,6 +131,7 @@ class SendPicture(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     steps_without_loras: int
     score: float | None = None
     knew_prompt: bool = False
+    steps_reused: int = 0
 
 
 class DropRow(msgspec.Struct, frozen=True, kw_only=True, tag=True):

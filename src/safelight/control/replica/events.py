@@ -90,11 +90,15 @@ class NotFolded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Stepped(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The result of `Step`, whose `steps` calls took `seconds`; the latents of `broken_ids` are not finite."""
+    """The result of `Step`, whose `steps` calls took `seconds`; the latents of `broken_ids` are not finite.
+
+    Those of `reused_ids` took over the prediction of an earlier step.
+    """
 
     seconds: float
     steps: int = 1
     broken_ids: tuple[str, ...] = ()
+    reused_ids: tuple[str, ...] = ()
 
 
 class StepFailed(msgspec.Struct, frozen=True, kw_only=True, tag=True):

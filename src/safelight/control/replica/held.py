@@ -13,6 +13,7 @@ class HeldJob:
 
     Attributes:
         steps_run: how many of its steps are over, `steps_without_loras` of them without its LoRAs.
+        steps_reused: of the steps, those that took over the prediction of an earlier one.
         compute_s: seconds of the encoding and ticks that included it.
         is_scheduled: whether ticks may take it.
         has_begun: whether it has a row in the engine.
@@ -27,6 +28,7 @@ class HeldJob:
     is_scheduled: bool = False
     has_begun: bool = False
     lacks_loras: bool = False
+    steps_reused: int = 0
     losses: Counter[AdapterHandle] = field(default_factory=Counter)
 
     @classmethod

@@ -299,11 +299,12 @@ class ReplicaMachine:
             self._prepare([held], alone)
 
     def _stepped(self, tick: Tick, event: Stepped, now: float) -> None:
-        ticked = tick.ticked(event.seconds, steps=event.steps)
+        ticked = tick.ticked(event.seconds, steps=event.steps, reused=len(event.reused_ids))
         self._effects.append(Emit(event=ticked))
         for request_id in tick.request_ids:
             held = self._held[request_id]
             held.stepped(event.seconds, is_bare=request_id in tick.bare, steps=event.steps)
+            held.steps_reused += request_id in event.reused_ids
             if request_id not in event.broken_ids:
                 self._show(held)
         done = self._ticks.tick_done(tick, ticked)
@@ -332,6 +333,7 @@ class ReplicaMachine:
                 steps_without_loras=held.steps_without_loras,
                 score=event.scores.get(request_id),
                 knew_prompt=request_id in event.known,
+                steps_reused=held.steps_reused,
             )
             self._effects.append(sent)
         for request_id in event.request_ids:

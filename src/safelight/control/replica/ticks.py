@@ -44,7 +44,7 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     most_steps: int = 1
     parts: tuple[Part, ...] = ()
 
-    def ticked(self, seconds: float, *, steps: int = 1) -> Ticked:
+    def ticked(self, seconds: float, *, steps: int = 1, reused: int = 0) -> Ticked:
         """Return the record of `steps` such calls, which took `seconds`."""
         return Ticked(
             model=self.model,
@@ -58,6 +58,7 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
             request_ids=self.request_ids,
             steps=steps,
             sizes=max(1, len(self.parts)),
+            reused=reused,
         )
 
 

@@ -20,6 +20,7 @@ from safelight.diffusion.families.parts import (
     SizeMixing,
     TextEncoder,
 )
+from safelight.diffusion.families.processes import Flow
 from safelight.diffusion.families.residuals import Residuals
 from safelight.diffusion.folder import read_index
 from safelight.diffusion.placement import Placement
@@ -108,6 +109,11 @@ class Family:
         `guidance`, of shape (rows,), is for models that read it themselves; `residuals` are added within.
         """
         return self.denoiser.denoise(latents, times, conditionings, guidance, residuals)
+
+    @property
+    def caches_steps(self) -> bool:
+        """Whether steps may take over the prediction of earlier ones: where it changes evenly, as velocities do."""
+        return isinstance(self.process, Flow)
 
     @property
     def mixes_sizes(self) -> bool:

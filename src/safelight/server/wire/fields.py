@@ -77,6 +77,7 @@ Side = Annotated[int, Field(ge=1, le=MAX_SIDE), _from_float]
 Steps = Annotated[int, Field(ge=1, le=MAX_STEPS), _from_float]
 GraceSteps = Annotated[int, Field(ge=0, le=MAX_STEPS), _from_float]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED), _from_float]
+StepCache = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Guidance = Annotated[float, Field(ge=0, le=MAX_GUIDANCE, allow_inf_nan=False)]
 Scale = Annotated[float, Field(ge=-MAX_SCALE, le=MAX_SCALE, allow_inf_nan=False)]
 PictureData = Annotated[

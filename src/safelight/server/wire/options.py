@@ -20,6 +20,7 @@ from safelight.server.wire.fields import (
     Probability,
     Scale,
     Seed,
+    StepCache,
     Steps,
 )
 
@@ -73,6 +74,13 @@ class PaintOptions(BaseModel):
         Guidance | None, Field(description="Strength of classifier-free guidance; 1 or less means none.")
     ] = None
     negative_prompt: Annotated[NegativePrompt | None, Field(description="What guidance steers away from.")] = None
+    step_cache: Annotated[
+        StepCache | None,
+        Field(
+            description="Let a step take over the prediction of an earlier one while it would have changed by less "
+            "than this share, such as 0.1; 0 or left out computes every step. The answer says how many steps did so."
+        ),
+    ] = None
     sampler: Annotated[Name | None, Field(description="One of the model's samplers.")] = None
     loras: Annotated[
         list[LoraChoice] | None,

@@ -41,7 +41,10 @@ class LevelProvenance(BaseModel):
 
 
 class StageProvenance(BaseModel):
-    """One run of a level for a picture; `score` is a gate's, if one looked at the picture."""
+    """One run of a level for a picture; `score` is a gate's, if one looked at the picture.
+
+    `steps_reused` took over the prediction of an earlier step.
+    """
 
     level: LevelProvenance
     worker: str | None = None
@@ -51,6 +54,7 @@ class StageProvenance(BaseModel):
     retries: int
     pauses: int
     steps_without_loras: int
+    steps_reused: int
 
 
 class ReusedProvenance(BaseModel):

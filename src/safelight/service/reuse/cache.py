@@ -190,7 +190,9 @@ class ReuseCache:
         """Keep a picture that was made from nothing earlier, with all its LoRAs."""
         outcome, finished = recording.outcome, recording.finished
         request, level = outcome.request, outcome.level
-        is_whole = not outcome.steps_without_loras and all(stage.reuse is None for stage in outcome.stages)
+        is_whole = not (outcome.steps_without_loras or level.step_cache) and all(
+            stage.reuse is None for stage in outcome.stages
+        )
         scope = self._lookup.scopes(request)[-1]
         identity = self._lookup.identity(request, level, scope)
         if not is_whole or identity is None:

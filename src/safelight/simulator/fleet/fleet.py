@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import msgspec
+
 from safelight.adapters.registry import Registered
 from safelight.control.commands import Command, Deliver, Dismissed, GiveUp, Kill, Reject, Send
 from safelight.control.events import Arrived, Event, Reported, TimePassed, WorkerJoined, WorkerLeft
@@ -19,7 +21,9 @@ from safelight.core.outcome import Outcome
 from safelight.core.request import ImageRequest
 from safelight.core.work import Paused, Run, Stop, WorkerEvent
 from safelight.simulator.fleet.durations import Durations
-from safelight.simulator.fleet.loads import AdapterReads
+from safelight.simulator.fleet.early import EarlyRequests
+from safelight.simulator.fleet.loads import AdapterReads, StoredWeights
+from safelight.simulator.fleet.reuse import SimulatedReuse
 from safelight.simulator.fleet.timeline import Timeline
 from safelight.simulator.fleet.worker import WorkerProcess
 from safelight.simulator.simulation import (
@@ -54,7 +58,11 @@ class _Slot:
     Attributes:
         process: None while it starts.
         left_s: since when it has had no process, while it has none.
-        held: messages to and from a worker that cannot be reached; None while it can be reached.
+        starts: how many starts were planned; the last one counts.
+        ready_s: when the process that starts now will be ready; None if none starts.
+        slow_downs: factors of the present ones.
+        held: messages to and from a worker that cannot be reached until `cut_until_s`; None while it can be reached.
+        stored: where its machine has weights of adapters.
     """
 
     worker: SimulatedWorker
@@ -63,8 +71,17 @@ class _Slot:
     process: WorkerProcess | None = None
     joined_s: float = 0.0
     left_s: float = 0.0
-    slowness: float = 1.0
+    starts: int = 0
+    ready_s: float | None = None
+    slow_downs: list[float] = field(default_factory=list)
     held: "_Held | None" = None
+    cut_until_s: float = -math.inf
+    stored: StoredWeights = field(default_factory=StoredWeights)
+
+    @property
+    def slowness(self) -> float:
+        """How many times as long as by its profiles its work takes at present."""
+        return math.prod(self.slow_downs)
 
     @property
     def next_name(self) -> str:
@@ -104,17 +121,24 @@ class SimulatedFleet:
             handle: by_name[handle.name] for handle in self._catalog
         }
         self._last_worker: dict[str, str] = {}
+        handles = {handle.name: handle for handle in self._catalog}
+        self._reuse = None if simulation.reuse is None else SimulatedReuse(simulation.reuse, self.controller, handles)
+        self._early = EarlyRequests(simulation)
 
     def start(self) -> None:
         """Start all workers."""
         for slot in self._slots.values():
-            self._start(slot)
+            self._be_ready_at(slot, 0.0 if slot.worker.starts_ready else slot.worker.startup_s)
 
     def arrive(self, request: ImageRequest) -> None:
         """Let a request arrive now."""
         self._counts.arrived += 1
         self._synchronize(request.model)
-        self._handle(Arrived((request,)))
+        found = None if self._reuse is None else self._reuse.find(request, self._timeline.now_s)
+        if isinstance(found, Outcome):
+            self._end(found)
+            return
+        self._handle(Arrived((request,), {} if found is None else {request.id: found}))
         self._settle()
 
     def wake_up(self) -> None:
@@ -128,12 +152,13 @@ class SimulatedFleet:
         return self._slots[worker].process
 
     def lose(self, worker: str, reason: str) -> None:
-        """End the present process of a worker; its successor starts soon."""
+        """End the present process of a worker, ready or starting; its successor starts soon."""
         slot = self._slots[worker]
         if slot.process is None:
+            self._start_again(slot)
             return
-        process, slot.process, slot.held = slot.process, None, None
-        process.is_dead = True
+        process, slot.process, slot.held, slot.cut_until_s = slot.process, None, None, -math.inf
+        process.end()
         slot.left_s = self._timeline.now_s
         self._counts.worker_s += slot.left_s - slot.joined_s
         del self._processes[process.name]
@@ -141,23 +166,37 @@ class SimulatedFleet:
         self._timeline.at(self._timeline.now_s + RESTART_PAUSE_S, partial(self._start, slot))
         self._settle()
 
-    def slow_down(self, worker: str, factor: float) -> None:
-        """Let all work of a worker take `factor` times as long as its profiles say, from its next effect on."""
+    def slow_down(self, worker: str, factor: float, *, ends: bool = False) -> None:
+        """Let all work of a worker take `factor` times as long, from its next effect on; or no longer."""
         slot = self._slots[worker]
-        slot.slowness = factor
+        (slot.slow_downs.remove if ends else slot.slow_downs.append)(factor)
         if slot.process is not None:
-            slot.process.slow_down(factor)
+            slot.process.slow_down(slot.slowness)
 
-    def cut_off(self, worker: str) -> None:
-        """Hold back all messages from and to a worker."""
+    def stall_start(self, worker: str, for_s: float, *, killed_after_s: float) -> None:
+        """Let a process that starts make no progress for so long; after `killed_after_s` another one is started."""
         slot = self._slots[worker]
-        if slot.process is not None and slot.held is None:
-            slot.held = _Held()
+        if slot.ready_s is not None:
+            self._delay(slot, slot.ready_s + for_s, fits=for_s <= killed_after_s, killed_after_s=killed_after_s)
+
+    def hide_start(self, worker: str, for_s: float, *, killed_after_s: float) -> None:
+        """Let nothing be heard of a process that starts, for so long; after `killed_after_s` another one is started."""
+        slot = self._slots[worker]
+        if slot.ready_s is not None:
+            heard_s = max(slot.ready_s, self._timeline.now_s + for_s)
+            self._delay(slot, heard_s, fits=for_s <= killed_after_s, killed_after_s=killed_after_s)
+
+    def cut_off(self, worker: str, until_s: float) -> None:
+        """Hold back all messages from and to a worker until then, or longer if it is cut off already."""
+        slot = self._slots[worker]
+        if slot.process is not None:
+            slot.held = slot.held or _Held()
+            slot.cut_until_s = max(slot.cut_until_s, until_s)
 
     def reconnect(self, process: WorkerProcess) -> None:
-        """Deliver what was held back, if that process is still there."""
+        """Deliver what was held back, if that process is still there and nothing else cuts it off."""
         slot = self._processes.get(process.name)
-        if slot is None or slot.held is None:
+        if slot is None or slot.held is None or slot.cut_until_s > self._timeline.now_s:
             return
         held, slot.held = slot.held, None
         self._reports.extend((process.name, event) for event in held.events)
@@ -170,18 +209,51 @@ class SimulatedFleet:
         self._reported(process.name, event)
         self._settle()
 
+    def counted(self) -> SimulatedRun:
+        """Return what was counted by now, with the time of workers that are there and of effects under way."""
+        now, processes = self._timeline.now_s, [slot.process for slot in self._slots.values() if slot.process]
+        under_way = [process.under_way() for process in processes]
+        return msgspec.structs.replace(
+            self._counts,
+            worker_s=self._counts.worker_s + sum(now - self._processes[each.name].joined_s for each in processes),
+            busy_s=self._counts.busy_s + sum(busy_s for busy_s, _ in under_way),
+            ticks=self._counts.ticks + sum(ticks for _, ticks in under_way),
+        )
+
     def close(self) -> None:
         """Count the time of the workers that are there at the end."""
         for slot in self._slots.values():
             if slot.process is None:
                 self._report_start(slot)
             else:
+                slot.process.end()
                 self._counts.worker_s += self._timeline.now_s - slot.joined_s
 
     def _start(self, slot: _Slot) -> None:
-        self._timeline.at(self._timeline.now_s + slot.worker.startup_s, partial(self._join, slot))
+        self._be_ready_at(slot, self._timeline.now_s + slot.worker.startup_s)
 
-    def _join(self, slot: _Slot) -> None:
+    def _be_ready_at(self, slot: _Slot, ready_s: float) -> None:
+        slot.starts, slot.ready_s = slot.starts + 1, ready_s
+        self._timeline.at(ready_s, partial(self._join, slot, slot.starts))
+
+    def _start_again(self, slot: _Slot) -> None:
+        """Begin anew with a process that starts, if one does."""
+        if slot.ready_s is not None:
+            slot.starts, slot.ready_s = slot.starts + 1, None
+            self._timeline.at(self._timeline.now_s + RESTART_PAUSE_S, partial(self._start, slot))
+
+    def _delay(self, slot: _Slot, ready_s: float, *, fits: bool, killed_after_s: float) -> None:
+        if fits:
+            self._be_ready_at(slot, ready_s)
+            return
+        slot.starts, start = slot.starts + 1, slot.starts + 1
+        killed_s = self._timeline.now_s + killed_after_s
+        self._timeline.at(killed_s, lambda: self._start_again(slot) if slot.starts == start else None)
+
+    def _join(self, slot: _Slot, start: int) -> None:
+        if slot.starts != start:
+            return
+        slot.ready_s = None
         name = slot.next_name
         slot.number += 1
         slot.process = self._process(name, slot)
@@ -208,7 +280,9 @@ class SimulatedFleet:
             name,
             machine,
             durations=durations,
-            reads=AdapterReads(self._adapters, worker.load_tiers, self._timeline, factor=durations.load_factor),
+            reads=AdapterReads(
+                self._adapters, worker.load_tiers, self._timeline, stored=slot.stored, factor=durations.load_factor
+            ),
             timeline=self._timeline,
             send=partial(self._reported, name),
             wake=self._settle,
@@ -282,7 +356,10 @@ class SimulatedFleet:
                     self._post(slot.process, sent)
             case Deliver(outcome=outcome) | GiveUp(outcome=outcome) | Dismissed(outcome=outcome):
                 self._end(outcome)
-            case Reject(outcome=outcome, error=error):
+            case Reject(request=request, outcome=outcome, error=error):
+                if outcome is None:
+                    ready, now = self.controller.models, self._timeline.now_s
+                    outcome = self._early.refused(request, error, ready=ready, now=now)
                 if outcome is None:
                     raise error
                 self._end(outcome)
@@ -298,6 +375,8 @@ class SimulatedFleet:
 
     def _end(self, outcome: Outcome) -> None:
         self._counts.ended += 1
+        if self._reuse is not None:
+            outcome = self._reuse.ended(outcome, self._timeline.now_s)
         self._on_outcome(outcome)
 
     def _synchronize(self, model: str | None) -> None:

@@ -11,11 +11,21 @@ from safelight.simulator.simulation import LoadTiers, SimulatedAdapter
 Answer = Callable[[AdapterRead | AdapterNotRead], None]
 
 
-class AdapterReads:
-    """The reads of one worker: one LoRA and one ControlNet at a time, as in the live worker.
+class StoredWeights:
+    """Where the machine of one worker has weights of adapters, through all its processes.
 
-    An adapter that was read once from another machine is on the worker's disk from then on.
+    An adapter that was read once from another machine is on the disk from then on. One that is in host memory at the
+    start is read from the disk once it has left host memory, or the first process has ended.
     """
+
+    def __init__(self) -> None:
+        self.on_disk: set[AdapterHandle] = set()
+        self.taken: set[AdapterHandle] = set()
+        self.processes = 0
+
+
+class AdapterReads:
+    """The reads of one process of a worker: one LoRA and one ControlNet at a time, as in the live worker."""
 
     def __init__(
         self,
@@ -23,6 +33,7 @@ class AdapterReads:
         tiers: LoadTiers,
         timeline: Timeline,
         *,
+        stored: StoredWeights | None = None,
         factor: Callable[[], float] = lambda: 1.0,
     ) -> None:
         """Start; `factor` draws how many times as long as on average a load takes."""
@@ -31,7 +42,8 @@ class AdapterReads:
         self._timeline = timeline
         self._factor = factor
         self._free_s: dict[AdapterKind, float] = {}
-        self._on_disk: set[AdapterHandle] = set()
+        self._stored = StoredWeights() if stored is None else stored
+        self._stored.processes += 1
 
     def begin(self, effect: ReadAdapter, answer: Answer) -> None:
         """Read weights after those that are being read."""
@@ -51,11 +63,13 @@ class AdapterReads:
         return self._tiers.host.seconds(self._adapters[handle].spec.weights_bytes) * self._factor()
 
     def _reading_s(self, handle: AdapterHandle, adapter: SimulatedAdapter) -> float:
-        if adapter.tier == "host":
+        stored = self._stored
+        if adapter.tier == "host" and stored.processes == 1 and handle not in stored.taken:
+            stored.taken.add(handle)
             return 0.0
         weights_bytes = adapter.spec.weights_bytes
         seconds = self._tiers.disk.seconds(weights_bytes)
-        if adapter.tier == "remote" and handle not in self._on_disk:
-            self._on_disk.add(handle)
+        if adapter.tier == "remote" and handle not in stored.on_disk:
+            stored.on_disk.add(handle)
             seconds += self._tiers.remote.seconds(weights_bytes)
         return seconds

@@ -172,17 +172,34 @@ class WorkerProcess:
 
     def _calls_over(self, running: _Running) -> int:
         """Return how many of equal calls in a row are over, without the last one."""
-        if running.steps == 1:
+        if running.steps == 1 or running.call_s <= 0:
             return 0
         return min(running.steps - 1, int((self._timeline.now_s - running.start_s) / running.call_s))
 
     def hang(self, until_s: float) -> None:
         """Let the present effect or call, or the next one, last until `until_s` at least."""
         self._cut_short()
-        self._hangs_until_s = until_s
+        self._hangs_until_s = max(self._hangs_until_s, until_s)
         if self._running is not None:
             self._running.end_s = max(self._running.end_s, until_s)
             self._plan_end(self._running)
+
+    def end(self) -> None:
+        """End the process; what is under way counts as far as it went."""
+        busy_s, ticks = self.under_way()
+        self.is_dead = True
+        self._counts.busy_s += busy_s
+        self._counts.ticks += ticks
+        if self._on_span is not None and self._running is not None and busy_s > 0:
+            self._on_span(self._span(self._running, self._timeline.now_s))
+
+    def under_way(self) -> tuple[float, int]:
+        """Return the seconds of the present effect so far, and how many of its calls are over."""
+        running = self._running
+        if running is None:
+            return 0.0, 0
+        ticks = self._calls_over(running) if running.is_step else 0
+        return self._timeline.now_s - running.start_s, ticks
 
     def beat(self) -> Beat:
         """Return the sign of life that it would send now."""
@@ -288,7 +305,7 @@ class WorkerProcess:
         if running is None or running.steps == 1:
             return
         passed_s = self._timeline.now_s - running.start_s
-        steps = max(1, math.ceil(passed_s / running.call_s - 1e-9))
+        steps = max(1, math.ceil(passed_s / running.call_s - 1e-9)) if running.call_s > 0 else 1
         if steps >= running.steps:
             return
         running.steps = steps

@@ -1,9 +1,12 @@
 """Runs replicas of a language model in virtual time."""
 
 import heapq
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from safelight.adapters.mode import ModePolicy
 from safelight.control.routing.protocol import RoutingPolicy
@@ -29,6 +32,7 @@ class LanguageSimulation:
         workers: their names.
         make_policy: makes the adapter mode of one replica.
         routing: chooses the replica of each request.
+        warmup_s: virtual time at which the counts so far are kept aside.
     """
 
     model: str
@@ -37,6 +41,7 @@ class LanguageSimulation:
     make_policy: Callable[[], ModePolicy]
     routing: RoutingPolicy
     requests: Iterable[LanguageRequest]
+    warmup_s: float = 0.0
 
 
 def simulate_language(
@@ -62,6 +67,7 @@ class _LanguageRun:
         following = next(arrivals, None)
         number: int | None
         while following is not None or self._ends:
+            self._keep_warmup(math.inf if following is None else following.arrived_s)
             if self._ends and (following is None or self._ends[0][0] <= following.arrived_s):
                 now, number, iteration = heapq.heappop(self._ends)
                 self._end(number, iteration, now)
@@ -78,6 +84,18 @@ class _LanguageRun:
                 break
         counts.worker_s = counts.end_s * len(self._replicas)
         return counts
+
+    def _keep_warmup(self, arrives_s: float) -> None:
+        """Keep the counts of the warm-up aside if the next event comes after it."""
+        warmup_s, ends_s = self._simulation.warmup_s, self._ends[0][0] if self._ends else math.inf
+        if self._counts.warmup is not None or not 0 < warmup_s <= min(arrives_s, ends_s):
+            return
+        under_way_s = sum(warmup_s - (end_s - iteration.seconds) for end_s, _, iteration in self._ends)
+        self._counts.warmup = msgspec.structs.replace(
+            self._counts,
+            worker_s=warmup_s * len(self._replicas),
+            busy_s=self._counts.busy_s + under_way_s,
+        )
 
     def _arrive(self, request: LanguageRequest) -> int | None:
         """Give a request to a replica, and return which one; None if it is refused."""

@@ -1,13 +1,13 @@
 """The results of a scenario as one document."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
 
 from safelight.core.version import __version__
-from safelight.simulator.results.figures import NUMBERS, SHARES, Figures, RunKey
+from safelight.simulator.results.figures import NUMBERS, SHARES, SIGNED, Figures, RunKey
 from safelight.simulator.results.intervals import CONFIDENCE, Estimate, estimate
 from safelight.simulator.results.timeline import PeriodFigures
 
@@ -34,6 +34,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         rate_per_s: mean arrivals per second.
         is_complete: False if it was interrupted; then figures are those of what had happened.
+        notes: sentences on what the figures leave out.
         timeline: by periods of one length.
         spans: of the workers, at the start of the run.
     """
@@ -43,6 +44,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     is_complete: bool
     figures: Figures
     quality_metric: str = ""
+    notes: tuple[str, ...] = ()
     timeline: tuple[PeriodFigures, ...] = ()
     spans: tuple[Span, ...] = ()
 
@@ -85,7 +87,9 @@ class SimulationDocument(msgspec.Struct, frozen=True, kw_only=True):
         is_complete: whether all runs are there and complete.
         confidence: of the intervals.
         policies: the choices by name.
+        variant_policies: by variant and name: choices that differ from these.
         quality_metric: what `quality` means, where a profile says it.
+        notes: sentences on what the figures leave out.
         summaries: by variant, policy and load.
         runs: by variant, policy, load and seed.
     """
@@ -97,7 +101,9 @@ class SimulationDocument(msgspec.Struct, frozen=True, kw_only=True):
     is_complete: bool
     confidence: float = CONFIDENCE
     policies: dict[str, tuple[str, ...]]
+    variant_policies: dict[str, dict[str, tuple[str, ...]]] = {}
     quality_metric: str = ""
+    notes: tuple[str, ...] = ()
     summaries: tuple[SummaryDocument, ...]
     runs: tuple[RunDocument, ...]
 
@@ -109,7 +115,9 @@ def document_of(
     title: str,
     policies: dict[str, tuple[str, ...]],
     is_complete: bool,
+    policies_of_variants: Mapping[str, Mapping[str, tuple[str, ...]]] | None = None,
     quality_metric: str = "",
+    notes: tuple[str, ...] = (),
 ) -> SimulationDocument:
     """Return the document of the runs that there are."""
     return SimulationDocument(
@@ -117,7 +125,13 @@ def document_of(
         title=title,
         is_complete=is_complete,
         policies=policies,
+        variant_policies={
+            variant: differing
+            for variant, own in (policies_of_variants or {}).items()
+            if (differing := {name: choices for name, choices in own.items() if choices != policies[name]})
+        },
         quality_metric=quality_metric,
+        notes=notes,
         summaries=summaries_of(results),
         runs=tuple(
             RunDocument(
@@ -155,7 +169,11 @@ def summaries_of(results: Iterable[RunResult]) -> tuple[SummaryDocument, ...]:
 
 def _estimates(runs: Sequence[RunResult]) -> dict[str, Estimate]:
     found = {
-        name: estimate([getattr(run.figures, name) for run in runs], most=1.0 if name in SHARES else math.inf)
+        name: estimate(
+            [getattr(run.figures, name) for run in runs],
+            least=-math.inf if name in SIGNED else 0.0,
+            most=1.0 if name in SHARES else math.inf,
+        )
         for name in NUMBERS
     }
     return {name: value for name, value in found.items() if value is not None}

@@ -65,12 +65,14 @@ class FidelityDocument(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         scenario, log: names of files.
         is_complete: whether all runs are complete.
+        notes: sentences on what the simulated figures leave out.
     """
 
     scenario: str
     log: str
     safelight: str = __version__
     is_complete: bool
+    notes: tuple[str, ...] = ()
     measured: Measured
     predictions: tuple[Prediction, ...]
 
@@ -116,6 +118,7 @@ def fidelity_of(document: SimulationDocument, measured: Measured, *, log: str) -
         scenario=document.scenario,
         log=log,
         is_complete=document.is_complete,
+        notes=document.notes,
         measured=measured,
         predictions=tuple(
             Prediction(

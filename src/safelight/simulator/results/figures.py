@@ -54,8 +54,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
             of the mix of pictures.
         escalated: share of finished requests that passed more than one stage.
         retries: attempts lost.
-        adapter_loads_per_request: adapters copied to devices, per finished request.
-        merges: changes of what is folded into the weights.
+        adapter_loads_per_request: adapters copied to devices after the warm-up, per finished request.
+        merges: changes of what is folded into the weights; all counts and seconds from here on, up to `gpu_s`, and
+            events and ticks are those after the warm-up.
         pauses: rows that were paused.
         moves: requests that went on in another worker.
         utilization: share of the workers' time in which they computed.
@@ -104,13 +105,17 @@ NUMBERS = tuple(field for field in Figures.__struct_fields__ if field != "simula
 SHARES = frozenset({"attainment", "violations", "escalated", "utilization"})
 """Figures that cannot exceed 1."""
 
+SIGNED = frozenset({"quality"})
+"""Figures that can be negative."""
+
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
-    """What the simulator counts in one run.
+    """What the simulator counts in one run after the warm-up.
 
     Attributes:
         worker_s: seconds in which workers were there, of all of them.
         busy_s: seconds in which they computed.
+        end_s: of virtual time, from the start of the run.
     """
 
     worker_s: float = 0.0

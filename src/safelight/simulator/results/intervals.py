@@ -25,12 +25,13 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     n: int
 
 
-def estimate(values: Sequence[float | None], *, most: float = math.inf) -> Estimate | None:
+def estimate(values: Sequence[float | None], *, least: float = -math.inf, most: float = math.inf) -> Estimate | None:
     """Return the mean of `values` that are not None, with its interval; None if there is none.
 
     Args:
-        values: none is negative.
-        most: what none can exceed; the interval is cut at 0 and here.
+        values: of the runs.
+        least: what none can be below; the interval is cut there.
+        most: what none can exceed; likewise.
     """
     known = np.array([value for value in values if value is not None], float)
     n = len(known)
@@ -40,4 +41,4 @@ def estimate(values: Sequence[float | None], *, most: float = math.inf) -> Estim
     if n == 1:
         return Estimate(mean=mean, low=None, high=None, n=1)
     half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * float(known.std(ddof=1)) / math.sqrt(n)
-    return Estimate(mean=mean, low=max(0.0, mean - half), high=min(most, mean + half), n=n)
+    return Estimate(mean=mean, low=max(least, mean - half), high=min(most, mean + half), n=n)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import polars as pl
+
 from safelight.reports.atomic_files import write_atomically
 from safelight.reports.data import data_of
 from safelight.reports.drawing import drawing_of
@@ -34,6 +36,7 @@ def write_page(path: Path, document: SimulationDocument, results: Sequence[RunRe
     notes = [MARK]
     if not document.is_complete:
         notes.append("The simulation was interrupted; runs that are marked as incomplete end early.")
+    notes += document.notes
     first = {(each.key.variant, each.key.policy, each.key.load): each for each in reversed(results)}
     drawn = [result for result in results if any(result is each for each in first.values())]
     chapters = [
@@ -97,6 +100,11 @@ def _answer(result: Result, command: str, prefix: str) -> Answer:
         title=result.title,
         findings=result.findings,
         drawing=drawing_of(result, prefix=anchor) if is_answered else None,
-        data=data_of(result.table, file_name=f"{result.name}.csv") if is_answered else None,
+        data=data_of(_marked(result.table), file_name=f"simulated-{result.name}.csv") if is_answered else None,
         command=command,
     )
+
+
+def _marked(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table whose rows say that they are simulated, wherever they are taken."""
+    return table.select(pl.lit(value=True).alias("simulated"), pl.all())

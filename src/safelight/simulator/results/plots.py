@@ -12,6 +12,7 @@ from safelight.reports.formatting import format_duration, format_share
 from safelight.reports.result import Result
 from safelight.reports.style import QUIET, SERIES, WIDE_IN, in_percent, label_ends, panel
 from safelight.simulator.results.documents import MOST_WORKERS, RunResult, SimulationDocument, Span
+from safelight.simulator.results.intervals import Estimate
 
 BAR = 0.8
 
@@ -127,7 +128,7 @@ def _draw_timeline(figure: Figure, table: pl.DataFrame, levels: Sequence[str]) -
 def _draw_share(axes: Axes, table: pl.DataFrame, column: str) -> None:
     known = table.drop_nulls(column)
     axes.plot(known["start_s"], known[column])
-    if float(known[column].max() or 0.0) <= 1:  # type: ignore[arg-type] # floats
+    if known[column].is_between(0, 1).all():
         axes.set_ylim(0, 1.03)
     if column == "attainment":
         in_percent(axes.yaxis)
@@ -163,7 +164,12 @@ def _draw_comparison(figure: Figure, document: SimulationDocument) -> None:
         )
         if len(loads) == 1:
             axes.set_xlabel(f"simulated {label}")
-        (_draw_curves if len(loads) > 1 else _draw_bars)(axes, document, name, policies)
+        shown_policies = [each for each in policies if _has(document, each, name)]
+        (_draw_curves if len(loads) > 1 else _draw_bars)(axes, document, name, shown_policies)
+
+
+def _has(document: SimulationDocument, policy: str, figure: str) -> bool:
+    return any(each.policy == policy and figure in each.figures for each in document.summaries)
 
 
 def _draw_curves(axes: Axes, document: SimulationDocument, name: str, policies: Sequence[str]) -> None:
@@ -175,13 +181,21 @@ def _draw_curves(axes: Axes, document: SimulationDocument, name: str, policies: 
         known = [(rate, found) for rate, each in zip(rates, points, strict=True) if (found := each.figures[name]).n > 1]
         axes.fill_between(
             [rate for rate, _ in known],
-            [found.low or 0.0 for _, found in known],
-            [found.high or 0.0 for _, found in known],
+            [found.mean if found.low is None else found.low for _, found in known],
+            [found.mean if found.high is None else found.high for _, found in known],
             color=line.get_color(),
             alpha=0.15,
         )
-    axes.set_ylim(bottom=0)
+    if axes.dataLim.y0 >= 0:
+        axes.set_ylim(bottom=0)
     label_ends(axes, policies)
+
+
+def _sides_of(value: Estimate) -> list[list[float]] | None:
+    """Return how far an interval reaches below and above its mean; None without one."""
+    if value.low is None or value.high is None:
+        return None
+    return [[value.mean - value.low], [value.high - value.mean]]
 
 
 def _draw_bars(axes: Axes, document: SimulationDocument, name: str, policies: Sequence[str]) -> None:
@@ -189,8 +203,7 @@ def _draw_bars(axes: Axes, document: SimulationDocument, name: str, policies: Se
     for number, policy in enumerate(policies):
         if policy in found:
             value = found[policy]
-            half = 0.0 if value.high is None else value.high - value.mean
-            axes.barh(number, value.mean, BAR, xerr=half or None, color=SERIES[number % len(SERIES)])
+            axes.barh(number, value.mean, BAR, xerr=_sides_of(value), color=SERIES[number % len(SERIES)])
     axes.set_yticks(range(len(policies)), policies)
     axes.invert_yaxis()
 

@@ -15,6 +15,10 @@ QualityOf = Callable[[Level], float | None]
 """The quality of the pictures of a level, where it is known."""
 
 
+GainOf = Callable[[Outcome], float]
+"""By how much the picture of a request that has finished is better than the mean of its level."""
+
+
 class Tally:
     """The figures of a run, as far as it is; each finished request takes 24 bytes."""
 
@@ -23,6 +27,7 @@ class Tally:
         *,
         quality_of: QualityOf,
         quality_of_mix: QualityOfMix | None = None,
+        gain_of: GainOf | None = None,
         warmup_s: float = 0.0,
         workers: int = 1,
     ) -> None:
@@ -31,11 +36,13 @@ class Tally:
         Args:
             quality_of: where it is not known, it gives None.
             quality_of_mix: instead of the mean of qualities.
+            gain_of: by how much a request's picture is better than its level; None counts all alike.
             warmup_s: requests that arrive before do not count.
             workers: of the fleet.
         """
         self.timeline = Timeline(workers=workers)
         self._quality_of, self._warmup_s = quality_of, warmup_s
+        self._gain_of = gain_of
         self._latencies_s, self._queues_s, self._per_step_s = array("d"), array("d"), array("d")
         self._statuses, self._models = Counter[str](), Counter[str]()
         self._quality_of_mix = quality_of_mix
@@ -56,6 +63,8 @@ class Tally:
         """Count one request that has ended."""
         is_finished, is_in_time = outcome.status == "finished", outcome.met_deadline
         quality = self._quality_of(outcome.level) if is_finished else None
+        if quality is not None and self._gain_of is not None:
+            quality += self._gain_of(outcome)
         self.timeline.add(outcome, quality)
         if outcome.request.arrived_s < self._warmup_s:
             return

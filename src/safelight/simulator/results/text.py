@@ -26,7 +26,7 @@ ROWS: tuple[Row, ...] = (
     Row(name="refused", label="refused", write=format_number),
     Row(name="expired", label="expired", write=format_number),
     Row(name="failed", label="failed", write=format_number),
-    Row(name="quality", label="quality", write=format_number),
+    Row(name="quality", label="quality, finished", write=format_number),
     Row(name="escalated", label="escalated", write=format_share),
     Row(name="latency_mean_s", label="latency mean", write=format_duration),
     Row(name="latency_p50_s", label="latency p50", write=format_duration),

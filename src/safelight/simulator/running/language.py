@@ -10,8 +10,11 @@ import numpy as np
 from safelight.adapters.bounded_wait import BoundedWait
 from safelight.adapters.mode import ModeCosts
 from safelight.control.policies import Policies
+from safelight.core.errors import shorten
 from safelight.core.model import AdapterCosts
 from safelight.core.request import ImageRequest
+from safelight.profiles.parts import Spread
+from safelight.simulator.errors import BadScenario
 from safelight.simulator.language.jobs import LanguageRequest
 from safelight.simulator.language.replica import LanguageConfig
 from safelight.simulator.language.simulate import LanguageSimulation
@@ -32,11 +35,15 @@ def language_simulation(
     *,
     seed: int,
 ) -> LanguageSimulation:
-    """Return a run of a scenario whose only model is a language model."""
+    """Return a run of a scenario whose only model is a language model; raises BadScenario."""
     assert scenario.language is not None
     (group,) = scenario.fleet
     (model,) = served.values()
     work, mode = scenario.language, policies.adapter_mode
+    if model.profile.spread != Spread():
+        raise BadScenario(
+            "has a `spread`, which language work does not follow.", place=f"models.{model.spec.name}.profile"
+        )
     max_wait_s = math.inf if work.max_wait_s is None else work.max_wait_s
     return LanguageSimulation(
         model=model.spec.name,
@@ -56,6 +63,7 @@ def language_simulation(
         make_policy=lambda: BoundedWait(mode.make(), max_wait_s=max_wait_s),
         routing=policies.routing,
         requests=_requests(requests, work, seed),
+        warmup_s=scenario.warmup_s,
     )
 
 
@@ -70,6 +78,24 @@ def _costs(model: ServedModel, speed: float) -> ModeCosts:
     )
 
 
+def _output_tokens(request: ImageRequest) -> int:
+    """Return the length of a text; raises BadScenario for a request of a trace that is no text."""
+    place = "workload"
+    if request.steps is None:
+        raise BadScenario(
+            f"has the request {shorten(request.id)} without steps, its number of output tokens; give `steps` in "
+            "workload.mix.",
+            place=place,
+        )
+    if len(request.loras) > 1 or request.controlnets or request.source is not None:
+        raise BadScenario(
+            f"has the request {shorten(request.id)} with several LoRAs, a ControlNet or a start picture; a text has at "
+            "most one LoRA.",
+            place=place,
+        )
+    return request.steps
+
+
 def _requests(requests: Iterable[ImageRequest], work: LanguageWork, seed: int) -> Iterator[LanguageRequest]:
     rng = np.random.default_rng([seed, 2])
     remaining = iter(requests)
@@ -77,12 +103,11 @@ def _requests(requests: Iterable[ImageRequest], work: LanguageWork, seed: int) -
         some = list(chain([first], islice(remaining, BLOCK - 1)))
         prompts = draw_numbers(work.prompt_tokens, len(some), rng).tolist()
         for request, prompt_tokens in zip(some, prompts, strict=True):
-            assert request.steps is not None, "kinds of language work have steps"
             yield LanguageRequest(
                 id=request.id,
                 arrived_s=request.arrived_s,
                 prompt_tokens=prompt_tokens,
-                output_tokens=request.steps,
+                output_tokens=_output_tokens(request),
                 adapter=request.loras[0].name if request.loras else None,
                 deadline_s=request.deadline_s,
             )

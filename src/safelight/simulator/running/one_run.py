@@ -9,6 +9,7 @@ from safelight.simulator.language.simulate import LanguageSimulation, simulate_l
 from safelight.simulator.results.documents import MOST_WORKERS, RunResult, Span
 from safelight.simulator.results.figures import Counters
 from safelight.simulator.results.tally import Tally
+from safelight.simulator.running.notes import faults_left_out
 from safelight.simulator.running.outcome_files import Sink, with_outcome_file
 from safelight.simulator.running.plan import SimulationPlan
 from safelight.simulator.running.preparing import PreparedRun, prepare
@@ -40,7 +41,7 @@ def run_one(
     """
     key = plan.keys[number]
     scenario = plan.variants[key.variant]
-    prepared = prepare(scenario, key, policies=plan.policies[key.policy], folder=Path(plan.folder))
+    prepared = prepare(scenario, key, policies=plan.policies[key.variant][key.policy], folder=Path(plan.folder))
     run = _Run(prepared, number, warmup_s=scenario.warmup_s, stop=stop, on_progress=on_progress)
     if outcomes is None:
         run.simulate(lambda outcome: None)
@@ -52,6 +53,7 @@ def run_one(
         is_complete=run.is_complete,
         figures=run.tally.figures(run.counters),
         quality_metric=prepared.quality_metric,
+        notes=(*prepared.notes, *(faults_left_out(scenario.faults, run.counters.end_s) if run.is_complete else ())),
         timeline=run.tally.periods,
         spans=tuple(run.spans),
     )
@@ -66,9 +68,11 @@ class _Run:
         self.tally = Tally(
             quality_of=prepared.quality_of,
             quality_of_mix=prepared.quality_of_mix,
+            gain_of=prepared.gain_of,
             warmup_s=warmup_s,
             workers=len(prepared.workers),
         )
+        self._warmup_s = warmup_s
         self.spans: list[Span] = []
         self.counters = Counters()
         self.is_complete = False
@@ -109,13 +113,17 @@ class _Run:
         self._report(RunProgress(number=self._number, share=share, now_s=self.counters.end_s, ended=self.tally.ended))
 
     def _count(self, run: SimulatedRun) -> None:
-        self.counters = Counters(**{name: getattr(run, name) for name in Counters.__struct_fields__})
+        before = run.warmup or (run if self._warmup_s > 0 else SimulatedRun())
+        later = {name: getattr(run, name) - getattr(before, name) for name in Counters.__struct_fields__}
+        self.counters = Counters(**later | {"end_s": run.end_s})
 
     def _keep(self, span: DeviceSpan) -> None:
         self.tally.timeline.add_span(span.start_s, span.end_s, is_down=span.kind == "start")
         if len(self.spans) < MOST_SPANS and (worker := self._worker_of(span)) in self._drawn:
             what = f"{span.kind} {span.model}".strip()
-            self.spans.append(Span(worker=worker, what=what, start_s=span.start_s, end_s=span.end_s))
+            device = self._prepared.devices.get(worker)
+            shown = worker if device is None else f"{worker} ({device})"
+            self.spans.append(Span(worker=shown, what=what, start_s=span.start_s, end_s=span.end_s))
 
     def _worker_of(self, span: DeviceSpan) -> str:
         """Return the name of the worker's first process."""

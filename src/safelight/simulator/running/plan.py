@@ -1,6 +1,6 @@
 """Which runs a scenario has."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from safelight.simulator.scenario.arrivals import arrivals_of
 from safelight.simulator.scenario.policies import check_policies, choices_of
 from safelight.simulator.scenario.scenario import Scenario, variants_of
 
+Choices = dict[str, tuple[str, ...]]
+"""Choices of policies by name."""
+
 
 class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The runs of a scenario.
@@ -23,7 +26,7 @@ class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
         variants: what is simulated, by the name of the variant; empty for a scenario without variants.
         folder: that paths in the scenario are relative to.
         name: of the scenario's file.
-        policies: choices by name, in order.
+        policies: choices by variant and name, in order.
         keys: the runs, in the order in which they are reported.
     """
 
@@ -31,8 +34,16 @@ class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
     variants: dict[str, Scenario]
     folder: str
     name: str
-    policies: dict[str, tuple[str, ...]]
+    policies: dict[str, Choices]
     keys: tuple[RunKey, ...]
+
+    @property
+    def _first_policies(self) -> Choices:
+        """Return the choices by name, of the first variant that has the name."""
+        found: Choices = {}
+        for choices in self.policies.values():
+            found |= {name: choice for name, choice in choices.items() if name not in found}
+        return found
 
     def document(self, results: Sequence[RunResult]) -> SimulationDocument:
         """Return the document of the runs that there are."""
@@ -40,8 +51,10 @@ class SimulationPlan(msgspec.Struct, frozen=True, kw_only=True):
             results,
             scenario=self.name,
             title=self.scenario.title or Path(self.name).stem,
-            policies=self.policies,
+            policies=self._first_policies,
+            policies_of_variants=self.policies,
             quality_metric=next((result.quality_metric for result in results), ""),
+            notes=tuple(dict.fromkeys(note for result in results for note in result.notes)),
             is_complete=len(results) == len(self.keys) and all(result.is_complete for result in results),
         )
 
@@ -67,13 +80,11 @@ def plan_of(
         InvalidParameter: for a policy that does not exist, or a load that is not positive.
         BadScenario: if the workload cannot be read.
     """
-    chosen = {name: choices_of(choice) for name, choice in scenario.policies.items()}
-    if policies:
-        chosen = dict(_chosen(text, chosen) for text in policies)
     for load in loads or ():
         if not 0 < load < float("inf"):
             raise InvalidParameter("load", load, "it must be a positive number")
     variants = variants_of(scenario)
+    chosen = _chosen_of(variants, policies)
     return SimulationPlan(
         scenario=scenario,
         variants=variants,
@@ -84,24 +95,40 @@ def plan_of(
             RunKey(policy=name, load=load, seed=seed, variant=variant)
             for variant, changed in variants.items()
             for load in dict.fromkeys(loads or _loads(changed, path.parent))
-            for name in chosen
+            for name in chosen[variant]
             for seed in dict.fromkeys(seeds or changed.seeds)
         ),
     )
 
 
-def _chosen(text: str, known: dict[str, tuple[str, ...]]) -> tuple[str, tuple[str, ...]]:
-    if text in known:
-        return text, known[text]
+def _chosen_of(variants: Mapping[str, Scenario], policies: Sequence[str] | None) -> dict[str, Choices]:
+    """Return the choices of each variant; raises InvalidParameter."""
+    own = {
+        variant: {name: choices_of(choice) for name, choice in scenario.policies.items()}
+        for variant, scenario in variants.items()
+    }
+    if not policies:
+        return own
+    known = tuple(dict.fromkeys(name for choices in own.values() for name in choices))
+    written = {text: _choices_in(text, known) for text in policies if text not in known}
+    return {
+        variant: {text: (written | choices)[text] for text in policies if text in written | choices}
+        for variant, choices in own.items()
+    }
+
+
+def _choices_in(text: str, known: Sequence[str]) -> tuple[str, ...]:
     choices = tuple(text.split(","))
     try:
         check_policies({text: choices})
     except BadScenario as error:
-        hint = nearest(text, tuple(known)).rstrip(".")
+        if "=" in text and isinstance(error.__cause__, InvalidParameter):
+            raise error.__cause__ from error
+        hint = nearest(text, known).rstrip(".")
         raise InvalidParameter(
             "policy", text, f"write a name of the scenario, or choices of `serve --policy`; {hint}"
         ) from error
-    return text, choices
+    return choices
 
 
 def _loads(scenario: Scenario, folder: Path) -> tuple[float, ...]:

@@ -4,13 +4,17 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+from safelight.core.errors import SafelightError
+from safelight.simulator.errors import ProcessKilled, SimulatorError
 from safelight.simulator.results.documents import RunResult
 from safelight.simulator.running.one_run import run_one
 from safelight.simulator.running.plan import SimulationPlan, decoded, encoded
@@ -23,6 +27,19 @@ POLL_S = 0.1
 _NEVER = StopRequest()
 
 
+@dataclass(frozen=True, kw_only=True)
+class AllRuns:
+    """What was simulated.
+
+    Attributes:
+        results: of the runs that began, also of those that an error of another one ended.
+        error: why not all runs are there; None if nothing went wrong.
+    """
+
+    results: list[RunResult]
+    error: SafelightError | None = None
+
+
 def run_all(
     plan: SimulationPlan,
     *,
@@ -30,8 +47,8 @@ def run_all(
     outcomes: Sequence[Path] | None = None,
     stop: StopRequest = _NEVER,
     on_progress: OnProgress | None = None,
-) -> list[RunResult]:
-    """Return the results of all runs, in the order of the plan.
+) -> "AllRuns":
+    """Return the results of all runs, in the order of the plan; an error ends the others, and is returned with them.
 
     Args:
         plan: with at least one run.
@@ -39,26 +56,30 @@ def run_all(
         outcomes: a file for the outcome log of each run; None writes none.
         stop: ends the present runs early, and begins no more.
         on_progress: is called now and then.
-
-    Raises:
-        SafelightError: if a run cannot be done; the others are ended.
     """
     numbers = range(len(plan.keys))
     report = on_progress or (lambda progress: None)
     paths = dict(zip(numbers, outcomes or (), strict=False))
     if min(jobs, len(numbers)) == 1:
-        results = []
-        for number in numbers:
-            if stop.is_set:
-                break
-            results.append(run_one(plan, number, outcomes=paths.get(number), stop=stop, on_progress=report))
-        return results
+        return _in_turn(plan, paths, stop, report)
     return _in_processes(plan, min(jobs, len(numbers)), paths, stop, report)
 
 
+def _in_turn(plan: SimulationPlan, paths: Mapping[int, Path], stop: StopRequest, report: OnProgress) -> AllRuns:
+    results: list[RunResult] = []
+    for number in range(len(plan.keys)):
+        if stop.is_set:
+            break
+        try:
+            results.append(run_one(plan, number, outcomes=paths.get(number), stop=stop, on_progress=report))
+        except SafelightError as error:
+            return AllRuns(results=results, error=error)
+    return AllRuns(results=results)
+
+
 def _in_processes(
-    plan: SimulationPlan, jobs: int, paths: dict[int, Path], stop: StopRequest, report: OnProgress
-) -> list[RunResult]:
+    plan: SimulationPlan, jobs: int, paths: Mapping[int, Path], stop: StopRequest, report: OnProgress
+) -> AllRuns:
     context = multiprocessing.get_context("spawn")
     ended, queue = context.Event(), context.SimpleQueue()
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(ended, queue)) as pool:
@@ -69,8 +90,15 @@ def _in_processes(
         finally:
             ended.set()
             pool.shutdown(wait=False, cancel_futures=True)
-        answers = [future.result() for future in futures if not future.cancelled()]
-    return [decoded(answer, RunResult) for answer in answers]
+        results, errors = [], []
+        for future in (future for future in futures if not future.cancelled()):
+            try:
+                results.append(decoded(future.result(), RunResult))
+            except SafelightError as error:
+                errors.append(error)
+            except BrokenProcessPool:
+                errors.append(ProcessKilled())
+    return AllRuns(results=results, error=errors[0] if errors else None)
 
 
 def _watch(
@@ -135,9 +163,12 @@ class _EventStop:
 
 
 def _run(plan: bytes, number: int, outcomes: Path | None) -> bytes:
-    result = run_one(
-        decoded(plan, SimulationPlan), number, outcomes=outcomes, stop=_Shared.stop, on_progress=_put_progress
-    )
+    try:
+        result = run_one(
+            decoded(plan, SimulationPlan), number, outcomes=outcomes, stop=_Shared.stop, on_progress=_put_progress
+        )
+    except SafelightError as error:  # most classes of errors cannot be sent, since they are made of more than a text
+        raise SimulatorError(str(error)) from None
     return encoded(result)
 
 

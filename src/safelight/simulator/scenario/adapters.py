@@ -7,7 +7,16 @@ import numpy as np
 import numpy.typing as npt
 
 from safelight.core.adapter import AdapterKind
-from safelight.simulator.scenario.quantities import Bytes, Count, Name, NotNegative, Numbers, Share, check_numbers
+from safelight.simulator.scenario.quantities import (
+    AdapterCount,
+    Bytes,
+    Count,
+    Name,
+    NotNegative,
+    Numbers,
+    Share,
+    check_numbers,
+)
 
 Tier = Literal["remote", "disk", "host"]
 """Where weights are before a worker loads them."""
@@ -33,7 +42,7 @@ class AdapterGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     name: Name
     model: Name
     kind: AdapterKind = "lora"
-    count: Count | None = None
+    count: AdapterCount | None = None
     weights_bytes: Bytes = 10_000_000
     rank: Count = 16
     share: Share = 0.0
@@ -44,7 +53,11 @@ class AdapterGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(f"{self.name}-{number}" for number in range(1, (self.count or 0) + 1))
+        return tuple(map(self.name_of, range(self.count or 0)))
+
+    def name_of(self, number: int) -> str:
+        """Return the name of an adapter, counted from 0 here."""
+        return f"{self.name}-{number + 1}"
 
     @property
     def weights(self) -> npt.NDArray[np.float64]:

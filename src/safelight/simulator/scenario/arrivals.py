@@ -10,6 +10,7 @@ import polars as pl
 
 from safelight.core.errors import SafelightError
 from safelight.simulator.errors import BadScenario
+from safelight.simulator.scenario.quantities import MOST_REQUESTS
 from safelight.simulator.scenario.workload import LIKE, ArrivalSource, LikeSource, TraceSource, Workload
 from safelight.traces.arrivals.bursty import Bursty
 from safelight.traces.arrivals.diurnal import Diurnal
@@ -98,6 +99,7 @@ def _of_process(source: ArrivalSource, load: float, rng: np.random.Generator) ->
         times_s = first(process, source.requests, rate=rate, rng=rng)
     else:
         assert source.duration_s is not None
+        _check_count(rate * source.duration_s)
         times_s = until(process, source.duration_s, rate=rate, rng=rng)
     return Arrivals(times_s=times_s, table=None, rate_per_s=source.rate_per_s)
 
@@ -107,12 +109,23 @@ def _along(curve: Points, process: ArrivalProcess, load: float, rng: np.random.G
     times_s = np.linspace(0, curve[-1, 0], CURVE_POINTS)
     rates = np.interp(times_s, curve[:, 0], curve[:, 1]) * load
     counts = np.concatenate([[0.0], np.cumsum((rates[1:] + rates[:-1]) / 2 * np.diff(times_s))])
+    _check_count(float(counts[-1]))
     arrived = until(process, float(counts[-1]), rate=1.0, rng=rng)
     return Arrivals(
         times_s=np.interp(arrived, counts, times_s),
         table=None,
         rate_per_s=float(counts[-1]) / float(curve[-1, 0]) / load,
     )
+
+
+def _check_count(expected: float) -> None:
+    """Raise BadScenario for more requests than memory has room for."""
+    if expected > MOST_REQUESTS:
+        raise BadScenario(
+            f"brings {expected:.3g} requests at this load; at most {MOST_REQUESTS:,} can be simulated. Shorten the "
+            "duration, or lower the rate.",
+            place="workload.arrivals",
+        )
 
 
 def _of_trace(source: TraceSource, folder: Path) -> pl.DataFrame:
@@ -144,8 +157,12 @@ def _of_table(table: pl.DataFrame, load: float, place: str) -> Arrivals:
         raise BadScenario("has no request.", place=place)
     if table["arrival_s"].null_count():
         raise BadScenario("has requests that do not tell when they arrive.", place=place)
+    if (pictures := int(table["images"].fill_null(1).cast(pl.Int64).sum())) > MOST_REQUESTS:
+        raise BadScenario(f"asks for {pictures:,} pictures; at most {MOST_REQUESTS:,} can be simulated.", place=place)
     times_s = table["arrival_s"].to_numpy()
     times_s = times_s - times_s[0]
     length_s = float(times_s[-1])
+    if length_s == 0 and load != 1:
+        raise BadScenario("has requests that arrive all at once, so that no load changes them.", place=place)
     rate = (len(times_s) - 1) / length_s if length_s > 0 else 1.0
     return Arrivals(times_s=times_s / load, table=table, rate_per_s=rate)

@@ -2,14 +2,20 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
 
 from safelight.cascade.cascade import LINEAR, THRESHOLD, Cascade
-from safelight.core.errors import nearest
+from safelight.cascade.router import Router
+from safelight.core.errors import GateFileError, nearest
 from safelight.core.job import Job
 from safelight.core.request import ImageRequest
+from safelight.profiles.gate_file import GateCard, GateFile, read_gate
 from safelight.profiles.profile import Profile
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.scenario.quantities import Name, Share
@@ -18,6 +24,9 @@ Deferral = tuple[tuple[Share, Share], ...]
 MixQuality = tuple[tuple[Share, float], ...]
 
 HASH_BYTES = 7
+
+SHIPPED: Final = Path(str(files("safelight"))) / "models" / "gates"
+ENDING: Final = ".safetensors"
 
 
 class CascadeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,6 +39,8 @@ class CascadeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             the light model's profile.
         threshold: of the gate where no policy chooses another one.
         best_share: escalating a larger share makes no better pictures.
+        gate: a gate's file, relative to the scenario, or the name of a shipped one: its deferral and its router are the
+            cascade's. The router reads the prompts of the workload.
         mix_quality: pairs of the share of pictures that are of the light model, and the quality of such a mix; None is
             that of the light model's profile.
     """
@@ -40,17 +51,37 @@ class CascadeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     deferral: Deferral | None = None
     threshold: Share = THRESHOLD
     best_share: Share = 1.0
+    gate: str | None = None
     mix_quality: MixQuality | None = None
 
-    def with_profile(self, light: Profile) -> "CascadeEntry":
-        """Return it with the curves of the light model's profile where it has none of its own."""
+    def read_gate(self, folder: Path | None, place: str) -> GateFile | None:
+        """Return the gate of `gate`, whose path is relative to `folder`; raises BadScenario if it cannot be used."""
+        if self.gate is None:
+            return None
+        shipped = {file.name.removesuffix(ENDING): file for file in SHIPPED.glob(f"*{ENDING}")}
+        try:
+            read = read_gate(shipped.get(self.gate, (folder or Path()) / self.gate))
+        except GateFileError as error:
+            hint = "" if self.gate.endswith(ENDING) else f" {nearest(self.gate, tuple(shipped))}"
+            raise BadScenario(f": {error}{hint}", place=f"{place}.gate") from error
+        if (read.card.light, read.card.heavy) != (self.light, self.heavy):
+            raise BadScenario(
+                f"is for {read.card.light!r} and {read.card.heavy!r}, and this cascade has {self.light!r} and "
+                f"{self.heavy!r}; name the models so.",
+                place=f"{place}.gate",
+            )
+        return read
+
+    def with_profile(self, light: Profile, card: GateCard | None = None) -> "CascadeEntry":
+        """Return it with the curves of its gate and of the light model's profile where it has none of its own."""
         return msgspec.structs.replace(
             self,
-            deferral=self.deferral or light.deferral or None,
+            deferral=self.deferral or (light.deferral if card is None else card.deferral) or None,
+            best_share=self.best_share if card is None else min(self.best_share, card.best_share),
             mix_quality=light.mix_quality if self.mix_quality is None else self.mix_quality,
         )
 
-    def cascade(self) -> Cascade:
+    def cascade(self, router: Router | None = None) -> Cascade:
         """Return it for the controller; raises ValueError for a deferral curve that falls."""
         return Cascade(
             name=self.name,
@@ -60,7 +91,29 @@ class CascadeEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             threshold=self.threshold,
             best_share=self.best_share,
             gate=self.name,
+            router=router,
         )
+
+    @property
+    def tells_pictures_apart(self) -> bool:
+        """Whether the mix is known from heavy pictures only to light ones only, so that each picture's gain is."""
+        known = self.mix_quality or ()
+        return len(known) > 1 and (known[0][0], known[-1][0]) == (0.0, 1.0)
+
+    def gain_of(self, request: ImageRequest, model: str, *, seed: int) -> float:
+        """Return by how much a picture is better than the mean of its model.
+
+        The gate accepts the pictures with the highest scores first, so the slope of `mix_quality` at the share of
+        pictures that score higher is what this light picture adds. The mean over all pictures is 0.
+        """
+        known = self.mix_quality
+        if model != self.light or not known:
+            return 0.0
+        share = 1 - _quantile(request, seed)
+        slope = next(
+            ((after - before) / (high - low) for (low, before), (high, after) in pairwise(known) if share <= high), 0.0
+        )
+        return slope - (known[-1][1] - known[0][1])
 
     def quality_of_mix(self, models: Mapping[str, int]) -> float | None:
         """Return the quality of a mix of pictures, by numbers of pictures of each model; None if it is not known."""

@@ -12,7 +12,8 @@ class Deadlines(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     Attributes:
         seconds: after arrival.
-        solo_times: multiples of the time that the request takes alone on the fastest worker, without loads of adapters.
+        solo_times: multiples of the time that the request takes alone on the fastest worker, with its LoRAs,
+            ControlNets and start picture, without loads of adapters.
         on_deadline: whether late pictures are finished, or given up.
     """
 

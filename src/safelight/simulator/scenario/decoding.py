@@ -137,7 +137,10 @@ def _check_number(value: float, kind: inspect.IntType | inspect.FloatType, place
         and (kind.lt is None or value < kind.lt)
     )
     if not is_kept:
-        wanted = " and ".join(f"{_BOUNDS[name]} {rule:g}" for name, rule in rules.items() if rule is not None)
+        bounds = {name: rule for name, rule in rules.items() if rule is not None}
+        wanted = " and ".join(
+            f"{_BOUNDS[name]} {format(rule, ',' if isinstance(rule, int) else 'g')}" for name, rule in bounds.items()
+        )
         raise BadScenario(f"is {value}; it must be {wanted}.", place=place)
 
 

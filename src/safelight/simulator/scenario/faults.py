@@ -28,10 +28,16 @@ class FaultEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     factor: Factor = 2.0
 
 
+_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(FaultEntry)}
+
+
 def check_faults(faults: Sequence[FaultEntry], workers: Sequence[str]) -> None:
-    """Raise BadScenario for faults of workers that do not exist."""
+    """Raise BadScenario for faults of workers that do not exist, and for keys that do not count."""
     known = set(workers)
     for number, fault in enumerate(faults):
+        for key, kinds in (("for_s", ("hang", "slow", "partition")), ("factor", ("slow",))):
+            if fault.kind not in kinds and getattr(fault, key) != _DEFAULTS[key]:
+                raise BadScenario(f"does not count for `{fault.kind}`; leave it out.", place=f"faults[{number}].{key}")
         if fault.worker not in known:
             raise BadScenario(
                 f"is {fault.worker!r}; {nearest(fault.worker, workers)}", place=f"faults[{number}].worker"

@@ -3,7 +3,7 @@
 import msgspec
 
 from safelight.control.replica.config import ADAPTER_CAPACITY
-from safelight.simulator.scenario.quantities import Bytes, Count, Factor, Name, NotNegative, SomeNames
+from safelight.simulator.scenario.quantities import Bytes, Count, Factor, Name, NotNegative, SomeNames, WorkerCount
 
 
 class TierCost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,13 +47,14 @@ class WorkerGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         adapter_device_ranks: for LoRAs on the device: the sum of their ranks.
         adapter_device_controlnets: ControlNets on the device.
         startup_s: seconds until a worker is ready, at the start and after it was lost.
+        starts_ready: whether it is ready at the start, so that `startup_s` counts only after it was lost.
         speed: how many times as fast as the profile it computes.
         load_tiers: what loads of adapters cost; None is what the profile of the first model with such costs has.
         transfer_s_per_byte: seconds for each byte of the latents of a picture that another worker has paused.
     """
 
     name: Name
-    count: Count
+    count: WorkerCount
     models: SomeNames
     profiles: dict[str, str] = {}
     device: str = ""
@@ -63,6 +64,7 @@ class WorkerGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     adapter_device_ranks: int = ADAPTER_CAPACITY.device_ranks
     adapter_device_controlnets: int = ADAPTER_CAPACITY.device_controlnets
     startup_s: NotNegative = 0.0
+    starts_ready: bool = False
     speed: Factor = 1.0
     load_tiers: LoadTiers | None = None
     transfer_s_per_byte: NotNegative = 0.0

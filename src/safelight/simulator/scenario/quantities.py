@@ -9,6 +9,12 @@ import numpy.typing as npt
 from safelight.simulator.errors import BadScenario
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+WorkerCount = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+AdapterCount = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+MOST_REQUESTS = 50_000_000
+RequestCount = Annotated[int, msgspec.Meta(ge=1, le=MOST_REQUESTS)]
+"""What a simulation holds in memory, so that a slip of a digit is an error and not a machine without memory."""
+
 Bytes = Annotated[float, msgspec.Meta(ge=0)]
 """A number of bytes, such as `80e9`."""
 

@@ -7,9 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from safelight.core.adapter import LoraUse
+from safelight.core.request import Quality
+from safelight.core.source import PictureSource
 from safelight.simulator.scenario.adapters import AdapterGroup
 from safelight.simulator.scenario.quantities import draw_numbers, parse_size
-from safelight.simulator.scenario.workload import ANY_MODEL, MixEntry
+from safelight.simulator.scenario.workload import MixEntry
+from safelight.traces.row import ANY_MODEL
 
 Size = tuple[int, int]
 
@@ -21,8 +24,10 @@ class Asked:
     Attributes:
         model: None leaves it to the level policy.
         steps: likewise.
+        quality: where steps are left to the level policy.
         size: width and height in pixels.
         loras, controlnets: names with scales.
+        source: what the picture starts from, without its bytes; None starts from noise.
     """
 
     model: str | None
@@ -33,6 +38,28 @@ class Asked:
     tenant: str
     loras: tuple[LoraUse, ...]
     controlnets: tuple[tuple[str, float], ...]
+    quality: Quality = "medium"
+    source: PictureSource | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alone:
+    """What the seconds of a request alone on a worker depend on.
+
+    Attributes:
+        steps: of the whole schedule; `steps_to_run` of them are run.
+        size: width and height in pixels.
+        controlnets: how many steer it.
+    """
+
+    model: str
+    steps: int
+    steps_to_run: int
+    size: Size
+    guidance_scale: float | None
+    has_source: bool = False
+    has_loras: bool = False
+    controlnets: int = 0
 
 
 class KindSampler:
@@ -55,7 +82,8 @@ class KindSampler:
         self._adapters = [group for group in adapters if group.count is not None and group.share > 0]
         self._every = tuple(mix) or tuple(MixEntry(model=name) for name in sizes)
         self._by_model = {
-            name: tuple(kind for kind in mix if kind.model == name) or (MixEntry(model=name),) for name in sizes
+            name: tuple(kind for kind in mix if kind.model == name) or (MixEntry(model=name),)
+            for name in (*sizes, ANY_MODEL)
         }
 
     def draw(self, count: int, model: str | None, rng: np.random.Generator) -> list[Asked]:
@@ -63,7 +91,7 @@ class KindSampler:
 
         Args:
             count: of requests.
-            model: of all of them; None draws it too.
+            model: of all of them; `ANY_MODEL` leaves it to the level policy, None draws it.
             rng: the only source of randomness.
         """
         kinds = self._every if model is None else self._by_model[model]
@@ -108,7 +136,7 @@ class KindSampler:
             if group.model == model:
                 into = loras if group.kind == "lora" else controlnets
                 for place, numbers in _draw_adapters(group, count, rng):
-                    into[place] += [(group.names[number], group.scale) for number in numbers]
+                    into[place] += [(group.name_of(number), group.scale) for number in numbers]
         return loras, controlnets
 
 

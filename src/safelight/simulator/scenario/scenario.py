@@ -16,9 +16,11 @@ from safelight.simulator.scenario.decoding import decode, parse_toml
 from safelight.simulator.scenario.faults import FaultEntry, check_faults
 from safelight.simulator.scenario.fleet import WorkerGroup
 from safelight.simulator.scenario.language import LanguageWork, check_language
+from safelight.simulator.scenario.language_keys import check_language_keys, check_language_policies
 from safelight.simulator.scenario.models import ModelEntry, check_model
-from safelight.simulator.scenario.policies import DEFAULT_POLICIES, Choice, Limits, check_policies
+from safelight.simulator.scenario.policies import DEFAULT_POLICIES, Choice, Limits, check_policies, choices_of
 from safelight.simulator.scenario.quantities import Factor, NotNegative, Seed
+from safelight.simulator.scenario.reuse import ReuseEntry, check_reuse
 from safelight.simulator.scenario.variants import Variant, with_changes
 from safelight.simulator.scenario.workload import Workload, check_workload
 
@@ -42,6 +44,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         workload: what is asked of the fleet.
         adapters: groups of LoRAs and ControlNets.
         deadlines: of requests that have none of their own.
+        reuse: of earlier pictures; none without it.
         language: makes the only model a language model.
         policies: choices by name.
         limits: of the controller.
@@ -61,6 +64,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     workload: Workload
     adapters: tuple[AdapterGroup, ...] = ()
     deadlines: Deadlines = Deadlines()
+    reuse: ReuseEntry | None = None
     language: LanguageWork | None = None
     policies: dict[str, Choice] = msgspec.field(default_factory=lambda: dict(DEFAULT_POLICIES))
     limits: Limits = Limits()
@@ -169,19 +173,56 @@ def _check(scenario: Scenario) -> None:
     check_cascades(scenario.cascades, models)
     check_workload(scenario.workload, scenario.served_names)
     has_steps = all(kind.steps is not None for kind in scenario.workload.mix)
+    check_reuse(scenario.reuse)
+    if scenario.reuse is not None and scenario.language is not None:
+        raise BadScenario("cannot be beside [language]; pictures are reused, and texts are not.", place="reuse")
     check_language(scenario.language, models, has_steps=has_steps)
-    if scenario.language is not None and len(scenario.fleet) > 1:
-        raise BadScenario("has several groups; language work needs one.", place="fleet")
+    if scenario.language is not None:
+        _check_language_keys(scenario)
     _check_unique([group.name for group in scenario.adapters], "adapters")
     for number, adapters in enumerate(scenario.adapters):
         _check_known((adapters.model,), models, f"adapters[{number}].model")
         check_adapters(adapters, f"adapters[{number}]")
+        _check_asked(adapters, scenario.workload, f"adapters[{number}]")
     _check_unique([variant.name for variant in scenario.variants], "variants")
     check_deadlines(scenario.deadlines)
     check_policies(scenario.policies)
     check_faults(scenario.faults, scenario.worker_names)
     if scenario.rates_per_s and scenario.loads != (1.0,):
         raise BadScenario("cannot be beside `loads`; leave one of them.", place="rates_per_s")
+
+
+def _check_language_keys(scenario: Scenario) -> None:
+    """Raise BadScenario for what language work does not follow."""
+    if len(scenario.fleet) > 1:
+        raise BadScenario("has several groups; language work needs one.", place="fleet")
+    lists: dict[str, Sequence[msgspec.Struct]] = {
+        "fleet": scenario.fleet,
+        "cascades": scenario.cascades,
+        "workload.mix": scenario.workload.mix,
+        "adapters": scenario.adapters,
+        "faults": scenario.faults,
+    }
+    check_language_keys(
+        [
+            ("deadlines", scenario.deadlines),
+            ("limits", scenario.limits),
+            *((f"models.{name}", model) for name, model in scenario.models.items()),
+            *((f"{name}[{number}]", each) for name, some in lists.items() for number, each in enumerate(some)),
+        ]
+    )
+    for choice in scenario.policies.values():
+        check_language_policies(choices_of(choice))
+
+
+def _check_asked(adapters: AdapterGroup, workload: Workload, place: str) -> None:
+    """Raise BadScenario for shares of requests that no kind of the mix makes."""
+    asked = {kind.model for kind in workload.mix}
+    if workload.arrivals is not None and adapters.share > 0 and adapters.model not in asked:
+        raise BadScenario(
+            f"counts for nothing, since no kind of [[workload.mix]] names {adapters.model!r}; leave it out.",
+            place=f"{place}.share",
+        )
 
 
 def _check_known(names: Sequence[str], known: Sequence[str], place: str) -> None:

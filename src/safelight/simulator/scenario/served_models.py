@@ -10,13 +10,14 @@ import msgspec
 from safelight.control.replica.config import MAX_DENOISER_ROWS
 from safelight.core.errors import ProfileError, nearest
 from safelight.core.level import Level
-from safelight.core.model import ModelSpec
+from safelight.core.model import ModelSpec, StepTime
 from safelight.profiles.builtin import builtin_names, builtin_profile
 from safelight.profiles.profile import READ_FORMATS, Profile
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.scenario.decoding import decode, parse_toml
 from safelight.simulator.scenario.fleet import WorkerGroup
 from safelight.simulator.scenario.models import ModelEntry
+from safelight.simulator.scenario.request_kinds import Alone
 
 GB = 1e9
 ENDING = ".toml"
@@ -30,11 +31,13 @@ class ServedModel:
         profile: the truth about its times.
         spec: as the workers report it.
         weights_bytes: on the device; None if that is not known.
+        given_quality: that the scenario gives, which counts instead of the profile's.
     """
 
     profile: Profile
     spec: ModelSpec
     weights_bytes: float | None
+    given_quality: object = None
 
     @property
     def least_rows(self) -> int:
@@ -57,11 +60,22 @@ class ServedModel:
             sampler=self.spec.sampler,
         )
 
-    def solo_s(self, level: Level, *, width: int, height: int) -> float:
-        """Return the seconds of a request alone on a worker, with its weights loaded."""
+    def solo_s(self, alone: Alone) -> float:
+        """Return the seconds of a request alone on a worker, with its weights loaded; raises ProfileError.
+
+        LoRAs run in the cheaper way: folded into the weights once, or beside them at each step.
+        """
+        level, (width, height) = self.level(alone.steps, alone.guidance_scale), alone.size
         tick_s = self.profile.tick_s(level.denoiser_rows, width=width, height=height)
-        encode_s = self.profile.encoding_s(width=width, height=height, has_source=False)
-        return encode_s + level.steps_to_run * tick_s + self.profile.decoding_s(width=width, height=height)
+        steps_s = alone.steps_to_run * tick_s
+        if alone.has_loras and self.profile.adapter_costs is not None:
+            costs = self.profile.adapter_costs
+            steps_s += min(costs.switch_s, costs.unmerged_overhead * steps_s)
+        if alone.controlnets:
+            controlnet_s = self.profile.controlnet_s(level.denoiser_rows, width=width, height=height)
+            steps_s += alone.steps_to_run * alone.controlnets * controlnet_s
+        encode_s = self.profile.encoding_s(width=width, height=height, has_source=alone.has_source)
+        return encode_s + steps_s + self.profile.decoding_s(width=width, height=height)
 
 
 def served_models(models: Mapping[str, ModelEntry], group: WorkerGroup, *, folder: Path) -> dict[str, ServedModel]:
@@ -85,8 +99,9 @@ def served_models(models: Mapping[str, ModelEntry], group: WorkerGroup, *, folde
         memory = None if profile.memory is None else profile.memory.weights_bytes
         served[name] = ServedModel(
             profile=profile,
-            spec=_spec(name, entry, profile),
+            spec=_spec(name, entry, profile, group.speed, place),
             weights_bytes=memory if entry.weights_bytes is None else entry.weights_bytes,
+            given_quality=entry.quality,
         )
     return served
 
@@ -101,6 +116,12 @@ def rows_per_call(group: WorkerGroup, served: Mapping[str, ServedModel]) -> int:
 def check_memory(group: WorkerGroup, served: Mapping[str, ServedModel]) -> None:
     """Raise BadScenario if the weights of the group's models and a full call do not fit its devices."""
     weights = {name: model.weights_bytes for name, model in served.items() if model.weights_bytes is not None}
+    if group.memory_bytes is not None and (unknown := [name for name in served if name not in weights]):
+        raise BadScenario(
+            "is missing, and the profile has no `memory`; give it, or leave out `memory_bytes` of "
+            f"fleet {group.name!r}.",
+            place=f"models.{unknown[0]}.weights_bytes",
+        )
     memories = [model.profile.memory for model in served.values() if model.profile.memory is not None]
     rows = rows_per_call(group, served)
     call_bytes = max((memory.row_bytes * rows + memory.picture_bytes for memory in memories), default=0)
@@ -112,6 +133,27 @@ def check_memory(group: WorkerGroup, served: Mapping[str, ServedModel]) -> None:
             f"is {group.memory_bytes / GB:.3g} GB, and its models need {needed / GB:.3g} GB: {' + '.join(parts)}.",
             place=f"fleet {group.name!r}: memory_bytes",
         )
+
+
+def check_groups(served: Mapping[str, Mapping[str, ServedModel]]) -> None:
+    """Raise BadScenario for a model whose pictures differ between groups of workers, by their profiles."""
+    first: dict[str, tuple[str, ServedModel]] = {}
+    for group, models in served.items():
+        for name, model in models.items():
+            other_group, other = first.setdefault(name, (group, model))
+            for what in ("own size", "quality"):
+                if _picture_of(model, what) != _picture_of(other, what):
+                    raise BadScenario(
+                        f"differ in the {what} of {name!r}, which must be one in all groups; give it under "
+                        f"[models.{name}], or another model for one of them.",
+                        place=f"profiles of fleet {other_group!r} and fleet {group!r}",
+                    )
+
+
+def _picture_of(model: ServedModel, what: str) -> object:
+    if what == "own size":
+        return model.spec.width, model.spec.height
+    return model.given_quality or (model.profile.quality, model.profile.quality_metric, model.profile.similarity)
 
 
 def check_points(
@@ -187,8 +229,22 @@ def _checked(raw: dict[str, Any], place: str) -> Profile:
         raise BadScenario(f": {error}" if place else str(error), place=place) from error
 
 
-def _spec(name: str, entry: ModelEntry, profile: Profile) -> ModelSpec:
+def _spec(name: str, entry: ModelEntry, profile: Profile, speed: float, place: str) -> ModelSpec:
+    """Return what a worker measures of the model at its own size when it starts; raises BadScenario."""
     width, height = entry.width or profile.width, entry.height or profile.height
+    try:
+        times = tuple(
+            StepTime(
+                denoiser_rows=time.denoiser_rows,
+                seconds=profile.tick_s(time.denoiser_rows, width=width, height=height) / speed,
+            )
+            for time in profile.step_times
+        )
+        decode_s = profile.decoding_s(width=width, height=height)
+        picture_s = 0.0 if profile.encode_picture_s is None else profile.start_picture_s(width=width, height=height)
+    except ProfileError as error:
+        raise BadScenario(f": {error}", place=place) from error
+    costs = profile.adapter_costs
     return ModelSpec(
         name=name,
         family=entry.family,
@@ -200,10 +256,11 @@ def _spec(name: str, entry: ModelEntry, profile: Profile) -> ModelSpec:
         guidance_scale=entry.guidance_scale,
         sampler=entry.sampler,
         samplers=entry.samplers or (entry.sampler,),
-        step_times=profile.step_times,
-        encode_s=profile.encode_s,
-        decode_s=profile.decode_s,
-        encode_picture_s=profile.encode_picture_s or 0.0,
+        step_times=times,
+        encode_s=profile.encode_s / speed,
+        decode_s=decode_s / speed,
+        encode_picture_s=picture_s / speed,
         guidance=entry.guidance,
-        adapter_costs=profile.adapter_costs,
+        adapter_costs=None if costs is None else msgspec.structs.replace(costs, switch_s=costs.switch_s / speed),
+        mixes_sizes=profile.mixes_sizes,
     )

@@ -8,22 +8,24 @@ import msgspec
 from safelight.core.errors import nearest
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.scenario.quantities import (
-    Count,
     Factor,
     Name,
     NotNegative,
     Numbers,
+    RequestCount,
     Share,
+    WorkerCount,
     check_numbers,
     parse_size,
 )
+from safelight.traces.row import ANY_MODEL
 
 LIKE = ("katz-a", "katz-b", "katz")
 """Published traces whose statistics are built in; katz has both services."""
 
 PROCESSES = ("constant", "poisson", "gamma", "bursty", "diurnal")
 
-Column = Literal["model", "steps", "size", "deadline", "adapters"]
+Column = Literal["model", "steps", "size", "deadline", "adapters", "task"]
 """What requests of a trace may get from the scenario instead."""
 
 
@@ -41,7 +43,7 @@ class TraceSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     path: Name
     service: str | None = None
-    requests: Count | None = None
+    requests: RequestCount | None = None
     lenient: bool = False
     only_ended: bool = False
     replace: tuple[Column, ...] = ()
@@ -61,8 +63,8 @@ class LikeSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     trace: Name
-    requests: Count | None = None
-    instances: Count | None = None
+    requests: RequestCount | None = None
+    instances: WorkerCount | None = None
     skew: NotNegative = 1.0
     bursts: Factor = 1.0
     diurnal: Share = 0.0
@@ -90,7 +92,7 @@ class ArrivalSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     rate_per_s: Factor | None = None
     rate_curve: tuple[tuple[NotNegative, NotNegative], ...] = ()
     duration_s: Factor | None = None
-    requests: Count | None = None
+    requests: RequestCount | None = None
     cv: Factor = 2.0
     factor: Factor = 5.0
     burst_share: Share = 0.1
@@ -137,9 +139,6 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     arrivals: ArrivalSource | None = None
     mix: tuple[MixEntry, ...] = ()
     models: dict[str, str] = {}
-
-
-ANY_MODEL = "any"
 
 
 def check_workload(workload: Workload, models: Sequence[str]) -> None:

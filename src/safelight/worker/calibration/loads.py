@@ -40,7 +40,7 @@ def smaller_lora(path: Path, folder: Path) -> Path | None:
     if len(files) != 1:
         return None
     tensors = load_file(files[0])
-    module = min(tensors).split(_MODULE_END)[0]
+    module = min((name for name in tensors if _MODULE_END in name), default="").split(_MODULE_END)[0]
     kept = {name: tensor for name, tensor in tensors.items() if name.startswith(f"{module}.")}
     if not kept or len(kept) == len(tensors):
         return None
