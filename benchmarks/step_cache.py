@@ -5,7 +5,7 @@
 | `saved` | share of the processor time that a level saves, by level |
 | `facts` | mean share of a caption's facts that hold, by level |
 | `steps_reused` | share of the steps that took over an earlier prediction |
-| `saved_at_equal_facts_vs_steps` | the most that a tolerance saves at equal facts, over the most that fewer steps save |
+| `saved_at_equal_facts_vs_steps` | what a tolerance saves at equal facts, over what fewer steps save |
 
 Each level paints the same captions with the same seeds in one process; the levels take turns batch by batch.
 """
