@@ -29,6 +29,7 @@ FIELDS = {
     **dict.fromkeys(("asked_model", "asked_quality"), NAMES),
     **dict.fromkeys(("asked_steps", "stages"), COUNTS),
     "asked_guidance_scale": SECONDS,
+    **dict.fromkeys(("asked_min_quality", "gate_score"), st.floats(0, 1, allow_subnormal=False)),
     "strength": st.floats(0, 1, allow_subnormal=False),
     "seed": st.integers(0, 2**53),
     "status": st.sampled_from(STATUSES),

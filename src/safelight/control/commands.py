@@ -51,7 +51,7 @@ class Deliver(msgspec.Struct, frozen=True):
 
 
 class Escalated(msgspec.Struct, frozen=True):
-    """The gate has not accepted a picture, and the next level paints it again."""
+    """The gate has not accepted a picture of a request with previews, and the next level paints it again."""
 
     request: ImageRequest
     finished: Finished

@@ -407,7 +407,7 @@ class FleetController:
         state.begin_next_stage(ended, now)
         self._fleet.paused_rows.note(state)
         self._fleet.enqueue(state, now)
-        return [Escalated(state.request, finished)]
+        return [Escalated(state.request, finished)] if state.request.previews else []
 
     def _ends_for_deadline(self, state: RequestState, now: float) -> bool:
         """Whether a picture that its gate does not accept is the answer, since the next stage would be late."""

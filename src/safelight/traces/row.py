@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from safelight.core.outcome import Outcome
+from safelight.core.quality import quality_of
 from safelight.core.request import ImageRequest
 
 Int32 = Annotated[int, msgspec.Meta(ge=-(1 << 31), le=(1 << 31) - 1)]
@@ -63,7 +64,9 @@ class TraceRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     asked_steps: Int32 | None = None
     asked_guidance_scale: float | None = None
     asked_quality: str | None = None
+    asked_min_quality: float | None = None
     stages: Int32 | None = None
+    gate_score: float | None = None
 
 
 def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s: float = 0.0) -> TraceRow:
@@ -110,7 +113,9 @@ def row_of(outcome: Outcome, *, origin: Literal["served", "simulated"], epoch_s:
         asked_steps=request.steps,
         asked_guidance_scale=request.guidance_scale,
         asked_quality=request.quality,
+        asked_min_quality=request.min_quality,
         stages=len(outcome.stages),
+        gate_score=quality_of(outcome).gate_score,
     )
 
 

@@ -37,6 +37,8 @@ stand as their source has them.
 | `asked_model` | the model or cascade that was asked for; `any` left the choice to the server |
 | `asked_steps`, `asked_guidance_scale` | likewise; null if the request left them to the server |
 | `asked_quality` | likewise: `low`, `medium`, `high`, `xhigh` or `max` |
+| `asked_min_quality` | the least probability that a light picture is good enough, if it asked for one |
+| `gate_score` | that probability, by the gate of a cascade, of the light picture |
 | `stages` | levels that were begun; none if an earlier picture was the answer |
 
 A list of adapters that is null is unknown or absent, one that is empty says that there are none. Within a list, an
@@ -103,14 +105,16 @@ SCHEMA = pl.Schema(
         "asked_steps": pl.Int32(),
         "asked_guidance_scale": pl.Float64(),
         "asked_quality": pl.String(),
+        "asked_min_quality": pl.Float64(),
         "stages": pl.Int32(),
+        "gate_score": pl.Float64(),
     }
 )
 
 NOT_NEGATIVE = (
     *("arrival_s", "width", "height", "steps", "frames", "fps", "images"),
     *("deadline_s", "duration_s", "predicted_s", "queue_s", "compute_s", "retries", "pauses", "steps_without_loras"),
-    *("asked_steps", "stages"),
+    *("asked_steps", "asked_min_quality", "stages", "gate_score"),
 )
 """Numbers that must be finite and at least 0 where they are known."""
 

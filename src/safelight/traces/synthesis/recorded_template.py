@@ -17,6 +17,7 @@ KINDS: tuple[AdapterColumn, ...] = ("controlnets", "loras")
 NOT_ALIKE = (
     *("request_id", "origin", "arrival_s", "instance", "prompt", "negative_prompt", "inputs", "seed"),
     *("status", "reason", "predicted_s", "queue_s", "retries", "pauses", "steps_without_loras", "stages"),
+    "gate_score",
 )
 """What a request has for itself, and what became of it where it was served; prompts and inputs are private."""
 
