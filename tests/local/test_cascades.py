@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from safelight.cli.cascade_options import CascadeOptions
-from safelight.cli.errors import Misuse
 from safelight.control.policies import policies_from
 from safelight.core.errors import CascadeFileError, GateFileError, RequestError
 from safelight.local.cascades import served_cascades
@@ -117,7 +116,7 @@ def test_what_cannot_be_served_is_refused(folders, tmp_path, choice, error, word
 @pytest.mark.parametrize("choices", [("level=as-asked",), ("level=score-threshold",)])
 def test_a_level_policy_that_cannot_use_the_cascade_is_refused(folders, choices):
     options = CascadeOptions(cascade=[f"auto={LIGHT},{HEAVY}"])
-    with pytest.raises(Misuse, match="level"):
+    with pytest.raises(RequestError, match="level"):
         options.served(folders, policies_from(choices), choices, names=())
 
 

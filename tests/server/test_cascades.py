@@ -1,5 +1,6 @@
 """A cascade served live: levels, promises, previews and what the answer says of them."""
 
+import base64
 import json
 
 import pytest
@@ -117,3 +118,10 @@ def test_the_queue_counts_the_levels_of_the_last_minute(server):
     quality(server, "a circle 0.1")
     told = web.get(f"{server.url}/v1/queue").json()["levels"]
     assert [LIGHT, HEAVY] in [each["levels"] for each in told if each["pictures"] > 0]
+
+
+def test_a_form_says_it_in_words(server):
+    picture = base64.b64decode(ask(server, "a circle 0.9")["data"][0]["b64_json"])
+    fields = {"prompt": "a circle 0.9", "model": AUTO, "cascade": "false", "min_quality": "0.5"}
+    sent = web.post(f"{server.url}/v1/images/edits", data=fields, files={"image": ("a.png", picture, "image/png")})
+    assert sent.json()["safelight"]["quality"]["kept_promise"] is True

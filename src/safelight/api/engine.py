@@ -24,6 +24,7 @@ from safelight.control.policies import deterministic_policies_from, policies_fro
 from safelight.core.errors import Cancelled, CannotServe, InvalidParameter, SafelightError
 from safelight.core.provenance import provenance_of
 from safelight.local.adapter_folder import find_adapters
+from safelight.local.cascades import cascades_and_policies
 from safelight.local.launch import compute_options, worker_argv
 from safelight.local.model_folders import adapter_folders, model_folders
 from safelight.local.pool import LocalPool
@@ -63,6 +64,7 @@ class Engine:
         dtype: `float32`, `bfloat16`, `float16` or `auto`.
         threads: torch threads of each worker.
         policies: presets or `FAMILY=NAME`, as `safelight serve --policy` takes them.
+        cascades: `NAME=LIGHT,HEAVY[,GATE]` or files, as `safelight serve --cascade` takes them.
         deterministic: as `safelight serve --deterministic`: the same bytes for the same call in any company.
         start_within_s: how long loading may take.
 
@@ -81,6 +83,7 @@ class Engine:
         dtype: str = "auto",
         threads: int = 1,
         policies: Sequence[str] = (),
+        cascades: Sequence[str] = (),
         deterministic: bool = False,
         start_within_s: float = START_WITHIN_S,
     ) -> None:
@@ -88,9 +91,12 @@ class Engine:
             raise InvalidParameter("workers", workers, "at least one is needed")
         self._folders = model_folders(None if models is None else [str(model) for model in models])
         self._adapters = find_adapters(adapter_folders([Path(folder) for folder in adapters]))
-        self._policies = deterministic_policies_from(policies) if deterministic else policies_from(policies)
+        chosen = deterministic_policies_from(policies) if deterministic else policies_from(policies)
+        levels = (*policies, *(("level=as-asked",) if deterministic else ()))
+        served, self._policies = cascades_and_policies(cascades, self._folders, chosen, policy_choices=levels)
+        self._cascades = served.cascades
         limits = compute_options(device=device, dtype=dtype, threads=threads, deterministic=deterministic)
-        self._argv = worker_argv(self._folders, *limits, *self._policies.worker_options)
+        self._argv = worker_argv(self._folders, *limits, *self._policies.worker_options, *served.worker_options)
         self._workers = workers
         self._service: Service
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -237,7 +243,7 @@ class Engine:
         clock = MonotonicClock()
         self._service = service = Service(
             ServiceParts(
-                controller=FleetController(ControlConfig(policies=self._policies)),
+                controller=FleetController(ControlConfig(policies=self._policies, cascades=self._cascades)),
                 pool=LocalPool(self._argv, size=self._workers, log=log),
                 clock=clock,
                 metrics=Metrics(),
@@ -287,7 +293,7 @@ class Engine:
     async def _deliveries(self, paint: PaintRequest) -> list[Delivery]:
         service = self._service
         service.check_open()
-        model = find_model(paint.model, service.models)
+        model = find_model(paint.model, service.named)
         requests = await asyncio.to_thread(image_requests, paint, model, arrived_s=service.now_s)
         if self._has_ended:
             raise self._end()

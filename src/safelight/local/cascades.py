@@ -10,10 +10,18 @@ import msgspec
 
 from safelight.cascade.cascade import Cascade
 from safelight.cascade.router import Router
+from safelight.control.levels.as_asked import AsAsked
+from safelight.control.levels.cascade import LoadCascade
+from safelight.control.levels.policies import LEVEL_POLICIES
+from safelight.control.levels.score_threshold import ScoreThreshold
+from safelight.control.policies import Policies
 from safelight.core.errors import CascadeFileError, GateFileError, RequestError, nearest, shorten
 from safelight.local.model_folders import AUTO, SHIPPED_GATE, shipped_models
 from safelight.profiles.cascade_file import read_cascades
 from safelight.profiles.gate_file import GateFile, read_gate
+
+LEVEL: Final = "level="
+"""How a choice of a level policy begins."""
 
 SUFFIX: Final = ".toml"
 
@@ -29,6 +37,46 @@ class ServedCascades:
     def worker_options(self) -> tuple[str, ...]:
         """The options of a worker's command line that load the gates."""
         return tuple(word for gate in self.gates for word in ("--gate", str(gate)))
+
+
+def cascades_and_policies(
+    choices: Sequence[str],
+    folders: Sequence[Path],
+    policies: Policies,
+    *,
+    policy_choices: Sequence[str] = (),
+    names: Sequence[str] = (),
+) -> tuple[ServedCascades, Policies]:
+    """Return the cascades that `choices` name, or the one that comes along, and the policies that use them.
+
+    Args:
+        choices: as `served_cascades` takes them.
+        folders: of the served models.
+        policies: as the user has chosen them by `policy_choices`.
+        policy_choices: of policies.
+        names: aliases, which no cascade may be called.
+
+    Raises:
+        RequestError: if the level policy uses no cascades, or not these; and as `served_cascades`.
+        CascadeFileError, GateFileError: as `served_cascades`.
+    """
+    is_chosen = any(choice.startswith(LEVEL) for choice in policy_choices)
+    is_plain = isinstance(policies.level, AsAsked)
+    if choices:
+        cascades = served_cascades(choices, folders)
+    else:
+        cascades = ServedCascades() if is_chosen and is_plain else shipped_cascade(folders)
+    taken = [cascade.name for cascade in cascades.cascades if cascade.name in names]
+    if taken and choices:
+        raise RequestError(f"--cascade {taken[0]}: this is an --alias; choose another name.")
+    if taken or not cascades.cascades:
+        return ServedCascades(), policies
+    if is_plain and is_chosen:
+        able = ", ".join(policy.name for policy in LEVEL_POLICIES if not isinstance(policy, AsAsked))
+        raise RequestError(f"--cascade needs a level policy that uses it, and not as-asked; choose one of {able}.")
+    if isinstance(policies.level, ScoreThreshold) and any(each.rival is None for each in cascades.cascades):
+        raise RequestError("level=score-threshold needs a rival gate; write --cascade NAME=LIGHT,HEAVY,GATE,RIVAL.")
+    return cascades, replace(policies, level=LoadCascade()) if is_plain else policies
 
 
 def served_cascades(choices: Sequence[str], folders: Sequence[Path]) -> ServedCascades:

@@ -288,8 +288,11 @@ def test_a_language_model_is_simulated_with_the_same_figures(scenario, capsys):
 
 def test_workers_are_ready_when_a_log_begins(scenario, tmp_path, capsys):
     log = tmp_path / "served.jsonl"
-    log.write_text('{"arrival_s": 1.0, "status": "finished", "duration_s": 2.0}\n', encoding="utf-8")
+    early = '{"arrival_s": 0.0, "status": "rejected", "reason": "not_ready", "duration_s": 0.0}\n'
+    log.write_text(early + '{"arrival_s": 1.0, "status": "finished", "duration_s": 2.0}\n', encoding="utf-8")
     found = document(
         [scenario(SMALL.replace("count = 2", "count = 2\nstartup_s = 9.0")), "--against", str(log)], capsys
     )
-    assert found["predictions"][0]["figures"]["attainment"]["mean"] == 1.0
+    assert (found["measured"]["requests"], found["measured"]["left_out"]) == (1, 1)
+    figures = found["predictions"][0]["figures"]
+    assert (figures["requests"]["mean"], figures["attainment"]["mean"]) == (1.0, 1.0)

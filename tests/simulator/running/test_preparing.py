@@ -127,6 +127,16 @@ def test_memory_without_known_weights_is_an_error():
     assert "models.m.weights_bytes is missing" in message_of(changed("count = 2", "count = 2\nmemory_bytes = 8e9"))
 
 
+def test_adapters_that_a_trace_does_not_name_are_said_to_be_left_out(tmp_path):
+    (tmp_path / "t.jsonl").write_text(
+        '{"arrival_s": 1.0, "loras": [null, {"scale": 1.0}]}\n{"arrival_s": 2.0, "loras": []}\n', encoding="utf-8"
+    )
+    text = SMALL[: SMALL.index("[workload.arrivals]")] + '[workload.trace]\npath = "t.jsonl"\n'
+    said = ("1 of 2 requests use loras that the trace does not name; they run without these.",)
+    assert prepared(text, tmp_path).notes == said
+    assert prepared(text + 'replace = ["adapters"]\n', tmp_path).notes == ()
+
+
 def test_qualities_of_unlike_metrics_are_said_to_be():
     metric = 'quality_metric = "FID", encode_s'
     text = changed("encode_s", metric) + "[models.n]\n" + INLINE.replace("encode_s", metric.replace("FID", "SSIM"), 1)

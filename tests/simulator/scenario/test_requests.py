@@ -204,6 +204,12 @@ def test_adapters_of_a_trace_need_a_group(trace):
     assert [(use.name, use.scale) for use in request.loras] == [("a", 0.5)]
 
 
+def test_adapters_of_a_trace_without_a_model_are_an_error(trace):
+    folder = trace('{"arrival_s": 1.0, "asked_model": "both", "loras": [{"name": "a"}]}')
+    with pytest.raises(BadScenario, match="the lora 'a' for 'both'"):
+        made(FROM_TRACE + TWO_MODELS, folder=folder)
+
+
 def test_requests_like_those_of_katz_have_its_adapters():
     source = SMALL[: SMALL.index("[workload.arrivals]")] + '[workload.like]\ntrace = "katz-a"\nrequests = 500\n'
     text = FROM_TRACE + '[[adapters]]\nname = "net"\nkind = "controlnet"\nmodel = "m"\n' + source

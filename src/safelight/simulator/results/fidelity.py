@@ -22,7 +22,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         simulated: whether the log is that of a simulation.
-        left_out: requests that their clients cancelled, and lines that could not be read.
+        left_out: requests that their clients cancelled, or that came before the server was ready, and lines that could
+            not be read.
     """
 
     simulated: bool

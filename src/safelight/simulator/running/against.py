@@ -9,6 +9,7 @@ import polars as pl
 from safelight.core.errors import SafelightError
 from safelight.simulator.errors import BadScenario
 from safelight.simulator.results.fidelity import Measured, measured_of
+from safelight.simulator.scenario.arrivals import HAS_ENDED
 from safelight.simulator.scenario.scenario import Scenario
 from safelight.simulator.scenario.start_pictures import FROM_NOISE
 from safelight.simulator.scenario.workload import TraceSource
@@ -27,7 +28,8 @@ def replay_of(scenario: Scenario, log: Path) -> Replay:
     """Return a scenario with the requests of an outcome log as its workload.
 
     Arrivals, models, steps, sizes, adapters, start pictures and deadlines are those of the log. Requests that their
-    clients cancelled are left out. If a request of the log has expired, late requests expire.
+    clients cancelled, or that came before the server was ready, are left out. If a request of the log has expired, late
+    requests expire. Workers are ready at the start.
 
     Args:
         scenario: with the fleet, the profiles and the policies; its workload's `models` rename models of the log.
@@ -43,7 +45,7 @@ def replay_of(scenario: Scenario, log: Path) -> Replay:
         table = trace.frame.collect()
     except SafelightError as error:
         raise BadScenario(f"The log cannot be used: {error}") from error
-    kept = table.filter(pl.col("status") != "cancelled", pl.col("duration_s").is_not_null())
+    kept = table.filter(HAS_ENDED)
     if kept.is_empty() or kept["arrival_s"].null_count():
         raise BadScenario(
             f"{str(log)!r} does not tell how requests ended; name an outcome log of `safelight serve --outcomes`."

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import polars as pl
+
 from safelight.profiles.profile import Profile
 from safelight.simulator.scenario.faults import FaultEntry
 from safelight.simulator.scenario.fleet import WorkerGroup
@@ -29,6 +31,25 @@ def costless(
             notes.append(f"ControlNets of {model!r} add no time to calls {where}: its profile has no such times.")
     if used and tiers == LoadTiers():
         notes.append(f"Loads of adapters take no time {where}: neither its `load_tiers` nor a profile has seconds.")
+    return notes
+
+
+def adapters_left_out(table: pl.DataFrame | None, replaced: Sequence[str]) -> list[str]:
+    """Return a sentence for each kind of adapters that requests of a trace use, but that it does not name.
+
+    Args:
+        table: of the trace, in the canonical columns; None for requests that no trace has.
+        replaced: what the scenario replaces.
+    """
+    if table is None or "adapters" in replaced:
+        return []
+    notes = []
+    for kind in ("loras", "controlnets"):
+        names = pl.col(kind).list.eval(pl.element().struct.field("name").is_null())
+        count = table.select(names.list.any().sum()).item()
+        if count:
+            share = f"{count:,} of {len(table):,} requests"
+            notes.append(f"{share} use {kind} that the trace does not name; they run without these.")
     return notes
 
 

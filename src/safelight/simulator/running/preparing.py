@@ -23,7 +23,7 @@ from safelight.simulator.results.figures import RunKey
 from safelight.simulator.results.tally import GainOf, QualityOf
 from safelight.simulator.results.timeline import QualityOfMix
 from safelight.simulator.running.language import language_simulation
-from safelight.simulator.running.notes import costless, metric_of
+from safelight.simulator.running.notes import adapters_left_out, costless, metric_of
 from safelight.simulator.scenario.adapters import AdapterGroup
 from safelight.simulator.scenario.arrivals import Arrivals, arrivals_of
 from safelight.simulator.scenario.cascades import check_cascades, scorer_of
@@ -144,7 +144,7 @@ def prepare(scenario: Scenario, key: RunKey, *, policies: Sequence[str], folder:
         quality_of_mix=None if gain_of else _quality_of_mix(scenario),
         gain_of=gain_of,
         quality_metric=metric_of(_metrics(scenario, served)),
-        notes=() if scenario.language is not None else _notes(scenario, served, adapters),
+        notes=_notes(scenario, served, adapters, arrivals),
     )
 
 
@@ -166,8 +166,14 @@ def _check_groups(
         _check_capacity(group, adapters)
 
 
-def _notes(scenario: Scenario, served: Served, adapters: Sequence[SimulatedAdapter]) -> tuple[str, ...]:
-    return tuple(
+def _notes(
+    scenario: Scenario, served: Served, adapters: Sequence[SimulatedAdapter], arrivals: Arrivals
+) -> tuple[str, ...]:
+    source = scenario.workload.trace or scenario.workload.like
+    unnamed = adapters_left_out(arrivals.table, source.replace if source is not None else ())
+    if scenario.language is not None:
+        return tuple(unnamed)
+    free = [
         note
         for group in scenario.fleet
         for note in costless(
@@ -176,7 +182,8 @@ def _notes(scenario: Scenario, served: Served, adapters: Sequence[SimulatedAdapt
             adapters,
             _load_tiers(group, served[group.name]),
         )
-    )
+    ]
+    return (*unnamed, *free)
 
 
 def _metrics(scenario: Scenario, served: Served) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 CURVE_POINTS = 10_001
 """So many points of a rate curve are integrated over."""
+
+HAS_ENDED: Final = (
+    (pl.col("status") != "cancelled")
+    & pl.col("duration_s").is_not_null()
+    & (pl.col("reason").fill_null("") != "not_ready")
+)
+"""Whether a request of a log tells how a server that was ready ended it."""
 
 Points = npt.NDArray[np.float64]
 
@@ -132,7 +139,7 @@ def _of_trace(source: TraceSource, folder: Path) -> pl.DataFrame:
     trace = open_trace(folder / source.path, lenient=source.lenient)
     frame = trace.frame if source.service is None else trace.of_service(source.service)
     if source.only_ended:
-        frame = frame.filter(pl.col("status") != "cancelled", pl.col("duration_s").is_not_null())
+        frame = frame.filter(HAS_ENDED)
     return (frame if source.requests is None else frame.head(source.requests)).collect()
 
 

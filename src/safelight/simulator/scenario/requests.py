@@ -183,7 +183,7 @@ class RequestMaker:
         served = row["base_model"]
         model = asked if asked in self._scenario.models else self._scenario.workload.models.get(served, served)
         if model is None or model not in self._scenario.models:
-            return {}
+            model = asked or ANY_MODEL
         found: dict[str, Any] = {}
         if row["loras"] is not None:
             found["loras"] = tuple(

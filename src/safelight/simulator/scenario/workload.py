@@ -37,7 +37,8 @@ class TraceSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         service: takes the requests of this service only.
         requests: takes the first ones only.
         lenient: leaves out requests that cannot be read.
-        only_ended: leaves out requests that were cancelled, or do not tell how and after how long they ended.
+        only_ended: leaves out requests that were cancelled, or came before a server was ready, or do not tell how and
+            after how long they ended.
         replace: what the mix and the deadlines of the scenario replace even where the trace has it.
     """
 
