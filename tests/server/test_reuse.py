@@ -59,8 +59,18 @@ def test_the_same_request_without_a_seed_gets_the_earlier_seed(server):
 
 @pytest.mark.parametrize(
     "other",
-    [{"seed": 6}, {"seed": None}, {"num_inference_steps": 20}, {"negative_prompt": "blue"}, {"guidance_scale": 3.1}]
-    + [{"sampler": "ddim"}, {"size": "32x64"}, {"model": "null-small"}, {"prompt": PROMPT + "."}],
+    [
+        {"seed": 6},
+        {"seed": None},
+        {"num_inference_steps": 20},
+        {"negative_prompt": "blue"},
+        {"guidance_scale": 3.1},
+        {"sampler": "ddim"},
+        {"size": "32x64"},
+        {"model": "null-small"},
+        {"prompt": PROMPT + "."},
+        {"step_cache": 0.1},
+    ],
     ids=str,
 )
 def test_a_request_that_differs_in_anything_gets_a_picture_of_its_own(server, other):
