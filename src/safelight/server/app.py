@@ -26,7 +26,7 @@ from safelight.server.middleware.browser import BrowserGuard
 from safelight.server.middleware.envelope import Envelope
 from safelight.server.middleware.limits import RequestLimits
 from safelight.server.rehearsal import rehearse
-from safelight.server.routes import adapters, chat, edits, generations, health, models, page, queue
+from safelight.server.routes import adapters, chat, edits, generations, health, models, page, queue, reuse
 from safelight.server.routes.direct import DirectRoutes, ErrorHandler, Handler
 from safelight.server.schema import ApiDocument
 from safelight.server.settings import ServerSettings
@@ -35,17 +35,19 @@ from safelight.server.state import ServerState, TheState
 from safelight.server.wire.adapters import AdapterRequest
 from safelight.server.wire.chat import ChatRequest
 from safelight.server.wire.images import EditRequest, GenerationRequest
+from safelight.server.wire.reuse import PurgeRequest
 from safelight.server.wire.validation_errors import describe
 from safelight.service.clock import MonotonicClock
 from safelight.service.metrics import Metrics
 from safelight.service.outcome_log import OutcomeLog
 
-ROUTE_MODULES = (generations, edits, chat, models, adapters, queue, health, page)
+ROUTE_MODULES = (generations, edits, chat, models, adapters, queue, reuse, health, page)
 _KNOWN_FIELDS = {
     "/v1/images/generations": tuple(GenerationRequest.model_fields),
     "/v1/images/edits": tuple(EditRequest.model_fields),
     "/v1/chat/completions": tuple(ChatRequest.model_fields),
     "/v1/adapters": tuple(AdapterRequest.model_fields),
+    "/v1/reuse/purge": tuple(PurgeRequest.model_fields),
 }
 DIRECT_HANDLERS: Mapping[tuple[str, str], Handler] = {
     ("POST", "/v1/images/generations"): generations.generate_images,

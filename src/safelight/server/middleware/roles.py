@@ -27,6 +27,8 @@ USER_ROUTES: Final[frozenset[Route]] = HEALTH_ROUTES | frozenset(
         ("GET", "/v1/adapters/{name}"),
         ("GET", "/v1/queue"),
         ("POST", "/v1/queue/{picture_id}/cancel"),
+        ("GET", "/v1/reuse"),
+        ("POST", "/v1/reuse/purge"),
         ("GET", "/openapi.json"),
         *(("GET", path) for path in PAGE_PATHS),
     }

@@ -1,7 +1,8 @@
 """Reuse of earlier pictures, for a service: looks requests up, hands starts to workers, and keeps what ends."""
 
 import secrets
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from safelight.control.fleet import FleetController
@@ -39,6 +40,17 @@ class ReuseParts:
     metrics: ReuseMetrics
     send: Send
     log: Log
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What is kept of a tenant or of all; `models` counts pictures, and `oldest_s` is the age of the oldest."""
+
+    entries: int
+    size_bytes: int
+    limit_bytes: int
+    oldest_s: float | None
+    models: Mapping[str, int]
 
 
 class ReuseCache:
@@ -163,6 +175,19 @@ class ReuseCache:
         self._starts.pop(request_id, None)
         self._recorder.dropped(request_id)
         self._schedule_keys.pop(request_id, None)
+
+    def kept(self, tenant: str | None) -> Kept:
+        """Return what is kept of a tenant, or of all for None."""
+        now = self._now()
+        entries = [each for each in self.store.directory if tenant is None or each.owner == tenant]
+        limits = self.settings.limits
+        return Kept(
+            entries=len(entries),
+            size_bytes=sum(entry.size_bytes for entry in entries),
+            limit_bytes=limits.max_bytes if tenant is None else limits.bytes_per_tenant,
+            oldest_s=max((now - entry.created_s for entry in entries), default=None),
+            models=Counter(entry.model for entry in entries),
+        )
 
     def purge(self, *, owner: str | None, prompt: str | None) -> int:
         """Drop the pictures of a tenant or of all, with a prompt or with any; returns how many."""

@@ -18,6 +18,9 @@ class ReuseMetrics:
     """Counts look-ups, savings and evictions; no label has a value that a client can choose freely."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._found = dict[str, float]()
+        self._saved_steps = dict[str, float]()
+        self._saved_s = dict[str, float]()
         self._lookups = Counter(
             "safelight_reuse_lookups",
             "Requests that allow reuse, by what was found.",
@@ -69,9 +72,15 @@ class ReuseMetrics:
         self._bytes.labels("ram").set_function(ram_bytes)
         self._bytes.labels("all").set_function(all_bytes)
 
+    @property
+    def totals(self) -> dict[str, dict[str, float]]:
+        """All look-ups by result, and what was saved by tier."""
+        return {"lookups": self._found, "steps_saved": self._saved_steps, "seconds_saved": self._saved_s}
+
     def looked_up(self, result: LookupResult) -> None:
         """Count one request."""
         self._lookups.labels(result).inc()
+        _add(self._found, result, 1)
 
     def encoded(self, *, knew_prompt: bool) -> None:
         """Count the prompt of a finished picture."""
@@ -85,6 +94,8 @@ class ReuseMetrics:
         """Count what a picture did not cost."""
         self._steps.labels(reused.tier).inc(reused.steps_saved)
         self._seconds.labels(reused.tier).inc(reused.saved_s)
+        _add(self._saved_steps, reused.tier, reused.steps_saved)
+        _add(self._saved_s, reused.tier, reused.saved_s)
         if reused.noise is not None:
             self._starts.labels(f"{reused.noise:.1f}").inc()
 
@@ -95,3 +106,7 @@ class ReuseMetrics:
     def failed(self, fault: DiskFault) -> None:
         """Count a fault of the disk."""
         self._faults.labels(fault).inc()
+
+
+def _add(totals: dict[str, float], name: str, more: float) -> None:
+    totals[name] = totals.get(name, 0) + more
