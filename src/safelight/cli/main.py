@@ -18,6 +18,7 @@ from safelight.cli.gates import score, train
 from safelight.cli.generate import generating
 from safelight.cli.keys import keys
 from safelight.cli.profiles import profiles
+from safelight.cli.reuse import reuse
 from safelight.cli.serve import serving
 from safelight.cli.simulate.command import simulating
 from safelight.cli.trace.commands import trace
@@ -50,6 +51,12 @@ app.add_typer(
     "safelight trace describe requests.parquet",
 )
 app.add_typer(bench, name="bench")
+app.add_typer(
+    reuse,
+    name="reuse",
+    epilog="Examples:\n\nsafelight reuse stats\n\n"
+    "safelight reuse compare --cached 'a red star' --query 'a blue star' -o sheet.html",
+)
 app.add_typer(simulating)
 app.add_typer(calibrating)
 app.add_typer(

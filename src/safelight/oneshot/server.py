@@ -74,6 +74,16 @@ def announce_adapter(name: str, *, url: str, api_key: str | None) -> None:
         connection.request("POST", "/v1/adapters", {"name": name})
 
 
+def reuse_view(*, url: str, api_key: str | None) -> bytes:
+    """Return what the server at `url` keeps for reuse, as JSON.
+
+    Raises:
+        ServerError: if it cannot be reached, or refuses.
+    """
+    with _connected(url, api_key=api_key, within_s=READ_S) as connection:
+        return connection.request("GET", "/v1/reuse")
+
+
 def withdraw_adapter(name: str, *, url: str, api_key: str | None) -> None:
     """Let the server at `url` remove an adapter; it is no error if the server does not have it.
 
