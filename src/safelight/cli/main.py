@@ -14,9 +14,10 @@ from safelight.cli.calibrate import calibrating
 from safelight.cli.cascades import cascade
 from safelight.cli.console import notes
 from safelight.cli.errors import INTERRUPTED, message_of, status_of
-from safelight.cli.gates import score, train
+from safelight.cli.gates import score
 from safelight.cli.generate import generating
 from safelight.cli.keys import keys
+from safelight.cli.levels import train
 from safelight.cli.profiles import profiles
 from safelight.cli.reuse import reuse
 from safelight.cli.serve import serving

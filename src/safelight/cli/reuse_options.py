@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from safelight.latents.limits import MAX_USES, TTL_S, ReuseLimits
+from safelight.latents.predictor import FixedThresholds, LevelPredictor
+from safelight.local.model_folders import shipped_level_files
 from safelight.service.reuse.settings import DISK_BYTES, RAM_BYTES, TENANTS_WITH_KEYS, ReuseMode, ReuseSettings
 
 _PANEL = "Reuse"
@@ -33,6 +35,15 @@ class ReuseOptions:
             help="Bytes of encoded prompts that each worker keeps on its device; 0 keeps none.",
         ),
     ] = 64 << 20
+    level_predictor: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=_PANEL,
+            help="What decides how deep a picture of its model may start; repeatable.",
+            show_default="the shipped ones; published thresholds for other models",
+        ),
+    ] = None
     reuse_ram_bytes: Annotated[
         int, typer.Option(min=1, metavar="N", rich_help_panel=_PANEL, help="Bytes of earlier pictures in memory.")
     ] = RAM_BYTES
@@ -72,4 +83,18 @@ class ReuseOptions:
             ttl_s=self.reuse_ttl_s,
             max_uses=self.reuse_max_uses,
         )
-        return ReuseSettings(mode=self.reuse, ram_bytes=self.reuse_ram_bytes, folder=self.reuse_dir, limits=limits)
+        return ReuseSettings(
+            mode=self.reuse,
+            ram_bytes=self.reuse_ram_bytes,
+            folder=self.reuse_dir,
+            limits=limits,
+            predictor=self._predictor() if self.reuse != "off" else FixedThresholds(),
+        )
+
+    def _predictor(self) -> LevelPredictor:
+        """Return what was learned of models; raises LevelFileError."""
+        from safelight.latents.learned import LearnedLevels, ModelLevels
+        from safelight.profiles.level_file import read_levels
+
+        files = [read_levels(path) for path in (*shipped_level_files(), *(self.level_predictor or ()))]
+        return LearnedLevels(models={file.card.model: ModelLevels.of(file) for file in files})

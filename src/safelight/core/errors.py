@@ -25,6 +25,7 @@ SafelightError
 ├── ControlNetServiceEnded    loading a ControlNet ends that process repeatedly
 ├── AdapterLost               an adapter that rows use no longer computes; it can be loaded again
 ├── ModelFolderError          a model on disk cannot be served
+├── LevelFileError            a level predictor cannot be read
 ├── GateFileError             a gate cannot be read, or was made for other models
 ├── CascadeFileError          a file of cascades cannot be read
 ├── PlacementError            the device or the precision is not available
@@ -286,6 +287,13 @@ class GateFileError(SafelightError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"The gate {shorten(str(path))} cannot be used: {reason}.")
+
+
+class LevelFileError(SafelightError):
+    """A file of a level predictor that is missing, damaged, or of another version."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"The level predictor {shorten(str(path))} cannot be used: {reason}.")
 
 
 class CascadeFileError(SafelightError):

@@ -22,6 +22,7 @@ class Reused(msgspec.Struct, frozen=True, kw_only=True):
         scope: whose picture it was.
         similarity: cosine of both prompts' vectors; 1 for an exact result.
         noise: the level that the start was re-noised to; None for an exact result.
+        predicted_loss: of quality against the full run, by the level predictor; None if it predicts none.
         steps_saved: how many steps were not run.
         saved_s: seconds of compute that it saved, as the earlier picture took them.
         age_s: since the earlier picture was made.
@@ -32,6 +33,7 @@ class Reused(msgspec.Struct, frozen=True, kw_only=True):
     scope: ReuseScope = "private"
     similarity: float = 1.0
     noise: float | None = None
+    predicted_loss: float | None = None
     steps_saved: int
     saved_s: float = 0.0
     age_s: float = 0.0

@@ -28,6 +28,9 @@ class StartQuery:
     Attributes:
         noises: the noise level at which each of the request's steps starts, from high to low.
         pressure: the load of the fleet, from 0 to 1 and beyond.
+        weights: fingerprint of the model's; empty if it is not known.
+        caution: how many promises stricter than usual the choice is made; shadow runs raise it.
+        may_run_fewer_steps: whether the client left their number open.
     """
 
     prompt: str
@@ -35,6 +38,9 @@ class StartQuery:
     model: str
     noises: tuple[float, ...]
     pressure: float = 0.0
+    weights: str = ""
+    caution: int = 0
+    may_run_fewer_steps: bool = False
 
     @property
     def steps(self) -> int:

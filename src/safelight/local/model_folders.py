@@ -13,6 +13,18 @@ AUTO = "shapes-auto"
 
 SHIPPED_GATE = SHIPPED_MODELS / "gates" / "shapes.safetensors"
 
+SHIPPED_LEVELS = SHIPPED_MODELS / "levels"
+
+
+def shipped_level_files() -> tuple[Path, ...]:
+    """Return the level predictors that come with the package."""
+    return tuple(sorted(SHIPPED_LEVELS.glob("*.safetensors")))
+
+
+def shipped_levels(model: str) -> Path:
+    """Return the level predictor that comes with the package for a model; there is none if the file is missing."""
+    return SHIPPED_LEVELS / f"{Path(model).name}.safetensors"
+
 
 def shipped_models() -> Mapping[str, Path]:
     """Return the models that come with the package by name, the best one first."""

@@ -60,13 +60,14 @@ class StageProvenance(BaseModel):
 class ReusedProvenance(BaseModel):
     """What of an earlier picture served a picture: the finished picture (`exact`), or its estimate as a start.
 
-    `noise` is the level that the start was re-noised to.
+    `noise` is the level that the start was re-noised to; `predicted_loss` is what that costs, by the level predictor.
     """
 
     tier: Literal["exact", "approximate"]
     scope: Literal["private", "shared"]
     similarity: float
     noise: float | None = None
+    predicted_loss: float | None = None
     steps_saved: int
     saved_s: float
     age_s: float

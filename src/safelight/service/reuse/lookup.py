@@ -139,10 +139,12 @@ class Lookup:
             prompt=request.prompt,
             neighbour=neighbour,
             model=level.model,
+            weights=entry.weights,
             noises=noises,
             pressure=self.controller.waiting_count / max(1, self.controller.running_count),
         )
-        served = started(level, entry, self.predictor.choose(query), noises)
+        choice = self.predictor.choose(query)
+        served = started(level, entry, choice, noises)
         if served is None or served.start is None:
             return None, near.vetoed is not None
         kept = await self.store.get(entry)
@@ -154,6 +156,7 @@ class Lookup:
             scope=entry.scope,
             similarity=min(1.0, near.similarity),
             noise=noises[served.first_step],
+            predicted_loss=choice.predicted_loss,
             steps_saved=saved,
             saved_s=entry.compute_s * saved / max(1, entry.steps),
             age_s=self.now() - entry.created_s,
