@@ -69,7 +69,6 @@ def test_the_same_request_without_a_seed_gets_the_earlier_seed(server):
         {"size": "32x64"},
         {"model": "null-small"},
         {"prompt": PROMPT + "."},
-        {"step_cache": 0.1},
     ],
     ids=str,
 )
