@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.float32]
 
+NEVER: Final = 2.0
+"""A threshold that no prompt reaches."""
+
 BUCKETS: Final = 2048
 """How many places words and pairs of neighbouring words are hashed to by default."""
 
@@ -44,7 +47,7 @@ class Router:
     output: Numbers
     output_bias: float = 0.0
     temperature: float = 1.0
-    threshold: float = math.inf
+    threshold: float = NEVER
     shares: tuple[tuple[float, float], ...] = _EVEN
 
     def __post_init__(self) -> None:
@@ -84,7 +87,7 @@ class Router:
     def threshold_within(self, share: float) -> float:
         """Return the least hardness that at most the share `share` of prompts has; above 1 if no prompt may have it."""
         if share <= 0:
-            return math.inf
+            return NEVER
         hardness, shares = zip(*reversed(self.shares), strict=True)
         return float(np.interp(share, shares, hardness))
 

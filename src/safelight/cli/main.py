@@ -13,8 +13,8 @@ from safelight.cli.bench.commands import bench
 from safelight.cli.calibrate import calibrating
 from safelight.cli.cascades import cascade
 from safelight.cli.console import notes
+from safelight.cli.distance import score
 from safelight.cli.errors import INTERRUPTED, message_of, status_of
-from safelight.cli.gates import score
 from safelight.cli.generate import generating
 from safelight.cli.keys import keys
 from safelight.cli.levels import train

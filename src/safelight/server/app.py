@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from safelight.core.adapter import AdapterKind
 from safelight.core.errors import SafelightError, shorten
+from safelight.core.reuse import ReuseScope
 from safelight.core.version import __version__
 from safelight.server.access import Access
 from safelight.server.access_metrics import AccessMetrics
@@ -40,7 +41,13 @@ from safelight.server.wire.validation_errors import describe
 from safelight.service.clock import MonotonicClock
 from safelight.service.metrics import Metrics
 from safelight.service.outcome_log import OutcomeLog
+from safelight.service.reuse.settings import ReuseMode
 
+REUSE_SCOPES: Mapping[ReuseMode, tuple[ReuseScope, ...]] = {
+    "off": (),
+    "private": ("private",),
+    "shared": ("private", "shared"),
+}
 ROUTE_MODULES = (generations, edits, chat, models, adapters, queue, reuse, health, page)
 _KNOWN_FIELDS = {
     "/v1/images/generations": tuple(GenerationRequest.model_fields),
@@ -103,7 +110,11 @@ def make_app(
     async def openapi(state: TheState) -> Response:
         named = [adapter.spec for adapter in state.service.controller.adapters]
         loras, controls = ([spec.name for spec in named if spec.kind == kind] for kind in get_args(AdapterKind))
-        names = {"aliases": tuple(settings.aliases), "loras": loras, "controls": controls}
+        controller = state.service.controller
+        cascades = [name for name in controller.named if name not in controller.models]
+        aliases = tuple(settings.aliases)
+        scopes = REUSE_SCOPES[settings.reuse.mode]
+        names = {"aliases": aliases, "cascades": cascades, "loras": loras, "controls": controls, "reuse_scopes": scopes}
         content = await document.content(state.service.named, **names, needs_key=access.needs_key)
         return Response(content, media_type="application/json")
 

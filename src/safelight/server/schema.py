@@ -49,11 +49,17 @@ def describe_api(
     models: Mapping[str, ModelSpec],
     *,
     aliases: Sequence[str],
+    cascades: Sequence[str] = (),
+    reuse_scopes: Sequence[str] = (),
     loras: Sequence[str],
     controls: Sequence[str],
     needs_key: bool = False,
 ) -> Schema:
-    """Return the OpenAPI document of `app` as it serves `models` with aliases, LoRAs and ControlNets of these names."""
+    """Return the OpenAPI document of `app` as it serves `models`.
+
+    The names of cascades are among those of models; aliases, LoRAs and ControlNets have further ones. Earlier pictures
+    of `reuse_scopes` are reused.
+    """
     document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     if needs_key:
         _require_key(document)
@@ -64,6 +70,7 @@ def describe_api(
     if models:
         for name in ("GenerationRequest", "EditRequest", "ChatRequest", "ChatOptions"):
             _narrow(schemas[name]["properties"], list(models.values()), aliases)
+            _narrow_levels(schemas[name]["properties"], cascades, reuse_scopes)
             _name_adapters(schemas[name]["properties"], loras, controls)
     schemas["EditForm"] = _as_form(schemas["EditRequest"])
     chat = schemas["ChatRequest"]
@@ -142,11 +149,22 @@ def _narrow(properties: Schema, models: Sequence[ModelSpec], aliases: Sequence[s
         "width": {"enum": sides},
         "height": {"enum": sides},
     }
+    if not any(model.caches_steps for model in models):
+        known["step_cache"] = {"maximum": 0}
     if len(sides) <= MOST_SIDES_LISTED:
         listed = "|".join(map(str, sides))
         known["size"] = {"pattern": f"^(auto|({listed})x({listed}))$"}
     for name in known.keys() & properties.keys():
         properties[name]["anyOf"][0] |= known[name]
+
+
+def _narrow_levels(properties: Schema, cascades: Sequence[str], reuse_scopes: Sequence[str]) -> None:
+    """Put into `properties` what cascades and reuse there are."""
+    if not cascades:
+        properties["min_quality"]["anyOf"][0] = {"not": {}}
+    if not reuse_scopes:
+        properties["reuse"]["anyOf"][0] |= {"enum": ["none"]}
+    properties["reuse_scope"]["anyOf"][0] |= {"enum": list(reuse_scopes) or ["private"]}
 
 
 def _name_adapters(properties: Schema, loras: Sequence[str], controls: Sequence[str]) -> None:
