@@ -1,6 +1,6 @@
 """The ASGI application: routes, middleware and error responses."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import get_args
 
@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from safelight.control.fleet import FleetController
 from safelight.core.adapter import AdapterKind
 from safelight.core.errors import SafelightError, shorten
 from safelight.core.reuse import ReuseScope
@@ -108,13 +109,7 @@ def make_app(
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(state: TheState) -> Response:
-        named = [adapter.spec for adapter in state.service.controller.adapters]
-        loras, controls = ([spec.name for spec in named if spec.kind == kind] for kind in get_args(AdapterKind))
-        controller = state.service.controller
-        cascades = [name for name in controller.named if name not in controller.models]
-        aliases = tuple(settings.aliases)
-        scopes = REUSE_SCOPES[settings.reuse.mode]
-        names = {"aliases": aliases, "cascades": cascades, "loras": loras, "controls": controls, "reuse_scopes": scopes}
+        names = _names(state.service.controller, settings)
         content = await document.content(state.service.named, **names, needs_key=access.needs_key)
         return Response(content, media_type="application/json")
 
@@ -183,3 +178,16 @@ _ERROR_HANDLERS: Mapping[type[Exception], ErrorHandler] = {
     RequestValidationError: _invalid_response,
     HTTPException: _http_response,
 }
+
+
+def _names(controller: FleetController, settings: ServerSettings) -> dict[str, Sequence[str]]:
+    """Return what requests may name beside models, for the OpenAPI document."""
+    adapters = [adapter.spec for adapter in controller.adapters]
+    loras, controls = ([spec.name for spec in adapters if spec.kind == kind] for kind in get_args(AdapterKind))
+    return {
+        "aliases": tuple(settings.aliases),
+        "cascades": [name for name in controller.named if name not in controller.models],
+        "loras": loras,
+        "controls": controls,
+        "reuse_scopes": REUSE_SCOPES[settings.reuse.mode],
+    }
